@@ -1,0 +1,132 @@
+"""What the API layer knows of an engine.
+
+Token ids in, token ids out; nothing here knows HTTP, text or vLLM.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from transformers import PreTrainedTokenizerBase
+
+from thinking.markers import MarkerProfile
+from thinking.plan import ThinkingPlan
+
+
+class EngineError(Exception):
+    """Base of what an engine raises."""
+
+
+class EngineDeadError(EngineError):
+    """The engine has died; no request will ever finish again."""
+
+
+class EngineRequestError(EngineError):
+    """The engine refuses this request (the caller's fault: a 400)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """Sampling parameters of one choice, named as in vLLM's ``SamplingParams``."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0  # 0: all
+    min_p: float = 0.0
+    seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    num_logprobs: int | None = None  # None: no log-probabilities; 0: the sampled token's only
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRequest:
+    """One choice to generate. `request_id` is unique in the process."""
+
+    request_id: str
+    prompt_token_ids: Sequence[int]
+    sampling: SamplingSettings
+    plan: ThinkingPlan
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token and its natural-log probability under the model's raw distribution."""
+
+    token_id: int
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """Log-probabilities at one position: the sampled token, and the top ones in order."""
+
+    sampled: TokenLogprob
+    top: Sequence[TokenLogprob]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOutput:
+    """New tokens of one choice since the last output.
+
+    `logprobs` has one entry per token where asked for. `finish_reason` is set on the
+    last output: "stop" (a stop token, which is the last of `token_ids`), "length", or
+    "abort".
+    """
+
+    token_ids: Sequence[int]
+    logprobs: Sequence[TokenLogprobs] | None = None
+    finish_reason: Literal["stop", "length", "abort"] | None = None
+
+
+class Engine(Protocol):
+    """Generates tokens under thinking plans; one model."""
+
+    @property
+    def model_name(self) -> str:
+        """The name under which the model is served."""
+
+    @property
+    def max_model_len(self) -> int:
+        """Prompt plus completion, in tokens."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Size of the model's logits; valid token ids are below it."""
+
+    @property
+    def max_logprobs(self) -> int:
+        """Most `num_logprobs` that a request may ask for."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The model's tokenizer, with its chat template."""
+
+    @property
+    def profile(self) -> MarkerProfile:
+        """The model's markers."""
+
+    @property
+    def is_alive(self) -> bool:
+        """False once the engine has died."""
+
+    @property
+    def num_running(self) -> int:
+        """Requests that the engine has accepted and not finished."""
+
+    def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
+        """Stream one choice; closing the generator early aborts it in the engine.
+
+        Raises:
+            EngineRequestError: the request is refused.
+            EngineDeadError: the engine died before or during the request.
+        """
+
+    async def wait_dead(self) -> None:
+        """Return when the engine has died; never, while it lives."""
+
+    async def close(self) -> None:
+        """Stop the engine and free what it holds."""

@@ -1,0 +1,180 @@
+"""Resolving how much one request may think.
+
+Explicit count, then effort, then the server's default; then the ceilings of the model
+and of the key; then what the reply's length and the context leave beside the answer
+reserve. Knows nothing of HTTP or of which field a client used: a dialect fills in
+:class:`BudgetAsk`, with the name of the field for the receipt.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from math import ceil
+from types import MappingProxyType
+
+DEFAULT_SOURCE = "default"
+DEFAULT_GRACE = 0.1
+RESERVE_SHARE = 4  # the answer keeps a quarter …
+MAX_DEFAULT_RESERVE = 1024  # … but no more than this many tokens
+
+
+class Effort(Enum):
+    """`reasoning_effort` on the wire."""
+
+    NONE = "none"
+    MINIMAL = "minimal"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    XHIGH = "xhigh"
+    MAX = "max"
+
+
+class LimitedBy(Enum):
+    """What made a budget smaller than what was asked for (``receipt.limited_by``)."""
+
+    MODEL = "model"
+    KEY = "key"
+    MAX_COMPLETION_TOKENS = "max_completion_tokens"
+    CONTEXT = "context"
+    LOAD = "load"
+
+
+# `max` is None: as much as the ceiling, the reply and the context leave.
+DEFAULT_EFFORT_TOKENS: Mapping[Effort, int | None] = MappingProxyType(
+    {
+        Effort.NONE: 0,
+        Effort.MINIMAL: 256,
+        Effort.LOW: 1024,
+        Effort.MEDIUM: 4096,
+        Effort.HIGH: 16384,
+        Effort.XHIGH: 32768,
+        Effort.MAX: None,
+    }
+)
+
+
+class BudgetError(ValueError):
+    """A budget field that contradicts another; `param` is its path on the wire."""
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetAsk:
+    """What a request says about thinking; None means that it says nothing."""
+
+    max_thinking_tokens: int | None = None
+    max_thinking_source: str = "max_thinking_tokens"
+    effort: Effort | None = None
+    effort_source: str = "reasoning_effort"
+    answer_reserve: int | None = None
+    # int: tokens; float in [0, 1]: share of the budget
+    grace: int | float | None = None
+    wrap_up: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPolicy:
+    """What the server allows; None as a limit means none."""
+
+    default_tokens: int | None = 4096
+    effort_tokens: Mapping[Effort, int | None] = field(
+        default_factory=lambda: DEFAULT_EFFORT_TOKENS
+    )
+    model_ceiling: int | None = None
+    key_ceiling: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingBudget:
+    """A resolved budget, in tokens.
+
+    Invariant: ``budget + answer_reserve <= max_tokens``, and ``max_tokens`` fits the context.
+    """
+
+    budget: int
+    requested: int | None
+    source: str
+    limited_by: LimitedBy | None
+    answer_reserve: int
+    grace_tokens: int
+    max_tokens: int  # thought and answer together
+
+
+def resolve_budget(
+    ask: BudgetAsk,
+    policy: BudgetPolicy,
+    *,
+    max_completion_tokens: int | None,
+    context_left: int,
+) -> ThinkingBudget:
+    """Apply law 11 and law 3 to one request.
+
+    Args:
+        ask: what the request says.
+        policy: what the server allows.
+        max_completion_tokens: the reply's limit; None: the context's.
+        context_left: tokens between the prompt's end and the context's (>= 1).
+
+    Raises:
+        BudgetError: the answer reserve is larger than the whole reply.
+    """
+    requested, source = _requested(ask, policy)
+    max_tokens = min(context_left, max_completion_tokens or context_left)
+    reserve = _answer_reserve(ask, max_tokens, max_completion_tokens)
+    room = max_tokens - reserve
+    room_name = (
+        LimitedBy.MAX_COMPLETION_TOKENS
+        if max_completion_tokens is not None and max_completion_tokens <= context_left
+        else LimitedBy.CONTEXT
+    )
+    budget = requested
+    limited_by = None
+    for limit, name in (
+        (policy.model_ceiling, LimitedBy.MODEL),
+        (policy.key_ceiling, LimitedBy.KEY),
+        (room, room_name),
+    ):
+        if limit is not None and (budget is None or limit < budget):
+            # Unlimited thinking that merely fills what there is was not cut.
+            limited_by = name if budget is not None else limited_by
+            budget = limit
+    assert budget is not None  # `room` is always a limit
+    return ThinkingBudget(
+        budget=budget,
+        requested=requested if source != DEFAULT_SOURCE else None,
+        source=source,
+        limited_by=limited_by,
+        answer_reserve=reserve,
+        grace_tokens=_grace_tokens(ask.grace, budget),
+        max_tokens=max_tokens,
+    )
+
+
+def _requested(ask: BudgetAsk, policy: BudgetPolicy) -> tuple[int | None, str]:
+    if ask.max_thinking_tokens is not None:
+        return ask.max_thinking_tokens, ask.max_thinking_source
+    if ask.effort is not None:
+        return policy.effort_tokens[ask.effort], ask.effort_source
+    return policy.default_tokens, DEFAULT_SOURCE
+
+
+def _answer_reserve(ask: BudgetAsk, max_tokens: int, max_completion_tokens: int | None) -> int:
+    if ask.answer_reserve is None:
+        return max(1, min(MAX_DEFAULT_RESERVE, max_tokens // RESERVE_SHARE))
+    if max_completion_tokens is not None and ask.answer_reserve > max_completion_tokens:
+        raise BudgetError(
+            "thinking_options.answer_reserve",
+            f"answer_reserve ({ask.answer_reserve}) is larger than the whole reply "
+            f"(max_completion_tokens is {max_completion_tokens}); it must be at most that",
+        )
+    return min(max(1, ask.answer_reserve), max_tokens)
+
+
+def _grace_tokens(grace: int | float | None, budget: int) -> int:
+    if grace is None:
+        grace = DEFAULT_GRACE
+    return ceil(grace * budget) if isinstance(grace, float) else min(grace, budget)

@@ -1,0 +1,70 @@
+"""Marker profiles: how one model opens and closes a thought.
+
+A profile is data: token ids and the few facts that the sampler needs. It does not
+know how it was found (``thinking.profiles``) nor what a request asks for.
+"""
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+
+class Opening(Enum):
+    """Who opens the thought at the start of a reply."""
+
+    PROMPT = "prompt"  # the chat template ends with the start marker
+    FORCED = "forced"  # we force the start marker as the first output tokens
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerProfile:
+    """Token ids of a model's markers.
+
+    Invariant: both markers have 1–``MAX_MARKER_TOKENS`` tokens, `eos_stand_in_id`
+    is neither a stop token nor part of a marker.
+    """
+
+    name: str
+    start_token_ids: tuple[int, ...]
+    end_token_ids: tuple[int, ...]
+    opening: Opening
+    # Every id that ends a reply in vLLM (tokenizer's and generation config's).
+    stop_token_ids: tuple[int, ...]
+    # Takes the probability of the stop tokens while a thought runs: sampling it
+    # closes the thought. A special or unused id that a thought never needs.
+    eos_stand_in_id: int
+    # Forced after the start marker to get a non-reasoning model to think.
+    primer_token_ids: tuple[int, ...] = ()
+    # Forced after the end marker, hidden, to lead a non-reasoning model to its answer.
+    lead_in_token_ids: tuple[int, ...] = ()
+    # Appended to the prompt when nothing may be thought.
+    no_thought_token_ids: tuple[int, ...] = ()
+    # True where the model itself was trained to write these markers.
+    native: bool = True
+
+    def __post_init__(self) -> None:
+        for field in ("start_token_ids", "end_token_ids"):
+            length = len(getattr(self, field))
+            if not 1 <= length <= MAX_MARKER_TOKENS:
+                raise ValueError(
+                    f"{field} has {length} tokens; a marker has 1 to {MAX_MARKER_TOKENS}"
+                )
+        reserved = {*self.stop_token_ids, *self.start_token_ids, *self.end_token_ids}
+        if self.eos_stand_in_id in reserved:
+            raise ValueError(
+                f"eos_stand_in_id {self.eos_stand_in_id} is a stop token or part of a marker"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, for vLLM's ``additional_config``."""
+        return asdict(self) | {"opening": self.opening.value}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "MarkerProfile":
+        """Inverse of :meth:`to_dict`; lists become tuples again."""
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        values["opening"] = Opening(values["opening"])
+        return cls(**values)
+
+
+MAX_MARKER_TOKENS = 32

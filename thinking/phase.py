@@ -1,0 +1,39 @@
+"""The phases of one generated choice and the kinds of its tokens.
+
+Knows nothing of tensors, tokenizers or vLLM: the vectorised automaton stores a
+``Phase`` as an int32, the tracker as the enum member.
+"""
+
+from enum import Enum, IntEnum
+
+
+class Phase(IntEnum):
+    """Where a choice stands before its next token is sampled."""
+
+    ANSWER = 0  # free sampling of tokens that the client sees
+    OPENING = 1  # the start marker and the primer are being forced
+    THINKING = 2  # free sampling of hidden tokens
+    CLOSING = 3  # wrap-up, end marker and lead-in are being forced
+
+
+class TokenKind(Enum):
+    """What one generated token is to the client and to the receipt."""
+
+    ANSWER = "answer"  # counted in completion_tokens only, shown
+    THOUGHT = "thought"  # sampled by the model inside a thought
+    INJECTED = "injected"  # forced by us, part of the thought's text (primer, wrap-up)
+    MARKER = "marker"  # marker or lead-in: hidden even where the thought is shown
+
+
+class StopCause(Enum):
+    """Why the last thought of a choice ended (``receipt.stop``)."""
+
+    NATURAL = "natural"  # the model wrote the end marker
+    BUDGET = "budget"  # the budget ran out
+    GRACE = "grace"  # a sentence or line ended within the last `grace` tokens
+    LOOP = "loop"  # the thought repeated itself
+    CONFIDENT = "confident"  # early exit: the end marker had become probable
+    EOS = "eos"  # the model wanted to end the whole reply inside the thought
+    MAX_TOKENS = "max_tokens"  # the reply was cut inside the thought
+    CANCELLED = "cancelled"  # the client left inside the thought
+    NONE = "none"  # there was no thought

@@ -1,0 +1,58 @@
+"""Splitting a choice's output tokens into shown thought and answer.
+
+Sits between the engine's token ids and detokenisation, so that hidden tokens are only
+counted. Knows nothing of text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from thinking.phase import Phase, TokenKind
+from thinking.tracker import ThinkingTracker
+
+
+@dataclass(slots=True)
+class SplitTokens:
+    """Tokens released by one push; `answer_positions` index the pushed tokens."""
+
+    thought: list[int] = field(default_factory=list)
+    answer: list[int] = field(default_factory=list)
+    answer_positions: list[int] = field(default_factory=list)
+
+
+class Segmenter:
+    """Feeds a tracker and releases tokens once it is sure what they are.
+
+    Invariant: no token of a marker is ever released. Thought tokens that may yet turn
+    out to be the beginning of an end marker are held back until it is known.
+    """
+
+    def __init__(self, tracker: ThinkingTracker, *, keep_thought: bool) -> None:
+        self.tracker = tracker
+        self._keep_thought = keep_thought
+        self._held: list[int] = []
+
+    def push(self, token_ids: Sequence[int]) -> SplitTokens:
+        """Take new output tokens, in order."""
+        split = SplitTokens()
+        for position, token_id in enumerate(token_ids):
+            kind = self.tracker.advance(token_id)
+            if kind is TokenKind.ANSWER:
+                split.answer.append(token_id)
+                split.answer_positions.append(position)
+            elif self._keep_thought:
+                self._hold(token_id, kind, split.thought)
+        return split
+
+    def _hold(self, token_id: int, kind: TokenKind, released: list[int]) -> None:
+        if kind is TokenKind.MARKER:
+            self._held.clear()  # they were the beginning of this marker
+            return
+        self._held.append(token_id)
+        if self.tracker.state.phase is Phase.THINKING:
+            num_held = self.tracker.state.end_match
+        else:
+            num_held = self.tracker.num_marker_tokens_begun
+        num_released = len(self._held) - num_held
+        released.extend(self._held[:num_released])
+        del self._held[:num_released]
