@@ -1,0 +1,50 @@
+"""Hypothesis strategies: marker profiles, plans and token streams over a small vocabulary."""
+
+from hypothesis import strategies as st
+
+from thinking.markers import MarkerProfile, Opening
+from thinking.plan import ThinkingPlan, make_plan
+from thinking.tracker import TrackerTables
+
+VOCAB_SIZE = 24
+STOP_IDS = (0, 1)
+STAND_IN_ID = 2
+ORDINARY_IDS = range(3, VOCAB_SIZE)
+
+# Few distinct tokens, so that markers overlap themselves and each other.
+marker_ids = st.lists(st.integers(3, 7), min_size=1, max_size=8).map(tuple)
+text_ids = st.lists(st.sampled_from(ORDINARY_IDS), max_size=6).map(tuple)
+token_streams = st.lists(st.integers(0, VOCAB_SIZE - 1), max_size=120)
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> MarkerProfile:
+    """A profile with markers of 1–8 tokens."""
+    return MarkerProfile(
+        name="drawn",
+        start_token_ids=draw(marker_ids),
+        end_token_ids=draw(marker_ids),
+        opening=draw(st.sampled_from(Opening)),
+        stop_token_ids=STOP_IDS,
+        eos_stand_in_id=STAND_IN_ID,
+        primer_token_ids=draw(text_ids),
+        lead_in_token_ids=draw(text_ids),
+    )
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> TrackerTables:
+    """A profile with its boundary tokens."""
+    boundaries = draw(st.frozensets(st.sampled_from(ORDINARY_IDS), max_size=4))
+    return TrackerTables(draw(profiles()), boundaries)
+
+
+@st.composite
+def plans(draw: st.DrawFn, profile: MarkerProfile) -> ThinkingPlan:
+    """A plan with a budget of 0–60 tokens."""
+    return make_plan(
+        profile,
+        draw(st.integers(0, 60)),
+        draw(st.integers(0, 20)),
+        draw(text_ids),
+    )

@@ -1,0 +1,173 @@
+"""The automaton over tensors is the tracker, for every row, through any batch churn."""
+
+import random
+from dataclasses import astuple
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.thinking.strategies import (
+    STAND_IN_ID,
+    STOP_IDS,
+    VOCAB_SIZE,
+    plans,
+    tables,
+    token_streams,
+)
+from thinking.automaton import NUM_CHANGING, AutomatonTables, ThinkingAutomaton
+from thinking.phase import Phase
+from thinking.plan import ThinkingPlan
+from thinking.sampler import SamplerRow, ThinkingSampler
+from thinking.tracker import ThinkingTracker, TrackerTables
+
+CPU = torch.device("cpu")
+
+
+def state_of(automaton: ThinkingAutomaton, slot: int) -> tuple[int, ...]:
+    return tuple(automaton.state[slot, :NUM_CHANGING].tolist())
+
+
+def expected(tracker: ThinkingTracker) -> tuple[int, ...]:
+    return tuple(int(value) for value in astuple(tracker.state))
+
+
+@given(st.data())
+def test_automaton_equals_tracker_on_arbitrary_streams(data: st.DataObject) -> None:
+    shared = data.draw(tables())
+    all_plans = data.draw(st.lists(plans(shared.profile), min_size=1, max_size=4))
+    automaton = ThinkingAutomaton(AutomatonTables(shared, VOCAB_SIZE, CPU), len(all_plans), CPU)
+    trackers = [ThinkingTracker(shared, plan) for plan in all_plans]
+    for slot, plan in enumerate(all_plans):
+        automaton.load(slot, plan, [])
+    for _ in range(data.draw(st.integers(0, 60))):
+        tokens = [data.draw(st.integers(0, VOCAB_SIZE - 1)) for _ in trackers]
+        automaton.advance(torch.arange(len(trackers)), torch.tensor(tokens))
+        for slot, (tracker, token) in enumerate(zip(trackers, tokens, strict=True)):
+            tracker.advance(token)
+            assert state_of(automaton, slot) == expected(tracker)
+
+
+@given(st.data())
+def test_replaying_a_resumed_request_gives_the_state_that_it_had(data: st.DataObject) -> None:
+    shared = data.draw(tables())
+    plan = data.draw(plans(shared.profile))
+    stream = data.draw(token_streams)
+    automaton = ThinkingAutomaton(AutomatonTables(shared, VOCAB_SIZE, CPU), 2, CPU)
+    automaton.load(0, plan, [])
+    for token in stream:
+        automaton.advance(torch.tensor([0]), torch.tensor([token]))
+    automaton.load(1, plan, stream)
+    assert state_of(automaton, 0) == state_of(automaton, 1)
+
+
+def constrained(shared: TrackerTables, plan: ThinkingPlan, stream: list[int]) -> torch.Tensor:
+    """Logits (zeros before) for the token after `stream`."""
+    sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, CPU), 1, CPU)
+    sampler.update({0: SamplerRow(plan, stream)})
+    return sampler.apply(torch.zeros(1, VOCAB_SIZE))[0]
+
+
+@given(st.data())
+def test_logits_leave_exactly_what_the_tracker_allows(data: st.DataObject) -> None:
+    shared = data.draw(tables())
+    plan = data.draw(plans(shared.profile))
+    stream = data.draw(token_streams)
+    tracker = ThinkingTracker(shared, plan)
+    for token in stream:
+        tracker.advance(token)
+    allowed = {i for i, x in enumerate(constrained(shared, plan, stream).tolist()) if x > -1e9}
+    if tracker.forced_token_id is not None:
+        assert allowed == {tracker.forced_token_id}
+    elif tracker.state.phase is Phase.THINKING:
+        assert allowed == set(range(VOCAB_SIZE)) - set(STOP_IDS)
+    else:
+        profile = shared.profile
+        banned = set(STOP_IDS) if tracker.state.answer_begins else set()
+        if tracker.state.start_match == len(profile.start_token_ids) - 1:
+            banned.add(profile.start_token_ids[-1])
+        if tracker.state.end_match == len(profile.end_token_ids) - 1:
+            banned.add(profile.end_token_ids[-1])
+        assert allowed == set(range(VOCAB_SIZE)) - banned
+
+
+@given(st.data())
+def test_a_thought_takes_over_exactly_the_probability_of_the_stop_tokens(
+    data: st.DataObject,
+) -> None:
+    shared = data.draw(tables())
+    plan = data.draw(plans(shared.profile))
+    tracker = ThinkingTracker(shared, plan)
+    stream: list[int] = []
+    while tracker.forced_token_id is not None:
+        stream.append(tracker.forced_token_id)
+        tracker.advance(stream[-1])
+    if tracker.state.phase is not Phase.THINKING:
+        return
+    logits = torch.tensor([random.Random(1).uniform(-3, 3) for _ in range(VOCAB_SIZE)])
+    logits[STAND_IN_ID] = float("-inf")
+    sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, CPU), 1, CPU)
+    sampler.update({0: SamplerRow(plan, stream)})
+    before = torch.softmax(logits, 0)
+    after = torch.softmax(sampler.apply(logits[None].clone())[0], 0)
+    assert torch.isclose(after[STAND_IN_ID], before[list(STOP_IDS)].sum())
+    rest = [i for i in range(VOCAB_SIZE) if i not in (*STOP_IDS, STAND_IN_ID)]
+    assert torch.allclose(after[rest], before[rest])
+
+
+@given(st.data())
+def test_rows_that_move_share_and_leave_never_see_each_others_state(
+    data: st.DataObject,
+) -> None:
+    """Seeded churn with budgeted and plain rows; every step compared with the trackers."""
+    shared = data.draw(tables())
+    pool = data.draw(st.lists(plans(shared.profile), min_size=1, max_size=5))
+    rng = random.Random(data.draw(st.integers(0, 2**32)))
+    churn(shared, pool, rng, num_steps=60)
+
+
+def churn(
+    shared: TrackerTables, pool: list[ThinkingPlan], rng: random.Random, num_steps: int
+) -> None:
+    width = 6
+    sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, CPU), 2, CPU)
+    batch: dict[int, tuple[SamplerRow, ThinkingTracker]] = {}
+    for _ in range(num_steps):
+        _change_batch(shared, pool, rng, batch, width)
+        sampler.update({index: row for index, (row, _) in batch.items()})
+        logits = sampler.apply(torch.zeros(width, VOCAB_SIZE))
+        for index in range(width):
+            if index not in batch:
+                assert logits[index].eq(0).all()
+                continue
+            row, tracker = batch[index]
+            assert row.slot is not None
+            assert state_of(sampler.automaton, row.slot) == expected(tracker)
+            if rng.random() < 0.8:  # else: the sample was thrown away
+                token = rng.choice(logits[index].isfinite().nonzero().flatten().tolist())
+                row.output_token_ids.append(token)
+                tracker.advance(token)
+                assert tracker.num_hidden <= row.plan.budget
+
+
+def _change_batch(
+    shared: TrackerTables,
+    pool: list[ThinkingPlan],
+    rng: random.Random,
+    batch: dict[int, tuple[SamplerRow, ThinkingTracker]],
+    width: int,
+) -> None:
+    action = rng.choice(("add", "add", "remove", "swap", "resume", "none"))
+    index = rng.randrange(width)
+    if action == "add":
+        plan = rng.choice(pool)
+        batch[index] = (SamplerRow(plan, []), ThinkingTracker(shared, plan))
+    elif action == "remove":
+        batch.pop(index, None)
+    elif action == "swap":
+        other = rng.randrange(width)
+        a, b = batch.pop(index, None), batch.pop(other, None)
+        batch.update({i: e for i, e in ((other, a), (index, b)) if e is not None})
+    elif action == "resume" and index in batch:
+        row, tracker = batch[index]
+        batch[index] = (SamplerRow(row.plan, list(row.output_token_ids)), tracker)

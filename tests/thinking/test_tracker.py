@@ -1,0 +1,185 @@
+"""Laws of one choice, on arbitrary token streams."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.thinking.strategies import (
+    ORDINARY_IDS,
+    STAND_IN_ID,
+    STOP_IDS,
+    plans,
+    tables,
+    token_streams,
+)
+from thinking.markers import MarkerProfile, Opening
+from thinking.phase import Phase, StopCause, TokenKind
+from thinking.plan import make_plan, marker_cost
+from thinking.segments import Segmenter
+from thinking.tracker import ThinkingTracker, TrackerTables
+
+PROFILE = MarkerProfile(
+    name="test",
+    start_token_ids=(10, 11),
+    end_token_ids=(12, 13, 14),
+    opening=Opening.FORCED,
+    stop_token_ids=STOP_IDS,
+    eos_stand_in_id=STAND_IN_ID,
+    lead_in_token_ids=(15,),
+)
+FULL_STOP = 20
+TABLES = TrackerTables(PROFILE, frozenset({FULL_STOP}))
+
+
+def run(tracker: ThinkingTracker, wanted: list[int]) -> list[tuple[int, TokenKind]]:
+    """Feed `wanted`, with forced tokens where the sampler would force them."""
+    taken = []
+    for token in wanted:
+        if tracker.state.phase is Phase.ANSWER:
+            break
+        forced = tracker.forced_token_id
+        token = token if forced is None else forced
+        taken.append((token, tracker.advance(token)))
+    return taken
+
+
+@given(st.data())
+def test_budget_is_never_exceeded(data: st.DataObject) -> None:
+    shared = data.draw(tables())
+    plan = data.draw(plans(shared.profile))
+    tracker = ThinkingTracker(shared, plan)
+    for token in data.draw(token_streams):
+        tracker.advance(token)
+        assert tracker.num_hidden <= plan.budget
+
+
+@given(st.data())
+def test_a_thought_that_the_model_never_ends_is_closed_with_the_whole_marker(
+    data: st.DataObject,
+) -> None:
+    shared = data.draw(tables())
+    plan = data.draw(plans(shared.profile))
+    tracker = ThinkingTracker(shared, plan)
+    stream = data.draw(st.lists(st.sampled_from(ORDINARY_IDS), min_size=70, max_size=70))
+    taken = [token for token, _ in run(tracker, stream)]
+    assert tracker.state.phase is Phase.ANSWER
+    if plan.thinks:
+        end = shared.profile.end_token_ids
+        lead_in = plan.script[plan.lead_at :]
+        assert tuple(taken[-len(end + lead_in) :]) == end + lead_in
+
+
+@given(st.data())
+def test_every_token_is_answer_or_counted_as_hidden(data: st.DataObject) -> None:
+    shared = data.draw(tables())
+    tracker = ThinkingTracker(shared, data.draw(plans(shared.profile)))
+    stream = data.draw(token_streams)
+    kinds = [tracker.advance(token) for token in stream]
+    assert tracker.num_hidden + tracker.num_answer == len(stream)
+    assert tracker.num_answer == kinds.count(TokenKind.ANSWER)
+
+
+@given(st.data())
+def test_no_marker_token_is_ever_released(data: st.DataObject) -> None:
+    shared = data.draw(tables())
+    plan = data.draw(plans(shared.profile))
+    tracker = ThinkingTracker(shared, plan)
+    segmenter = Segmenter(tracker, keep_thought=True)
+    released: list[int] = []
+    stream = data.draw(token_streams)
+    hidden: list[int] = []
+    for token in stream:
+        forced = tracker.forced_token_id
+        token = token if forced is None else forced
+        if tracker.is_hidden:
+            hidden.append(token)
+        released.extend(segmenter.push([token]).thought)
+    end = shared.profile.end_token_ids
+    primer = shared.profile.primer_token_ids
+    # The thought is what stands between the markers: a released end marker could only
+    # be one that stands in the injected primer or wrap-up.
+    closed_naturally = tracker.stop_cause is StopCause.NATURAL
+    if closed_naturally and not primer:
+        assert not _contains(released, end)
+    assert len(released) <= len(hidden)
+
+
+def _contains(tokens: list[int], sequence: tuple[int, ...]) -> bool:
+    length = len(sequence)
+    return any(tuple(tokens[i : i + length]) == sequence for i in range(len(tokens)))
+
+
+def test_a_natural_end_is_followed_by_the_lead_in_only() -> None:
+    tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 40))
+    taken = run(tracker, [0, 0, 5, 6, 12, 13, 14, 0])
+    assert [token for token, _ in taken] == [10, 11, 5, 6, 12, 13, 14, 15]
+    assert tracker.stop_cause is StopCause.NATURAL
+    assert tracker.num_hidden == 8
+    assert tracker.num_injected == 3
+
+
+def test_end_of_sequence_closes_the_thought() -> None:
+    tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 40))
+    taken = run(tracker, [0, 0, 5, STAND_IN_ID, 0, 0, 0, 0])
+    assert [token for token, _ in taken] == [10, 11, 5, STAND_IN_ID, 12, 13, 14, 15]
+    assert tracker.stop_cause is StopCause.EOS
+    assert tracker.state.answer_begins
+
+
+def test_a_sentence_that_ends_in_the_grace_closes_the_thought() -> None:
+    plan = make_plan(PROFILE, 20, grace_tokens=6)
+    tracker = ThinkingTracker(TABLES, plan)
+    run(tracker, [0, 0, FULL_STOP, 5, 5, 5, 5, 5, FULL_STOP, 5, 5, FULL_STOP] + [0] * 9)
+    assert tracker.stop_cause is StopCause.GRACE
+    assert 20 - 6 <= tracker.num_hidden < 20
+
+
+def test_without_a_boundary_the_thought_uses_the_budget_to_the_last_token() -> None:
+    tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 20, grace_tokens=6))
+    run(tracker, [5] * 40)
+    assert tracker.stop_cause is StopCause.BUDGET
+    assert tracker.num_hidden == 20
+
+
+def test_a_marker_that_the_model_has_begun_is_completed_not_repeated() -> None:
+    plan = make_plan(PROFILE, 9, wrap_up_token_ids=(21, 22))
+    tracker = ThinkingTracker(TABLES, plan)
+    taken = [token for token, _ in run(tracker, [0, 0, 12] + [0] * 9)]
+    assert taken == [10, 11, 12, 13, 14, 15]
+    segmenter = Segmenter(ThinkingTracker(TABLES, plan), keep_thought=True)
+    assert segmenter.push(taken).thought == []
+
+
+def test_wrap_up_is_paid_from_the_budget_and_shown_with_the_thought() -> None:
+    plan = make_plan(PROFILE, 12, wrap_up_token_ids=(21, 22))
+    tracker = ThinkingTracker(TABLES, plan)
+    taken = [token for token, _ in run(tracker, [5] * 20)]
+    assert taken == [10, 11, 5, 5, 5, 5, 21, 22, 12, 13, 14, 15]
+    segmenter = Segmenter(ThinkingTracker(TABLES, plan), keep_thought=True)
+    assert segmenter.push(taken).thought == [5, 5, 5, 5, 21, 22]
+
+
+def test_a_budget_too_small_for_the_markers_behaves_as_zero() -> None:
+    for budget in range(marker_cost(PROFILE)):
+        plan = make_plan(PROFILE, budget)
+        assert not plan.thinks
+        assert ThinkingTracker(TABLES, plan).state.phase is Phase.ANSWER
+
+
+def test_the_lead_in_gives_way_to_a_thought_in_a_small_budget() -> None:
+    plan = make_plan(PROFILE, marker_cost(PROFILE) + 1)
+    assert plan.lead_at == len(plan.script)
+
+
+def test_a_prompt_opened_thought_hides_from_the_first_token() -> None:
+    opened = MarkerProfile(
+        name="opened",
+        start_token_ids=(10,),
+        end_token_ids=(12,),
+        opening=Opening.PROMPT,
+        stop_token_ids=STOP_IDS,
+        eos_stand_in_id=STAND_IN_ID,
+    )
+    tracker = ThinkingTracker(TrackerTables(opened, frozenset()), make_plan(opened, 5))
+    taken = run(tracker, [6, 7, 8, 9, 9, 9])
+    assert [token for token, _ in taken] == [6, 7, 8, 9, 12]
+    assert tracker.num_hidden == 5

@@ -1,0 +1,94 @@
+"""The sampler: keeps the automaton in step with a batch whose rows come and go.
+
+Both of an engine's worries are handled here: which batch row holds which request, and
+which output tokens the automaton has not seen yet. An engine adapter calls
+:meth:`ThinkingSampler.update` when its batch changes and :meth:`ThinkingSampler.apply`
+once a step. It knows token lists and logits, not vLLM.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from thinking.automaton import AutomatonTables, ThinkingAutomaton
+from thinking.plan import ThinkingPlan
+
+
+@dataclass(eq=False, slots=True)
+class SamplerRow:
+    """One request in the batch.
+
+    `output_token_ids` is the engine's own list: it grows as tokens are sampled. A row
+    object stays the same while its request moves between batch rows.
+    """
+
+    plan: ThinkingPlan
+    output_token_ids: list[int]
+    slot: int | None = None
+    num_seen: int = field(default=0)
+
+
+class ThinkingSampler:
+    """Rows of a batch that have a plan; other rows cost nothing.
+
+    Invariant: distinct rows hold distinct slots, and a slot is free unless a row of the
+    last :meth:`update` holds it.
+    """
+
+    def __init__(self, tables: AutomatonTables, capacity: int, device: torch.device) -> None:
+        self.automaton = ThinkingAutomaton(tables, capacity, device)
+        self._device = device
+        self._rows: list[SamplerRow] = []
+        self._row_index = torch.empty(0, dtype=torch.int64, device=device)
+        self._slots = torch.empty(0, dtype=torch.int64, device=device)
+
+    def update(self, rows: Mapping[int, SamplerRow]) -> None:
+        """Set the batch: `rows` maps a row of the logits to its request."""
+        self._rows = list(rows.values())
+        self._give_slots()
+        self._row_index = torch.tensor(list(rows), dtype=torch.int64, device=self._device)
+        slots = [row.slot for row in self._rows]
+        self._slots = torch.tensor(slots, dtype=torch.int64, device=self._device)
+
+    def apply(self, logits: torch.Tensor) -> torch.Tensor:
+        """Take the tokens sampled since the last step and constrain the next, in place.
+
+        Args:
+            logits: float ``[batch, vocab]``; rows without a plan are not touched.
+        """
+        if not self._rows:
+            return logits
+        self._catch_up()
+        self.automaton.apply(logits, self._row_index, self._slots)
+        return logits
+
+    def _give_slots(self) -> None:
+        new_rows = [row for row in self._rows if row.slot is None]
+        if not new_rows:
+            return
+        taken = {row.slot for row in self._rows}
+        if len(self._rows) > self.automaton.capacity:
+            self.automaton.grow(2 * len(self._rows))
+        free = (slot for slot in range(self.automaton.capacity) if slot not in taken)
+        for row in new_rows:
+            row.slot = next(free)
+            self.automaton.load(row.slot, row.plan, row.output_token_ids)
+            row.num_seen = len(row.output_token_ids)
+
+    def _catch_up(self) -> None:
+        """Feed the automaton one token a row until all are seen: normally one round.
+
+        A row whose sample was thrown away (a prompt still being read) has no new token.
+        """
+        while True:
+            token_ids, behind = [], []
+            for index, row in enumerate(self._rows):
+                if row.num_seen < len(row.output_token_ids):
+                    token_ids.append(row.output_token_ids[row.num_seen])
+                    behind.append(index)
+                    row.num_seen += 1
+            if not behind:
+                return
+            slots = self._slots if len(behind) == len(self._rows) else self._slots[behind]
+            self.automaton.advance(slots, torch.tensor(token_ids, device=self._device))
