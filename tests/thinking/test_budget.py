@@ -1,0 +1,131 @@
+"""Laws 3 and 11: who sets a budget, what limits it, and what stays for the answer."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thinking.budget import (
+    BudgetAsk,
+    BudgetError,
+    BudgetPolicy,
+    Effort,
+    LimitedBy,
+    ThinkingBudget,
+    resolve_budget,
+)
+
+POLICY = BudgetPolicy(default_tokens=100)
+tokens = st.integers(0, 5000)
+maybe_tokens = st.none() | tokens
+limits = st.integers(1, 5000)
+
+
+def resolve(
+    ask: BudgetAsk,
+    policy: BudgetPolicy = POLICY,
+    *,
+    max_completion_tokens: int | None = None,
+    context_left: int = 100_000,
+) -> ThinkingBudget:
+    return resolve_budget(
+        ask, policy, max_completion_tokens=max_completion_tokens, context_left=context_left
+    )
+
+
+@given(
+    ask=st.builds(
+        BudgetAsk,
+        max_thinking_tokens=maybe_tokens,
+        effort=st.none() | st.sampled_from(Effort),
+        answer_reserve=maybe_tokens,
+        grace=st.none() | tokens | st.floats(0, 1),
+    ),
+    policy=st.builds(
+        BudgetPolicy,
+        default_tokens=maybe_tokens,
+        model_ceiling=maybe_tokens,
+        key_ceiling=maybe_tokens,
+    ),
+    max_completion_tokens=st.none() | limits,
+    context_left=limits,
+)
+def test_thought_and_answer_reserve_always_fit_the_reply(
+    ask: BudgetAsk,
+    policy: BudgetPolicy,
+    max_completion_tokens: int | None,
+    context_left: int,
+) -> None:
+    try:
+        budget = resolve(
+            ask, policy, max_completion_tokens=max_completion_tokens, context_left=context_left
+        )
+    except BudgetError as error:
+        assert error.param == "thinking_options.answer_reserve"
+        return
+    assert budget.answer_reserve >= 1
+    assert 0 <= budget.budget <= budget.max_tokens - budget.answer_reserve
+    assert budget.max_tokens == min(context_left, max_completion_tokens or context_left)
+    assert 0 <= budget.grace_tokens <= budget.budget
+    for ceiling in (policy.model_ceiling, policy.key_ceiling, ask.max_thinking_tokens):
+        assert ceiling is None or budget.budget <= ceiling
+    if budget.limited_by is None and budget.requested is not None:
+        assert budget.budget == budget.requested
+
+
+def test_explicit_beats_effort_and_effort_beats_default() -> None:
+    assert resolve(BudgetAsk()).budget == 100
+    effort = resolve(BudgetAsk(effort=Effort.LOW))
+    assert (effort.budget, effort.source, effort.requested) == (1024, "reasoning_effort", 1024)
+    both = resolve(BudgetAsk(max_thinking_tokens=7, effort=Effort.LOW))
+    assert (both.budget, both.source, both.requested) == (7, "max_thinking_tokens", 7)
+
+
+def test_effort_none_thinks_nothing() -> None:
+    assert resolve(BudgetAsk(effort=Effort.NONE)).budget == 0
+
+
+def test_effort_max_fills_the_ceiling_without_being_limited() -> None:
+    budget = resolve(BudgetAsk(effort=Effort.MAX), BudgetPolicy(model_ceiling=5000))
+    assert (budget.budget, budget.limited_by) == (5000, None)
+
+
+@pytest.mark.parametrize(
+    ("policy", "limits", "limited_by", "budget"),
+    [
+        (BudgetPolicy(model_ceiling=50), {}, LimitedBy.MODEL, 50),
+        (BudgetPolicy(key_ceiling=40), {}, LimitedBy.KEY, 40),
+        (POLICY, {"max_completion_tokens": 80}, LimitedBy.MAX_COMPLETION_TOKENS, 60),
+        (POLICY, {"context_left": 80}, LimitedBy.CONTEXT, 60),
+        (
+            BudgetPolicy(model_ceiling=50),
+            {"max_completion_tokens": 40},
+            LimitedBy.MAX_COMPLETION_TOKENS,
+            30,
+        ),
+    ],
+)
+def test_the_receipt_names_the_limit_that_bound(
+    policy: BudgetPolicy, limits: dict[str, int], limited_by: LimitedBy, budget: int
+) -> None:
+    resolved = resolve(BudgetAsk(max_thinking_tokens=90), policy, **limits)
+    assert (resolved.limited_by, resolved.budget) == (limited_by, budget)
+
+
+def test_the_default_reserve_is_a_quarter_but_at_most_1024_and_at_least_1() -> None:
+    ask = BudgetAsk(max_thinking_tokens=0)
+    for max_completion_tokens, reserve in ((1, 1), (3, 1), (400, 100), (50_000, 1024)):
+        resolved = resolve(ask, max_completion_tokens=max_completion_tokens)
+        assert resolved.answer_reserve == reserve
+
+
+def test_a_reserve_larger_than_the_reply_is_refused_by_name() -> None:
+    with pytest.raises(BudgetError, match="answer_reserve") as caught:
+        resolve(BudgetAsk(answer_reserve=11), max_completion_tokens=10)
+    assert caught.value.param == "thinking_options.answer_reserve"
+
+
+def test_grace_is_a_share_or_a_count_and_a_tenth_by_default() -> None:
+    graces = ((None, 10), (0.25, 25), (1.0, 100), (7, 7), (1, 1), (0, 0), (1000, 100))
+    for grace, expected in graces:
+        resolved = resolve(BudgetAsk(max_thinking_tokens=100, grace=grace))
+        assert resolved.grace_tokens == expected
