@@ -1,0 +1,54 @@
+# `make help` lists what there is. Every target that runs something installs first;
+# where all is installed already that takes a fraction of a second.
+
+PORT ?= 8000
+MODEL ?=
+ARGS ?=
+PYTEST_ARGS ?=
+PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test unit e2e lint types check bench lock image-cpu image-cuda clean
+
+help: ## This list
+	@awk -F ":.*## " '/^[a-z0-9 -]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install all that is needed into .venv (DEVICE=cpu|cuda; default: what the machine has)
+	@deploy/install.sh
+
+serve: setup ## Serve on 127.0.0.1 (PORT=8000 MODEL=<name, folder or hub id> ARGS="…")
+	@exec .venv/bin/thinking-server --host 127.0.0.1 --port $(PORT) $(if $(MODEL),--model $(MODEL)) $(ARGS)
+
+test: setup ## Run the whole suite (PYTEST_ARGS="…")
+	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+unit: setup ## Run the tests that need no engine
+	@$(PYTHON) -m pytest -m "not e2e and not gpu" $(PYTEST_ARGS)
+
+e2e: setup ## Run the tests on the real engine
+	@$(PYTHON) -m pytest -m e2e $(PYTEST_ARGS)
+
+lint: setup ## Style and likely bugs
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+types: setup ## Static types
+	@.venv/bin/mypy
+
+check: lint types test ## Lint, types, tests
+
+bench: setup ## Compare with peers, side by side
+	@$(PYTHON) -m benchmarks.sampler $(ARGS)
+
+lock: ## Resolve pyproject.toml into deploy/requirements/ (ARGS="--upgrade" for newer versions)
+	@deploy/lock.sh $(ARGS)
+
+# Docker, or another tool that knows `build --target`: make image-cpu DOCKER=podman
+DOCKER ?= docker
+
+image-cpu image-cuda: ## Build a container image
+	@$(DOCKER) build --target $(@:image-%=%) --tag thinking-server:$(@:image-%=%) .
+
+clean: ## Remove all that was installed or cached here
+	@rm -rf .venv .uv .cache .ruff_cache .hypothesis build dist *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# Installs thinking-server and all it needs into .venv, exactly as locked.
+#
+#   deploy/install.sh [--no-dev]
+#
+#   DEVICE=cpu|cuda       which build of the engine; default: cuda where a GPU answers
+#   DEVICE=preinstalled   the system's Python already has vLLM (its published image): install
+#                         the server beside it, and no environment
+#   PYTHON=python3.12     the interpreter; default: python3 if new enough, else uv brings one
+#
+# `make setup` and the images run this same file. Doing it again does nothing, in no time:
+# a stamp, written last, holds what was installed. Interrupted, it starts over where it was.
+# Does not know of models: the server fetches and prepares those.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=deploy/uv.sh
+. deploy/uv.sh
+
+locks=deploy/requirements
+venv=.venv
+stamp=$venv/.installed
+
+dev=yes
+for argument in "$@"; do
+    case $argument in
+    --no-dev) dev=no ;;
+    *) fail "unknown argument $argument; usage: deploy/install.sh [--no-dev]" ;;
+    esac
+done
+
+device=${DEVICE:-auto}
+if [ "$device" = auto ]; then
+    device=cpu
+    if nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then device=cuda; fi
+fi
+
+# All that decides what ends up in .venv; the path too, as scripts in there hold it.
+fingerprint() {
+    { echo "$PWD $device $dev ${PYTHON:-}"
+      cat deploy/install.sh deploy/uv.sh pyproject.toml "$locks"/*.txt; } | sha256sum | cut -d' ' -f1
+}
+
+# The one library that vLLM's CPU extension wants of the system; torch carries its own OpenMP.
+check_libraries() {
+    if [[ $(PATH="$PATH:/sbin:/usr/sbin" ldconfig -p) != *libnuma.so.1* ]]; then
+        apt_install libnuma1
+    fi
+}
+
+supported() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null; }
+
+make_environment() {
+    if supported "$venv/bin/python"; then return; fi
+    local python=${PYTHON:-python3}
+    if ! supported "$python"; then
+        [ -z "${PYTHON:-}" ] || fail "PYTHON=$PYTHON: needs Python 3.11 to 3.14"
+        python=3.12 # uv fetches one
+    fi
+    say "making $venv with $python"
+    "$uv" venv --quiet --clear --no-project --python "$python" "$venv"
+}
+
+# Sets $torch_from: how uv is told where torch's CPU build is, which PyPI does not have.
+find_torch() {
+    local probe=("$uv" pip install --quiet --dry-run --no-deps -r "$locks/torch-cpu.txt")
+    say "looking for $(grep '^torch' "$locks/torch-cpu.txt")${UV_FIND_LINKS:+ in $UV_FIND_LINKS}"
+    torch_from=here
+    if "${probe[@]}" 2>/dev/null; then return; fi
+    say "not there; looking in PyTorch's own index"
+    torch_from=pytorch
+    if "${probe[@]}" --torch-backend=cpu 2>/dev/null; then return; fi
+    say "not there; taking PyPI's CUDA build, which works on a CPU too but is 3 GB larger"
+    torch_from=pypi
+}
+
+install_locked() {
+    local files=("$locks/$device.txt") options=() torch_from=""
+    if [ $dev = yes ]; then files+=("$locks/dev.txt"); fi
+    if [ "$device" = cpu ]; then find_torch; fi
+    case $torch_from in
+    here) files+=("$locks/torch-cpu.txt") ;;
+    pytorch) files+=("$locks/torch-cpu.txt") options+=(--torch-backend=cpu) ;;
+    esac
+    say "installing what is locked in ${files[*]#"$locks/"}"
+    # `sync`, not `install`: it installs the lock and nothing else. `install` would follow the
+    # packages' own requirements and bring back what the lock leaves out on purpose.
+    "$uv" pip sync "${options[@]}" "${files[@]}"
+    if [ "$torch_from" = pypi ]; then
+        "$uv" pip install "$(sed -n 's/^\(torch==[^+]*\)+cpu$/\1/p' "$locks/torch-cpu.txt")"
+    fi
+}
+
+install_project() {
+    say "installing thinking-server itself"
+    # With the setuptools from the lock, so that nothing is fetched for the build.
+    "$uv" pip install --quiet --no-deps --no-build-isolation -e .
+}
+
+if [ "$device" = preinstalled ]; then
+    find_uv
+    settings_from_pip
+    say "installing thinking-server beside the system's vLLM"
+    # Fails where that is not the version we are made for.
+    "$uv" pip install --system --break-system-packages \
+        --overrides "$locks/overrides.txt" -e '.[cuda,embedded]'
+    exit
+fi
+
+case $device in
+cpu | cuda) ;;
+*) fail "DEVICE=$device: must be auto, cpu, cuda or preinstalled" ;;
+esac
+want="$(fingerprint)"
+if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then exit 0; fi
+[ "$(uname -sm)" = "Linux x86_64" ] || fail "the locks are for Linux on x86_64, this is $(uname -sm)"
+
+mkdir -p .cache
+exec 9>.cache/install.lock
+flock 9 # two `make` at once: the second waits, then finds the work done
+if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then exit 0; fi
+
+started=$SECONDS
+rm -f "$stamp"
+find_uv
+settings_from_pip
+if [ "$device" = cpu ]; then check_libraries; fi
+make_environment
+export VIRTUAL_ENV=$PWD/$venv
+install_locked
+install_project
+echo "$want" >"$stamp.new"
+mv "$stamp.new" "$stamp"
+say "ready after $((SECONDS - started)) s"

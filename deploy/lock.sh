@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Resolves pyproject.toml into the locks of deploy/requirements/ (`make lock`).
+#
+#   deploy/lock.sh [--upgrade | --upgrade-package NAME …]   (any option of `uv pip compile`)
+#
+# Without options the versions already locked are kept as far as they still fit.
+# Works the same on every machine: no GPU and no torch wheel is needed to resolve.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=deploy/uv.sh
+. deploy/uv.sh
+find_uv
+settings_from_pip
+unset UV_FIND_LINKS # what one machine has lying about must not end up in everyone's lock
+
+locks=deploy/requirements
+compile() {
+    say "resolving $locks/$1.txt"
+    "$uv" pip compile --quiet --no-annotate --generate-hashes --universal --python-version 3.11 \
+        --custom-compile-command "make lock" --output-file "$locks/$1.txt" "${@:2}"
+}
+
+compile cuda --overrides $locks/overrides.txt \
+    pyproject.toml --extra cuda --extra embedded "$@"
+compile cpu --overrides $locks/overrides.txt --overrides $locks/overrides-cpu.txt \
+    pyproject.toml $locks/torch-cpu.in --extra cpu --extra embedded "$@"
+# Constrained, so that one environment can hold the tools and the server.
+compile dev --constraints $locks/cpu.txt --group dev "$@"
