@@ -34,11 +34,16 @@ if [ "$device" = auto ]; then
     if nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then device=cuda; fi
 fi
 
-# All that decides what ends up in .venv; the path too, as scripts in there hold it.
-fingerprint() {
-    { echo "$PWD $device $dev ${PYTHON:-}"
-      cat deploy/install.sh deploy/uv.sh pyproject.toml "$locks"/*.txt; } | sha256sum | cut -d' ' -f1
-}
+hash_of() { sha256sum | cut -d' ' -f1; }
+
+# All that decides which packages end up in .venv; the path too, as scripts in there hold it.
+packages_key="$({ echo "$PWD $device $dev ${PYTHON:-}"
+    cat deploy/install.sh deploy/uv.sh "$locks"/*.txt; } | hash_of)"
+# Apart, so that a new entry point or a linter's setting costs no round over all packages.
+project_key="$(hash_of <pyproject.toml)"
+
+stamped() { [ "$(cut -d' ' -f"$1" "$stamp" 2>/dev/null)" = "$2" ]; }
+up_to_date() { stamped 1 "$packages_key" && stamped 2 "$project_key"; }
 
 # The one library that vLLM's CPU extension wants of the system; torch carries its own OpenMP.
 check_libraries() {
@@ -101,7 +106,7 @@ if [ "$device" = preinstalled ]; then
     settings_from_pip
     say "installing thinking-server beside the system's vLLM"
     # Fails where that is not the version we are made for.
-    "$uv" pip install --system --break-system-packages \
+    "$uv" pip install --system --break-system-packages --no-build-isolation \
         --overrides "$locks/overrides.txt" -e '.[cuda,embedded]'
     exit
 fi
@@ -110,24 +115,25 @@ case $device in
 cpu | cuda) ;;
 *) fail "DEVICE=$device: must be auto, cpu, cuda or preinstalled" ;;
 esac
-want="$(fingerprint)"
-if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then exit 0; fi
+if up_to_date; then exit 0; fi
 [ "$(uname -sm)" = "Linux x86_64" ] || fail "the locks are for Linux on x86_64, this is $(uname -sm)"
 
 mkdir -p .cache
 exec 9>.cache/install.lock
 flock 9 # two `make` at once: the second waits, then finds the work done
-if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then exit 0; fi
+if up_to_date; then exit 0; fi
 
 started=$SECONDS
-rm -f "$stamp"
 find_uv
 settings_from_pip
-if [ "$device" = cpu ]; then check_libraries; fi
-make_environment
 export VIRTUAL_ENV=$PWD/$venv
-install_locked
+if ! stamped 1 "$packages_key"; then
+    rm -f "$stamp"
+    if [ "$device" = cpu ]; then check_libraries; fi
+    make_environment
+    install_locked
+fi
 install_project
-echo "$want" >"$stamp.new"
+echo "$packages_key $project_key" >"$stamp.new"
 mv "$stamp.new" "$stamp"
 say "ready after $((SECONDS - started)) s"

@@ -23,6 +23,6 @@ compile() {
 compile cuda --overrides $locks/overrides.txt \
     pyproject.toml --extra cuda --extra embedded "$@"
 compile cpu --overrides $locks/overrides.txt --overrides $locks/overrides-cpu.txt \
-    pyproject.toml $locks/torch-cpu.in --extra cpu --extra embedded "$@"
+    pyproject.toml $locks/cpu.in --extra cpu --extra embedded "$@"
 # Constrained, so that one environment can hold the tools and the server.
 compile dev --constraints $locks/cpu.txt --group dev "$@"

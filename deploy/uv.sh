@@ -40,8 +40,7 @@ find_uv() {
     uv=.uv/bin/uv
     if [ -x "$uv" ] && usable_uv "$uv"; then return; fi
     if command -v uv >/dev/null && usable_uv uv; then uv=uv; return; fi
-    command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 ||
-        apt_install python3 python3-pip
+    python3 -m pip --version >/dev/null 2>&1 || apt_install python3 python3-pip
     say "getting uv $UV_VERSION into .uv/"
     rm -rf .uv .uv.partial
     python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
