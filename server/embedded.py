@@ -95,9 +95,13 @@ def _resolve_folder(path: Path) -> ResolvedModel:
 def _may_be_hub_id(name: str) -> bool:
     """Hub ids are ``name`` or ``owner/name``; anything else must be meant as a path."""
     parts = name.split("/")
-    return len(parts) <= 2 and all(
-        part and part[0].isalnum() and "\\" not in part and " " not in part for part in parts
-    ) and not Path(name).exists()
+    return (
+        len(parts) <= 2
+        and all(
+            part and part[0].isalnum() and "\\" not in part and " " not in part for part in parts
+        )
+        and not Path(name).exists()
+    )
 
 
 def _prepare(name: str) -> Path:
@@ -150,4 +154,5 @@ def _is_installed(module: str) -> bool:
 
 
 def _progress(line: str) -> None:
-    print(f"thinking-server: {line}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"thinking-server: {line}\n")
+    sys.stderr.flush()

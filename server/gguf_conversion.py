@@ -23,7 +23,7 @@ def convert_gguf(gguf_path: Path, folder: Path) -> None:
     """
     # Heavy (10 s of imports) and needed once in a machine's life: not at the top.
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, GenerationConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
 
     model = AutoModelForCausalLM.from_pretrained(
         str(gguf_path.parent),

@@ -1,0 +1,124 @@
+"""Renders a conversation to prompt token ids.
+
+The template's control tokens are parsed; the same text typed by a user stays text. It
+does not know requests nor HTTP: what is wrong with the messages is a PromptError.
+
+How forging is prevented: in every string of the caller a mark (random private-use
+characters) is put between the first and the second character of each occurrence of a
+control token's text. The template is rendered with the marks, and the result is cut at
+them and encoded piece by piece, so no piece holds a whole control token of the
+caller's. Not covered: tokens of one character, and tokens of white space, which text is
+full of and which control nothing.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from server.forgery import ForgeryGuard
+from server.messages import PromptError, plain_messages
+from thinking.fragments import FragmentEncoder
+from thinking.template_probe import THINKING_TEMPLATE_KWARGS
+
+__all__ = ["PromptError", "render_prompt"]
+
+# Of `apply_chat_template`: ours to set, or a way to run a template of the caller's.
+_RESERVED_KWARGS = frozenset(
+    {
+        "chat_template",
+        "conversation",
+        "max_length",
+        "messages",
+        "padding",
+        "return_assistant_tokens_mask",
+        "return_dict",
+        "return_tensors",
+        "tokenize",
+        "tokenizer_kwargs",
+        "truncation",
+    }
+)
+
+
+def render_prompt(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    marker_texts: tuple[str, ...] = (),
+    **template_kwargs: Any,
+) -> list[int]:
+    """Prompt ids of `messages` (OpenAI's form) under the model's chat template.
+
+    Without control tokens in the messages these are the ids of
+    ``tokenizer.apply_chat_template(messages, tokenize=True)`` with thinking switched on.
+    `marker_texts` are guarded like control tokens: an operator's own markers.
+    `template_kwargs` (``tools``, ``add_generation_prompt``, …) go to the template.
+
+    Raises:
+        PromptError: no template, or the messages or arguments do not suit it.
+    """
+    if tokenizer.chat_template is None:
+        raise PromptError(
+            None,
+            "this model has no chat template; use the completions endpoint, or serve it "
+            "from a folder with a chat_template.jinja",
+        )
+    if reserved := _RESERVED_KWARGS.intersection(template_kwargs):
+        raise PromptError(sorted(reserved)[0], "cannot be passed to the chat template")
+    guard, encoder = _tools_for(tokenizer, marker_texts)
+    mark = _new_mark()
+    plain = plain_messages(messages, knows_developer=_knows_developer(tokenizer))
+    text = _render(
+        tokenizer,
+        [guard.mark_message(message, mark) for message in plain],
+        guard.mark_value(template_kwargs, mark),
+        mark,
+    )
+    return _encode(encoder, guard.split(text, mark))
+
+
+@lru_cache(maxsize=4)
+def _tools_for(
+    tokenizer: PreTrainedTokenizerBase, marker_texts: tuple[str, ...]
+) -> tuple[ForgeryGuard, FragmentEncoder]:
+    """Made once for a tokenizer; a server has one."""
+    return ForgeryGuard(tokenizer, marker_texts), FragmentEncoder(tokenizer)
+
+
+def _new_mark() -> str:
+    """Eight private-use characters that nobody can guess."""
+    return "".join(chr(0xE000 + secrets.randbelow(0x1900)) for _ in range(8))
+
+
+def _knows_developer(tokenizer: PreTrainedTokenizerBase) -> bool:
+    return "developer" in str(tokenizer.chat_template)
+
+
+def _render(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: list[dict[str, Any]],
+    kwargs: dict[str, Any],
+    mark: str,
+) -> str:
+    continues = bool(kwargs.get("continue_final_message"))
+    defaults = {**THINKING_TEMPLATE_KWARGS, "add_generation_prompt": not continues}
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, **(defaults | kwargs)))
+    # A template is a program that comes with the model: it may raise anything, and what
+    # it raises is about these messages.
+    except Exception as error:
+        problem = str(error).replace(mark, "") or type(error).__name__
+        raise PromptError(
+            "messages", f"the model's chat template refuses them: {problem}"
+        ) from error
+
+
+def _encode(encoder: FragmentEncoder, pieces: list[str]) -> list[int]:
+    """The first piece as the start of a text, the others as its middle."""
+    ids = list(encoder.encode_start(pieces[0]))
+    for piece_ids in encoder.encode_many(pieces[1:]):
+        ids += piece_ids
+    return ids

@@ -1,0 +1,165 @@
+"""Finds a model's marker profile from its tokenizer, its chat template and overrides.
+
+Knows text and token ids. Does not know requests, nor the model's weights: whether a
+model that has the markers was really trained to think is taken on trust.
+"""
+
+from dataclasses import dataclass, replace
+
+from transformers import PreTrainedTokenizerBase
+
+from thinking.forced_text import ForcedTextEncoder, ProfileError
+from thinking.markers import MarkerProfile, Opening
+from thinking.profile_families import (
+    FAMILIES,
+    LEAD_IN_TEXT,
+    PRIMED,
+    PRIMER_TEXT,
+    MarkerFamily,
+)
+from thinking.stand_in import choose_stand_in
+from thinking.template_probe import TemplateProbe, probe_template
+
+__all__ = ["MarkerOverrides", "ProfileError", "find_profile"]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerOverrides:
+    """The operator's texts; None: as detected. An empty primer or lead-in: none."""
+
+    start: str | None = None
+    end: str | None = None
+    primer: str | None = None
+    lead_in: str | None = None
+
+    @property
+    def has_markers(self) -> bool:
+        """Whether a marker of the operator's own is given."""
+        return self.start is not None or self.end is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _ProfileTexts:
+    """A profile before it is encoded."""
+
+    name: str
+    start: str
+    end: str
+    primer: str
+    lead_in: str
+    opening: Opening
+    no_thought: str
+    native: bool
+
+
+def find_profile(
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    stop_token_ids: tuple[int, ...],
+    vocab_size: int,
+    overrides: MarkerOverrides | None = None,
+) -> MarkerProfile:
+    """The markers of a model.
+
+    `stop_token_ids` are all ids that end a reply in the engine; `vocab_size` is the
+    size of the model's logits.
+
+    Markers given by the operator are taken as the model's own: without a primer or a
+    lead-in, unless those are given too.
+
+    Raises:
+        ProfileError: the markers cannot work; it names the override at fault.
+    """
+    overrides = overrides or MarkerOverrides()
+    texts = _choose_texts(tokenizer, overrides)
+    encoder = ForcedTextEncoder(tokenizer, stop_token_ids)
+    start, end = encoder.encode_markers(texts.start, texts.end)
+    primer = encoder.encode("thinking_primer", texts.primer)
+    lead_in = encoder.encode("thinking_lead_in", texts.lead_in)
+    reserved = frozenset((*stop_token_ids, *start, *end, *primer, *lead_in))
+    stand_in = choose_stand_in(tokenizer, reserved, vocab_size)
+    if stand_in is None:
+        raise ProfileError(None, f"no free token id among the model's {vocab_size}")
+    return MarkerProfile(
+        name=texts.name,
+        start_token_ids=start,
+        end_token_ids=end,
+        opening=texts.opening,
+        stop_token_ids=tuple(stop_token_ids),
+        eos_stand_in_id=stand_in,
+        primer_token_ids=primer,
+        lead_in_token_ids=lead_in,
+        no_thought_token_ids=encoder.encode_prompt_text(texts.no_thought),
+        native=texts.native,
+    )
+
+
+def _choose_texts(tokenizer: PreTrainedTokenizerBase, overrides: MarkerOverrides) -> _ProfileTexts:
+    family = _overridden(_detect_family(tokenizer), overrides)
+    native = family.name != PRIMED.name
+    probe = probe_template(tokenizer, family.start, family.end)
+    texts = _native_texts(family, probe) if native else _primed_texts()
+    primer, lead_in = overrides.primer, overrides.lead_in
+    if primer is not None:
+        texts = replace(texts, primer=primer, native=native and not primer)
+    return texts if lead_in is None else replace(texts, lead_in=lead_in)
+
+
+def _primed_texts() -> _ProfileTexts:
+    return _ProfileTexts(
+        name=PRIMED.name,
+        start=PRIMED.start,
+        end=PRIMED.end,
+        primer=PRIMER_TEXT,
+        lead_in=LEAD_IN_TEXT,
+        opening=Opening.FORCED,
+        no_thought="",
+        native=False,
+    )
+
+
+def _native_texts(family: MarkerFamily, probe: TemplateProbe) -> _ProfileTexts:
+    """A prompt that opens the thought is closed there; else an empty thought is put."""
+    if probe.opens_thought:
+        opening, primer = Opening.PROMPT, ""
+        no_thought = f"\n{family.end}\n\n" if probe.after_start else family.end
+    else:
+        opening, primer, no_thought = Opening.FORCED, family.after_start, family.empty_thought
+    return _ProfileTexts(
+        name=family.name,
+        start=family.start,
+        end=family.end,
+        primer=primer,
+        lead_in="",
+        opening=opening,
+        # The template's own way to switch thinking off, where it has one, is the best.
+        no_thought=no_thought if probe.no_thought is None else probe.no_thought,
+        native=True,
+    )
+
+
+def _overridden(family: MarkerFamily, overrides: MarkerOverrides) -> MarkerFamily:
+    """The operator's markers in place of the detected ones."""
+    if not overrides.has_markers:
+        return family
+    start = family.start if overrides.start is None else overrides.start
+    end = family.end if overrides.end is None else overrides.end
+    for known in FAMILIES:
+        if (known.start, known.end) == (start, end):
+            return known
+    return MarkerFamily("custom", start, end, after_start="", empty_thought=start + end)
+
+
+def _detect_family(tokenizer: PreTrainedTokenizerBase) -> MarkerFamily:
+    """By added tokens; else by markers that the chat template speaks of; else primed."""
+    added = {token.content for token in tokenizer.added_tokens_decoder.values()}
+    for family in FAMILIES:
+        if added.issuperset(family.needed_tokens):
+            return family
+    template = str(tokenizer.chat_template or "")
+    for family in FAMILIES:
+        if family.start not in template:
+            continue
+        if family.end in template or probe_template(tokenizer, family.start, "").opens_thought:
+            return family
+    return PRIMED

@@ -1,0 +1,69 @@
+"""Asks a chat template, with a dummy conversation, where it opens a thought.
+
+Reads the rendered text only; a template that fails or is missing opens nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+# Templates that can think or not are asked to think; others ignore these names.
+THINKING_TEMPLATE_KWARGS: dict[str, Any] = {"enable_thinking": True, "thinking": True}
+_NOT_THINKING_KWARGS: dict[str, Any] = dict.fromkeys(THINKING_TEMPLATE_KWARGS, False)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateProbe:
+    """How a prompt ends."""
+
+    opens_thought: bool = False
+    # White space that the template puts after the start marker that it opens with.
+    after_start: str = ""
+    # What the template adds to the prompt where thinking is switched off; None: unknown.
+    no_thought: str | None = None
+
+
+def probe_template(tokenizer: PreTrainedTokenizerBase, start: str, end: str) -> TemplateProbe:
+    """Render with thinking on and off, and compare."""
+    prompt = _render(tokenizer, THINKING_TEMPLATE_KWARGS)
+    if prompt is None:
+        return TemplateProbe()
+    after_start = _after_start(prompt, start)
+    return TemplateProbe(
+        opens_thought=after_start is not None,
+        after_start=after_start or "",
+        no_thought=_closing_text(prompt, _render(tokenizer, _NOT_THINKING_KWARGS), end),
+    )
+
+
+def _after_start(prompt: str, start: str) -> str | None:
+    """The white space after the start marker that ends `prompt`; None: none ends it."""
+    bare = start.rstrip()
+    if not bare or not prompt.rstrip().endswith(bare):
+        return None
+    return prompt[prompt.rindex(bare) + len(bare) :].removeprefix(start[len(bare) :])
+
+
+def _closing_text(prompt: str, other: str | None, end: str) -> str | None:
+    """What `other` adds to `prompt`, if that is an empty thought or the end of one."""
+    if other is None or not other.startswith(prompt):
+        return None
+    added = other[len(prompt) :]
+    return added if end.strip() and end.strip() in added else None
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, kwargs: dict[str, Any]) -> str | None:
+    if tokenizer.chat_template is None:
+        return None
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": "Hello"}],
+                tokenize=False,
+                add_generation_prompt=True,
+                **kwargs,
+            )
+        )
+    except Exception:  # a template is a program of the model's; what it raises is its own
+        return None
