@@ -15,6 +15,11 @@ class ServerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="THINKING_SERVER_", extra="forbid", frozen=True)
 
+    model: str | None = Field(
+        None,
+        description="Model to serve: an embedded model's name, a folder, or a hub id (owner/name). "
+        "Default: smollm2-135m-instruct.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     served_model_name: str | None = Field(

@@ -1,0 +1,59 @@
+"""What every process of the engine does first (vLLM's ``vllm.general_plugins`` hook).
+
+vLLM calls :func:`set_up_process` in the API process, the engine core and each worker,
+before they touch a model. Knows nothing of requests, and must stay cheap to import and
+harmless to call twice.
+"""
+
+import multiprocessing
+import os
+import threading
+from multiprocessing.process import BaseProcess
+
+import torch
+
+AMX_VARIABLE = "THINKING_SERVER_AMX"
+AMX_OFF = "off"
+ORPHAN_EXIT_CODE = 1
+
+_watching = threading.Event()
+
+
+def set_up_process() -> None:
+    """Apply the AMX switch; tie a child process to its parent."""
+    if os.environ.get(AMX_VARIABLE) == AMX_OFF:
+        switch_amx_off()
+    parent = multiprocessing.parent_process()
+    if parent is None or _watching.is_set():
+        return
+    _watching.set()
+    _leave_terminal_group()
+    threading.Thread(target=_end_with, args=(parent,), name="parent-watch", daemon=True).start()
+
+
+def switch_amx_off() -> None:
+    """Make vLLM choose its kernels as if the CPU had no AMX.
+
+    vLLM asks torch, oneDNN asks the CPU: for oneDNN, ``ONEDNN_MAX_CPU_ISA`` is set too.
+    """
+    torch.cpu._is_amx_tile_supported = _no_amx
+
+
+def _no_amx() -> bool:
+    return False
+
+
+def _leave_terminal_group() -> None:
+    """Ctrl-C must reach the server only: vLLM's workers die of it, and with them the
+    replies that the server wants to finish first."""
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """vLLM ends its processes when the parent shuts down in order; this is for the rest
+    (kill -9, out of memory). An orphan would hold memory and cores for ever."""
+    parent.join()
+    # A parent that shuts down in order terminates us within this time.
+    threading.Event().wait(1.0)
+    os._exit(ORPHAN_EXIT_CODE)

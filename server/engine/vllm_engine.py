@@ -1,0 +1,148 @@
+"""The engine protocol on vLLM's ``AsyncLLM``.
+
+Starts, watches and stops vLLM; its errors become ours here and nowhere else. Knows
+nothing of HTTP, text or how a plan is made.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+from vllm.exceptions import GracefulHTTPError, VLLMClientError
+from vllm.inputs import tokens_input
+from vllm.v1.engine import exceptions as vllm_errors
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from server.engine.protocol import (
+    EngineDeadError,
+    EngineError,
+    EngineOutput,
+    EngineRequest,
+    EngineRequestError,
+)
+from server.engine.start_errors import EngineStartError
+from server.engine.vllm_messages import to_engine_output, to_sampling_params
+from server.engine.vllm_options import add_markers, make_config, tokenizer_of
+from server.settings import ServerSettings
+from thinking.markers import MarkerProfile
+
+# vLLM notices a dead process at once; its own server polls for that too.
+DEATH_POLL_SECONDS = 0.25
+# For the engine's processes to end in order; after that they are killed.
+SHUTDOWN_SECONDS = 5.0
+
+
+class VllmEngine:
+    """An :class:`~server.engine.protocol.Engine`. Made by :meth:`start` only."""
+
+    def __init__(self, llm: AsyncLLM, profile: MarkerProfile, model_name: str) -> None:
+        self._llm = llm
+        self._profile = profile
+        self._model_name = model_name
+        self._tokenizer = tokenizer_of(llm.vllm_config)
+
+    @classmethod
+    async def start(
+        cls, options: Mapping[str, Any], settings: ServerSettings, model_name: str
+    ) -> "VllmEngine":
+        """Start vLLM with the engine options that were given explicitly.
+
+        The event loop stays free meanwhile (a minute, with the imports of three processes).
+
+        Raises:
+            EngineConfigError: the options cannot be served.
+            EngineStartError: vLLM failed to start.
+        """
+        engine = await asyncio.to_thread(cls._start, options, settings, model_name)
+        # Also starts vLLM's reader of the engine's messages, so that the news of a death
+        # arrives even before the first request.
+        await engine._llm.get_supported_tasks()
+        return engine
+
+    @classmethod
+    def _start(
+        cls, options: Mapping[str, Any], settings: ServerSettings, model_name: str
+    ) -> "VllmEngine":
+        config = make_config(options)
+        profile = add_markers(config, settings)
+        try:
+            llm = AsyncLLM.from_vllm_config(config)
+        except Exception as error:  # anything: the cause is in the engine's own log lines
+            raise EngineStartError(f"the engine did not start: {error}") from error
+        return cls(llm, profile, model_name)
+
+    @property
+    def model_name(self) -> str:
+        return self._model_name
+
+    @property
+    def max_model_len(self) -> int:
+        # vLLM may have shortened it at the start to fit the KV cache.
+        return int(self._llm.model_config.max_model_len)
+
+    @property
+    def vocab_size(self) -> int:
+        return int(self._llm.model_config.get_vocab_size())
+
+    @property
+    def max_logprobs(self) -> int:
+        limit = int(self._llm.model_config.max_logprobs)
+        return self.vocab_size if limit < 0 else limit
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return self._tokenizer
+
+    @property
+    def profile(self) -> MarkerProfile:
+        return self._profile
+
+    @property
+    def is_alive(self) -> bool:
+        return not self._llm.errored
+
+    @property
+    def num_running(self) -> int:
+        return int(self._llm.get_num_unfinished_requests())
+
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
+        """See :meth:`server.engine.protocol.Engine.generate`."""
+        with _our_errors():
+            outputs = self._llm.generate(
+                tokens_input(list(request.prompt_token_ids)),
+                to_sampling_params(request),
+                request.request_id,
+            )
+            # Closing vLLM's generator is what aborts the request.
+            async with aclosing(outputs):
+                async for output in outputs:
+                    yield to_engine_output(output.outputs[0], request.sampling.num_logprobs)
+
+    async def wait_dead(self) -> None:
+        """Return when the engine has died; never, while it lives."""
+        while self.is_alive:  # noqa: ASYNC110 - vLLM has no event for it
+            await asyncio.sleep(DEATH_POLL_SECONDS)
+
+    async def close(self) -> None:
+        """Stop the engine's processes. Safe to call twice, and on a dead engine."""
+        await asyncio.to_thread(self._llm.shutdown, SHUTDOWN_SECONDS)
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    """The one place where vLLM's errors become ours."""
+    try:
+        yield
+    except vllm_errors.EngineDeadError as error:
+        raise EngineDeadError("the engine has died") from error
+    except (VLLMClientError, ValueError) as error:
+        raise EngineRequestError(str(error)) from error
+    except GracefulHTTPError as error:
+        raise EngineError(str(error)) from error
+    except vllm_errors.EngineGenerateError as error:
+        # vLLM wraps what its input checks raise; only they raise ValueError.
+        if isinstance(error.__cause__, ValueError):
+            raise EngineRequestError(str(error.__cause__)) from error
+        raise EngineError("the engine failed on this request") from error

@@ -1,0 +1,73 @@
+"""Our requests in vLLM's terms, vLLM's outputs in ours. Knows no engine."""
+
+from collections.abc import Sequence
+
+from vllm.logprobs import Logprob
+from vllm.outputs import CompletionOutput
+from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+from server.engine.protocol import (
+    EngineError,
+    EngineOutput,
+    EngineRequest,
+    TokenLogprob,
+    TokenLogprobs,
+)
+from thinking.plan import EXTRA_ARGS_KEY
+
+
+def to_sampling_params(request: EngineRequest) -> SamplingParams:
+    """Token ids only, new ones at a time, with the plan for the sampler.
+
+    Raises:
+        ValueError: vLLM refuses a value (``VLLMValidationError`` is one too).
+    """
+    sampling = request.sampling
+    return SamplingParams(
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        seed=sampling.seed,
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        repetition_penalty=sampling.repetition_penalty,
+        logit_bias=dict(sampling.logit_bias) or None,
+        logprobs=sampling.num_logprobs,
+        detokenize=False,
+        output_kind=RequestOutputKind.DELTA,
+        extra_args={EXTRA_ARGS_KEY: request.plan.to_dict()},
+    )
+
+
+def to_engine_output(output: CompletionOutput, num_logprobs: int | None) -> EngineOutput:
+    """One delta.
+
+    Raises:
+        EngineError: the engine gave this request up (it may be tried again).
+    """
+    token_ids = list(output.token_ids)
+    logprobs = None
+    if num_logprobs is not None and output.logprobs is not None:
+        logprobs = [
+            _position(token_id, candidates, num_logprobs)
+            for token_id, candidates in zip(token_ids, output.logprobs, strict=True)
+        ]
+    match output.finish_reason:
+        case None | "stop" | "length" | "abort":
+            return EngineOutput(token_ids, logprobs, output.finish_reason)
+        case other:
+            raise EngineError(f"the engine ended the request: {other}")
+
+
+def _position(token_id: int, candidates: dict[int, Logprob], num_top: int) -> TokenLogprobs:
+    """vLLM puts the sampled token among the top ones, or beside them with its own rank."""
+    top: Sequence[tuple[int, Logprob]] = sorted(
+        (item for item in candidates.items() if 1 <= (item[1].rank or 0) <= num_top),
+        key=lambda item: item[1].rank or 0,
+    )
+    return TokenLogprobs(
+        sampled=TokenLogprob(token_id, candidates[token_id].logprob),
+        top=tuple(TokenLogprob(top_id, entry.logprob) for top_id, entry in top[:num_top]),
+    )

@@ -1,0 +1,137 @@
+"""From the operator's engine options to vLLM's configuration, and what we refuse.
+
+Fills in what the operator left open; what was given explicitly always wins. Knows
+vLLM's options, not requests.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+from vllm.config import VllmConfig
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.platforms import current_platform
+from vllm.tokenizers import cached_tokenizer_from_config
+from vllm.usage.usage_lib import UsageContext
+
+from server.engine.cpu import choose_cpu_settings
+from server.engine.process_hooks import set_up_process
+from server.engine.start_errors import EngineConfigError
+from server.settings import ServerSettings
+from thinking.markers import MarkerProfile
+from thinking.plan import EXTRA_ARGS_KEY
+from thinking.profiles import MarkerOverrides, ProfileError, find_profile
+
+PROCESSOR = "thinking.vllm_plugin.v1:ThinkingLogitsProcessor"
+V2_RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
+
+
+def make_config(given: Mapping[str, Any]) -> VllmConfig:
+    """vLLM's configuration, without our markers yet.
+
+    Raises:
+        EngineConfigError: vLLM or we cannot serve what was asked for.
+    """
+    os.environ.setdefault(V2_RUNNER_VARIABLE, "0")
+    options = dict(given)
+    if current_platform.is_cpu():
+        settings = choose_cpu_settings(given)
+        settings.apply_environment()
+        # A dtype that was given goes into the choice, and comes out of it unchanged.
+        options = {**settings.options, **given}
+        if options.get("dtype") == "auto":
+            options["dtype"] = settings.options.get("dtype", "auto")
+    set_up_process()
+    options["logits_processors"] = [*(options.get("logits_processors") or ()), PROCESSOR]
+    try:
+        args = AsyncEngineArgs(**options)
+        config = args.create_engine_config(UsageContext.OPENAI_API_SERVER)
+    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+        # ValueError covers pydantic's and vLLM's own; OSError is a model that is not there.
+        raise EngineConfigError(f"the engine refuses its options: {error}") from error
+    check_config(config)
+    return config
+
+
+def check_config(config: VllmConfig) -> None:
+    """Refuse what would break a budget silently.
+
+    Pipeline and tensor parallelism are fine: the last rank samples, and knows every
+    token it sampled. So is asynchronous scheduling: the processor reads sampled tokens
+    just before sampling, when the runner has filled in the last one.
+
+    Raises:
+        EngineConfigError: naming the option.
+    """
+    if config.use_v2_model_runner:
+        raise EngineConfigError(
+            "this version can steer thinking on vLLM's V1 model runner only: unset "
+            f"{V2_RUNNER_VARIABLE}, and leave out options that need runner V2"
+        )
+    if config.speculative_config is not None:
+        raise EngineConfigError(
+            "--speculative-config: draft tokens would pass the thinking budget unseen; "
+            "speculative decoding is not supported"
+        )
+    if config.model_config.runner_type != "generate":
+        raise EngineConfigError("--runner: only models that generate text can be served")
+    if config.model_config.skip_tokenizer_init:
+        raise EngineConfigError("--skip-tokenizer-init: the server needs the tokenizer")
+    if EXTRA_ARGS_KEY in _additional(config):
+        raise EngineConfigError(f"--additional-config: the key {EXTRA_ARGS_KEY!r} is the server's")
+
+
+def tokenizer_of(config: VllmConfig) -> PreTrainedTokenizerBase:
+    """The model's tokenizer.
+
+    Raises:
+        EngineConfigError: it is not one of Hugging Face's kind.
+    """
+    tokenizer = cached_tokenizer_from_config(config.model_config)
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise EngineConfigError(
+            f"--tokenizer-mode: {type(tokenizer).__name__} has no chat template that we can read"
+        )
+    return tokenizer
+
+
+def stop_token_ids(config: VllmConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Every id at which vLLM will end a reply: the tokenizer's and the generation config's."""
+    listed = config.model_config.try_get_generation_config().get("eos_token_id")
+    ids = {listed} if isinstance(listed, int) else set(listed or ())
+    if tokenizer.eos_token_id is not None:
+        ids.add(tokenizer.eos_token_id)
+    return tuple(sorted(ids))
+
+
+def add_markers(config: VllmConfig, settings: ServerSettings) -> MarkerProfile:
+    """Find the model's markers and hand them to the workers.
+
+    Raises:
+        EngineConfigError: the model's markers cannot be found or used.
+    """
+    tokenizer = tokenizer_of(config)
+    try:
+        profile = find_profile(
+            tokenizer,
+            stop_token_ids=stop_token_ids(config, tokenizer),
+            vocab_size=config.model_config.get_vocab_size(),
+            overrides=MarkerOverrides(
+                start=settings.thinking_start,
+                end=settings.thinking_end,
+                primer=settings.thinking_primer,
+                lead_in=settings.thinking_lead_in,
+            ),
+        )
+    except ProfileError as error:
+        raise EngineConfigError(str(error)) from error
+    config.additional_config = {**_additional(config), EXTRA_ARGS_KEY: profile.to_dict()}
+    return profile
+
+
+def _additional(config: VllmConfig) -> dict[str, Any]:
+    # vLLM also allows an object here; only a dictionary can carry our key.
+    if not isinstance(config.additional_config, dict):
+        raise EngineConfigError("--additional-config must be a JSON object")
+    return config.additional_config

@@ -1,0 +1,101 @@
+"""Puts the server together: listener, app, engine, lifecycle. Decides nothing itself."""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import uvicorn
+
+from server.app import create_app
+from server.console import say
+from server.descendants import end_descendants
+from server.embedded import resolve_model
+from server.engine.protocol import Engine
+from server.engine.start_errors import EngineConfigError, EngineStartError
+from server.exit_codes import ExitCode
+from server.lifecycle import HttpServer, Lifecycle
+from server.settings import ServerSettings
+from server.state import ServerState
+
+# After draining, for handlers that are cut off to notice it.
+CUT_OFF_SECONDS = 1
+
+
+def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
+    """Serve until stopped; the exit code. No process of ours is left behind."""
+    try:
+        listener = _listen(settings.host, settings.port)
+    except OSError as error:
+        say(f"error: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
+        return ExitCode.START_FAILED
+    try:
+        return asyncio.run(_run(settings, engine_options, listener))
+    finally:
+        end_descendants()
+
+
+async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> Engine:
+    """Resolve the model and start vLLM on it; the event loop stays free.
+
+    Raises:
+        ModelResolutionError: no such model.
+        EngineStartError: see :meth:`VllmEngine.start`.
+    """
+    model = await asyncio.to_thread(resolve_model, settings.model)
+    name = settings.served_model_name or model.served_name
+    start = await asyncio.to_thread(_import_engine)
+    try:
+        return await start(
+            {"served_model_name": [name], **options, "model": model.path_or_hub_id}, settings, name
+        )
+    except EngineStartError as error:
+        if not model.load_failure_hint:
+            raise
+        raise type(error)(f"{error}\n{model.load_failure_hint}") from error
+
+
+def _import_engine() -> Any:  # VllmEngine.start; vLLM takes ten seconds to import
+    try:
+        from server.engine.vllm_engine import VllmEngine
+    except ModuleNotFoundError as error:
+        if error.name != "vllm":
+            raise
+        raise EngineConfigError(
+            "vLLM is not installed: pip install 'thinking-server[cpu]' or 'thinking-server[cuda]'"
+        ) from error
+    return VllmEngine.start
+
+
+async def _run(
+    settings: ServerSettings, engine_options: Mapping[str, Any], listener: socket.socket
+) -> ExitCode:
+    state = ServerState(settings)
+    config = uvicorn.Config(
+        create_app(state),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=CUT_OFF_SECONDS,
+    )
+    lifecycle = Lifecycle(
+        http=HttpServer(config),
+        listener=listener,
+        state=state,
+        load=lambda: load_engine(settings, engine_options),
+        url=_url(listener),
+    )
+    return await lifecycle.run()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
