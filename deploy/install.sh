@@ -55,7 +55,7 @@ check_libraries() {
 supported() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' 2>/dev/null; }
 
 make_environment() {
-    if supported "$venv/bin/python"; then return; fi
+    if [ -z "${PYTHON:-}" ] && supported "$venv/bin/python"; then return; fi
     local python=${PYTHON:-python3}
     if ! supported "$python"; then
         [ -z "${PYTHON:-}" ] || fail "PYTHON=$PYTHON: needs Python 3.11 to 3.14"
