@@ -1,0 +1,77 @@
+"""The app: wiring only.
+
+The engine may come later than the app: until ``ServerState.set_engine`` is called,
+every endpoint that needs it answers 503. Starts and stops nothing.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+
+from server.body_limit import BodyLimitMiddleware
+from server.disconnect import ClientLeftError
+from server.errors import install_error_handlers
+from server.metrics import CONTENT_TYPE_LATEST
+from server.openai import chat, models
+from server.openapi import install_openapi
+from server.request_id import RequestIdMiddleware
+from server.request_metrics import RequestMetricsMiddleware
+from server.state import ServerState, server_state
+
+CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody reads it
+
+
+def create_app(state: ServerState) -> FastAPI:
+    """Make an app around `state`, whose engine may be set later."""
+    app = FastAPI(
+        title="thinking-server",
+        version=_version(),
+        description="Models that think before they answer, within a budget.",
+    )
+    app.state.server = state
+    app.include_router(chat.router)
+    app.include_router(models.router)
+    _add_own_routes(app)
+    install_openapi(app)
+    install_error_handlers(app)
+    app.add_exception_handler(ClientLeftError, _client_left)
+    # The last added is the outermost.
+    app.add_middleware(BodyLimitMiddleware, max_body_bytes=state.settings.max_body_bytes)
+    app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics)
+    app.add_middleware(RequestIdMiddleware)
+    return app
+
+
+def _add_own_routes(app: FastAPI) -> None:
+    app.get("/health", tags=["server"], summary="200 once the server can answer")(_health)
+    app.get("/version", tags=["server"], summary="The server's version")(_get_version)
+    app.get("/metrics", tags=["server"], summary="Prometheus metrics")(_metrics)
+
+
+async def _health(request: Request) -> dict[str, str]:
+    """503 while the model loads, while the server shuts down, and when the engine has died."""
+    server_state(request).ready_model()
+    return {"status": "ok"}
+
+
+async def _get_version() -> dict[str, Any]:
+    return {"version": _version()}
+
+
+async def _metrics(request: Request) -> Response:
+    metrics = server_state(request).metrics
+    return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _client_left(request: Request, error: Exception) -> Response:
+    return JSONResponse(None, CLIENT_CLOSED_REQUEST)
+
+
+def _version() -> str:
+    try:
+        return version("thinking-server")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"

@@ -1,0 +1,109 @@
+"""Reading a request's body: bytes to a strictly checked model, or a 400 that helps.
+
+The one place that turns pydantic's complaints into ours. An unknown field is answered
+with the nearest right name. Does not know which endpoint it reads for, and never
+quotes a value back.
+"""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any, TypeVar, get_args
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from server.dialects import right_name
+from server.errors import ApiError, BadRequestError
+
+Location = tuple[str | int, ...]
+BodyT = TypeVar("BodyT", bound="StrictModel")
+
+
+class StrictModel(BaseModel):
+    """No unknown fields, no conversions: ``true``, ``1.0`` and ``"1"`` are not integers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+async def read_body(request: Request, model: type[BodyT]) -> BodyT:
+    """Read and check a JSON body.
+
+    Raises:
+        ApiError: 400 for what is wrong in it, 413 where it is too large, 415 where it
+            is not declared as JSON (so that no web page can post here unasked).
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise ApiError(415, "send JSON with 'content-type: application/json'", code="not_json")
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise _bad_request(model, error) from None
+
+
+def _bad_request(model: type[BaseModel], error: ValidationError) -> BadRequestError:
+    """The first fault only (unknown fields first): one clear sentence beats a list."""
+    faults = error.errors(include_url=False, include_input=False)
+    fault = min(faults, key=lambda fault: fault["type"] != "extra_forbidden")
+    location: Location = fault["loc"]
+    path = field_path(location)
+    match fault["type"]:
+        case "json_invalid":
+            reason = fault["ctx"]["error"]
+            message = f"the body is not valid JSON in UTF-8: {reason}"
+            return BadRequestError(message, code="invalid_json")
+        case "extra_forbidden":
+            message = f"unknown field {path!r}{_advice(model, location)}"
+            return BadRequestError(message, param=path, code="unknown_field")
+        case "missing":
+            return BadRequestError(f"{path} is required", param=path, code="missing_field")
+        case _:
+            message = f"{path or 'the body'}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+            return BadRequestError(message, param=path or None, code="invalid_value")
+
+
+def field_path(location: Location) -> str:
+    """``("messages", 0, "content")`` → ``messages[0].content``."""
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return path.removeprefix(".")
+
+
+def _advice(model: type[BaseModel], location: Location) -> str:
+    """What the client may have meant by an unknown field."""
+    path = ".".join(step for step in location if isinstance(step, str))
+    if advice := right_name(path):
+        return f": {advice}"
+    name = str(location[-1])
+    parent = _model_at(model, location[:-1])
+    for candidate, where in ((parent, location[:-1]), *_places(model)):
+        if name in candidate.model_fields:
+            return f": it belongs at {field_path((*where, name))!r}"
+    nearest = difflib.get_close_matches(name, parent.model_fields, n=1, cutoff=0.5)
+    if nearest:
+        return f": did you mean {field_path((*location[:-1], nearest[0]))!r}?"
+    return ""
+
+
+def _places(model: type[BaseModel]) -> Iterator[tuple[type[BaseModel], Location]]:
+    """The body itself and the objects directly in it."""
+    yield model, ()
+    for name, info in model.model_fields.items():
+        if nested := _model_in(info.annotation):
+            yield nested, (name,)
+
+
+def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel]:
+    for step in location:
+        if isinstance(step, str) and step in model.model_fields:
+            model = _model_in(model.model_fields[step].annotation) or model
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model in ``Model | None`` or ``list[Model]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(argument) for argument in get_args(annotation))
+    return next((model for model in found if model), None)

@@ -1,0 +1,175 @@
+"""One choice: from the engine's token ids to text deltas and a receipt.
+
+Splits thought from answer, detokenises what is shown, and looks for stop strings in
+the answer. Synchronous: knows neither the engine nor the client, only tokens and time.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from transformers import PreTrainedTokenizerBase
+
+from server.detokenizer import Detokenizer
+from server.engine.protocol import EngineOutput, TokenLogprobs
+from server.served_model import PreparedPrompt
+from server.stop_strings import StopMatcher
+from thinking.phase import StopCause
+from thinking.receipt import Receipt, make_receipt
+from thinking.segments import Segmenter, SplitTokens
+from thinking.tracker import ThinkingTracker, TrackerTables
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceResult:
+    """How a choice ended; counts are tokens."""
+
+    finish_reason: FinishReason
+    receipt: Receipt
+    num_reasoning: int
+    num_answer: int
+
+
+@dataclass(slots=True)
+class ChoiceDelta:
+    """What one choice has new for the client; `result` is set on its last."""
+
+    index: int
+    content: str = ""
+    reasoning: str = ""
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
+    result: ChoiceResult | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell."""
+        return not (self.content or self.reasoning or self.logprobs or self.result)
+
+    def add(self, later: "ChoiceDelta") -> None:
+        """Join a later delta of the same choice to this one."""
+        self.content += later.content
+        self.reasoning += later.reasoning
+        self.logprobs += later.logprobs
+        self.result = later.result
+
+
+@dataclass(slots=True)
+class ChoiceTimes:
+    """Moments of ``time.monotonic()``; None: not yet."""
+
+    started: float = field(default_factory=time.monotonic)
+    first_token: float | None = None
+    first_answer_token: float | None = None
+    last_hidden_token: float | None = None
+
+    @property
+    def thinking_seconds(self) -> float:
+        """Between the first and the last hidden token."""
+        if self.first_token is None or self.last_hidden_token is None:
+            return 0.0
+        return self.last_hidden_token - self.first_token  # a thought comes first
+
+
+class ChoiceDecoder:
+    """Turns engine outputs into deltas. `result` is set once the choice has ended.
+
+    Invariant: hidden tokens are counted, and touched no further unless shown.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        tables: TrackerTables,
+        tokenizer: PreTrainedTokenizerBase,
+        prompt: PreparedPrompt,
+        *,
+        stops: Sequence[str],
+        shows_thought: bool,
+    ) -> None:
+        self.index = index
+        self.prompt = prompt
+        self.tracker = ThinkingTracker(tables, prompt.plan)
+        self.times = ChoiceTimes()
+        self.result: ChoiceResult | None = None
+        self._stop_token_ids = frozenset(tables.profile.stop_token_ids)
+        self._segmenter = Segmenter(self.tracker, keep_thought=shows_thought)
+        self._answer = Detokenizer(tokenizer)
+        self._thought = Detokenizer(tokenizer)
+        self._matcher = StopMatcher(stops)
+        # Log-probabilities wait for their token's text: (characters before it, entry).
+        self._waiting_logprobs: deque[tuple[int, TokenLogprobs]] = deque()
+        self._num_decoded = 0
+        self._num_released = 0
+
+    def push(self, output: EngineOutput) -> ChoiceDelta:
+        """Take new tokens."""
+        split = self._segmenter.push(output.token_ids)
+        self._note_times(len(output.token_ids), len(split.answer))
+        delta = ChoiceDelta(self.index)
+        if split.thought:
+            delta.reasoning = self._thought.push(split.thought)
+        if split.answer:
+            self._drop_stop_token(split, output)
+            delta.content = self._matcher.push(self._decode(split, output.logprobs))
+        ended = self._matcher.matched or output.finish_reason is not None
+        if ended:
+            delta.content += self._matcher.finish()
+            by_length = output.finish_reason == "length" and not self._matcher.matched
+            self.result = delta.result = self._result("length" if by_length else "stop")
+        self._num_released += len(delta.content)
+        self._release_logprobs(delta, whole=ended and not self._matcher.matched)
+        return delta
+
+    def cancelled_receipt(self) -> Receipt:
+        """The receipt of a choice that nobody waits for any more."""
+        if self.tracker.is_hidden:
+            self.tracker.stop_cause = StopCause.CANCELLED
+        return self._receipt()
+
+    def _drop_stop_token(self, split: SplitTokens, output: EngineOutput) -> None:
+        """It is counted, and it is no part of the text."""
+        if output.finish_reason == "stop" and split.answer[-1] in self._stop_token_ids:
+            split.answer.pop()
+            split.answer_positions.pop()
+
+    def _decode(self, split: SplitTokens, logprobs: Sequence[TokenLogprobs] | None) -> str:
+        if logprobs is None:
+            return self._answer.push(split.answer)
+        text = ""
+        for token_id, position in zip(split.answer, split.answer_positions, strict=True):
+            self._waiting_logprobs.append((self._num_decoded, logprobs[position]))
+            piece = self._answer.push((token_id,))
+            self._num_decoded += len(piece)
+            text += piece
+        return text
+
+    def _release_logprobs(self, delta: ChoiceDelta, *, whole: bool) -> None:
+        """Entries of the tokens whose text has begun to be released."""
+        waiting = self._waiting_logprobs
+        while waiting and (whole or waiting[0][0] < self._num_released):
+            delta.logprobs.append(waiting.popleft()[1])
+
+    def _note_times(self, num_tokens: int, num_answer: int) -> None:
+        if not num_tokens:
+            return
+        now = time.monotonic()
+        if self.times.first_token is None:
+            self.times.first_token = now
+        if num_answer < num_tokens:
+            self.times.last_hidden_token = now
+        if num_answer and self.times.first_answer_token is None:
+            self.times.first_answer_token = now
+
+    def _result(self, finish_reason: FinishReason) -> ChoiceResult:
+        return ChoiceResult(
+            finish_reason, self._receipt(), self.tracker.num_hidden, self.tracker.num_answer
+        )
+
+    def _receipt(self) -> Receipt:
+        return make_receipt(
+            self.prompt.budget, self.tracker, self.times.thinking_seconds, self.prompt.advice
+        )

@@ -1,0 +1,116 @@
+"""The one place that reads what a body says about thinking.
+
+Native spellings become a :class:`BudgetAsk`; spellings of other servers are known by
+name, so that each is refused with the name that is right here instead of being ignored.
+Knows nothing of models, tokens or the server's limits.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from server.errors import BadRequestError
+from thinking.budget import BudgetAsk, Effort
+
+_USE_COUNT = "use 'max_thinking_tokens'"
+_USE_WRAP_UP = "use 'thinking_options.wrap_up'"
+_USE_SWITCH = "use 'max_thinking_tokens' (0: no thinking) or 'reasoning_effort'"
+_USE_SHOW = "use 'include_reasoning'"
+
+# Field path of another server → what to write here.
+FOREIGN_FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "thinking_token_budget": _USE_COUNT,
+        "thinking_budget": _USE_COUNT,
+        "thinking_budget_tokens": _USE_COUNT,
+        "thinking_tokens": _USE_COUNT,
+        "reasoning_budget": _USE_COUNT,
+        "reasoning_budget_tokens": _USE_COUNT,
+        "reasoning_max_tokens": _USE_COUNT,
+        "reasoning_tokens": _USE_COUNT,
+        "max_reasoning_tokens": _USE_COUNT,
+        "budget_tokens": _USE_COUNT,
+        "think_budget": _USE_COUNT,
+        "nvext": _USE_COUNT,
+        "custom_params": _USE_COUNT,
+        "logits_processors_args": f"{_USE_COUNT} and 'thinking_options.wrap_up'",
+        "reasoning_budget_message": _USE_WRAP_UP,
+        "think_stop_sentence": _USE_WRAP_UP,
+        "reasoning": "use 'max_thinking_tokens', 'reasoning_effort' and 'include_reasoning'",
+        "thinking": _USE_SWITCH,
+        "output_config": "use 'reasoning_effort'",
+        "effort": "use 'reasoning_effort'",
+        "generationConfig": "use 'max_thinking_tokens' and 'include_reasoning'",
+        "thinkingConfig": "use 'max_thinking_tokens' and 'include_reasoning'",
+        "think": _USE_SWITCH,
+        "enable_thinking": _USE_SWITCH,
+        "chat_template_kwargs": _USE_SWITCH,
+        "separate_reasoning": _USE_SHOW,
+        "stream_reasoning": _USE_SHOW,
+        "includeThoughts": _USE_SHOW,
+        "extra_body": "its fields belong at the top level of the body",
+    }
+)
+
+
+def right_name(path: str) -> str | None:
+    """Advice for a foreign field at `path`; wherever it stands, its own name counts."""
+    return FOREIGN_FIELDS.get(path) or FOREIGN_FIELDS.get(path.rpartition(".")[2])
+
+
+class NativeOptions(Protocol):
+    """``thinking_options`` of a body."""
+
+    @property
+    def answer_reserve(self) -> int | None:
+        """Tokens kept for the answer."""
+
+    @property
+    def grace(self) -> int | float | None:
+        """Last tokens, or share, of a budget in which a thought ends at a boundary."""
+
+    @property
+    def wrap_up(self) -> str | None:
+        """Text that ends a thought that was cut."""
+
+
+class NativeFields(Protocol):
+    """The thinking fields of a body, checked one by one but not against each other."""
+
+    @property
+    def max_thinking_tokens(self) -> int | None:
+        """-1: as if not given."""
+
+    @property
+    def reasoning_effort(self) -> str | None:
+        """A member of :class:`Effort`."""
+
+    @property
+    def thinking_options(self) -> NativeOptions | None:
+        """The rarer options."""
+
+
+def budget_ask(body: NativeFields) -> BudgetAsk:
+    """What `body` says about its budget.
+
+    Raises:
+        BadRequestError: effort "none" beside a budget above zero.
+    """
+    tokens = None if body.max_thinking_tokens == -1 else body.max_thinking_tokens
+    effort = None if body.reasoning_effort is None else Effort(body.reasoning_effort)
+    if effort is Effort.NONE and tokens:
+        raise BadRequestError(
+            f"reasoning_effort 'none' contradicts max_thinking_tokens {tokens}; send one of them",
+            param="reasoning_effort",
+            code="contradictory_fields",
+        )
+    options = body.thinking_options
+    if options is None:
+        return BudgetAsk(max_thinking_tokens=tokens, effort=effort)
+    return BudgetAsk(
+        max_thinking_tokens=tokens,
+        effort=effort,
+        answer_reserve=options.answer_reserve,
+        grace=options.grace,
+        wrap_up=options.wrap_up or None,
+    )

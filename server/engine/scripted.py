@@ -1,0 +1,191 @@
+"""An engine without a model: for tests, and for measuring the API layer alone.
+
+It drives the real sampler over the logits of a tiny "model" (:mod:`.scripted_model`) in
+a real batch loop, so plans are enforced as in the worker of a real engine. It knows
+temperature, seed, bias and log-probabilities; other sampling parameters change nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from server.engine.protocol import (
+    EngineDeadError,
+    EngineOutput,
+    EngineRequest,
+    EngineRequestError,
+    TokenLogprob,
+    TokenLogprobs,
+)
+from server.engine.scripted_model import LogitsSource
+from thinking.automaton import AutomatonTables
+from thinking.boundaries import boundary_token_ids
+from thinking.markers import MarkerProfile
+from thinking.sampler import SamplerRow, ThinkingSampler
+from thinking.tracker import TrackerTables
+
+CPU = torch.device("cpu")
+
+
+@dataclass(eq=False, slots=True)
+class _Row:
+    """One request in the batch."""
+
+    request: EngineRequest
+    sampler_row: SamplerRow
+    generator: torch.Generator
+    outputs: asyncio.Queue[EngineOutput | EngineDeadError] = field(default_factory=asyncio.Queue)
+
+
+class ScriptedEngine:
+    """An :class:`~server.engine.protocol.Engine`; one token a row and step."""
+
+    def __init__(
+        self,
+        source: LogitsSource,
+        tokenizer: PreTrainedTokenizerBase,
+        profile: MarkerProfile,
+        *,
+        model_name: str = "scripted",
+        max_model_len: int = 2048,
+    ) -> None:
+        self.model_name = model_name
+        self.max_model_len = max_model_len
+        self.vocab_size = source.vocab_size
+        self.max_logprobs = 20
+        self.tokenizer = tokenizer
+        self.profile = profile
+        self._source = source
+        tracker = TrackerTables(profile, boundary_token_ids(tokenizer))
+        tables = AutomatonTables(tracker, self.vocab_size, CPU)
+        self._sampler = ThinkingSampler(tables, 8, CPU)
+        self._rows: list[_Row] = []
+        self._loop_task: asyncio.Task[None] | None = None
+        self._dead = asyncio.Event()
+        self._unseeded = 0
+
+    @property
+    def is_alive(self) -> bool:
+        """False after :meth:`kill` or :meth:`close`."""
+        return not self._dead.is_set()
+
+    @property
+    def num_running(self) -> int:
+        """Rows of the batch."""
+        return len(self._rows)
+
+    def kill(self) -> None:
+        """Die, as an engine whose process is gone."""
+        self._dead.set()
+        for row in self._rows:
+            row.outputs.put_nowait(EngineDeadError("killed"))
+        self._rows.clear()
+
+    async def wait_dead(self) -> None:
+        """Return when the engine has died."""
+        await self._dead.wait()
+
+    async def close(self) -> None:
+        """Stop the batch loop."""
+        self.kill()
+        if self._loop_task is not None:
+            await self._loop_task
+
+    async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
+        """See :meth:`server.engine.protocol.Engine.generate`."""
+        row = self._admit(request)
+        try:
+            while True:
+                output = await row.outputs.get()
+                if isinstance(output, EngineDeadError):
+                    raise output
+                yield output
+                if output.finish_reason is not None:
+                    return
+        finally:
+            self._remove(row)
+
+    def _admit(self, request: EngineRequest) -> _Row:
+        if not self.is_alive:
+            raise EngineDeadError("killed")
+        length = len(request.prompt_token_ids) + request.sampling.max_tokens
+        if length > self.max_model_len:
+            raise EngineRequestError(f"{length} tokens do not fit {self.max_model_len}")
+        seed = request.sampling.seed
+        if seed is None:
+            self._unseeded += 1
+            seed = self._unseeded
+        row = _Row(request, SamplerRow(request.plan, []), torch.Generator().manual_seed(seed))
+        self._rows.append(row)
+        self._batch_changed()
+        if self._loop_task is None or self._loop_task.done():
+            self._loop_task = asyncio.create_task(self._run())
+        return row
+
+    def _remove(self, row: _Row) -> None:
+        if row in self._rows:
+            self._rows.remove(row)
+            self._batch_changed()
+
+    def _batch_changed(self) -> None:
+        self._sampler.update({i: row.sampler_row for i, row in enumerate(self._rows)})
+
+    async def _run(self) -> None:
+        """Step while there are rows; let the readers read in between."""
+        while self._rows:
+            self._step()
+            await asyncio.sleep(0)
+
+    def _step(self) -> None:
+        rows = list(self._rows)
+        raw = torch.stack(
+            [
+                self._source.logits(row.request.prompt_token_ids, row.sampler_row.output_token_ids)
+                for row in rows
+            ]
+        )
+        logits = raw.clone()
+        for i, row in enumerate(rows):
+            for token_id, bias in row.request.sampling.logit_bias.items():
+                logits[i, token_id] += bias
+        self._sampler.apply(logits)
+        for i, row in enumerate(rows):
+            self._emit(row, _sample(logits[i], row), raw[i])
+
+    def _emit(self, row: _Row, token_id: int, raw: torch.Tensor) -> None:
+        sampling = row.request.sampling
+        row.sampler_row.output_token_ids.append(token_id)
+        finish = None
+        if token_id in self.profile.stop_token_ids:
+            finish = "stop"
+        elif len(row.sampler_row.output_token_ids) == sampling.max_tokens:
+            finish = "length"
+        logprobs = None
+        if sampling.num_logprobs is not None:
+            logprobs = [_logprobs(raw, token_id, sampling.num_logprobs)]
+        row.outputs.put_nowait(EngineOutput([token_id], logprobs, finish))  # type: ignore[arg-type]
+        if finish is not None:
+            self._remove(row)
+
+
+def _sample(logits: torch.Tensor, row: _Row) -> int:
+    temperature = row.request.sampling.temperature
+    if temperature == 0:
+        return int(logits.argmax())
+    probabilities = torch.softmax(logits / temperature, dim=0)
+    return int(torch.multinomial(probabilities, 1, generator=row.generator))
+
+
+def _logprobs(raw: torch.Tensor, token_id: int, num_top: int) -> TokenLogprobs:
+    values = torch.log_softmax(raw, dim=0)
+    top = values.topk(num_top)
+    return TokenLogprobs(
+        TokenLogprob(token_id, float(values[token_id])),
+        [
+            TokenLogprob(int(i), float(v))
+            for v, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)
+        ],
+    )

@@ -1,0 +1,156 @@
+"""Errors of the API, and the one place where foreign errors become them.
+
+An :class:`ApiError` is what a client reads, in OpenAI's shape. Messages name fields and
+what would be right; they never quote a request's or a model's text.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from server.engine.protocol import EngineDeadError, EngineError, EngineRequestError
+from server.prompt import PromptError
+from thinking.budget import BudgetError
+
+RETRY_AFTER_SECONDS = "5"
+
+
+class ApiError(Exception):
+    """An error as the client sees it; `param` is the field's path, `code` is for machines."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str = "invalid_request_error",  # noqa: A002 (the wire's name)
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.type = type
+        self.param = param
+        self.code = code
+        self.headers = dict(headers or {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form, also sent as an event of a stream that has begun."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+class BadRequestError(ApiError):
+    """400: the body, or a field of it."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(400, message, param=param, code=code)
+
+
+class NotAllowedError(ApiError):
+    """403: well-formed, but not for this caller."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(403, message, type="permission_error", param=param, code="not_allowed")
+
+
+class UnknownModelError(ApiError):
+    """404: another model is served here."""
+
+    def __init__(self, served: str, param: str | None = "model") -> None:
+        super().__init__(
+            404,
+            f"no such model; this server serves {served!r} (see GET /v1/models)",
+            param=param,
+            code="model_not_found",
+        )
+
+
+class BodyTooLargeError(ApiError):
+    """413: the body is longer than ``max_body_bytes``."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"the body is larger than {limit} bytes", code="body_too_large")
+
+
+class UnavailableError(ApiError):
+    """503: the engine is not ready, is closing, or has died."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(
+            503,
+            message,
+            type="service_unavailable",
+            code=code,
+            headers={"retry-after": RETRY_AFTER_SECONDS},
+        )
+
+
+def to_api_error(error: BaseException) -> ApiError:
+    """What the client is told about `error`; anything unforeseen is a bare 500."""
+    match error:
+        case ApiError():
+            return error
+        case RequestValidationError():
+            return BadRequestError("malformed request")  # bodies are read by server.body
+        case BudgetError():
+            return BadRequestError(str(error), param=error.param)
+        case PromptError():
+            return BadRequestError(str(error), param=error.field or "messages")
+        case EngineDeadError():
+            return UnavailableError("the engine has died", "engine_dead")
+        case EngineRequestError():
+            return BadRequestError(f"the engine refused the request: {error}")
+        case EngineError():
+            return UnavailableError("the engine stopped this request", "engine_error")
+        case HTTPException():
+            return _from_http_exception(error)
+        case _:
+            return ApiError(500, "internal error", type="internal_error", code="internal_error")
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every exception in OpenAI's shape."""
+    # Starlette looks a handler up by class: `Exception` alone would mean a logged 500.
+    foreseen: Sequence[type[Exception]] = (
+        ApiError,
+        BudgetError,
+        EngineError,
+        HTTPException,
+        PromptError,
+        RequestValidationError,
+        Exception,
+    )
+    for kind in foreseen:
+        app.add_exception_handler(kind, _answer)
+
+
+async def _answer(request: Request, error: Exception) -> JSONResponse:
+    api_error = to_api_error(error)
+    headers = api_error.headers
+    if api_error.status == 500 and (request_id := getattr(request.state, "request_id", None)):
+        headers = {**headers, "x-request-id": request_id}  # sent from outside our middleware
+    return JSONResponse(api_error.to_dict(), api_error.status, headers)
+
+
+def _from_http_exception(error: HTTPException) -> ApiError:
+    messages = {404: "no such path", 405: "this path does not take this method"}
+    codes = {404: "not_found", 405: "method_not_allowed"}
+    return ApiError(
+        error.status_code,
+        messages.get(error.status_code, str(error.detail)),
+        code=codes.get(error.status_code),
+        headers=error.headers,
+    )

@@ -1,0 +1,128 @@
+"""``POST /v1/chat/completions``."""
+
+import logging
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+
+from server.body import read_body
+from server.choice import ChoiceDelta, ChoiceResult
+from server.dialects import budget_ask
+from server.disconnect import run_while_connected
+from server.errors import NotAllowedError, UnknownModelError, to_api_error
+from server.generation import GenerationJob, generate
+from server.openai.chunks import DONE, ChunkWriter, error_event
+from server.openai.logprobs import LogprobsWriter
+from server.openai.protocol import ChatCompletionRequest
+from server.openai.response import ReplyHead, chat_completion
+from server.openai.sampling import sampling_settings
+from server.openapi import chat_documentation
+from server.served_model import ServedModel
+from server.state import ServerState, server_state
+from server.streaming import EventStream
+
+logger = logging.getLogger(__name__)
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """One request on its way: what to generate and how to write it down."""
+
+    state: ServerState
+    model: ServedModel
+    body: ChatCompletionRequest
+    job: GenerationJob
+    head: ReplyHead
+    logprobs: LogprobsWriter | None
+
+    def deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
+        """The generation; it starts when it is first read."""
+        return generate(self.model, self.job, self.state.metrics)
+
+
+@router.post(
+    "/v1/chat/completions",
+    tags=["chat"],
+    summary="Answer a conversation, thinking within a budget",
+    openapi_extra=chat_documentation(ChatCompletionRequest),
+)
+async def create_chat_completion(request: Request) -> Response:
+    """Think, hidden, within `max_thinking_tokens`; then answer.
+
+    Each choice has a receipt, `thinking`, of what its budget was and what was used.
+    """
+    state = server_state(request)
+    model = state.ready_model()
+    body = await read_body(request, ChatCompletionRequest)
+    reply = await _prepare(state, model, body)
+    if body.stream:
+        return EventStream(_events(reply), state.settings.keep_alive_seconds)
+    choices = await run_while_connected(request, _collect(reply))
+    shows_thought = reply.job.shows_thought
+    return JSONResponse(
+        chat_completion(reply.head, choices, shows_thought=shows_thought, logprobs=reply.logprobs)
+    )
+
+
+async def _prepare(
+    state: ServerState, model: ServedModel, body: ChatCompletionRequest
+) -> ChatReply:
+    """Check what needs the model, and plan the reply."""
+    if body.model != model.engine.model_name:
+        raise UnknownModelError(model.engine.model_name)
+    shows_thought = bool(body.include_reasoning)
+    if shows_thought and not state.settings.show_thoughts:
+        raise NotAllowedError("this server does not show thoughts", param="include_reasoning")
+    ask = budget_ask(body)
+    messages = [message.to_prompt() for message in body.messages]
+    prompt = await model.prepare(messages, ask, body.reply_limit)
+    reply_id = f"chatcmpl-{secrets.token_hex(16)}"
+    job = GenerationJob(
+        request_id=reply_id,
+        prompt=prompt,
+        sampling=sampling_settings(body, model.engine, prompt.budget.max_tokens),
+        num_choices=body.n or 1,
+        stops=body.stop or (),
+        shows_thought=shows_thought,
+    )
+    head = ReplyHead(reply_id, model.engine.model_name, len(prompt.token_ids))
+    logprobs = LogprobsWriter(model.engine, body.top_logprobs or 0) if body.logprobs else None
+    return ChatReply(state, model, body, job, head, logprobs)
+
+
+async def _collect(reply: ChatReply) -> list[ChoiceDelta]:
+    """All deltas of each choice, joined."""
+    choices = [ChoiceDelta(index) for index in range(reply.job.num_choices)]
+    async with aclosing(reply.deltas()) as deltas:
+        async for delta in deltas:
+            choices[delta.index].add(delta)
+    return choices
+
+
+async def _events(reply: ChatReply) -> AsyncGenerator[bytes, None]:
+    writer = ChunkWriter(
+        reply.head, includes_usage=reply.body.includes_usage, logprobs=reply.logprobs
+    )
+    results: list[ChoiceResult] = []
+    yield writer.role(reply.job.num_choices)
+    try:
+        async with aclosing(reply.deltas()) as deltas:
+            async for delta in deltas:
+                if delta.result:
+                    results.append(delta.result)
+                yield writer.delta(delta)
+    except Exception as error:
+        api_error = to_api_error(error)
+        if api_error.status == 500:
+            logger.exception("a stream failed")
+        yield error_event(api_error)
+        return
+    if reply.body.includes_usage:
+        yield writer.usage(results)
+    yield DONE

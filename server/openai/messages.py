@@ -1,0 +1,95 @@
+"""Messages of a chat: text in, text only.
+
+Accepts what OpenAI's clients send back of our own replies (thoughts, receipts): a
+model's earlier thoughts are no part of a prompt and are dropped here.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from server.body import StrictModel
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+_CONTENT_SCHEMA = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+                "required": ["type", "text"],
+            },
+        },
+        {"type": "null"},
+    ]
+}
+
+
+def _text_only(content: Any) -> Any:
+    """`content` as it is; anything but text is refused by name."""
+    if content is None or isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise _fault("should be a string or a list of text parts")
+    for part in content:
+        _check_part(part)
+    return content
+
+
+def _check_part(part: Any) -> None:
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        raise _fault('each part should be {"type": "text", "text": "…"}')
+    if part["type"] not in ("text", "input_text", "output_text"):
+        raise _fault("only text parts are supported: no images, audio or files")
+    if set(part) - {"type", "text"} or not isinstance(part.get("text"), str):
+        raise _fault('a text part should be {"type": "text", "text": "…"} and nothing else')
+
+
+def _nothing(value: Any) -> Any:
+    if value in (None, []):
+        return None
+    raise _fault("is not supported yet")
+
+
+def _fault(text: str) -> PydanticCustomError:
+    return PydanticCustomError("message", "{text}", {"text": text})
+
+
+_Absent = Annotated[None, BeforeValidator(_nothing), WithJsonSchema({"type": "null"})]
+
+
+class Message(StrictModel):
+    """One turn. Only an assistant's may be without content."""
+
+    role: Role
+    content: Annotated[
+        str | list[dict[str, str]] | None,
+        BeforeValidator(_text_only),
+        WithJsonSchema(_CONTENT_SCHEMA),
+    ] = None
+    name: str | None = None
+    tool_call_id: str | None = None
+    # Of our own earlier replies; not part of the prompt.
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    annotations: _Absent = None
+    audio: _Absent = None
+    tool_calls: _Absent = None
+    function_call: _Absent = None
+
+    @model_validator(mode="after")
+    def _has_content(self) -> Self:
+        if self.content is None and self.role != "assistant":
+            raise _fault(f"content is required in a message of role {self.role!r}")
+        if self.role != "assistant" and (self.reasoning or self.reasoning_content):
+            raise _fault("reasoning belongs to messages of role 'assistant' only")
+        return self
+
+    def to_prompt(self) -> dict[str, Any]:
+        """What the prompt is made of."""
+        shown = ("role", "content", "name", "tool_call_id")
+        return {key: value for key in shown if (value := getattr(self, key)) is not None}

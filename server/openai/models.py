@@ -1,0 +1,42 @@
+"""``GET /v1/models``: the one model that is served."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from server.errors import UnknownModelError
+from server.served_model import ServedModel
+from server.state import server_state
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+@router.get("", summary="List models")
+async def list_models(request: Request) -> dict[str, Any]:
+    """The served model, with its context length and its thinking limits."""
+    model = server_state(request).ready_model()
+    return {"object": "list", "data": [_card(model)]}
+
+
+@router.get("/{model_name:path}", summary="Describe a model")
+async def retrieve_model(request: Request, model_name: str) -> dict[str, Any]:
+    """The served model, where `model_name` is its name."""
+    model = server_state(request).ready_model()
+    if model_name != model.engine.model_name:
+        raise UnknownModelError(model.engine.model_name, param=None)
+    return _card(model)
+
+
+def _card(model: ServedModel) -> dict[str, Any]:
+    return {
+        "id": model.engine.model_name,
+        "object": "model",
+        "created": model.created,
+        "owned_by": "thinking-server",
+        "max_model_len": model.engine.max_model_len,
+        "thinking": {
+            "native": model.engine.profile.native,
+            "default_tokens": model.policy.default_tokens,
+            "max_tokens": model.policy.model_ceiling,
+        },
+    }

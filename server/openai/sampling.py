@@ -1,0 +1,52 @@
+"""Sampling fields of a body, checked against the model."""
+
+from server.engine.protocol import Engine, SamplingSettings
+from server.errors import BadRequestError
+from server.openai.protocol import ChatCompletionRequest
+
+
+def sampling_settings(
+    body: ChatCompletionRequest, engine: Engine, max_tokens: int
+) -> SamplingSettings:
+    """Settings of the first choice; absent fields mean OpenAI's defaults.
+
+    Raises:
+        BadRequestError: a token or a number of log-probabilities that the model lacks.
+    """
+    seed = body.seed
+    return SamplingSettings(
+        max_tokens=max_tokens,
+        temperature=1.0 if body.temperature is None else body.temperature,
+        top_p=1.0 if body.top_p is None else body.top_p,
+        top_k=max(0, body.top_k or 0),
+        min_p=body.min_p or 0.0,
+        # The engine takes a negative seed for "none".
+        seed=None if seed is None else seed & (2**63 - 1),
+        presence_penalty=body.presence_penalty or 0.0,
+        frequency_penalty=body.frequency_penalty or 0.0,
+        repetition_penalty=body.repetition_penalty or 1.0,
+        logit_bias=_logit_bias(body.logit_bias or {}, engine.vocab_size),
+        num_logprobs=_num_logprobs(body, engine.max_logprobs),
+    )
+
+
+def _logit_bias(bias: dict[str, float], vocab_size: int) -> dict[int, float]:
+    for token_id in bias:
+        is_id = token_id.isascii() and token_id.isdecimal() and len(token_id) < 10
+        if not (is_id and int(token_id) < vocab_size):
+            raise BadRequestError(
+                f"logit_bias: each key should be a token id from 0 to {vocab_size - 1}",
+                param="logit_bias",
+                code="invalid_value",
+            )
+    return {int(token_id): value for token_id, value in bias.items()}
+
+
+def _num_logprobs(body: ChatCompletionRequest, most: int) -> int | None:
+    if not body.logprobs:
+        return None
+    if (num_top := body.top_logprobs or 0) > most:
+        raise BadRequestError(
+            f"top_logprobs: should be at most {most}", param="top_logprobs", code="invalid_value"
+        )
+    return num_top

@@ -1,0 +1,133 @@
+"""What ``/docs`` says about bodies that we read ourselves.
+
+Bodies are read by :mod:`server.body`, not by the framework, so their schemas are put
+into the OpenAPI document here.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+_REF = "#/components/schemas/{model}"
+_NULLABLE_INTEGER = {"type": ["integer", "null"]}
+_NULLABLE_STRING = {"type": ["string", "null"]}
+_SCHEMAS: dict[str, Any] = {
+    "Error": {
+        "type": "object",
+        "properties": {
+            "error": {
+                "type": "object",
+                "properties": {
+                    "message": {"type": "string"},
+                    "type": {"type": "string"},
+                    "param": _NULLABLE_STRING,
+                    "code": _NULLABLE_STRING,
+                },
+                "required": ["message", "type", "param", "code"],
+            }
+        },
+        "required": ["error"],
+    },
+    "Receipt": {
+        "type": "object",
+        "properties": {
+            "requested": _NULLABLE_INTEGER,
+            "source": {"type": "string"},
+            "budget": {"type": "integer"},
+            "limited_by": _NULLABLE_STRING,
+            "used": {"type": "integer"},
+            "injected": {"type": "integer"},
+            "segments": {"type": "integer"},
+            "stop": {"type": "string"},
+            "seconds": {"type": "number"},
+            "advice": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+    "ChatCompletion": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": "chat.completion"},
+            "created": {"type": "integer"},
+            "model": {"type": "string"},
+            "choices": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "index": {"type": "integer"},
+                        "message": {"type": "object"},
+                        "logprobs": {"type": ["object", "null"]},
+                        "finish_reason": {"enum": ["stop", "length"]},
+                        "thinking": {"$ref": "#/components/schemas/Receipt"},
+                    },
+                },
+            },
+            "usage": {"type": "object"},
+        },
+    },
+}
+_ERRORS = {
+    "400": "A field is wrong; the message names it and what would be right.",
+    "403": "Thoughts are not shown here.",
+    "404": "Another model is served.",
+    "413": "The body is too large.",
+    "415": "The body is not declared as JSON.",
+    "503": "The engine is not ready, is closing, or has died.",
+}
+_documented: dict[str, type[BaseModel]] = {}
+
+
+def chat_documentation(body: type[BaseModel]) -> dict[str, Any]:
+    """``openapi_extra`` of the chat endpoint."""
+    _documented[body.__name__] = body
+    return {
+        "requestBody": {"required": True, "content": _json(body.__name__)},
+        "responses": {
+            "200": {
+                "description": "The reply; with `stream`, its chunks as server-sent events.",
+                "content": _json("ChatCompletion")
+                | {"text/event-stream": {"schema": {"type": "string"}}},
+            },
+            **{
+                status: {"description": text, "content": _json("Error")}
+                for status, text in _ERRORS.items()
+            },
+        },
+    }
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Make the app's document hold the schemas of our bodies."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    # Of the framework's own checks, which we do not use: we never answer 422.
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+    schemas.update(_SCHEMAS)
+    for name, model in _documented.items():
+        schema = model.model_json_schema(ref_template=_REF)
+        schemas.update(schema.pop("$defs", {}))
+        schemas[name] = schema
+    return document
+
+
+def _json(schema_name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": _REF.format(model=schema_name)}}}

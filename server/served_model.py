@@ -1,0 +1,156 @@
+"""A model that is ready to answer: its engine and what is derived from it once.
+
+Turns a request's wishes into an engine request's budget, plan and prompt. Knows nothing
+of HTTP nor of how a body spells its wishes.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from server.engine.protocol import Engine
+from server.errors import BadRequestError
+from server.forgery import ForgeryGuard
+from server.prompt import render_prompt
+from server.settings import ServerSettings
+from thinking.boundaries import boundary_token_ids
+from thinking.budget import (
+    DEFAULT_EFFORT_TOKENS,
+    BudgetAsk,
+    BudgetPolicy,
+    ThinkingBudget,
+    resolve_budget,
+)
+from thinking.fragments import FragmentEncoder
+from thinking.plan import MAX_SCRIPT_TOKENS, ThinkingPlan, make_plan, marker_cost
+from thinking.tracker import TrackerTables
+
+NATIVE_DEFAULT_TOKENS = 4096
+PRIMED_DEFAULT_TOKENS = 128  # models that were not trained to think gain little from more
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPrompt:
+    """Prompt ids with the budget and plan that hold for each choice made from them."""
+
+    token_ids: Sequence[int]
+    budget: ThinkingBudget
+    plan: ThinkingPlan
+    advice: tuple[str, ...] = ()
+
+
+class ServedModel:
+    """One engine with its tables and its budget policy."""
+
+    def __init__(self, engine: Engine, settings: ServerSettings) -> None:
+        self.engine = engine
+        self.created = int(time.time())
+        self.tables = TrackerTables(engine.profile, boundary_token_ids(engine.tokenizer))
+        self.policy = _policy(settings, native=engine.profile.native)
+        own = (settings.thinking_start, settings.thinking_end)
+        self._marker_texts = tuple(text for text in own if text)
+        self._guard = ForgeryGuard(engine.tokenizer, self._marker_texts)
+        self._encoder = FragmentEncoder(engine.tokenizer)
+        # One thread: a tokenizer is not safe in two, and must not hold up open streams.
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+
+    async def prepare(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        ask: BudgetAsk,
+        max_completion_tokens: int | None,
+    ) -> PreparedPrompt:
+        """Render the prompt and plan the thought.
+
+        Raises:
+            PromptError: the template refuses the messages.
+            BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._executor, self._prepare, messages, ask, max_completion_tokens
+        )
+
+    def close(self) -> None:
+        """Free the tokenizer's thread."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _prepare(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        ask: BudgetAsk,
+        max_completion_tokens: int | None,
+    ) -> PreparedPrompt:
+        prompt = render_prompt(self.engine.tokenizer, messages, marker_texts=self._marker_texts)
+        budget = self._resolve(ask, max_completion_tokens, len(prompt))
+        plan = self._plan(ask, budget)
+        if plan.thinks:
+            return PreparedPrompt(prompt, budget, plan)
+        prompt = [*prompt, *self.engine.profile.no_thought_token_ids]
+        budget = self._resolve(ask, max_completion_tokens, len(prompt))
+        return PreparedPrompt(prompt, budget, plan, self._advice(budget))
+
+    def _resolve(
+        self, ask: BudgetAsk, max_completion_tokens: int | None, num_prompt_tokens: int
+    ) -> ThinkingBudget:
+        context = self.engine.max_model_len
+        if num_prompt_tokens >= context:
+            raise BadRequestError(
+                f"the prompt has {num_prompt_tokens} tokens; this model's context holds "
+                f"{context}, and the reply needs at least one of them",
+                param="messages",
+                code="context_length_exceeded",
+            )
+        return resolve_budget(
+            ask,
+            self.policy,
+            max_completion_tokens=max_completion_tokens,
+            context_left=context - num_prompt_tokens,
+        )
+
+    def _plan(self, ask: BudgetAsk, budget: ThinkingBudget) -> ThinkingPlan:
+        profile = self.engine.profile
+        wrap_up = self._encode_plain(ask.wrap_up) if ask.wrap_up else ()
+        num_markers = marker_cost(profile)
+        # Primer and lead-in are left out of a tight budget, but not of a full script.
+        room = MAX_SCRIPT_TOKENS - len(profile.primer_token_ids) - len(profile.lead_in_token_ids)
+        room = min(room, budget.budget)
+        if wrap_up and len(wrap_up) + num_markers > room:
+            raise BadRequestError(
+                f"thinking_options.wrap_up has {len(wrap_up)} tokens, and the markers "
+                f"{num_markers}; together they must fit {room} tokens "
+                f"(the thinking budget is {budget.budget})",
+                param="thinking_options.wrap_up",
+                code="wrap_up_too_long",
+            )
+        return make_plan(profile, budget.budget, budget.grace_tokens, wrap_up)
+
+    def _encode_plain(self, text: str) -> tuple[int, ...]:
+        """Tokens of a caller's text: a control token written in it stays text."""
+        mark = "".join(chr(0xE000 + secrets.randbelow(0x1900)) for _ in range(8))
+        pieces = self._guard.split(self._guard.mark_text(text, mark), mark)
+        return tuple(token for ids in self._encoder.encode_many(pieces) for token in ids)
+
+    def _advice(self, budget: ThinkingBudget) -> tuple[str, ...]:
+        if not budget.budget:
+            return ()
+        num_markers = marker_cost(self.engine.profile)
+        text = (
+            f"a budget of {budget.budget} cannot hold this model's markers ({num_markers} tokens)"
+        )
+        return (f"{text}: nothing was thought",)
+
+
+def _policy(settings: ServerSettings, *, native: bool) -> BudgetPolicy:
+    default = settings.default_thinking_tokens
+    if default is None:
+        default = NATIVE_DEFAULT_TOKENS if native else PRIMED_DEFAULT_TOKENS
+    return BudgetPolicy(
+        default_tokens=default,
+        effort_tokens={**DEFAULT_EFFORT_TOKENS, **settings.effort_tokens},
+        model_ceiling=settings.max_thinking_tokens,
+    )

@@ -1,0 +1,65 @@
+"""What an app knows of the process around it: its model, once loaded, and its end.
+
+Whoever starts the server sets the engine here when it is ready, and `draining` when no
+new request may begin. Does not start or stop anything itself.
+"""
+
+from dataclasses import dataclass, field
+
+from fastapi import Request
+from prometheus_client import CollectorRegistry
+
+from server.engine.protocol import Engine
+from server.errors import UnavailableError
+from server.metrics import Metrics
+from server.served_model import ServedModel
+from server.settings import ServerSettings
+
+
+@dataclass(slots=True)
+class ServerState:
+    """``app.state.server``."""
+
+    settings: ServerSettings
+    registry: CollectorRegistry | None = None
+    draining: bool = False
+    model: ServedModel | None = None
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.registry, lambda: self.is_ready)
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, once there is one."""
+        return self.model.engine if self.model else None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a request that came now would be answered."""
+        return self.model is not None and self.model.engine.is_alive and not self.draining
+
+    def set_engine(self, engine: Engine) -> None:
+        """Begin to serve `engine`. Takes a moment: it reads the whole vocabulary."""
+        self.model = ServedModel(engine, self.settings)
+
+    def ready_model(self) -> ServedModel:
+        """The model.
+
+        Raises:
+            UnavailableError: not loaded yet, draining, or dead.
+        """
+        if self.model is None:
+            raise UnavailableError("the model is still loading", "not_ready")
+        if not self.model.engine.is_alive:
+            raise UnavailableError("the engine has died", "engine_dead")
+        if self.draining:
+            raise UnavailableError("the server is shutting down", "draining")
+        return self.model
+
+
+def server_state(request: Request) -> ServerState:
+    """The app's state (a FastAPI dependency)."""
+    state = request.app.state.server
+    assert isinstance(state, ServerState)
+    return state
