@@ -28,7 +28,7 @@ from thinking.sampler import SamplerRow, ThinkingSampler
 from thinking.tracker import TrackerTables
 
 VOCAB_SIZE = 49_152
-START_ID, END_ID, STOP_ID, STAND_IN_ID, WORD_ID, BOUNDARY_ID = 3, 4, 2, 1, 1000, 1001
+START_ID, END_ID, STOP_ID, STAND_IN_ID, EXIT_ID, WORD_ID, BOUNDARY_ID = 3, 4, 2, 1, 5, 1000, 1001
 BUDGET = 10_000_000
 Phase = Literal["thinking", "answering"]
 Step = Callable[[], None]
@@ -61,7 +61,7 @@ def output_tokens(phase: Phase, length: int) -> list[int]:
 def ours(phase: Phase, num_rows: int, length: int) -> Step:
     """A step of our sampler."""
     profile = MarkerProfile(
-        "bench", (START_ID,), (END_ID,), Opening.FORCED, (STOP_ID,), STAND_IN_ID
+        "bench", (START_ID,), (END_ID,), Opening.FORCED, (STOP_ID,), STAND_IN_ID, EXIT_ID
     )
     device = torch.device("cpu")
     shared = AutomatonTables(

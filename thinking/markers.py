@@ -20,8 +20,8 @@ class Opening(Enum):
 class MarkerProfile:
     """Token ids of a model's markers.
 
-    Invariant: both markers have 1–``MAX_MARKER_TOKENS`` tokens, `eos_stand_in_id`
-    is neither a stop token nor part of a marker.
+    Invariant: both markers have 1–``MAX_MARKER_TOKENS`` tokens; the stand-ins differ and
+    are neither stop tokens nor part of a marker.
     """
 
     name: str
@@ -33,6 +33,8 @@ class MarkerProfile:
     # Takes the probability of the stop tokens while a thought runs: sampling it
     # closes the thought. A special or unused id that a thought never needs.
     eos_stand_in_id: int
+    # Forced to say that a thought ends early on confidence; another such id.
+    exit_stand_in_id: int
     # Forced after the start marker to get a non-reasoning model to think.
     primer_token_ids: tuple[int, ...] = ()
     # Forced after the end marker, hidden, to lead a non-reasoning model to its answer.
@@ -50,10 +52,11 @@ class MarkerProfile:
                     f"{field} has {length} tokens; a marker has 1 to {MAX_MARKER_TOKENS}"
                 )
         reserved = {*self.stop_token_ids, *self.start_token_ids, *self.end_token_ids}
-        if self.eos_stand_in_id in reserved:
-            raise ValueError(
-                f"eos_stand_in_id {self.eos_stand_in_id} is a stop token or part of a marker"
-            )
+        for field in ("eos_stand_in_id", "exit_stand_in_id"):
+            token_id = getattr(self, field)
+            if token_id in reserved:
+                raise ValueError(f"{field} {token_id} is a stop token or part of a marker")
+            reserved.add(token_id)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, for vLLM's ``additional_config``."""

@@ -14,6 +14,7 @@ class Phase(IntEnum):
     OPENING = 1  # the start marker and the primer are being forced
     THINKING = 2  # free sampling of hidden tokens
     CLOSING = 3  # wrap-up, end marker and lead-in are being forced
+    CONTINUING = 4  # the continuation is being forced: the thought was to end too soon
 
 
 class TokenKind(Enum):
@@ -23,6 +24,7 @@ class TokenKind(Enum):
     THOUGHT = "thought"  # sampled by the model inside a thought
     INJECTED = "injected"  # forced by us, part of the thought's text (primer, wrap-up)
     MARKER = "marker"  # marker or lead-in: hidden even where the thought is shown
+    SIGNAL = "signal"  # a stand-in: says how the thought ended, hidden likewise
 
 
 class StopCause(Enum):

@@ -7,7 +7,7 @@ counted. Knows nothing of text.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from thinking.phase import Phase, TokenKind
+from thinking.phase import TokenKind
 from thinking.tracker import ThinkingTracker
 
 
@@ -48,11 +48,9 @@ class Segmenter:
         if kind is TokenKind.MARKER:
             self._held.clear()  # they were the beginning of this marker
             return
-        self._held.append(token_id)
-        if self.tracker.state.phase is Phase.THINKING:
-            num_held = self.tracker.state.end_match
-        else:
-            num_held = self.tracker.num_marker_tokens_begun
+        if kind is not TokenKind.SIGNAL:
+            self._held.append(token_id)
+        num_held = self.tracker.num_marker_tokens_begun
         num_released = len(self._held) - num_held
         released.extend(self._held[:num_released])
         del self._held[:num_released]

@@ -8,6 +8,7 @@ the tests hold the two equal.
 
 from dataclasses import dataclass
 
+from thinking.loop_guard import LoopDetector
 from thinking.markers import MarkerProfile
 from thinking.phase import Phase, StopCause, TokenKind
 from thinking.plan import ThinkingPlan
@@ -35,6 +36,7 @@ class TrackerState:
     start_match: int = 0  # tokens of the start marker just seen in the answer
     end_match: int = 0  # tokens of the end marker just seen
     answer_begins: bool = False  # the next token is the first answer token after a thought
+    at_boundary: bool = False  # a sentence or line of the thought has just ended
 
 
 class ThinkingTracker:
@@ -44,13 +46,13 @@ class ThinkingTracker:
         self.tables = tables
         self.plan = plan
         self.state = TrackerState(plan.initial_phase)
-        if self.state.phase is Phase.CLOSING:
-            self.state.cursor = plan.close_at
+        self.loop = LoopDetector(plan.loop_guard) if plan.loop_guard else None
         self.num_injected = 0
         self.num_answer = 0
         self.num_segments = 1 if plan.thinks else 0
         self.stop_cause = StopCause.NONE
         if self.state.phase is Phase.CLOSING:
+            self.state.cursor = plan.close_at
             self.stop_cause = StopCause.BUDGET
 
     @property
@@ -60,10 +62,12 @@ class ThinkingTracker:
 
     @property
     def num_marker_tokens_begun(self) -> int:
-        """Thought tokens just taken that a forced close goes on to complete as a marker."""
-        if self.state.phase is not Phase.CLOSING:
-            return 0
-        return max(0, self.state.cursor - self.plan.end_at)
+        """Thought tokens just taken that are, or may become, the head of an end marker."""
+        if self.state.phase is Phase.THINKING:
+            return self.state.end_match
+        if self.state.phase is Phase.CLOSING:
+            return max(0, self.state.cursor - self.plan.end_at)
+        return 0
 
     @property
     def is_hidden(self) -> bool:
@@ -73,7 +77,7 @@ class ThinkingTracker:
     @property
     def forced_token_id(self) -> int | None:
         """The token that the sampler forces next, if it forces one."""
-        if self.state.phase in (Phase.OPENING, Phase.CLOSING):
+        if self.state.phase in (Phase.OPENING, Phase.CLOSING, Phase.CONTINUING):
             return self.plan.script[self.state.cursor]
         return None
 
@@ -95,24 +99,30 @@ class ThinkingTracker:
         self.state.end_match = self.tables.end_table[self.state.end_match][symbol]
 
     def _think(self, token_id: int) -> TokenKind:
-        state, plan = self.state, self.plan
-        profile = self.tables.profile
+        state, plan, profile = self.state, self.plan, self.tables.profile
         symbol = self.tables.symbols.get(token_id, 0)
         state.end_match = self.tables.end_table[state.end_match][symbol]
+        state.at_boundary = token_id in self.tables.boundary_token_ids
+        loops = self.loop is not None and self.loop.push(token_id)
+        too_soon = state.num_hidden < plan.min_tokens
         if state.end_match == len(profile.end_token_ids):
             self._close(plan.lead_at, StopCause.NATURAL)
             return TokenKind.MARKER
-        if token_id == profile.eos_stand_in_id:
+        if token_id == profile.exit_stand_in_id and plan.early_exit is not None:
+            self._close(plan.close_at, StopCause.CONFIDENT)
+            return TokenKind.SIGNAL
+        is_eos = token_id == profile.eos_stand_in_id
+        if is_eos and not too_soon:
             self._close(plan.close_at, StopCause.EOS)
-            return TokenKind.MARKER
-        if self._spare_tokens() <= 0:
+        elif self._spare_tokens() <= 0:
             self._close(self._close_cursor(), StopCause.BUDGET)
-        elif (
-            self._spare_tokens() <= plan.grace_tokens
-            and token_id in self.tables.boundary_token_ids
-        ):
+        elif (is_eos or loops) and too_soon:
+            self._continue()
+        elif loops:
+            self._close(self._close_cursor(), StopCause.LOOP)
+        elif state.at_boundary and not too_soon and self._spare_tokens() <= plan.grace_tokens:
             self._close(self._close_cursor(), StopCause.GRACE)
-        return TokenKind.THOUGHT
+        return TokenKind.SIGNAL if is_eos else TokenKind.THOUGHT
 
     def _force(self) -> TokenKind:
         state, plan = self.state, self.plan
@@ -120,20 +130,21 @@ class ThinkingTracker:
         self.num_injected += 1
         state.cursor += 1
         if state.phase is Phase.CLOSING:
-            if state.cursor == len(plan.script):
+            if state.cursor == plan.close_end:
                 self._begin_answer()
-        elif state.cursor == plan.close_at:
+        elif state.cursor in (plan.close_at, len(plan.script)):
             state.phase = Phase.THINKING
             if self._spare_tokens() <= 0:
                 self._close(plan.close_at, StopCause.BUDGET)
         return kind
 
     def _kind_of_forced(self, cursor: int) -> TokenKind:
-        """Markers and lead-in are never shown; primer and wrap-up are thought's text."""
-        num_start = min(len(self.tables.profile.start_token_ids), self.plan.close_at)
-        if self.state.phase is Phase.OPENING:
-            return TokenKind.MARKER if cursor < num_start else TokenKind.INJECTED
-        return TokenKind.INJECTED if cursor < self.plan.end_at else TokenKind.MARKER
+        """Markers and lead-in are never shown; primer, wrap-up, continuation are thought."""
+        plan = self.plan
+        num_start = min(len(self.tables.profile.start_token_ids), plan.close_at)
+        if cursor < num_start or plan.end_at <= cursor < plan.close_end:
+            return TokenKind.MARKER
+        return TokenKind.INJECTED
 
     def _spare_tokens(self) -> int:
         """Tokens that may still be thought before the close must be forced."""
@@ -145,12 +156,25 @@ class ThinkingTracker:
             return self.plan.end_at + self.state.end_match
         return self.plan.close_at
 
+    def _continue(self) -> None:
+        """Answer an end that comes too soon, where the continuation fits the budget."""
+        if self.loop is not None:
+            self.loop.clear()
+        self.state.at_boundary = False
+        self.state.end_match = 0
+        if 0 < self.plan.continuation_length <= self._spare_tokens():
+            self.state.phase = Phase.CONTINUING
+            self.state.cursor = self.plan.close_end
+
     def _close(self, cursor: int, cause: StopCause) -> None:
+        if self.loop is not None:
+            self.loop.clear()
         self.stop_cause = cause
         self.state.phase = Phase.CLOSING
         self.state.cursor = cursor
         self.state.end_match = 0
-        if cursor == len(self.plan.script):
+        self.state.at_boundary = False
+        if cursor == self.plan.close_end:
             self._begin_answer()
 
     def _begin_answer(self) -> None:

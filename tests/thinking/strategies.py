@@ -2,18 +2,26 @@
 
 from hypothesis import strategies as st
 
+from thinking.loop_guard import LoopGuard
 from thinking.markers import MarkerProfile, Opening
-from thinking.plan import ThinkingPlan, make_plan
+from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 from thinking.tracker import TrackerTables
 
 VOCAB_SIZE = 24
 STOP_IDS = (0, 1)
 STAND_IN_ID = 2
-ORDINARY_IDS = range(3, VOCAB_SIZE)
+EXIT_ID = VOCAB_SIZE - 1
+ORDINARY_IDS = range(3, EXIT_ID)
 
 # Few distinct tokens, so that markers overlap themselves and each other.
 marker_ids = st.lists(st.integers(3, 7), min_size=1, max_size=8).map(tuple)
 text_ids = st.lists(st.sampled_from(ORDINARY_IDS), max_size=6).map(tuple)
+loop_guards = st.builds(
+    LoopGuard,
+    max_period=st.integers(1, 8),
+    min_repeats=st.integers(2, 4),
+    min_tokens=st.integers(1, 12),
+)
 token_streams = st.lists(st.integers(0, VOCAB_SIZE - 1), max_size=120)
 
 
@@ -27,6 +35,7 @@ def profiles(draw: st.DrawFn) -> MarkerProfile:
         opening=draw(st.sampled_from(Opening)),
         stop_token_ids=STOP_IDS,
         eos_stand_in_id=STAND_IN_ID,
+        exit_stand_in_id=EXIT_ID,
         primer_token_ids=draw(text_ids),
         lead_in_token_ids=draw(text_ids),
     )
@@ -41,10 +50,13 @@ def tables(draw: st.DrawFn) -> TrackerTables:
 
 @st.composite
 def plans(draw: st.DrawFn, profile: MarkerProfile) -> ThinkingPlan:
-    """A plan with a budget of 0–60 tokens."""
-    return make_plan(
-        profile,
-        draw(st.integers(0, 60)),
-        draw(st.integers(0, 20)),
-        draw(text_ids),
+    """A plan with a budget of 0–60 tokens and any rules."""
+    rules = ThinkingRules(
+        grace_tokens=draw(st.integers(0, 20)),
+        min_tokens=draw(st.integers(0, 40)),
+        early_exit=draw(st.none() | st.floats(0, 1)),
+        loop_guard=draw(st.none() | loop_guards),
+        wrap_up_token_ids=draw(text_ids),
+        continuation_token_ids=draw(text_ids),
     )
+    return make_plan(profile, draw(st.integers(0, 60)), rules)

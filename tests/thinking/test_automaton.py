@@ -3,11 +3,13 @@
 import random
 from dataclasses import astuple
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.thinking.strategies import (
+    EXIT_ID,
     STAND_IN_ID,
     STOP_IDS,
     VOCAB_SIZE,
@@ -16,12 +18,15 @@ from tests.thinking.strategies import (
     token_streams,
 )
 from thinking.automaton import NUM_CHANGING, AutomatonTables, ThinkingAutomaton
+from thinking.markers import MarkerProfile, Opening
 from thinking.phase import Phase
-from thinking.plan import ThinkingPlan
+from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 from thinking.sampler import SamplerRow, ThinkingSampler
 from thinking.tracker import ThinkingTracker, TrackerTables
 
 CPU = torch.device("cpu")
+FULL_STOP = 20
+EARLY = MarkerProfile("early", (10,), (12,), Opening.FORCED, STOP_IDS, STAND_IN_ID, EXIT_ID)
 
 
 def state_of(automaton: ThinkingAutomaton, slot: int) -> tuple[int, ...]:
@@ -80,7 +85,14 @@ def test_logits_leave_exactly_what_the_tracker_allows(data: st.DataObject) -> No
     if tracker.forced_token_id is not None:
         assert allowed == {tracker.forced_token_id}
     elif tracker.state.phase is Phase.THINKING:
-        assert allowed == set(range(VOCAB_SIZE)) - set(STOP_IDS)
+        banned = set(STOP_IDS)
+        if tracker.plan.early_exit is not None:
+            banned.add(EXIT_ID)
+        last = tracker.state.end_match == len(shared.profile.end_token_ids) - 1
+        if last and tracker.num_hidden + 1 < plan.min_tokens:
+            banned.add(shared.profile.end_token_ids[-1])
+        may_exit = tracker.plan.early_exit is not None and tracker.state.at_boundary
+        assert allowed == set(range(VOCAB_SIZE)) - banned or (may_exit and allowed == {EXIT_ID})
     else:
         profile = shared.profile
         banned = set(STOP_IDS) if tracker.state.answer_begins else set()
@@ -102,7 +114,7 @@ def test_a_thought_takes_over_exactly_the_probability_of_the_stop_tokens(
     while tracker.forced_token_id is not None:
         stream.append(tracker.forced_token_id)
         tracker.advance(stream[-1])
-    if tracker.state.phase is not Phase.THINKING:
+    if tracker.state.phase is not Phase.THINKING or plan.early_exit is not None:
         return
     logits = torch.tensor([random.Random(1).uniform(-3, 3) for _ in range(VOCAB_SIZE)])
     logits[STAND_IN_ID] = float("-inf")
@@ -110,8 +122,10 @@ def test_a_thought_takes_over_exactly_the_probability_of_the_stop_tokens(
     sampler.update({0: SamplerRow(plan, stream)})
     before = torch.softmax(logits, 0)
     after = torch.softmax(sampler.apply(logits[None].clone())[0], 0)
-    assert torch.isclose(after[STAND_IN_ID], before[list(STOP_IDS)].sum())
-    rest = [i for i in range(VOCAB_SIZE) if i not in (*STOP_IDS, STAND_IN_ID)]
+    end = shared.profile.end_token_ids
+    held = end if len(end) == 1 and tracker.num_hidden + 1 < plan.min_tokens else ()
+    assert torch.isclose(after[STAND_IN_ID], before[[*STOP_IDS, *held]].sum())
+    rest = [i for i in range(VOCAB_SIZE) if i not in (*STOP_IDS, *held, STAND_IN_ID)]
     assert torch.allclose(after[rest], before[rest])
 
 
@@ -171,3 +185,16 @@ def _change_batch(
     elif action == "resume" and index in batch:
         row, tracker = batch[index]
         batch[index] = (SamplerRow(row.plan, list(row.output_token_ids)), tracker)
+
+
+@pytest.mark.parametrize(("threshold", "leaves"), [(0.6, False), (0.4, True)])
+def test_a_thought_ends_early_only_above_the_threshold(threshold: float, leaves: bool) -> None:
+    shared = TrackerTables(EARLY, frozenset({FULL_STOP}))
+    plan = make_plan(EARLY, 50, ThinkingRules(early_exit=threshold))
+    logits = torch.full((1, VOCAB_SIZE), float("-inf"))
+    logits[0, 12] = logits[0, 5] = 0.0  # half the probability is the end marker's
+    for last, expected_exit in ((5, False), (FULL_STOP, leaves)):
+        sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, CPU), 1, CPU)
+        sampler.update({0: SamplerRow(plan, [10, 7, last])})
+        after = sampler.apply(logits.clone())[0]
+        assert (after.argmax().item() == EXIT_ID) == expected_exit

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.thinking.strategies import (
+    EXIT_ID,
     ORDINARY_IDS,
     STAND_IN_ID,
     STOP_IDS,
@@ -11,9 +12,10 @@ from tests.thinking.strategies import (
     tables,
     token_streams,
 )
+from thinking.loop_guard import LoopGuard
 from thinking.markers import MarkerProfile, Opening
 from thinking.phase import Phase, StopCause, TokenKind
-from thinking.plan import make_plan, marker_cost
+from thinking.plan import ThinkingPlan, ThinkingRules, make_plan, marker_cost
 from thinking.segments import Segmenter
 from thinking.tracker import ThinkingTracker, TrackerTables
 
@@ -24,9 +26,11 @@ PROFILE = MarkerProfile(
     opening=Opening.FORCED,
     stop_token_ids=STOP_IDS,
     eos_stand_in_id=STAND_IN_ID,
+    exit_stand_in_id=EXIT_ID,
     lead_in_token_ids=(15,),
 )
 FULL_STOP = 20
+WRAP_UP = ThinkingRules(wrap_up_token_ids=(21, 22))
 TABLES = TrackerTables(PROFILE, frozenset({FULL_STOP}))
 
 
@@ -64,7 +68,7 @@ def test_a_thought_that_the_model_never_ends_is_closed_with_the_whole_marker(
     assert tracker.state.phase is Phase.ANSWER
     if plan.thinks:
         end = shared.profile.end_token_ids
-        lead_in = plan.script[plan.lead_at :]
+        lead_in = plan.script[plan.lead_at : plan.close_end]
         assert tuple(taken[-len(end + lead_in) :]) == end + lead_in
 
 
@@ -126,7 +130,7 @@ def test_end_of_sequence_closes_the_thought() -> None:
 
 
 def test_a_sentence_that_ends_in_the_grace_closes_the_thought() -> None:
-    plan = make_plan(PROFILE, 20, grace_tokens=6)
+    plan = make_plan(PROFILE, 20, ThinkingRules(grace_tokens=6))
     tracker = ThinkingTracker(TABLES, plan)
     run(tracker, [0, 0, FULL_STOP, 5, 5, 5, 5, 5, FULL_STOP, 5, 5, FULL_STOP] + [0] * 9)
     assert tracker.stop_cause is StopCause.GRACE
@@ -134,14 +138,14 @@ def test_a_sentence_that_ends_in_the_grace_closes_the_thought() -> None:
 
 
 def test_without_a_boundary_the_thought_uses_the_budget_to_the_last_token() -> None:
-    tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 20, grace_tokens=6))
+    tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 20, ThinkingRules(grace_tokens=6)))
     run(tracker, [5] * 40)
     assert tracker.stop_cause is StopCause.BUDGET
     assert tracker.num_hidden == 20
 
 
 def test_a_marker_that_the_model_has_begun_is_completed_not_repeated() -> None:
-    plan = make_plan(PROFILE, 9, wrap_up_token_ids=(21, 22))
+    plan = make_plan(PROFILE, 9, WRAP_UP)
     tracker = ThinkingTracker(TABLES, plan)
     taken = [token for token, _ in run(tracker, [0, 0, 12] + [0] * 9)]
     assert taken == [10, 11, 12, 13, 14, 15]
@@ -150,7 +154,7 @@ def test_a_marker_that_the_model_has_begun_is_completed_not_repeated() -> None:
 
 
 def test_wrap_up_is_paid_from_the_budget_and_shown_with_the_thought() -> None:
-    plan = make_plan(PROFILE, 12, wrap_up_token_ids=(21, 22))
+    plan = make_plan(PROFILE, 12, WRAP_UP)
     tracker = ThinkingTracker(TABLES, plan)
     taken = [token for token, _ in run(tracker, [5] * 20)]
     assert taken == [10, 11, 5, 5, 5, 5, 21, 22, 12, 13, 14, 15]
@@ -167,7 +171,7 @@ def test_a_budget_too_small_for_the_markers_behaves_as_zero() -> None:
 
 def test_the_lead_in_gives_way_to_a_thought_in_a_small_budget() -> None:
     plan = make_plan(PROFILE, marker_cost(PROFILE) + 1)
-    assert plan.lead_at == len(plan.script)
+    assert plan.lead_at == plan.close_end
 
 
 def test_a_prompt_opened_thought_hides_from_the_first_token() -> None:
@@ -178,8 +182,64 @@ def test_a_prompt_opened_thought_hides_from_the_first_token() -> None:
         opening=Opening.PROMPT,
         stop_token_ids=STOP_IDS,
         eos_stand_in_id=STAND_IN_ID,
+        exit_stand_in_id=EXIT_ID,
     )
     tracker = ThinkingTracker(TrackerTables(opened, frozenset()), make_plan(opened, 5))
     taken = run(tracker, [6, 7, 8, 9, 9, 9])
     assert [token for token, _ in taken] == [6, 7, 8, 9, 12]
     assert tracker.num_hidden == 5
+
+
+def test_an_end_that_comes_too_soon_is_answered_with_the_continuation() -> None:
+    rules = ThinkingRules(min_tokens=12, continuation_token_ids=(21, 22))
+    tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 40, rules))
+    taken = run(tracker, [0, 0, 5, STAND_IN_ID, 0, 0, 6, STAND_IN_ID] + [0] * 30)
+    assert [token for token, _ in taken[:8]] == [10, 11, 5, STAND_IN_ID, 21, 22, 6, STAND_IN_ID]
+    assert [kind for _, kind in taken[4:6]] == [TokenKind.INJECTED] * 2
+    assert tracker.num_hidden >= 12
+
+
+@given(st.data())
+def test_a_thought_is_never_shorter_than_its_minimum(data: st.DataObject) -> None:
+    """Whatever the model samples of what the sampler leaves it (no whole end marker)."""
+    shared = data.draw(tables())
+    plan = data.draw(plans(shared.profile))
+    tracker = ThinkingTracker(shared, plan)
+    wanted = data.draw(st.lists(st.sampled_from((STAND_IN_ID, *range(8, 20))), min_size=200))
+    run(tracker, wanted)
+    if plan.thinks and tracker.state.phase is Phase.ANSWER:
+        assert tracker.num_hidden >= plan.min_tokens
+
+
+def test_a_loop_is_broken_and_the_answer_still_comes() -> None:
+    tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 1000))
+    cycle = [5, 6, 7] * 100
+    taken = run(tracker, [0, 0, *cycle])
+    assert tracker.stop_cause is StopCause.LOOP
+    assert tracker.state.phase is Phase.ANSWER
+    assert tracker.num_hidden == len(taken) == 2 + 64 + 4
+
+
+def test_text_that_merely_resembles_itself_is_no_loop() -> None:
+    tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 1000))
+    counted = [token for number in range(3, 10) for token in (5, 6, number) * 3]
+    run(tracker, [0, 0, *counted])
+    assert tracker.state.phase is Phase.THINKING
+
+
+def test_a_loop_before_the_minimum_is_shaken_with_the_continuation() -> None:
+    rules = ThinkingRules(
+        min_tokens=30, continuation_token_ids=(21,), loop_guard=LoopGuard(4, 2, 4)
+    )
+    tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 100, rules))
+    taken = [token for token, _ in run(tracker, [0, 0, 5, 5, 5, 5] + [6] * 10)]
+    assert taken[6] == 21
+    assert tracker.state.phase in (Phase.THINKING, Phase.CONTINUING)
+
+
+def test_a_confident_model_is_let_go() -> None:
+    rules = ThinkingRules(early_exit=0.5)
+    tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 40, rules))
+    taken = [token for token, _ in run(tracker, [0, 0, 5, FULL_STOP, EXIT_ID] + [0] * 9)]
+    assert taken == [10, 11, 5, FULL_STOP, EXIT_ID, 12, 13, 14, 15]
+    assert tracker.stop_cause is StopCause.CONFIDENT

@@ -26,9 +26,7 @@ ADDITIONAL_CONFIG_KEY = "thinking"
 class ThinkingLogitsProcessor(LogitsProcessor):
     """One per worker. Rows without a plan are left as they are."""
 
-    def __init__(
-        self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool
-    ) -> None:
+    def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
         additional = vllm_config.additional_config
         assert isinstance(additional, dict)  # set by VllmEngine
         profile = MarkerProfile.from_dict(additional[ADDITIONAL_CONFIG_KEY])

@@ -1,0 +1,58 @@
+"""Noticing that a thought repeats itself (law 5), one token at a time.
+
+A stream has period p over its last m tokens when each of them equals the token p before
+it. It loops once that stretch, with the period it repeats, is long enough. Knows nothing
+of budgets or markers; ``thinking.loop_tensors`` is the same over a batch.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+MAX_PERIOD = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LoopGuard:
+    """When a thought counts as a loop: all three in tokens or times.
+
+    Invariant: ``1 <= max_period <= MAX_PERIOD``, ``min_repeats >= 2``.
+    """
+
+    max_period: int = MAX_PERIOD
+    min_repeats: int = 4
+    min_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_period <= MAX_PERIOD:
+            raise ValueError(f"max_period must be 1 to {MAX_PERIOD}, not {self.max_period}")
+        if self.min_repeats < 2:
+            raise ValueError(f"min_repeats must be at least 2, not {self.min_repeats}")
+        if self.min_tokens < 1:
+            raise ValueError(f"min_tokens must be at least 1, not {self.min_tokens}")
+
+    def run_needed(self, period: int) -> int:
+        """Tokens equal to those `period` before them that make a loop."""
+        return max(self.min_repeats * period, self.min_tokens) - period
+
+
+class LoopDetector:
+    """The last tokens of one thought and how long each period has held."""
+
+    def __init__(self, guard: LoopGuard) -> None:
+        self.guard = guard
+        self.history: deque[int] = deque(maxlen=guard.max_period)
+        # Only periods that hold now; nearly always few.
+        self.runs: dict[int, int] = {}
+
+    def clear(self) -> None:
+        """Forget: something other than the model's own text came between."""
+        self.history.clear()
+        self.runs = {}
+
+    def push(self, token_id: int) -> bool:
+        """Take a token; True when the stream now loops."""
+        before = self.runs
+        periods = [p for p, t in enumerate(reversed(self.history), 1) if t == token_id]
+        self.runs = {p: before.get(p, 0) + 1 for p in periods}
+        self.history.append(token_id)
+        return any(run >= self.guard.run_needed(p) for p, run in self.runs.items())
