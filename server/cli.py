@@ -97,7 +97,7 @@ def _engine_parser() -> argparse.ArgumentParser:
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    class EngineParser(FlexibleArgumentParser):
+    class EngineParser(FlexibleArgumentParser):  # type: ignore[misc, unused-ignore]
         """vLLM's parser; an unknown option is answered with the nearest known one."""
 
         def error(self, message: str) -> NoReturn:

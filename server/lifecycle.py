@@ -14,6 +14,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import uvicorn
 
@@ -34,7 +35,7 @@ class HttpServer(uvicorn.Server):
     """uvicorn, with the signals left to us: it would close its door at the first one."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         yield
 
     @property
@@ -119,15 +120,15 @@ class Lifecycle:
         """Wait until no request is open; False when that takes longer than `seconds`."""
         try:
             async with asyncio.timeout(seconds):
-                while not self.http.is_idle:
+                while not self.http.is_idle:  # noqa: ASYNC110 - uvicorn has no event for it
                     await asyncio.sleep(IDLE_POLL_SECONDS)
         except TimeoutError:
             return False
         return True
 
-    async def _first_of(self, task: asyncio.Future[object]) -> bool:
+    async def _first_of(self, task: asyncio.Future[Any]) -> bool:
         """Wait for `task` or a signal; whether it was the task."""
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         return task.done()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import uvicorn
+from prometheus_client import REGISTRY
 
 from server.app import create_app
 from server.console import say
@@ -46,13 +47,14 @@ async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> E
     name = settings.served_model_name or model.served_name
     start = await asyncio.to_thread(_import_engine)
     try:
-        return await start(
+        engine: Engine = await start(
             {"served_model_name": [name], **options, "model": model.path_or_hub_id}, settings, name
         )
     except EngineStartError as error:
         if not model.load_failure_hint:
             raise
         raise type(error)(f"{error}\n{model.load_failure_hint}") from error
+    return engine
 
 
 def _import_engine() -> Any:  # VllmEngine.start; vLLM takes ten seconds to import
@@ -70,7 +72,8 @@ def _import_engine() -> Any:  # VllmEngine.start; vLLM takes ten seconds to impo
 async def _run(
     settings: ServerSettings, engine_options: Mapping[str, Any], listener: socket.socket
 ) -> ExitCode:
-    state = ServerState(settings)
+    # The process's own registry: vLLM puts its metrics there, too.
+    state = ServerState(settings, REGISTRY)
     config = uvicorn.Config(
         create_app(state),
         log_level="warning",

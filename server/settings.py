@@ -23,7 +23,9 @@ class ServerSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
     served_model_name: str | None = Field(
-        None, description="Name of the model on the wire; default: the embedded model's or the folder's name."
+        None,
+        description="Name of the model on the wire; default: the embedded model's or the "
+        "folder's name.",
     )
     default_thinking_tokens: NonNegativeInt | None = Field(
         None,
@@ -35,7 +37,7 @@ class ServerSettings(BaseSettings):
     )
     effort_tokens: dict[Effort, NonNegativeInt | None] = Field(
         default_factory=dict,
-        description="Overrides of the effort table, as JSON: {\"low\": 512}. null: the ceiling.",
+        description='Overrides of the effort table, as JSON: {"low": 512}. null: the ceiling.',
     )
     show_thoughts: bool = Field(
         True, description="Whether callers may ask for thoughts with include_reasoning."
@@ -47,7 +49,9 @@ class ServerSettings(BaseSettings):
     drain_seconds: PositiveFloat = Field(
         30.0, description="After SIGTERM, how long open requests may go on."
     )
-    thinking_start: str | None = Field(None, description="Start marker; default: found from the model.")
+    thinking_start: str | None = Field(
+        None, description="Start marker; default: found from the model."
+    )
     thinking_end: str | None = Field(None, description="End marker; default: found from the model.")
     thinking_primer: str | None = Field(
         None, description="Text forced after the start marker; default: by profile."
