@@ -28,6 +28,7 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "torch": [
         "thinking/automaton*.py",
+        "thinking/loop_tensors.py",
         "thinking/sampler*.py",
         "thinking/vllm_plugin/*.py",
         "server/engine/*.py",

