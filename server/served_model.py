@@ -26,7 +26,7 @@ from thinking.budget import (
     resolve_budget,
 )
 from thinking.fragments import FragmentEncoder
-from thinking.plan import MAX_SCRIPT_TOKENS, ThinkingPlan, make_plan, marker_cost
+from thinking.plan import MAX_SCRIPT_TOKENS, ThinkingPlan, ThinkingRules, make_plan, marker_cost
 from thinking.tracker import TrackerTables
 
 NATIVE_DEFAULT_TOKENS = 4096
@@ -127,7 +127,8 @@ class ServedModel:
                 param="thinking_options.wrap_up",
                 code="wrap_up_too_long",
             )
-        return make_plan(profile, budget.budget, budget.grace_tokens, wrap_up)
+        rules = ThinkingRules(grace_tokens=budget.grace_tokens, wrap_up_token_ids=wrap_up)
+        return make_plan(profile, budget.budget, rules)
 
     def _encode_plain(self, text: str) -> tuple[int, ...]:
         """Tokens of a caller's text: a control token written in it stays text."""

@@ -20,7 +20,6 @@ class LogprobsWriter:
         profile = engine.profile
         markers = (profile.start_token_ids, profile.end_token_ids)
         self._hidden_ids = {ids[0] for ids in markers if len(ids) == 1}
-        self._hidden_ids.add(profile.eos_stand_in_id)
         self._tokenizer = engine.tokenizer
         self._num_top = num_top
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import httpx2  # the openai client's own
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
@@ -21,7 +22,7 @@ from server.state import ServerState
 from thinking.markers import MarkerProfile, Opening
 
 MODEL = "scripted"
-SPECIALS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>", "<|spare|>")
+SPECIALS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>", "<|spare|>", "<|exit|>")
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "<|im_start|>assistant\n"
@@ -46,6 +47,7 @@ TOKENIZER = make_tokenizer()
 VOCAB_SIZE = len(TOKENIZER)
 STOP_ID: int = TOKENIZER.convert_tokens_to_ids("<|im_end|>")
 STAND_IN_ID: int = TOKENIZER.convert_tokens_to_ids("<|spare|>")
+EXIT_ID: int = TOKENIZER.convert_tokens_to_ids("<|exit|>")
 
 
 def ids(text: str) -> tuple[int, ...]:
@@ -62,6 +64,7 @@ def make_profile(start: str = "<think>", end: str = "</think>", **changes: Any) 
         "opening": Opening.FORCED,
         "stop_token_ids": (STOP_ID,),
         "eos_stand_in_id": STAND_IN_ID,
+        "exit_stand_in_id": EXIT_ID,
     }
     return MarkerProfile(**fields | changes)
 
@@ -109,6 +112,11 @@ class Served:
         return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
 
 
+def make_state(**options: Any) -> ServerState:
+    """An app's state without an engine."""
+    return ServerState(ServerSettings(**options))
+
+
 def chat_body(**fields: Any) -> dict[str, Any]:
     """A small valid body, changed by `fields`."""
     return {"model": MODEL, "messages": [{"role": "user", "content": "How many?"}], **fields}
@@ -135,13 +143,16 @@ async def serve() -> AsyncIterator[Serve]:
             model_name=MODEL,
             max_model_len=max_model_len,
         )
-        state = ServerState(ServerSettings(**options))
+        state = make_state(**options)
         state.set_engine(engine)
         app = create_app(state)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         http = httpx.AsyncClient(transport=transport, base_url="http://test")
         client = AsyncOpenAI(
-            api_key="none", base_url="http://test/v1", http_client=http, max_retries=0
+            api_key="none",
+            base_url="http://test/v1",
+            http_client=httpx2.AsyncClient(transport=httpx2.ASGITransport(app)),
+            max_retries=0,
         )
         made.append(Served(app, engine, http, client))
         return made[-1]
@@ -149,6 +160,7 @@ async def serve() -> AsyncIterator[Serve]:
     yield make
     for served in made:
         await served.http.aclose()
+        await served.openai.close()
         await served.engine.close()
 
 

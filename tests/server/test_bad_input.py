@@ -1,0 +1,228 @@
+"""Whatever is wrong with a request is a 400 (never 422) that names the field."""
+
+from typing import Any
+
+import pytest
+
+from tests.server.conftest import MODEL, Serve, chat_body
+
+USER = {"role": "user", "content": "hi"}
+JSON = {"content-type": "application/json"}
+
+# Body fields, the path that the error must name, and a word of its message.
+BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
+    ({"thinking_budget": 5}, "thinking_budget", "'max_thinking_tokens'"),
+    ({"thinking_token_budget": 5}, "thinking_token_budget", "'max_thinking_tokens'"),
+    ({"reasoning_budget_message": "x"}, "reasoning_budget_message", "thinking_options.wrap_up"),
+    ({"thinking": {"type": "enabled"}}, "thinking", "'max_thinking_tokens'"),
+    ({"reasoning": {"effort": "low"}}, "reasoning", "'reasoning_effort'"),
+    ({"enable_thinking": True}, "enable_thinking", "'max_thinking_tokens'"),
+    ({"nvext": {"max_thinking_tokens": 1}}, "nvext", "'max_thinking_tokens'"),
+    ({"max_thinking_token": 5}, "max_thinking_token", "'max_thinking_tokens'"),
+    ({"temprature": 1}, "temprature", "'temperature'"),
+    ({"grace": 5}, "grace", "'thinking_options.grace'"),
+    (
+        {"thinking_options": {"max_thinking_tokens": 1}},
+        "thinking_options.max_thinking_tokens",
+        "'max_thinking_tokens'",
+    ),
+    ({"thinking_options": {"graze": 1}}, "thinking_options.graze", "'thinking_options.grace'"),
+    (
+        {"thinking_options": {"thinking_budget": 1}},
+        "thinking_options.thinking_budget",
+        "'max_thinking_tokens'",
+    ),
+    ({"thinking_options": {"gate": {"mode": "off"}}}, "thinking_options.gate", "not available"),
+    ({"thinking_options": {"loop_guard": True}}, "thinking_options.loop_guard", "not available"),
+    ({"min_thinking_tokens": 1}, "min_thinking_tokens", "not available"),
+    ({"max_thinking_tokens": True}, "max_thinking_tokens", "integer"),
+    ({"max_thinking_tokens": 5.0}, "max_thinking_tokens", "integer"),
+    ({"max_thinking_tokens": "5"}, "max_thinking_tokens", "integer"),
+    ({"max_thinking_tokens": -2}, "max_thinking_tokens", "-1"),
+    ({"reasoning_effort": "huge"}, "reasoning_effort", "'xhigh'"),
+    ({"reasoning_effort": "none", "max_thinking_tokens": 5}, "reasoning_effort", "contradicts"),
+    ({"thinking_options": {"grace": 1.5}}, "thinking_options.grace", "share"),
+    ({"thinking_options": {"grace": True}}, "thinking_options.grace", "tokens"),
+    ({"thinking_options": {"answer_reserve": 0}}, "thinking_options.answer_reserve", "1"),
+    (
+        {"thinking_options": {"answer_reserve": 9}, "max_tokens": 8},
+        "thinking_options.answer_reserve",
+        "8",
+    ),
+    ({"include_reasoning": 1}, "include_reasoning", "boolean"),
+    ({"temperature": 2.1}, "temperature", "2"),
+    ({"temperature": "1"}, "temperature", "number"),
+    ({"top_p": 0}, "top_p", "greater than 0"),
+    ({"n": 0}, "n", "1"),
+    ({"n": 17}, "n", "16"),
+    ({"seed": 2**63}, "seed", "9223372036854775807"),
+    ({"stop": ""}, "stop[0]", "1 character"),
+    ({"stop": ["x"] * 17}, "stop", "16"),
+    ({"presence_penalty": 3}, "presence_penalty", "2"),
+    ({"repetition_penalty": 0}, "repetition_penalty", "0"),
+    ({"logit_bias": {"x": 1}}, "logit_bias", "token id"),
+    ({"logit_bias": {"99999": 1}}, "logit_bias", "token id"),
+    ({"logit_bias": {"1": 101}}, "logit_bias.1", "100"),
+    ({"top_logprobs": 3}, "", "logprobs: true"),
+    ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "20"),
+    ({"max_tokens": 0}, "max_tokens", "1"),
+    ({"max_tokens": 5, "max_completion_tokens": 6}, "", "max_completion_tokens"),
+    ({"stream_options": {"include_usage": True}}, "", "stream: true"),
+    ({"stream": True, "stream_options": {"usage": True}}, "stream_options.usage", "include_usage"),
+    ({"tools": [{"type": "function"}]}, "tools", "not supported yet"),
+    ({"response_format": {"type": "json_object"}}, "response_format", "not supported yet"),
+    ({"audio": {}}, "audio", "not supported yet"),
+    ({"store": True}, "store", "not supported yet"),
+    ({"messages": []}, "messages", "at least 1"),
+    ({"messages": "hi"}, "messages", "array"),
+    ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role", "'user'"),
+    ({"messages": [{"role": "user"}]}, "messages[0]", "content is required"),
+    ({"messages": [USER, {**USER, "content": 5}]}, "messages[1].content", "string"),
+    (
+        {"messages": [{**USER, "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+        "messages[0].content",
+        "only text",
+    ),
+    ({"messages": [{**USER, "max_thinking_tokens": 3}]}, "messages[0].max_thinking_tokens", "at"),
+    ({"model": 5}, "model", "string"),
+]
+
+
+@pytest.mark.parametrize(("fields", "param", "word"), BAD_FIELDS)
+async def test_bad_field_is_named(
+    serve: Serve, fields: dict[str, Any], param: str, word: str
+) -> None:
+    response = await serve().chat(**fields)
+    assert response.status_code == 400, response.text
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == "invalid_request_error"
+    assert error["param"] == (param or None)
+    assert word in error["message"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [], "tool_choice": "none", "functions": None, "store": False},
+        {"response_format": {"type": "text"}, "modalities": ["text"], "service_tier": "auto"},
+        {"user": "u", "metadata": {"a": "b"}, "parallel_tool_calls": True, "verbosity": None},
+        {"max_thinking_tokens": None, "min_thinking_tokens": None, "thinking_options": None},
+        {"thinking_options": {"gate": None, "grace": 0.5, "answer_reserve": 3}},
+        {"top_k": -1, "min_p": 0.1, "seed": -5, "logit_bias": {"3": -100}, "top_p": 1},
+        {"max_tokens": 9, "max_completion_tokens": 9},
+        {
+            "messages": [
+                {"role": "developer", "content": [{"type": "text", "text": "short"}]},
+                USER,
+                {"role": "assistant", "content": "ho", "reasoning_content": "hm", "audio": None},
+                {"role": "tool", "content": "42", "tool_call_id": "c"},
+                USER,
+            ]
+        },
+    ],
+)
+async def test_harmless_fields_are_taken(serve: Serve, fields: dict[str, Any]) -> None:
+    response = await serve().chat(**{"max_tokens": 9} | fields)
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"{", "invalid_json"),
+        (b"", "invalid_json"),
+        (b'{"model": "\xff"}', "invalid_json"),
+        (b'{"temperature": NaN}', "missing_field"),
+        (b"[" * 100_000, "invalid_json"),
+        (b"[]", "invalid_value"),
+        (b"null", "invalid_value"),
+        (b"{}", "missing_field"),
+    ],
+)
+async def test_malformed_body_is_400(serve: Serve, content: bytes, code: str) -> None:
+    http = serve().http
+    response = await http.post("/v1/chat/completions", content=content, headers=JSON)
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == code
+
+
+async def test_body_must_be_declared_as_json(serve: Serve) -> None:
+    """Else any web page could post here without asking first."""
+    response = await serve().http.post("/v1/chat/completions", content=b"{}")
+    assert response.status_code == 415
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_too_large_a_body_is_413(serve: Serve, is_chunked: bool) -> None:
+    async def chunks() -> Any:
+        for _ in range(20):
+            yield b" " * 100
+
+    http = serve(max_body_bytes=1000).http
+    content = chunks() if is_chunked else b" " * 2000
+    response = await http.post("/v1/chat/completions", content=content, headers=JSON)
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "body_too_large"
+    assert (await http.post("/v1/chat/completions", json=chat_body())).status_code == 200
+
+
+async def test_unknown_paths_models_and_methods(serve: Serve) -> None:
+    served = serve()
+    for response, status, code in (
+        (await served.http.get("/v1/nope"), 404, "not_found"),
+        (await served.http.get("/v1/chat/completions"), 405, "method_not_allowed"),
+        (await served.chat(model="other"), 404, "model_not_found"),
+        (await served.http.get("/v1/models/other"), 404, "model_not_found"),
+    ):
+        assert response.status_code == status
+        assert response.json()["error"]["code"] == code
+        assert response.headers["x-request-id"]
+    assert (await served.http.get(f"/v1/models/{MODEL}")).json()["id"] == MODEL
+    assert [m.id async for m in served.openai.models.list()] == [MODEL]
+
+
+async def test_too_long_a_prompt_says_both_lengths(serve: Serve) -> None:
+    served = serve(max_model_len=100)
+    response = await served.chat(messages=[{"role": "user", "content": "x" * 200}])
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["code"] == "context_length_exceeded"
+    assert "100" in error["message"]
+    assert "218" in error["message"]
+
+
+async def test_errors_quote_no_values(serve: Serve) -> None:
+    response = await serve().chat(messages=[{"role": "hunter2", "content": "hunter2"}])
+    assert response.status_code == 400
+    assert "hunter2" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("abc-1.2:3_4", True), ("x" * 129, False), ("a b", False), ("é", False)]
+)
+async def test_request_id_is_echoed_where_sane(serve: Serve, given: str, kept: bool) -> None:
+    http = serve().http
+    response = await http.get("/health", headers={b"x-request-id": given.encode()})
+    assert (response.headers["x-request-id"] == given) == kept
+
+
+async def test_openapi_describes_the_body(serve: Serve) -> None:
+    http = serve().http
+    document = (await http.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    properties = schemas["ChatCompletionRequest"]["properties"]
+    assert {"max_thinking_tokens", "reasoning_effort", "thinking_options"} <= set(properties)
+    assert "422" not in str(document["paths"])
+    references = set(_references(document))
+    assert {f"#/components/schemas/{name}" for name in schemas} >= references
+    assert (await http.get("/docs")).status_code == 200
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+        return own + [found for value in node.values() for found in _references(value)]
+    if isinstance(node, list):
+        return [found for value in node for found in _references(value)]
+    return []
