@@ -16,46 +16,54 @@ class ServerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="THINKING_SERVER_", extra="forbid", frozen=True)
 
     model: str | None = Field(
-        None,
+        default=None,
         description="Model to serve: an embedded model's name, a folder, or a hub id (owner/name). "
         "Default: smollm2-135m-instruct.",
     )
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one."
+    )
     served_model_name: str | None = Field(
-        None,
+        default=None,
         description="Name of the model on the wire; default: the embedded model's or the "
         "folder's name.",
     )
     default_thinking_tokens: NonNegativeInt | None = Field(
-        None,
+        default=None,
         description="Budget of a request that names none. Default: 4096 for models that "
         "were trained to think, 128 for others.",
     )
     max_thinking_tokens: NonNegativeInt | None = Field(
-        None, description="Ceiling of every budget on this model; default: none."
+        default=None, description="Ceiling of every budget on this model; default: none."
     )
     effort_tokens: dict[Effort, NonNegativeInt | None] = Field(
         default_factory=dict,
         description='Overrides of the effort table, as JSON: {"low": 512}. null: the ceiling.',
     )
     show_thoughts: bool = Field(
-        True, description="Whether callers may ask for thoughts with include_reasoning."
+        default=True, description="Whether callers may ask for thoughts with include_reasoning."
     )
     keep_alive_seconds: PositiveFloat = Field(
-        5.0, le=10.0, description="An SSE comment is sent at least this often on a silent stream."
+        default=5.0,
+        le=10.0,
+        description="An SSE comment is sent at least this often on a silent stream.",
     )
-    max_body_bytes: PositiveInt = Field(4 * 2**20, description="Larger request bodies are a 413.")
+    max_body_bytes: PositiveInt = Field(
+        default=4 * 2**20, description="Larger request bodies are a 413."
+    )
     drain_seconds: PositiveFloat = Field(
-        30.0, description="After SIGTERM, how long open requests may go on."
+        default=30.0, description="After SIGTERM, how long open requests may go on."
     )
     thinking_start: str | None = Field(
-        None, description="Start marker; default: found from the model."
+        default=None, description="Start marker; default: found from the model."
     )
-    thinking_end: str | None = Field(None, description="End marker; default: found from the model.")
+    thinking_end: str | None = Field(
+        default=None, description="End marker; default: found from the model."
+    )
     thinking_primer: str | None = Field(
-        None, description="Text forced after the start marker; default: by profile."
+        default=None, description="Text forced after the start marker; default: by profile."
     )
     thinking_lead_in: str | None = Field(
-        None, description="Text forced, hidden, after the end marker; default: by profile."
+        default=None, description="Text forced, hidden, after the end marker; default: by profile."
     )

@@ -116,6 +116,8 @@ def _read(path: Path) -> dict[str, str]:
         data = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
+    if not isinstance(data, dict):
+        return {}
     return {k: v for k, v in data.items() if v in {m.value for m in Bfloat16}}
 
 

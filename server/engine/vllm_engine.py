@@ -127,6 +127,9 @@ class VllmEngine:
 
     async def close(self) -> None:
         """Stop the engine's processes. Safe to call twice, and on a dead engine."""
+        if self._llm.output_handler is not None:
+            # Otherwise it reports the end that we are bringing about as a failure.
+            self._llm.output_handler.cancel()
         await asyncio.to_thread(self._llm.shutdown, SHUTDOWN_SECONDS)
 
 

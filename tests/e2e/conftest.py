@@ -63,7 +63,9 @@ class Server:
 
 
 @contextmanager
-def started_server(log_path: Path, arguments: Sequence[str] = ()) -> Iterator[Server]:
+def started_server(
+    log_path: Path, arguments: Sequence[str] = (), *, own_group: bool = False
+) -> Iterator[Server]:
     """Start the server on a free port; it may still be loading. Ended by pid at the end."""
     port = _free_port()
     command = [sys.executable, "-m", "server", "--port", str(port), *arguments]
@@ -73,6 +75,7 @@ def started_server(log_path: Path, arguments: Sequence[str] = ()) -> Iterator[Se
             stdout=log,
             stderr=subprocess.STDOUT,
             env=os.environ | {"VLLM_CPU_KVCACHE_SPACE": KV_CACHE_GIB},
+            start_new_session=own_group,
         )
     server = Server(f"http://127.0.0.1:{port}", process, log_path)
     try:

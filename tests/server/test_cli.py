@@ -1,0 +1,96 @@
+"""The command line: flags over environment, unknown options named, help without vLLM."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.cli import nearest, read_settings
+from server.exit_codes import ExitCode
+from server.option_table import DOCS_PATH, markdown, options
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "server", *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_table_of_options_is_current() -> None:
+    assert (ROOT / DOCS_PATH).read_text() == markdown(), "run: python -m server.option_table"
+
+
+def test_help_lists_every_option_and_its_variable_without_vllm() -> None:
+    # An unimportable vLLM proves that help does not need it.
+    code = "import sys; sys.modules['vllm'] = None; from server.cli import main; main(['--help'])"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    flat = "".join(shown.split())
+    for option in options():
+        assert option.flag in flat
+        assert option.variable in flat
+
+
+def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THINKING_SERVER_PORT", "8001")
+    monkeypatch.setenv("THINKING_SERVER_DRAIN_SECONDS", "7")
+    settings = read_settings({"port": "8002"})
+    assert settings.port == 8002
+    assert settings.drain_seconds == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "named"),
+    [
+        (("--port", "99999"), {}, "--port"),
+        ((), {"THINKING_SERVER_PORT": "many"}, "THINKING_SERVER_PORT"),
+        (("--effort-tokens", "{"), {}, "--effort-tokens"),
+        (("--model", "./no-such-folder/here/x"), {}, "no-such-folder"),
+    ],
+)
+def test_a_bad_value_ends_with_2_and_is_named(
+    arguments: tuple[str, ...], environment: dict[str, str], named: str
+) -> None:
+    port = () if "--port" in arguments or environment else ("--port", "0")
+    ended = command(*arguments, *port, **environment)
+    assert ended.returncode == ExitCode.USAGE
+    assert named in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_address_that_is_taken_ends_with_1() -> None:
+    ended = command("--host", "192.0.2.1")  # reserved for documentation: nobody's address
+    assert ended.returncode == ExitCode.START_FAILED
+    assert "192.0.2.1" in ended.stderr
+
+
+@pytest.mark.slow
+def test_an_unknown_option_ends_with_2_and_names_the_nearest() -> None:
+    pytest.importorskip("vllm")
+    ended = command("--max-model-length", "512")
+    assert ended.returncode == ExitCode.USAGE
+    assert "--max-model-length" in ended.stderr
+    assert "did you mean --max-model-len?" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("unknown", "known"),
+    [
+        ("--drain_seconds=3", "--drain-seconds"),
+        ("--max-thinking-token", "--max-thinking-tokens"),
+        ("--xyzzy", None),
+    ],
+)
+def test_the_nearest_option(unknown: str, known: str | None) -> None:
+    assert nearest(unknown, [option.flag for option in options()]) == known

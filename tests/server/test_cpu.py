@@ -1,0 +1,136 @@
+"""The CPU's settings: what was given wins, and bfloat16 is only used where it was seen to work."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.engine import cpu, cpu_probe
+from server.engine.cpu import choose_cpu_settings
+from server.engine.cpu_probe import Bfloat16, probe_bfloat16
+from server.engine.process_hooks import AMX_OFF, AMX_VARIABLE
+
+VARIABLES = ("VLLM_CPU_KVCACHE_SPACE", AMX_VARIABLE, "ONEDNN_MAX_CPU_ISA")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def support(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    answer: Bfloat16 = request.param
+    monkeypatch.setattr(cpu, "probe_bfloat16", lambda: answer)
+    monkeypatch.setattr(cpu, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
+
+
+@pytest.mark.skipif("avx512_bf16" not in cpu_probe.cpu_flags(), reason="needs avx512_bf16")
+def test_a_real_child_process_computes_in_bfloat16() -> None:
+    assert cpu_probe.run_child(amx=False)
+
+
+def test_a_child_that_dies_of_sigill_does_not_count_as_working(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\nkill -ILL $$\n")
+    script.chmod(0o755)
+    assert subprocess.run([script], check=False).returncode == -signal.SIGILL
+    monkeypatch.setattr(sys, "executable", str(script))
+    assert not cpu_probe.run_child(amx=True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "works_with_amx", "works_without", "expected"),
+    [
+        ({"avx512f"}, True, True, Bfloat16.NONE),
+        ({"avx512_bf16"}, True, True, Bfloat16.WITHOUT_AMX),
+        ({"avx512_bf16", "amx_tile"}, True, True, Bfloat16.WITH_AMX),
+        ({"avx512_bf16", "amx_tile"}, False, True, Bfloat16.WITHOUT_AMX),
+        ({"avx512_bf16", "amx_tile"}, False, False, Bfloat16.NONE),
+    ],
+)
+def test_the_answer_is_found_once_and_cached(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    flags: set[str],
+    works_with_amx: bool,
+    works_without: bool,
+    expected: Bfloat16,
+) -> None:
+    tried: list[bool] = []
+
+    def run_child(*, amx: bool) -> bool:
+        tried.append(amx)
+        return works_with_amx if amx else works_without
+
+    monkeypatch.setattr(cpu_probe, "cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(cpu_probe, "run_child", run_child)
+    assert probe_bfloat16(tmp_path) is expected
+    num_tried = len(tried)
+    assert probe_bfloat16(tmp_path) is expected
+    assert len(tried) == num_tried
+
+
+def test_a_broken_cache_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cpu_probe, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr(cpu_probe, "run_child", lambda *, amx: True)
+    for content in ("{", "[]", '{"x": 3}', json.dumps({cpu_probe._machine_key(): "maybe"})):
+        (tmp_path / "cpu_probe.json").write_text(content)
+        assert probe_bfloat16(tmp_path) is Bfloat16.WITHOUT_AMX
+
+
+@pytest.mark.parametrize("support", [Bfloat16.WITHOUT_AMX], indirect=True)
+@pytest.mark.usefixtures("support")
+def test_broken_amx_is_switched_off_for_every_process() -> None:
+    settings = choose_cpu_settings({})
+    assert settings.options["dtype"] == "bfloat16"
+    assert settings.environment[AMX_VARIABLE] == AMX_OFF
+    assert settings.environment["ONEDNN_MAX_CPU_ISA"] == "AVX512_CORE_BF16"
+
+
+@pytest.mark.parametrize("support", [Bfloat16.NONE], indirect=True)
+@pytest.mark.usefixtures("support")
+def test_without_bfloat16_it_is_float32() -> None:
+    assert choose_cpu_settings({}).options["dtype"] == "float32"
+    assert AMX_VARIABLE not in choose_cpu_settings({}).environment
+
+
+@pytest.mark.parametrize("support", [Bfloat16.WITH_AMX], indirect=True)
+@pytest.mark.usefixtures("support")
+def test_working_amx_is_left_on_unless_the_operator_says_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert AMX_VARIABLE not in choose_cpu_settings({}).environment
+    monkeypatch.setenv(AMX_VARIABLE, AMX_OFF)
+    assert "ONEDNN_MAX_CPU_ISA" in choose_cpu_settings({}).environment
+
+
+@pytest.mark.parametrize("support", [Bfloat16.WITHOUT_AMX], indirect=True)
+@pytest.mark.usefixtures("support")
+def test_what_the_operator_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_cpu_settings({"dtype": "float32"}).options["dtype"] == "float32"
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "2")
+    assert "kv_cache_memory_bytes" not in choose_cpu_settings({}).options
+    environ = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "3"}
+    choose_cpu_settings({}).apply_environment(environ)
+    assert environ["VLLM_CPU_NUM_OF_RESERVED_CPU"] == "3"
+
+
+def test_the_kv_cache_is_bounded_by_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "free_memory_bytes", lambda: 2 * cpu.GIB)
+    assert (
+        choose_cpu_settings({"dtype": "float32"}).options["kv_cache_memory_bytes"] == cpu.GIB // 2
+    )
+    monkeypatch.setattr(cpu, "free_memory_bytes", lambda: 500 * cpu.GIB)
+    assert choose_cpu_settings({"dtype": "float32"}).options["kv_cache_memory_bytes"] == 4 * cpu.GIB
+
+
+def test_free_memory_is_some_of_the_machines() -> None:
+    assert 0 < cpu.free_memory_bytes() < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,54 @@
+"""Which engine options are passed on, and which configurations are refused."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from server.cli import parse_engine_options
+from server.engine.start_errors import EngineConfigError
+
+pytest.importorskip("vllm")
+pytestmark = pytest.mark.slow  # vLLM takes ten seconds to import
+
+
+def config(**changes: Any) -> Any:
+    """What the check reads of a vLLM configuration that can be served."""
+    model = SimpleNamespace(runner_type="generate", skip_tokenizer_init=False)
+    values: dict[str, Any] = {
+        "use_v2_model_runner": False,
+        "speculative_config": None,
+        "model_config": model,
+        "additional_config": {},
+    }
+    return SimpleNamespace(**(values | changes))
+
+
+def test_only_explicit_engine_options_are_passed_on() -> None:
+    given = parse_engine_options(["--max_model_len", "1k", "--dtype=float32", "--enforce-eager"])
+    assert given == {"max_model_len": 1000, "dtype": "float32", "enforce_eager": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"use_v2_model_runner": True}, "VLLM_USE_V2_MODEL_RUNNER"),
+        ({"speculative_config": object()}, "--speculative-config"),
+        ({"additional_config": {"thinking": {}}}, "--additional-config"),
+        ({"additional_config": object()}, "--additional-config"),
+        (
+            {"model_config": SimpleNamespace(runner_type="pooling", skip_tokenizer_init=False)},
+            "--runner",
+        ),
+        (
+            {"model_config": SimpleNamespace(runner_type="generate", skip_tokenizer_init=True)},
+            "--skip-tokenizer-init",
+        ),
+    ],
+)
+def test_what_would_break_a_budget_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
+    from server.engine.vllm_options import check_config
+
+    check_config(config())
+    with pytest.raises(EngineConfigError, match=named):
+        check_config(config(**changes))
