@@ -26,7 +26,7 @@ CUT_OFF_SECONDS = 1
 def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
     """Serve until stopped; the exit code. No process of ours is left behind."""
     try:
-        listener = _listen(settings.host, settings.port)
+        listener = bound_listener(settings.host, settings.port)
     except OSError as error:
         say(f"error: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
         return ExitCode.START_FAILED
@@ -86,12 +86,17 @@ async def _run(
         listener=listener,
         state=state,
         load=lambda: load_engine(settings, engine_options),
-        url=_url(listener),
+        url=url_of(listener),
     )
     return await lifecycle.run()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def bound_listener(host: str, port: int) -> socket.socket:
+    """A socket bound to the address.
+
+    Raises:
+        OSError: the address is taken, or not ours.
+    """
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -99,6 +104,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _url(listener: socket.socket) -> str:
+def url_of(listener: socket.socket) -> str:
+    """Where a client on this machine finds it."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
