@@ -21,11 +21,11 @@ _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 def boundary_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Ids of the tokens whose text ends a sentence or a line."""
     return frozenset(
-        token_id for token_id, text in _token_texts(tokenizer) if _BOUNDARY.search(text)
+        token_id for token_id, text in token_texts(tokenizer) if _BOUNDARY.search(text)
     )
 
 
-def _token_texts(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[int, str]]:
+def token_texts(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[int, str]]:
     """Each id with its text. Decoding one by one would take seconds on a large vocabulary."""
     vocabulary = tokenizer.get_vocab()
     # "Ċ" stands for the line feed where tokens are written as bytes (GPT-2's alphabet).

@@ -17,7 +17,7 @@ from thinking.profile_families import (
     PRIMER_TEXT,
     MarkerFamily,
 )
-from thinking.stand_in import choose_stand_in
+from thinking.stand_in import NUM_STAND_INS, choose_stand_ins
 from thinking.template_probe import TemplateProbe, probe_template
 
 __all__ = ["MarkerOverrides", "ProfileError", "find_profile"]
@@ -77,16 +77,17 @@ def find_profile(
     primer = encoder.encode("thinking_primer", texts.primer)
     lead_in = encoder.encode("thinking_lead_in", texts.lead_in)
     reserved = frozenset((*stop_token_ids, *start, *end, *primer, *lead_in))
-    stand_in = choose_stand_in(tokenizer, reserved, vocab_size)
-    if stand_in is None:
-        raise ProfileError(None, f"no free token id among the model's {vocab_size}")
+    stand_ins = choose_stand_ins(tokenizer, reserved, vocab_size)
+    if len(stand_ins) < NUM_STAND_INS:
+        raise ProfileError(None, f"no two free token ids among the model's {vocab_size}")
     return MarkerProfile(
         name=texts.name,
         start_token_ids=start,
         end_token_ids=end,
         opening=texts.opening,
         stop_token_ids=tuple(stop_token_ids),
-        eos_stand_in_id=stand_in,
+        eos_stand_in_id=stand_ins[0],
+        exit_stand_in_id=stand_ins[1],
         primer_token_ids=primer,
         lead_in_token_ids=lead_in,
         no_thought_token_ids=encoder.encode_prompt_text(texts.no_thought),

@@ -1,11 +1,13 @@
 """A profile is found from what a tokenizer and its template show."""
 
 import pytest
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from server.embedded import resolve_model
 from tests.toy_tokenizers import (
     CHATML,
     DEEPSEEK_V31,
+    GLM,
     HARMONY,
     QWEN3,
     R1,
@@ -67,6 +69,19 @@ def test_a_template_that_can_think_is_asked_to() -> None:
     profile = profile_of(tokenizer)
     assert profile.opening is Opening.PROMPT
     assert texts_of(tokenizer, profile)["no_thought"] == "</think>"
+
+
+def test_the_templates_own_way_not_to_think_is_used() -> None:
+    tokenizer = byte_level(SPECIAL, THINK, GLM)
+    assert texts_of(tokenizer, profile_of(tokenizer))["no_thought"] == "<think></think>\n"
+
+
+def test_white_space_in_a_start_marker_is_not_taken_for_white_space_after_it() -> None:
+    template = CHATML.replace("assistant\n", "assistant\n<|channel>thought\n")
+    tokenizer = byte_level(("<|channel>", "<channel|>", *SPECIAL), (), template)
+    profile = profile_of(tokenizer)
+    assert profile.opening is Opening.PROMPT
+    assert texts_of(tokenizer, profile)["no_thought"] == "<channel|>"
 
 
 @pytest.mark.parametrize(
@@ -157,20 +172,28 @@ def test_markers_do_not_get_the_space_of_a_texts_start() -> None:
 def test_the_stand_in_is_a_special_token_that_neither_stops_nor_marks() -> None:
     tokenizer = byte_level((*THOUGHT, *SPECIAL))
     profile = profile_of(tokenizer)
-    stand_in = tokenizer.convert_ids_to_tokens(profile.eos_stand_in_id)
-    assert stand_in in {"<|endoftext|>", "<|im_start|>"}
+    chosen = [profile.eos_stand_in_id, profile.exit_stand_in_id]
+    assert set(tokenizer.convert_ids_to_tokens(chosen)) == {"<|endoftext|>", "<|im_start|>"}
 
 
 def test_without_a_free_special_token_the_stand_in_is_an_id_without_a_text() -> None:
     tokenizer = byte_level(("<|im_end|>",))
     profile = profile_of(tokenizer, vocab_size=len(tokenizer) + 7)
     assert profile.eos_stand_in_id == len(tokenizer)
+    assert profile.exit_stand_in_id == len(tokenizer) + 1
 
 
 def test_without_a_spare_id_the_stand_in_is_the_last_that_is_not_in_use() -> None:
     tokenizer = byte_level(("<|im_end|>",))
     profile = profile_of(tokenizer)
     assert profile.eos_stand_in_id == len(tokenizer) - 2  # the last one stops
+
+
+def test_white_space_is_the_best_stand_in() -> None:
+    smollm2 = AutoTokenizer.from_pretrained(resolve_model(None).path_or_hub_id)
+    profile = profile_of(smollm2)
+    assert set(smollm2.decode([profile.eos_stand_in_id])) == {"\n"}
+    assert smollm2.decode([profile.exit_stand_in_id]).isspace()
 
 
 def test_no_free_id_at_all_is_an_error() -> None:
@@ -203,6 +226,12 @@ def test_overridden_texts_replace_the_profiles_own() -> None:
     texts = texts_of(tokenizer, profile)
     assert (texts["primer"], texts["lead_in"]) == ("", "So:")
     assert not profile.native
+
+
+def test_a_model_that_needs_a_primer_is_not_native() -> None:
+    tokenizer = byte_level(SPECIAL, THINK, QWEN3)
+    assert not profile_of(tokenizer, MarkerOverrides(primer="Hm.")).native
+    assert profile_of(tokenizer, MarkerOverrides(primer="")).native
 
 
 @pytest.mark.parametrize(
