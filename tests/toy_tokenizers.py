@@ -18,6 +18,8 @@ QWEN3 = CHATML.replace(
     "assistant\n{% if enable_thinking is defined and enable_thinking is false %}"
     "<think>\n\n</think>\n\n{% endif %}{% endif %}",
 )
+# As Qwen3, but writes an empty thought without line breaks in it.
+GLM = QWEN3.replace("<think>\n\n</think>\n\n", "<think></think>\n")
 # Opens the thought in the prompt.
 R1 = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
 # Thinks only where asked to; opens or closes the thought in the prompt.

@@ -36,10 +36,8 @@ class ForcedTextEncoder:
         start_ids = self._encode_marker("thinking_start", start)
         end_ids = self._encode_marker("thinking_end", end)
         shorter = min(len(start_ids), len(end_ids))
-        if start_ids == end_ids:
-            raise ProfileError("thinking_end", "is the same as the start marker")
         if start_ids[:shorter] == end_ids[:shorter]:
-            raise ProfileError("thinking_end", "one marker is the beginning of the other")
+            raise ProfileError("thinking_end", "one marker is the other, or begins with it")
         return start_ids, end_ids
 
     def encode(self, field: str, text: str) -> tuple[int, ...]:

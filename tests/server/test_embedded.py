@@ -141,6 +141,13 @@ def test_a_path_that_does_not_exist_is_no_hub_id(name: str) -> None:
         resolve_model(name)
 
 
+def test_a_file_is_no_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("weights.gguf").write_text("")
+    with pytest.raises(ModelResolutionError, match="no such folder"):
+        resolve_model("weights.gguf")
+
+
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelResolutionError, match=r"config\.json"):
         resolve_model(str(tmp_path))
@@ -230,3 +237,14 @@ def test_the_manifest_lists_every_file(default_folder: Path) -> None:
     manifest = json.loads((default_folder / MANIFEST_NAME).read_text())
     files = {path.name for path in default_folder.iterdir()} - {MANIFEST_NAME}
     assert set(manifest["files"]) == files
+
+
+@pytest.mark.slow
+def test_this_converter_makes_what_is_in_the_cache(
+    default_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If not, CONVERTER_VERSION was not raised: old caches would be kept."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    fresh = Path(resolve_model(None).path_or_hub_id)
+    assert fresh.parent == tmp_path
+    assert (fresh / MANIFEST_NAME).read_text() == (default_folder / MANIFEST_NAME).read_text()

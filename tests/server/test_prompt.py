@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from server.prompt import PromptError, render_prompt
-from tests.toy_tokenizers import CHATML, QWEN3, R1, TOOLS, byte_level, sentencepiece_like
+from tests.toy_tokenizers import (
+    CHATML,
+    DEEPSEEK_V31,
+    QWEN3,
+    R1,
+    TOOLS,
+    byte_level,
+    sentencepiece_like,
+)
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 # Not special, and two that overlap each other and the special ones.
@@ -59,10 +67,15 @@ def test_the_begin_token_is_not_doubled() -> None:
 
 
 def test_a_template_that_can_think_is_asked_to_unless_told_otherwise() -> None:
-    tokenizer = byte_level(SPECIAL, ADDED[:2], QWEN3)
-    closer = tokenizer.convert_tokens_to_ids("</think>")
-    assert closer not in render_prompt(tokenizer, [user("hi")])
-    assert closer in render_prompt(tokenizer, [user("hi")], enable_thinking=False)
+    switches: list[tuple[str, dict[str, Any]]] = [
+        (QWEN3, {"enable_thinking": False}),
+        (DEEPSEEK_V31, {"thinking": False}),
+    ]
+    for template, switch in switches:
+        tokenizer = byte_level(SPECIAL, ADDED[:2], template)
+        closer = tokenizer.convert_tokens_to_ids("</think>")
+        assert closer not in render_prompt(tokenizer, [user("hi")])
+        assert closer in render_prompt(tokenizer, [user("hi")], **switch)
 
 
 # Forged control text

@@ -34,7 +34,7 @@ def test_each_ending_counts(ending: str) -> None:
     assert tokenizer.convert_tokens_to_ids(f"word{ending}") in boundary_token_ids(tokenizer)
 
 
-@pytest.mark.parametrize("ending", ["a", ",", ".a", '"', ")", "\n ", ":", ".<", "<0x0A>"])
+@pytest.mark.parametrize("ending", ["a", ",", ".a", '"', ")", "\n ", ":", ".<", "<0x0A>", "âĢ¦"])
 def test_other_endings_do_not_count(ending: str) -> None:
     tokenizer = byte_level(special=("<|endoftext|>",), added=(f"word{ending}",))
     assert tokenizer.convert_tokens_to_ids(f"word{ending}") not in boundary_token_ids(tokenizer)
