@@ -7,6 +7,7 @@ import pytest
 from server.engine.scripted_model import RandomLogits
 from tests.server.conftest import (
     MARKER_TEXTS,
+    PROFILES,
     TOKENIZER,
     VOCAB_SIZE,
     Serve,
@@ -257,3 +258,21 @@ async def test_real_client_reads_it_all(serve: Serve) -> None:
     texts = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
     assert "".join(texts) == "fine ✓ 👍"
     assert chunks[-1].usage == reply.usage
+
+
+async def test_without_a_budget_the_prompt_itself_closes_the_thought(serve: Serve) -> None:
+    served = serve(wants("fine"), PROFILES["opened by the prompt"])
+    thinking = (await served.chat(max_thinking_tokens=9)).json()
+    plain = (await served.chat(max_thinking_tokens=0)).json()
+    assert plain["usage"]["prompt_tokens"] == thinking["usage"]["prompt_tokens"] + 1
+    assert plain["choices"][0]["message"]["content"] == "fine"
+
+
+async def test_choices_take_consecutive_seeds(serve: Serve) -> None:
+    served = serve()
+    fields = {"max_completion_tokens": 30, "max_thinking_tokens": 10}
+    together = (await served.chat(n=2, seed=5, **fields)).json()["choices"]
+    apart = [(await served.chat(seed=seed, **fields)).json()["choices"][0] for seed in (5, 6)]
+    texts = [choice["message"]["content"] for choice in together]
+    assert texts == [choice["message"]["content"] for choice in apart]
+    assert texts[0] != texts[1]
