@@ -10,7 +10,6 @@ constraining the logits. The forward pass is not part of it. vLLM's side is
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from cpuinfo import get_cpu_info
 
 from thinking.automaton import AutomatonTables
 from thinking.markers import MarkerProfile, Opening
@@ -64,9 +64,7 @@ def ours(phase: Phase, num_rows: int, length: int) -> Step:
         "bench", (START_ID,), (END_ID,), Opening.FORCED, (STOP_ID,), STAND_IN_ID, EXIT_ID
     )
     device = torch.device("cpu")
-    shared = AutomatonTables(
-        TrackerTables(profile, frozenset({BOUNDARY_ID})), VOCAB_SIZE, device
-    )
+    shared = AutomatonTables(TrackerTables(profile, frozenset({BOUNDARY_ID})), VOCAB_SIZE, device)
     sampler = ThinkingSampler(shared, num_rows, device)
     plan = make_plan(profile, BUDGET)
     rows = [SamplerRow(plan, output_tokens(phase, length)) for _ in range(num_rows)]
@@ -138,9 +136,9 @@ def compare(
 
 def table(rows: list[Row]) -> str:
     """The rows as Markdown."""
+    cpu = get_cpu_info()["brand_raw"]
     lines = [
-        f"{platform.processor() or platform.machine()}, one core, torch {torch.__version__}, "
-        f"{datetime.now(UTC):%Y-%m-%d}",
+        f"{cpu}, one core, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}",
         "",
         "| phase | rows | length | ours ms | vLLM ms | times faster |",
         "|---|---|---|---|---|---|",

@@ -172,9 +172,15 @@ class ThinkingAutomaton:
         phase = torch.where(left, int(Phase.CLOSING), phase)
         phase = torch.where(ended, int(Phase.ANSWER), phase)
         stays = ~(left | held_open)
-        cursor = cursor * ~ended
-        changed = (phase, cursor, num_hidden, start_match, end_match * stays, ended)
-        changed = (*changed, boundary & stays)
+        changed = (
+            phase,
+            cursor * ~ended,
+            num_hidden,
+            start_match,
+            end_match * stays,
+            ended,
+            boundary & stays,
+        )
         rows[:, :NUM_CHANGING] = torch.stack([column.to(torch.int32) for column in changed], dim=1)
         self.state[slots] = rows
         self.loop.store(slots, look, thinking & stays)

@@ -65,7 +65,9 @@ class MarkerProfile:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "MarkerProfile":
         """Inverse of :meth:`to_dict`; lists become tuples again."""
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
         values["opening"] = Opening(values["opening"])
         return cls(**values)
 

@@ -15,7 +15,7 @@ from tests.thinking.strategies import (
 from thinking.loop_guard import LoopGuard
 from thinking.markers import MarkerProfile, Opening
 from thinking.phase import Phase, StopCause, TokenKind
-from thinking.plan import ThinkingPlan, ThinkingRules, make_plan, marker_cost
+from thinking.plan import ThinkingRules, make_plan, marker_cost
 from thinking.segments import Segmenter
 from thinking.tracker import ThinkingTracker, TrackerTables
 
