@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from server.engine.cpu_probe import ONEDNN_WITHOUT_AMX, Bfloat16, cpu_flags, probe_bfloat16
-from server.engine.process_hooks import AMX_OFF, AMX_VARIABLE
+from server.engine.process_hooks import AMX_OFF, AMX_VARIABLE, are_installed
 
 GIB = 2**30
 MAX_KV_CACHE_BYTES = 4 * GIB
@@ -88,6 +88,8 @@ def _dtype(asked: str) -> tuple[str, dict[str, str]]:
         return "bfloat16", {}
     # Also where the operator insists on bfloat16 that did not pass: AMX is what fails.
     amx_off = {AMX_VARIABLE: AMX_OFF, "ONEDNN_MAX_CPU_ISA": ONEDNN_WITHOUT_AMX}
-    if asked == "bfloat16" or support is not Bfloat16.NONE:
+    # AMX is switched off by our hook in vLLM's processes: no hook, no bfloat16.
+    can_switch_off = "amx_tile" not in cpu_flags() or are_installed()
+    if asked == "bfloat16" or (support is not Bfloat16.NONE and can_switch_off):
         return "bfloat16", amx_off
     return "float32", {}

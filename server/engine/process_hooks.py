@@ -8,6 +8,7 @@ harmless to call twice.
 import multiprocessing
 import os
 import threading
+from importlib.metadata import entry_points
 from multiprocessing.process import BaseProcess
 
 import torch
@@ -16,7 +17,21 @@ AMX_VARIABLE = "THINKING_SERVER_AMX"
 AMX_OFF = "off"
 ORPHAN_EXIT_CODE = 1
 
+PLUGIN_GROUP = "vllm.general_plugins"
+PLUGIN_NAME = "thinking_server"  # as in pyproject.toml
+
 _watching = threading.Event()
+
+
+def are_installed() -> bool:
+    """Whether vLLM will call :func:`set_up_process` in its processes.
+
+    Not where the package is only on the path, or ``VLLM_PLUGINS`` leaves it out.
+    """
+    allowed = os.environ.get("VLLM_PLUGINS")
+    if allowed is not None and PLUGIN_NAME not in allowed.split(","):
+        return False
+    return PLUGIN_NAME in entry_points(group=PLUGIN_GROUP).names
 
 
 def set_up_process() -> None:

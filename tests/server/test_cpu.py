@@ -95,6 +95,14 @@ def test_broken_amx_is_switched_off_for_every_process() -> None:
     assert settings.environment["ONEDNN_MAX_CPU_ISA"] == "AVX512_CORE_BF16"
 
 
+@pytest.mark.parametrize("support", [Bfloat16.WITHOUT_AMX], indirect=True)
+@pytest.mark.usefixtures("support")
+def test_amx_that_cannot_be_switched_off_means_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "cpu_flags", lambda: frozenset({"avx512_bf16", "amx_tile"}))
+    monkeypatch.setenv("VLLM_PLUGINS", "anothers")
+    assert choose_cpu_settings({}).options["dtype"] == "float32"
+
+
 @pytest.mark.parametrize("support", [Bfloat16.NONE], indirect=True)
 @pytest.mark.usefixtures("support")
 def test_without_bfloat16_it_is_float32() -> None:
