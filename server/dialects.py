@@ -6,11 +6,13 @@ Knows nothing of models, tokens or the server's limits.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
 from server.errors import BadRequestError
 from thinking.budget import BudgetAsk, Effort
+from thinking.loop_guard import LoopGuard
 
 _USE_COUNT = "use 'max_thinking_tokens'"
 _USE_WRAP_UP = "use 'thinking_options.wrap_up'"
@@ -58,6 +60,26 @@ def right_name(path: str) -> str | None:
     return FOREIGN_FIELDS.get(path) or FOREIGN_FIELDS.get(path.rpartition(".")[2])
 
 
+class NativeLoopGuard(Protocol):
+    """``thinking_options.loop_guard`` as an object."""
+
+    @property
+    def enabled(self) -> bool:
+        """False: a thought may repeat itself."""
+
+    @property
+    def max_period(self) -> int:
+        """Longest period, in tokens."""
+
+    @property
+    def min_repeats(self) -> int:
+        """How often a period comes before it is a loop."""
+
+    @property
+    def min_tokens(self) -> int:
+        """How many tokens it must cover."""
+
+
 class NativeOptions(Protocol):
     """``thinking_options`` of a body."""
 
@@ -73,6 +95,18 @@ class NativeOptions(Protocol):
     def wrap_up(self) -> str | None:
         """Text that ends a thought that was cut."""
 
+    @property
+    def continuation(self) -> str | None:
+        """Text that answers an end which comes too soon."""
+
+    @property
+    def loop_guard(self) -> NativeLoopGuard | None:
+        """None: the default."""
+
+    @property
+    def early_exit(self) -> float | None:
+        """Probability of the end marker above which a thought may end."""
+
 
 class NativeFields(Protocol):
     """The thinking fields of a body, checked one by one but not against each other."""
@@ -80,6 +114,10 @@ class NativeFields(Protocol):
     @property
     def max_thinking_tokens(self) -> int | None:
         """-1: as if not given."""
+
+    @property
+    def min_thinking_tokens(self) -> int | None:
+        """A thought is held open until then."""
 
     @property
     def reasoning_effort(self) -> str | None:
@@ -104,13 +142,28 @@ def budget_ask(body: NativeFields) -> BudgetAsk:
             param="reasoning_effort",
             code="contradictory_fields",
         )
-    options = body.thinking_options
-    if options is None:
-        return BudgetAsk(max_thinking_tokens=tokens, effort=effort)
-    return BudgetAsk(
+    ask = BudgetAsk(
         max_thinking_tokens=tokens,
         effort=effort,
+        min_thinking_tokens=body.min_thinking_tokens,
+    )
+    options = body.thinking_options
+    if options is None:
+        return ask
+    return replace(
+        ask,
         answer_reserve=options.answer_reserve,
         grace=options.grace,
         wrap_up=options.wrap_up or None,
+        continuation=options.continuation,
+        early_exit=options.early_exit,
+        loop_guard=_loop_guard(options.loop_guard),
     )
+
+
+def _loop_guard(wish: NativeLoopGuard | None) -> LoopGuard | None:
+    if wish is None:
+        return LoopGuard()
+    if not wish.enabled:
+        return None
+    return LoopGuard(wish.max_period, wish.min_repeats, wish.min_tokens)

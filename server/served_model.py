@@ -5,7 +5,6 @@ of HTTP nor of how a body spells its wishes.
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from server.errors import BadRequestError
 from server.forgery import ForgeryGuard
 from server.prompt import render_prompt
 from server.settings import ServerSettings
+from server.thought_planner import ThoughtPlanner
 from thinking.boundaries import boundary_token_ids
 from thinking.budget import (
     DEFAULT_EFFORT_TOKENS,
@@ -26,7 +26,7 @@ from thinking.budget import (
     resolve_budget,
 )
 from thinking.fragments import FragmentEncoder
-from thinking.plan import MAX_SCRIPT_TOKENS, ThinkingPlan, ThinkingRules, make_plan, marker_cost
+from thinking.plan import ThinkingPlan, marker_cost
 from thinking.tracker import TrackerTables
 
 NATIVE_DEFAULT_TOKENS = 4096
@@ -53,8 +53,11 @@ class ServedModel:
         self.policy = _policy(settings, native=engine.profile.native)
         own = (settings.thinking_start, settings.thinking_end)
         self._marker_texts = tuple(text for text in own if text)
-        self._guard = ForgeryGuard(engine.tokenizer, self._marker_texts)
-        self._encoder = FragmentEncoder(engine.tokenizer)
+        self._planner = ThoughtPlanner(
+            engine.profile,
+            FragmentEncoder(engine.tokenizer),
+            ForgeryGuard(engine.tokenizer, self._marker_texts),
+        )
         # One thread: a tokenizer is not safe in two, and must not hold up open streams.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
 
@@ -87,7 +90,7 @@ class ServedModel:
     ) -> PreparedPrompt:
         prompt = render_prompt(self.engine.tokenizer, messages, marker_texts=self._marker_texts)
         budget = self._resolve(ask, max_completion_tokens, len(prompt))
-        plan = self._plan(ask, budget)
+        plan = self._planner.plan(ask, budget)
         if plan.thinks:
             return PreparedPrompt(prompt, budget, plan)
         prompt = [*prompt, *self.engine.profile.no_thought_token_ids]
@@ -111,30 +114,6 @@ class ServedModel:
             max_completion_tokens=max_completion_tokens,
             context_left=context - num_prompt_tokens,
         )
-
-    def _plan(self, ask: BudgetAsk, budget: ThinkingBudget) -> ThinkingPlan:
-        profile = self.engine.profile
-        wrap_up = self._encode_plain(ask.wrap_up) if ask.wrap_up else ()
-        num_markers = marker_cost(profile)
-        # Primer and lead-in are left out of a tight budget, but not of a full script.
-        room = MAX_SCRIPT_TOKENS - len(profile.primer_token_ids) - len(profile.lead_in_token_ids)
-        room = min(room, budget.budget)
-        if wrap_up and len(wrap_up) + num_markers > room:
-            raise BadRequestError(
-                f"thinking_options.wrap_up has {len(wrap_up)} tokens, and the markers "
-                f"{num_markers}; together they must fit {room} tokens "
-                f"(the thinking budget is {budget.budget})",
-                param="thinking_options.wrap_up",
-                code="wrap_up_too_long",
-            )
-        rules = ThinkingRules(grace_tokens=budget.grace_tokens, wrap_up_token_ids=wrap_up)
-        return make_plan(profile, budget.budget, rules)
-
-    def _encode_plain(self, text: str) -> tuple[int, ...]:
-        """Tokens of a caller's text: a control token written in it stays text."""
-        mark = "".join(chr(0xE000 + secrets.randbelow(0x1900)) for _ in range(8))
-        pieces = self._guard.split(self._guard.mark_text(text, mark), mark)
-        return tuple(token for ids in self._encoder.encode_many(pieces) for token in ids)
 
     def _advice(self, budget: ThinkingBudget) -> tuple[str, ...]:
         if not budget.budget:

@@ -12,6 +12,8 @@ from enum import Enum
 from math import ceil
 from types import MappingProxyType
 
+from thinking.loop_guard import LoopGuard
+
 DEFAULT_SOURCE = "default"
 DEFAULT_GRACE = 0.1
 RESERVE_SHARE = 4  # the answer keeps a quarter …
@@ -74,6 +76,11 @@ class BudgetAsk:
     # int: tokens; float in [0, 1]: share of the budget
     grace: int | float | None = None
     wrap_up: str | None = None
+    min_thinking_tokens: int | None = None
+    continuation: str | None = None
+    # Probability of the end marker above which a thought may end early; None: off.
+    early_exit: float | None = None
+    loop_guard: LoopGuard | None = field(default_factory=LoopGuard)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
 from server.openai.messages import Message
+from thinking.loop_guard import MAX_PERIOD, LoopGuard
 
 MAX_CHOICES = 16
 MAX_STOP_STRINGS = 16
 MAX_SEED = 2**63 - 1
 MAX_TOP_LOGPROBS = 20
+DEFAULT_GUARD = LoopGuard()
 
 
 class OnlyValues(BeforeValidator):
@@ -45,6 +47,15 @@ Unavailable = Annotated[
 Unsupported = Annotated[None, OnlyValues(), _schema()]
 
 
+class LoopGuardOptions(StrictModel):
+    """``thinking_options.loop_guard``: when a thought repeats itself."""
+
+    enabled: bool = True
+    max_period: int = Field(DEFAULT_GUARD.max_period, ge=1, le=MAX_PERIOD)
+    min_repeats: int = Field(DEFAULT_GUARD.min_repeats, ge=2, le=100)
+    min_tokens: int = Field(DEFAULT_GUARD.min_tokens, ge=1, le=10_000)
+
+
 class ThinkingOptions(StrictModel):
     """``thinking_options``: the rarer options of a thought."""
 
@@ -64,13 +75,33 @@ class ThinkingOptions(StrictModel):
         str | None,
         Field(max_length=2000, description="Text that ends a cut thought, paid from the budget."),
     ] = None
-    continuation: Unavailable = None
+    continuation: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=2000,
+            description="Text that answers an end which comes before min_thinking_tokens. "
+            'Default "\\nWait,".',
+        ),
+    ] = None
     gate: Unavailable = None
     max_segments: Unavailable = None
     segment_tokens: Unavailable = None
     mix: Unavailable = None
-    loop_guard: Unavailable = None
-    early_exit: Unavailable = None
+    loop_guard: Annotated[
+        LoopGuardOptions | None,
+        BeforeValidator(lambda value: {"enabled": value} if isinstance(value, bool) else value),
+        Field(description="false: a thought may repeat itself; an object: when it does."),
+    ] = None
+    early_exit: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="Probability of the end marker above which a thought ends at a "
+            "sentence's or line's end. Off by default.",
+        ),
+    ] = None
     strategy: Unavailable = None
 
 
@@ -96,7 +127,9 @@ class ChatCompletionRequest(StrictModel):
     )
     include_reasoning: bool | None = Field(None, description="Show the thought.")
     thinking_options: ThinkingOptions | None = None
-    min_thinking_tokens: Unavailable = None
+    min_thinking_tokens: Annotated[
+        int | None, Field(ge=0, description="Fewest hidden tokens: a thought is held open.")
+    ] = None
 
     max_completion_tokens: int | None = Field(None, ge=1, description="Thought and answer.")
     max_tokens: int | None = Field(None, ge=1, description="Same as max_completion_tokens.")
