@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from server.detokenizer import Detokenizer
 from server.engine.protocol import EngineOutput, TokenLogprobs
+from server.marker_filter import MarkerFilter
 from server.served_model import PreparedPrompt
 from server.stop_strings import StopMatcher
 from thinking.phase import StopCause
@@ -88,6 +89,7 @@ class ChoiceDecoder:
         prompt: PreparedPrompt,
         *,
         stops: Sequence[str],
+        marker_texts: Sequence[str],
         shows_thought: bool,
     ) -> None:
         self.index = index
@@ -99,6 +101,7 @@ class ChoiceDecoder:
         self._segmenter = Segmenter(self.tracker, keep_thought=shows_thought)
         self._answer = Detokenizer(tokenizer)
         self._thought = Detokenizer(tokenizer)
+        self._marker_filter = MarkerFilter(marker_texts)
         self._matcher = StopMatcher(stops)
         # Log-probabilities wait for their token's text: (characters before it, entry).
         self._waiting_logprobs: deque[tuple[int, TokenLogprobs]] = deque()
@@ -117,6 +120,7 @@ class ChoiceDecoder:
             delta.content = self._matcher.push(self._decode(split, output.logprobs))
         ended = self._matcher.matched or output.finish_reason is not None
         if ended:
+            delta.content += self._matcher.push(self._marker_filter.finish())
             delta.content += self._matcher.finish()
             by_length = output.finish_reason == "length" and not self._matcher.matched
             self.result = delta.result = self._result("length" if by_length else "stop")
@@ -138,14 +142,24 @@ class ChoiceDecoder:
 
     def _decode(self, split: SplitTokens, logprobs: Sequence[TokenLogprobs] | None) -> str:
         if logprobs is None:
-            return self._answer.push(split.answer)
+            return self._marker_filter.push(self._answer.push(split.answer))
         text = ""
         for token_id, position in zip(split.answer, split.answer_positions, strict=True):
             self._waiting_logprobs.append((self._num_decoded, logprobs[position]))
-            piece = self._answer.push((token_id,))
+            piece = self._decode_one(token_id)
             self._num_decoded += len(piece)
             text += piece
         return text
+
+    def _decode_one(self, token_id: int) -> str:
+        """Text of a token whose entry waits; the entries of a removed marker are dropped."""
+        num_removed = self._marker_filter.num_removed
+        piece = self._marker_filter.push(self._answer.push((token_id,)))
+        waiting = self._waiting_logprobs
+        if self._marker_filter.num_removed > num_removed:
+            while waiting and waiting[-1][0] == self._num_decoded:
+                waiting.pop()
+        return piece
 
     def _release_logprobs(self, delta: ChoiceDelta, *, whole: bool) -> None:
         """Entries of the tokens whose text has begun to be released."""

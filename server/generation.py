@@ -65,6 +65,7 @@ def _decoder(model: ServedModel, job: GenerationJob, index: int) -> ChoiceDecode
         model.engine.tokenizer,
         job.prompt,
         stops=job.stops,
+        marker_texts=model.text_markers,
         shows_thought=job.shows_thought,
     )
 

@@ -5,9 +5,10 @@ come with them. Does not know where the file came from or where the folder ends 
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
-CONVERTER_VERSION = "1"
+CONVERTER_VERSION = "2"
 """Raise it when the files written here change: cached folders are then built again."""
 
 
@@ -15,8 +16,10 @@ class ConversionError(Exception):
     """The GGUF file does not hold what this converter was written for."""
 
 
-def convert_gguf(gguf_path: Path, folder: Path) -> None:
+def convert_gguf(gguf_path: Path, folder: Path, sampling: Mapping[str, float]) -> None:
     """Write config, weights, tokenizer and chat template into the empty `folder`.
+
+    `sampling` goes to the generation config: the file does not carry its model's.
 
     Raises:
         ConversionError: the tokenizer made from the file does not have the file's ids.
@@ -37,6 +40,8 @@ def convert_gguf(gguf_path: Path, folder: Path) -> None:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
+        do_sample=True,
+        **sampling,
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -58,6 +58,7 @@ class ServedModel:
             FragmentEncoder(engine.tokenizer),
             ForgeryGuard(engine.tokenizer, self._marker_texts),
         )
+        self.text_markers = _text_markers(engine)
         # One thread: a tokenizer is not safe in two, and must not hold up open streams.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
 
@@ -123,6 +124,17 @@ class ServedModel:
             f"a budget of {budget.budget} cannot hold this model's markers ({num_markers} tokens)"
         )
         return (f"{text}: nothing was thought",)
+
+
+def _text_markers(engine: Engine) -> tuple[str, ...]:
+    """Markers made of ordinary tokens only: their text can be spelt in other ways."""
+    added = engine.tokenizer.added_tokens_decoder
+    markers = (engine.profile.start_token_ids, engine.profile.end_token_ids)
+    return tuple(
+        str(engine.tokenizer.decode(token_ids))
+        for token_ids in markers
+        if not any(token_id in added for token_id in token_ids)
+    )
 
 
 def _policy(settings: ServerSettings, *, native: bool) -> BudgetPolicy:

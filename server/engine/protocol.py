@@ -102,6 +102,11 @@ class Engine(Protocol):
         """Most `num_logprobs` that a request may ask for."""
 
     @property
+    def default_sampling(self) -> Mapping[str, float]:
+        """What the model's generation config says of `temperature`, `top_p`, `top_k`,
+        `min_p` and `repetition_penalty`; for requests that do not."""
+
+    @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The model's tokenizer, with its chat template."""
 

@@ -6,7 +6,7 @@ temperature, seed, bias and log-probabilities; other sampling parameters change 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -56,6 +56,7 @@ class ScriptedEngine:
         self.max_model_len = max_model_len
         self.vocab_size = source.vocab_size
         self.max_logprobs = 20
+        self.default_sampling: Mapping[str, float] = {}
         self.tokenizer = tokenizer
         self.profile = profile
         self._source = source

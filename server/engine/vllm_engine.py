@@ -92,6 +92,11 @@ class VllmEngine:
         return self.vocab_size if limit < 0 else limit
 
     @property
+    def default_sampling(self) -> Mapping[str, float]:
+        # `--generation-config vllm` makes it empty.
+        return dict(self._llm.model_config.get_diff_sampling_param())
+
+    @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         return self._tokenizer
 

@@ -8,26 +8,33 @@ from server.openai.protocol import ChatCompletionRequest
 def sampling_settings(
     body: ChatCompletionRequest, engine: Engine, max_tokens: int
 ) -> SamplingSettings:
-    """Settings of the first choice; absent fields mean OpenAI's defaults.
+    """Settings of the first choice; absent fields mean the model's defaults, then OpenAI's.
 
     Raises:
         BadRequestError: a token or a number of log-probabilities that the model lacks.
     """
     seed = body.seed
+    default = engine.default_sampling
     return SamplingSettings(
         max_tokens=max_tokens,
-        temperature=1.0 if body.temperature is None else body.temperature,
-        top_p=1.0 if body.top_p is None else body.top_p,
-        top_k=max(0, body.top_k or 0),
-        min_p=body.min_p or 0.0,
+        temperature=_first(body.temperature, default.get("temperature"), 1.0),
+        top_p=_first(body.top_p, default.get("top_p"), 1.0),
+        top_k=max(0, int(_first(body.top_k, default.get("top_k"), 0))),
+        min_p=_first(body.min_p, default.get("min_p"), 0.0),
         # The engine takes a negative seed for "none".
         seed=None if seed is None else seed & (2**63 - 1),
         presence_penalty=body.presence_penalty or 0.0,
         frequency_penalty=body.frequency_penalty or 0.0,
-        repetition_penalty=body.repetition_penalty or 1.0,
+        repetition_penalty=_first(body.repetition_penalty, default.get("repetition_penalty"), 1.0),
         logit_bias=_logit_bias(body.logit_bias or {}, engine.vocab_size),
         num_logprobs=_num_logprobs(body, engine.max_logprobs),
     )
+
+
+def _first(asked: float | None, model_default: float | None, default: float) -> float:
+    if asked is not None:
+        return asked
+    return default if model_default is None else model_default
 
 
 def _logit_bias(bias: dict[str, float], vocab_size: int) -> dict[int, float]:

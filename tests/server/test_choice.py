@@ -42,7 +42,9 @@ def outputs(sizes: list[int]) -> list[EngineOutput]:
 
 def read(sizes: list[int], stops: list[str]) -> ChoiceDelta:
     """All deltas, joined."""
-    decoder = ChoiceDecoder(0, TABLES, TOKENIZER, prepared(64), stops=stops, shows_thought=True)
+    decoder = ChoiceDecoder(
+        0, TABLES, TOKENIZER, prepared(64), stops=stops, marker_texts=(), shows_thought=True
+    )
     whole = ChoiceDelta(0)
     for output in outputs(sizes):
         whole.add(decoder.push(output))
@@ -67,7 +69,9 @@ def test_splitting_changes_nothing(sizes: list[int], stops: list[str]) -> None:
 
 
 def test_a_choice_left_in_its_thought_was_cancelled() -> None:
-    decoder = ChoiceDecoder(0, TABLES, TOKENIZER, prepared(64), stops=(), shows_thought=False)
+    decoder = ChoiceDecoder(
+        0, TABLES, TOKENIZER, prepared(64), stops=(), marker_texts=(), shows_thought=False
+    )
     decoder.push(EngineOutput(ids("<think>Hm")))
     receipt = decoder.cancelled_receipt()
     assert (receipt.stop, receipt.used) == ("cancelled", 3)
