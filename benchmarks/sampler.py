@@ -21,7 +21,7 @@ from typing import Literal
 import torch
 from cpuinfo import get_cpu_info
 
-from thinking.automaton import AutomatonTables
+from thinking.automaton_tables import AutomatonTables
 from thinking.markers import MarkerProfile, Opening
 from thinking.plan import make_plan
 from thinking.sampler import SamplerRow, ThinkingSampler

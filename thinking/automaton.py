@@ -1,22 +1,19 @@
 """The automaton: the tracker of every row of a batch at once, over tensors.
 
 State is one int32 row a slot, so a step costs the same at thought length 100 and
-100,000. Two calls a step: :meth:`ThinkingAutomaton.advance` takes the tokens that were
-sampled, :meth:`ThinkingAutomaton.apply` writes the next step's constraints into the
-logits. Which batch row sits in which slot is the sampler's business
-(``thinking.sampler``); nothing here knows vLLM.
+100,000. What the state means for the next token is for ``thinking.constraints``; which
+batch row sits in which slot is for ``thinking.sampler``. Nothing here knows vLLM.
 """
 
 from enum import IntEnum, auto
 
 import torch
 
+from thinking.automaton_tables import AutomatonTables
 from thinking.loop_tensors import LoopTensors
 from thinking.phase import Phase
 from thinking.plan import MAX_SCRIPT_TOKENS, ThinkingPlan
-from thinking.tracker import ThinkingTracker, TrackerTables
-
-NEG_INF = float("-inf")
+from thinking.tracker import ThinkingTracker
 
 
 class Field(IntEnum):
@@ -41,38 +38,6 @@ class Field(IntEnum):
 
 
 NUM_CHANGING = Field.BUDGET
-
-
-class AutomatonTables:
-    """What all rows of one model share, as tensors on `device`.
-
-    `symbol_of_token` and `is_boundary` have one entry per token of the vocabulary
-    (int32 and bool, shape ``[vocab_size]``).
-    """
-
-    def __init__(self, tracker: TrackerTables, vocab_size: int, device: torch.device) -> None:
-        profile = tracker.profile
-        self.tracker = tracker
-        self.start_length = len(profile.start_token_ids)
-        self.end_length = len(profile.end_token_ids)
-        self.num_symbols = len(tracker.symbols) + 1
-        self.symbol_of_token = torch.zeros(vocab_size, dtype=torch.int32)
-        for token_id, symbol in tracker.symbols.items():
-            self.symbol_of_token[token_id] = symbol
-        self.is_boundary = torch.zeros(vocab_size, dtype=torch.bool)
-        boundaries = [t for t in tracker.boundary_token_ids if t < vocab_size]
-        self.is_boundary[boundaries] = True
-        self.start_table = torch.tensor(tracker.start_table, dtype=torch.int32).flatten()
-        self.end_table = torch.tensor(tracker.end_table, dtype=torch.int32).flatten()
-        self.stop_token_ids = torch.tensor(profile.stop_token_ids, dtype=torch.int64)
-        self.start_last = profile.start_token_ids[-1]
-        self.end_last = profile.end_token_ids[-1]
-        self.end_first = profile.end_token_ids[0]
-        self.eos_stand_in_id = profile.eos_stand_in_id
-        self.exit_stand_in_id = profile.exit_stand_in_id
-        for name, value in vars(self).items():
-            if isinstance(value, torch.Tensor):
-                setattr(self, name, value.to(device))
 
 
 class ThinkingAutomaton:
@@ -184,89 +149,6 @@ class ThinkingAutomaton:
         rows[:, :NUM_CHANGING] = torch.stack([column.to(torch.int32) for column in changed], dim=1)
         self.state[slots] = rows
         self.loop.store(slots, look, thinking & stays)
-
-    def apply(self, logits: torch.Tensor, rows: torch.Tensor, slots: torch.Tensor) -> None:
-        """Constrain the next token, in place.
-
-        Args:
-            logits: float ``[batch, vocab]``.
-            rows: rows of `logits`, int64 ``[n]``.
-            slots: their slots, int64 ``[n]``.
-        """
-        state = self.state[slots]
-        phase = state[:, Field.PHASE]
-        thinking = phase == Phase.THINKING
-        answering = phase == Phase.ANSWER
-        forced = ~(thinking | answering)
-        self._force(logits, rows[forced], slots[forced], state[forced, Field.CURSOR])
-        if thinking.any():
-            self._leave_early(logits, rows, slots, state, thinking)
-            self._stand_in(logits, rows[thinking], state[thinking])
-        if answering.any():
-            self._keep_answer_clean(logits, rows, state, answering)
-
-    def _force(
-        self, logits: torch.Tensor, rows: torch.Tensor, slots: torch.Tensor, cursor: torch.Tensor
-    ) -> None:
-        if rows.numel() == 0:
-            return
-        token_ids = self.scripts[slots, cursor].long()
-        logits[rows] = NEG_INF
-        logits[rows, token_ids] = 0.0
-
-    def _stand_in(self, logits: torch.Tensor, rows: torch.Tensor, state: torch.Tensor) -> None:
-        """Move the probability of ends that may not be sampled to the stand-in, exactly.
-
-        The stop tokens' always; the end marker's, where one more token would complete it,
-        while the thought must go on.
-        """
-        tables = self.tables
-        stop_logits = logits[rows[:, None], tables.stop_token_ids]
-        moved = torch.logsumexp(stop_logits, dim=1)
-        logits[rows[:, None], tables.stop_token_ids] = NEG_INF
-        last_of_marker = state[:, Field.END_MATCH] == tables.end_length - 1
-        held = last_of_marker & (state[:, Field.NUM_HIDDEN] + 1 < state[:, Field.MIN_TOKENS])
-        if held.any():
-            moved[held] = torch.logaddexp(moved[held], logits[rows[held], tables.end_last])
-            logits[rows[held], tables.end_last] = NEG_INF
-        logits[rows, tables.eos_stand_in_id] = moved
-
-    def _leave_early(
-        self,
-        logits: torch.Tensor,
-        rows: torch.Tensor,
-        slots: torch.Tensor,
-        state: torch.Tensor,
-        thinking: torch.Tensor,
-    ) -> None:
-        """At a boundary, where the end marker has become probable, sign the thought off.
-
-        Only rows that ask pay for the softmax of their logits.
-        """
-        asking = thinking & (state[:, Field.HAS_EXIT] == 1)
-        if not asking.any():
-            return
-        tables = self.tables
-        enough = state[:, Field.NUM_HIDDEN] + 1 >= state[:, Field.MIN_TOKENS]
-        probing = asking & (state[:, Field.AT_BOUNDARY] == 1) & enough
-        logits[rows[asking], tables.exit_stand_in_id] = NEG_INF
-        rows, slots = rows[probing], slots[probing]
-        end_logprobs = logits[rows, tables.end_first] - torch.logsumexp(logits[rows], dim=1)
-        confident = rows[end_logprobs.exp() > self.exits[slots]]
-        logits[confident] = NEG_INF
-        logits[confident, tables.exit_stand_in_id] = 0.0
-
-    def _keep_answer_clean(
-        self, logits: torch.Tensor, rows: torch.Tensor, state: torch.Tensor, answering: torch.Tensor
-    ) -> None:
-        """No whole marker in an answer, and no end before its first token."""
-        tables = self.tables
-        start = answering & (state[:, Field.START_MATCH] == tables.start_length - 1)
-        end = answering & (state[:, Field.END_MATCH] == tables.end_length - 1)
-        begins = answering & (state[:, Field.ANSWER_BEGINS] == 1)
-        logits[rows[start], tables.start_last] = NEG_INF
-        logits[rows[end], tables.end_last] = NEG_INF
-        logits[rows[begins][:, None], tables.stop_token_ids] = NEG_INF
 
 
 def _row(tracker: ThinkingTracker) -> list[int]:

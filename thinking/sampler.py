@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from thinking.automaton import AutomatonTables, ThinkingAutomaton
+from thinking.automaton import ThinkingAutomaton
+from thinking.automaton_tables import AutomatonTables
+from thinking.constraints import constrain
 from thinking.plan import ThinkingPlan
 
 
@@ -60,7 +62,7 @@ class ThinkingSampler:
         if not self._rows:
             return logits
         self._catch_up()
-        self.automaton.apply(logits, self._row_index, self._slots)
+        constrain(self.automaton, logits, self._row_index, self._slots)
         return logits
 
     def _give_slots(self) -> None:

@@ -21,7 +21,7 @@ from server.engine.protocol import (
     TokenLogprobs,
 )
 from server.engine.scripted_model import LogitsSource
-from thinking.automaton import AutomatonTables
+from thinking.automaton_tables import AutomatonTables
 from thinking.boundaries import boundary_token_ids
 from thinking.markers import MarkerProfile
 from thinking.sampler import SamplerRow, ThinkingSampler

@@ -29,6 +29,7 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "torch": [
         "thinking/automaton*.py",
+        "thinking/constraints.py",
         "thinking/loop_tensors.py",
         "thinking/sampler*.py",
         "thinking/vllm_plugin/*.py",

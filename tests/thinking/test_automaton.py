@@ -17,7 +17,8 @@ from tests.thinking.strategies import (
     tables,
     token_streams,
 )
-from thinking.automaton import NUM_CHANGING, AutomatonTables, ThinkingAutomaton
+from thinking.automaton import NUM_CHANGING, ThinkingAutomaton
+from thinking.automaton_tables import AutomatonTables
 from thinking.markers import MarkerProfile, Opening
 from thinking.phase import Phase
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan

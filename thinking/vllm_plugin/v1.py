@@ -13,7 +13,7 @@ from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
-from thinking.automaton import AutomatonTables
+from thinking.automaton_tables import AutomatonTables
 from thinking.boundaries import boundary_token_ids
 from thinking.markers import MarkerProfile
 from thinking.plan import EXTRA_ARGS_KEY, ThinkingPlan
