@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-CONVERTER_VERSION = "2"
+CONVERTER_VERSION = "3"
 """Raise it when the files written here change: cached folders are then built again."""
 
 
@@ -45,8 +45,18 @@ def convert_gguf(gguf_path: Path, folder: Path, sampling: Mapping[str, float]) -
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    _forget_how_it_was_loaded(folder / "tokenizer_config.json")
     _split_digits(folder / "tokenizer.json")
     _check_vocabulary(gguf_path, folder)
+
+
+def _forget_how_it_was_loaded(tokenizer_config: Path) -> None:
+    """transformers writes down whether the hub was offline; the same model must result."""
+    data = json.loads(tokenizer_config.read_text())
+    kept = {
+        key: value for key, value in data.items() if key not in {"is_local", "local_files_only"}
+    }
+    tokenizer_config.write_text(json.dumps(kept, ensure_ascii=False, indent=2))
 
 
 def _split_digits(tokenizer_json: Path) -> None:
