@@ -69,8 +69,9 @@ class Metrics:
             self.first_answer_token.observe(times.first_answer_token - times.started)
 
     def render(self) -> bytes:
-        """Text format: ours, then the process's."""
-        return generate_latest(self.registry) + generate_latest(REGISTRY)
+        """Text format: ours, then the process's; each series once, also where ours are there."""
+        registries = dict.fromkeys((self.registry, REGISTRY))
+        return b"".join(map(generate_latest, registries))
 
 
 def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:

@@ -185,6 +185,8 @@ async def test_no_thought_reaches_log_or_metrics(server: Server, client: AsyncOp
         assert thought not in text
         assert QUESTION not in text
     assert "thinking_reasoning_tokens_total" in metrics
+    series = [line.rpartition(" ")[0] for line in metrics.splitlines() if line[0] != "#"]
+    assert len(series) == len(set(series)), "Prometheus refuses a series that comes twice"
     assert "vllm:" in metrics
 
 
