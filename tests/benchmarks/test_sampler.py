@@ -1,0 +1,37 @@
+"""The sampler's cost, as ratios within one run."""
+
+import statistics
+import time
+
+import pytest
+import torch
+
+from benchmarks.sampler import Phase, Row, Step, ours, table
+
+NUM_ROWS = 64
+SHORT, LONG = 100, 20_000
+
+
+def seconds_in_turn(first: Step, second: Step, rounds: int = 60) -> tuple[float, float]:
+    """Median time of each, measured alternately so that a busy machine slows both."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for step, measured in zip((first, second), times, strict=True):
+            begin = time.perf_counter()
+            step()
+            measured.append(time.perf_counter() - begin)
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+@pytest.mark.parametrize("phase", ["thinking", "answering"])
+def test_a_step_costs_the_same_however_long_the_thought(phase: Phase) -> None:
+    torch.set_num_threads(1)
+    short, long = seconds_in_turn(ours(phase, NUM_ROWS, SHORT), ours(phase, NUM_ROWS, LONG))
+    # Anything that looks at the whole thought would cost tens of times more.
+    assert long < 1.5 * short
+
+
+def test_the_table_says_how_many_times_faster() -> None:
+    assert "| thinking | 2 | 1,000 | 0.500 | 5.00 | 10 |" in table(
+        [Row("thinking", 2, 1000, 0.5, 5.0)]
+    )
