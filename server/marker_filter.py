@@ -28,9 +28,8 @@ class MarkerFilter:
         while (span := self._scanner.find(text)) is not None:
             text = text[: span[0]] + text[span[1] :]
             self.num_removed += 1
-        released = len(text) - self._scanner.num_possible(text)
-        self._held = text[released:]
-        return text[:released]
+        certain, self._held = self._scanner.split(text)
+        return certain
 
     def finish(self) -> str:
         """The text has ended: what was held back belongs to it."""

@@ -26,9 +26,8 @@ class StopMatcher:
             self.matched = True
             self._held = ""
             return text[: span[0]]
-        released = len(text) - self._scanner.num_possible(text)
-        self._held = text[released:]
-        return text[:released]
+        certain, self._held = self._scanner.split(text)
+        return certain
 
     def finish(self) -> str:
         """The text has ended: what was held back belongs to it."""

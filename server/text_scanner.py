@@ -24,7 +24,12 @@ class TextScanner:
         end, begin = min(ends)
         return begin, end
 
-    def num_possible(self, text: str) -> int:
+    def split(self, text: str) -> tuple[str, str]:
+        """`text` (in which nothing was found) as what is certain and what to hold back."""
+        num_certain = len(text) - self._num_possible(text)
+        return text[:num_certain], text[num_certain:]
+
+    def _num_possible(self, text: str) -> int:
         """Length of the longest end of `text` that begins a pattern."""
         for length in range(min(self._num_held_most, len(text)), 0, -1):
             end = text[-length:]

@@ -22,7 +22,9 @@ loop_guards = st.builds(
     min_repeats=st.integers(2, 4),
     min_tokens=st.integers(1, 12),
 )
-token_streams = st.lists(st.integers(0, VOCAB_SIZE - 1), max_size=120)
+# Half of them from few tokens, so that thoughts do repeat themselves.
+token_ids = st.sampled_from((5, 8)) | st.integers(0, VOCAB_SIZE - 1)
+token_streams = st.lists(token_ids, max_size=120)
 
 
 @st.composite
