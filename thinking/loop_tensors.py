@@ -4,11 +4,15 @@ A fixed amount of work a row and step, however long the thought: a window of the
 ``MAX_PERIOD`` tokens and one run length a period.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from thinking.loop_guard import MAX_PERIOD, LoopDetector, LoopGuard
+from thinking.loop_guard import MAX_PERIOD, LoopDetector
+from thinking.transfer import to_device
 
 NO_TOKEN = -1
 NEVER = torch.iinfo(torch.int16).max  # a run that is never reached
@@ -34,22 +38,15 @@ class LoopTensors:
         self.runs = pad(self.runs, (0, 0, 0, extra))
         self.needed = pad(self.needed, (0, 0, 0, extra), value=NEVER)
 
-    def load(self, slot: int, detector: LoopDetector | None) -> None:
-        """Take over one detector's state; None: this slot never loops."""
-        self.history[slot] = NO_TOKEN
-        self.runs[slot] = 0
-        self.needed[slot] = NEVER
-        if detector is None:
-            return
-        self._load_needed(slot, detector.guard)
-        for period, token_id in enumerate(reversed(detector.history), 1):
-            self.history[slot, period - 1] = token_id
-        for period, run in detector.runs.items():
-            self.runs[slot, period - 1] = min(run, NEVER - 1)
-
-    def _load_needed(self, slot: int, guard: LoopGuard) -> None:
-        needed = [min(guard.run_needed(p), NEVER) for p in range(1, guard.max_period + 1)]
-        self.needed[slot, : guard.max_period] = torch.tensor(needed, dtype=torch.int16)
+    def write(self, slots: torch.Tensor, images: Sequence["LoopImage"]) -> None:
+        """Take over detectors, one image a slot of `slots` (int64 ``[n]``)."""
+        device = self.history.device
+        history = np.stack([image.history for image in images])
+        runs = np.stack([image.runs for image in images])
+        needed = np.stack([image.needed for image in images])
+        self.history[slots] = to_device(history, torch.int32, device)
+        self.runs[slots] = to_device(runs, torch.int16, device)
+        self.needed[slots] = to_device(needed, torch.int16, device)
 
     def look(self, slots: torch.Tensor, token_ids: torch.Tensor) -> "LoopLook":
         """See what a token a slot would do; nothing changes before :meth:`store`.
@@ -69,6 +66,31 @@ class LoopTensors:
         """Keep what was seen where the thought goes on (bool ``[n]``), else forget all."""
         self.history[slots] = look.history.where(keep[:, None], NO_TOKEN)
         self.runs[slots] = look.runs * keep[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopImage:
+    """One detector as columns, int64 ``[MAX_PERIOD]`` each."""
+
+    history: NDArray[np.int64]
+    runs: NDArray[np.int64]
+    needed: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, detector: LoopDetector | None) -> "LoopImage":
+        """A detector's state; None: one that never sees a loop."""
+        history = np.full(MAX_PERIOD, NO_TOKEN, dtype=np.int64)
+        runs = np.zeros(MAX_PERIOD, dtype=np.int64)
+        needed = np.full(MAX_PERIOD, NEVER, dtype=np.int64)
+        if detector is not None:
+            guard = detector.guard
+            for period in range(1, guard.max_period + 1):
+                needed[period - 1] = min(guard.run_needed(period), NEVER)
+            for period, token_id in enumerate(reversed(detector.history), 1):
+                history[period - 1] = token_id
+            for period, run in detector.runs.items():
+                runs[period - 1] = min(run, NEVER - 1)
+        return cls(history, runs, needed)
 
 
 @dataclass(frozen=True, slots=True)

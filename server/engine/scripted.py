@@ -22,7 +22,7 @@ from server.engine.protocol import (
 )
 from server.engine.scripted_model import LogitsSource
 from thinking.automaton_tables import AutomatonTables
-from thinking.boundaries import boundary_token_ids
+from thinking.boundaries import boundary_token_ids, token_bytes
 from thinking.markers import MarkerProfile
 from thinking.sampler import SamplerRow, ThinkingSampler
 from thinking.tracker import TrackerTables
@@ -61,7 +61,7 @@ class ScriptedEngine:
         self.profile = profile
         self._source = source
         tracker = TrackerTables(profile, boundary_token_ids(tokenizer))
-        tables = AutomatonTables(tracker, self.vocab_size, CPU)
+        tables = AutomatonTables(tracker, self.vocab_size, CPU, token_bytes(tokenizer))
         self._sampler = ThinkingSampler(tables, 8, CPU)
         self._rows: list[_Row] = []
         self._loop_task: asyncio.Task[None] | None = None

@@ -14,7 +14,7 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 from thinking.automaton_tables import AutomatonTables
-from thinking.boundaries import boundary_token_ids
+from thinking.boundaries import boundary_token_ids, token_bytes
 from thinking.markers import MarkerProfile
 from thinking.plan import EXTRA_ARGS_KEY, ThinkingPlan
 from thinking.sampler import SamplerRow, ThinkingSampler
@@ -35,6 +35,7 @@ class ThinkingLogitsProcessor(LogitsProcessor):
             TrackerTables(profile, boundary_token_ids(tokenizer)),
             vllm_config.model_config.get_vocab_size(),
             device,
+            token_bytes(tokenizer),
         )
         self._sampler = ThinkingSampler(tables, vllm_config.scheduler_config.max_num_seqs, device)
         self._rows: dict[int, SamplerRow] = {}

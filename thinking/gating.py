@@ -1,0 +1,53 @@
+"""Which gates open: whether a thought begins now, inside the answer (law 7).
+
+Reads state and the model's own logits. What an open gate does is for
+``thinking.constraints``.
+"""
+
+import torch
+
+from thinking.automaton import Field, Level, ThinkingAutomaton
+from thinking.batch import Batch
+from thinking.gate import GateMode
+from thinking.transition import may_open_segment
+
+
+def open_gates(
+    automaton: ThinkingAutomaton, logits: torch.Tensor, batch: Batch, state: torch.Tensor
+) -> torch.Tensor:
+    """Whether (bool ``[n]``) each row of `batch` begins a segment with its next token.
+
+    Args:
+        automaton: for thresholds and answer tails.
+        logits: the model's own, float ``[batch, vocab]``.
+        batch: n rows.
+        state: theirs, int32 ``[n, len(Field)]``.
+    """
+    may_open = may_open_segment(state)
+    mode, num_since = state[:, Field.GATE_MODE], state[:, Field.NUM_SINCE]
+    opens = (mode == GateMode.EVERY) & (num_since >= state[:, Field.INTERVAL])
+    if batch.features.listening:
+        heard = automaton.tails.ends_with_string(batch.slots)
+        # The same end of the answer opens once.
+        opens = opens | ((mode == GateMode.AFTER) & (num_since > 0) & heard)
+    if batch.entropies is not None:
+        positions = narrowed(batch.entropies, may_open)
+        values = entropy(logits[batch.rows[positions]])
+        levels = automaton.levels[batch.slots[positions], Level.ENTROPY]
+        opens[positions] = values > levels
+    return may_open & opens
+
+
+def narrowed(positions: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Those of `positions` that are `wanted`, where knowing them costs no waiting.
+
+    On the CPU, leaving rows out saves a pass over the vocabulary for each; a GPU would
+    have to be waited for to know how many are left, and makes the pass for all.
+    """
+    return positions[wanted[positions]] if positions.device.type == "cpu" else positions
+
+
+def entropy(logits: torch.Tensor) -> torch.Tensor:
+    """Shannon entropy in nats, float32 ``[n]``, of the distributions of `logits` ``[n, vocab]``."""
+    probabilities = torch.softmax(logits.float(), dim=1)
+    return torch.sum(torch.special.entr(probabilities), dim=1)
