@@ -7,10 +7,9 @@ Knows nothing of gates or phases.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 
+from thinking.arrays import Array, ArrayLibrary
 from thinking.gate import MAX_GATE_STRING_BYTES, MAX_GATE_STRINGS
-from thinking.transfer import to_device
 
 WIDTH = MAX_GATE_STRING_BYTES
 ANY = 0  # in a string's row: whatever stands there; no text has this byte
@@ -22,7 +21,7 @@ class TokenBytes:
     `table` uint8 ``[vocab_size, WIDTH]``, filled from the left; `lengths` int64.
     """
 
-    def __init__(self, texts: Mapping[int, bytes], vocab_size: int, device: torch.device) -> None:
+    def __init__(self, texts: Mapping[int, bytes], vocab_size: int, arrays: ArrayLibrary) -> None:
         table = np.zeros((vocab_size, WIDTH), dtype=np.uint8)
         lengths = np.zeros(vocab_size, dtype=np.int64)
         for token_id, text in texts.items():
@@ -31,8 +30,8 @@ class TokenBytes:
                 table[token_id, : len(kept)] = np.frombuffer(kept, dtype=np.uint8)
                 lengths[token_id] = len(kept)
         self.texts = texts
-        self.table = to_device(table, torch.uint8, device)
-        self.lengths = to_device(lengths, torch.int64, device)
+        self.table = arrays.put(table, "uint8")
+        self.lengths = arrays.put(lengths, "int64")
 
 
 class AnswerTails:
@@ -42,26 +41,19 @@ class AnswerTails:
     uint8, both filled from the right. 288 bytes a slot.
     """
 
-    def __init__(self, tokens: TokenBytes, slots: int, device: torch.device) -> None:
+    def __init__(self, tokens: TokenBytes, slots: int, arrays: ArrayLibrary) -> None:
         self._tokens = tokens
-        self._device = device
-        self._places = torch.arange(WIDTH, device=device)
-        self.tails = torch.zeros((slots, WIDTH), dtype=torch.uint8, device=device)
-        shape = (slots, MAX_GATE_STRINGS, WIDTH)
-        self.strings = torch.zeros(shape, dtype=torch.uint8, device=device)
-
-    def grow(self, extra: int) -> None:
-        """Add `extra` slots."""
-        pad = torch.nn.functional.pad
-        self.tails = pad(self.tails, (0, 0, 0, extra))
-        self.strings = pad(self.strings, (0, 0, 0, 0, 0, extra))
+        self._arrays = arrays
+        self._places = arrays.put(range(WIDTH), "int64")
+        self.tails = arrays.zeros((slots, WIDTH), "uint8")
+        self.strings = arrays.zeros((slots, MAX_GATE_STRINGS, WIDTH), "uint8")
 
     def tail_of(self, token_ids: Sequence[int]) -> bytes:
         """The last ``WIDTH`` bytes of an answer."""
         texts = self._tokens.texts
         return b"".join(texts.get(token_id, b"") for token_id in token_ids[-WIDTH:])[-WIDTH:]
 
-    def write(self, slots: torch.Tensor, images: Sequence[tuple[bytes, Sequence[str]]]) -> None:
+    def write(self, slots: Array, images: Sequence[tuple[bytes, Sequence[str]]]) -> None:
         """Set tails and strings, one pair a slot of `slots` (int64 ``[n]``)."""
         if not any(tail or strings for tail, strings in images):
             self.strings[slots] = 0
@@ -71,20 +63,22 @@ class AnswerTails:
         for row, (_, strings) in zip(rows, images, strict=True):
             for place, string in enumerate(strings):
                 row[place] = _from_right(string.encode())
-        self.tails[slots] = to_device(tails, torch.uint8, self._device)
-        self.strings[slots] = to_device(rows, torch.uint8, self._device)
+        self.tails[slots] = self._arrays.put(tails, "uint8")
+        self.strings[slots] = self._arrays.put(rows, "uint8")
 
-    def push(self, slots: torch.Tensor, token_ids: torch.Tensor, answering: torch.Tensor) -> None:
+    def push(self, slots: Array, token_ids: Array, answering: Array) -> None:
         """Add one token's bytes where `answering` (bool ``[n]``)."""
-        both = torch.cat((self.tails[slots], self._tokens.table[token_ids]), dim=1)
+        old, new = self.tails[slots], self._tokens.table[token_ids]
+        both = self._arrays.concatenate(old, new)
         shift = self._tokens.lengths[token_ids] * answering
-        self.tails[slots] = both.gather(1, self._places + shift[:, None])
+        rows = self._arrays.put(range(len(both)), "int64")
+        self.tails[slots] = both[rows[:, None], self._places + shift[:, None]]
 
-    def ends_with_string(self, slots: torch.Tensor) -> torch.Tensor:
+    def ends_with_string(self, slots: Array) -> Array:
         """Whether (bool ``[n]``) an answer ends with one of its strings."""
         strings = self.strings[slots]
         same = (strings == self.tails[slots][:, None]) | (strings == ANY)
-        return (same.all(dim=2) & (strings[:, :, -1] != ANY)).any(dim=1)
+        return (same.all(2) & (strings[:, :, -1] != ANY)).any(1)
 
 
 def _from_right(text: bytes) -> "np.ndarray[tuple[int], np.dtype[np.uint8]]":

@@ -19,7 +19,6 @@ from thinking.loop_tensors import LoopImage, LoopTensors
 from thinking.phase import TokenKind
 from thinking.plan import MAX_SCRIPT_TOKENS, ThinkingPlan
 from thinking.tracker import ThinkingTracker
-from thinking.transfer import to_device
 
 
 class Field(IntEnum):
@@ -91,33 +90,20 @@ class ThinkingAutomaton:
 
     def __init__(self, tables: AutomatonTables, capacity: int, device: torch.device) -> None:
         self.tables = tables
-        self.device = device
+        self.arrays = arrays = tables.arrays
         slots = capacity + 1
-        self.state = torch.zeros((slots, len(Field)), dtype=torch.int32, device=device)
-        self.scripts = torch.zeros((slots, MAX_SCRIPT_TOKENS), dtype=torch.int32, device=device)
-        self.levels = torch.zeros((slots, len(Level)), dtype=torch.float32, device=device)
-        self.loop = LoopTensors(slots, device)
-        self.tails = AnswerTails(tables.token_bytes, slots, device)
+        self.state = arrays.zeros((slots, len(Field)), "int32")
+        self.scripts = arrays.zeros((slots, MAX_SCRIPT_TOKENS), "int32")
+        self.levels = arrays.zeros((slots, len(Level)), "float32")
+        self.loop = LoopTensors(slots, arrays)
+        self.tails = AnswerTails(tables.token_bytes, slots, arrays)
         self.kept = KeptLogits(tables.vocab_size, device)
         self._staged: dict[int, SlotImage] = {}
 
     @property
     def capacity(self) -> int:
         """Number of slots."""
-        return self.state.shape[0] - 1
-
-    def grow(self, capacity: int) -> None:
-        """Add slots, keeping the state of those that exist."""
-        self.flush()
-        extra = capacity - self.capacity
-        pad = torch.nn.functional.pad
-        # What was scratch becomes a slot, which is loaded before it is used.
-        self.state = pad(self.state, (0, 0, 0, extra))
-        self.state[-1] = 0
-        self.scripts = pad(self.scripts, (0, 0, 0, extra))
-        self.levels = pad(self.levels, (0, 0, 0, extra))
-        self.loop.grow(extra)
-        self.tails.grow(extra)
+        return len(self.state) - 1
 
     def load(self, slot: int, plan: ThinkingPlan, output_token_ids: list[int]) -> None:
         """Start a slot at the next :meth:`flush`.
@@ -152,15 +138,14 @@ class ThinkingAutomaton:
         if not self._staged:
             return
         images = list(self._staged.values())
-        slots = to_device(list(self._staged), torch.int64, self.device)
-        scripts = np.zeros((len(images), MAX_SCRIPT_TOKENS), dtype=np.int32)
+        put = self.arrays.put
+        slots = put(list(self._staged), "int64")
+        scripts = np.zeros((len(images), MAX_SCRIPT_TOKENS))
         for script, image in zip(scripts, images, strict=True):
             script[: len(image.script)] = image.script
-        states = np.array([image.state for image in images], dtype=np.int32)
-        levels = np.array([image.levels for image in images], dtype=np.float32)
-        self.state[slots] = to_device(states, torch.int32, self.device)
-        self.levels[slots] = to_device(levels, torch.float32, self.device)
-        self.scripts[slots] = to_device(scripts, torch.int32, self.device)
+        self.state[slots] = put([image.state for image in images], "int32")
+        self.levels[slots] = put([image.levels for image in images], "float32")
+        self.scripts[slots] = put(scripts, "int32")
         self.loop.write(slots, [image.loop for image in images])
         self.tails.write(slots, [(image.tail, image.strings) for image in images])
         self.kept.flush()

@@ -1,13 +1,14 @@
-"""What all rows of a batch share: marker automata and token classes, as tensors.
+"""What all rows of a batch share: marker automata and token classes, as arrays.
 
 ``thinking.tracker.TrackerTables`` in another form; made once a model and device.
 """
 
 from collections.abc import Iterable, Mapping
 
-import torch
+import numpy as np
 
 from thinking.answer_tail import TokenBytes
+from thinking.arrays import Array, ArrayLibrary
 from thinking.tracker import TrackerTables
 
 BOUNDARY = 1
@@ -15,7 +16,7 @@ TOOL_CALL = 2
 
 
 class AutomatonTables:
-    """What all rows of one model share, as tensors on `device`.
+    """What all rows of one model share, as arrays of `arrays`.
 
     `token_bytes` is the text of each token, for gates that wait for a string.
 
@@ -29,11 +30,12 @@ class AutomatonTables:
         self,
         tracker: TrackerTables,
         vocab_size: int,
-        device: torch.device,
+        arrays: ArrayLibrary,
         token_bytes: Mapping[int, bytes] | None = None,
     ) -> None:
         profile = tracker.profile
-        self.token_bytes = TokenBytes(token_bytes or {}, vocab_size, device)
+        self.arrays = arrays
+        self.token_bytes = TokenBytes(token_bytes or {}, vocab_size, arrays)
         self.tracker = tracker
         self.vocab_size = vocab_size
         self.start_length = len(profile.start_token_ids)
@@ -44,36 +46,35 @@ class AutomatonTables:
         self.segment_signal_id = profile.segment_signal_id
         self.has_tool_calls = bool(profile.tool_call_token_ids)
         self.num_symbols = len(tracker.symbols) + 1
-        self.symbol_of_token = torch.zeros(vocab_size, dtype=torch.int32)
+        symbols = np.zeros(vocab_size)
         for token_id, symbol in tracker.symbols.items():
-            self.symbol_of_token[token_id] = symbol
-        self.class_of_token = torch.zeros(vocab_size, dtype=torch.uint8)
+            symbols[token_id] = symbol
+        self.symbol_of_token = arrays.put(symbols, "int32")
+        classes = np.zeros(vocab_size, "uint8")
         for token_ids, bit in (
             (tracker.boundary_token_ids, BOUNDARY),
             (tracker.tool_call_token_ids, TOOL_CALL),
         ):
-            self.class_of_token[[t for t in token_ids if t < vocab_size]] |= bit
-        self.start_table = torch.tensor(tracker.start_table, dtype=torch.int32).flatten()
-        self.end_table = torch.tensor(tracker.end_table, dtype=torch.int32).flatten()
-        self._watch(vocab_size)
-        for name, value in vars(self).items():
-            if isinstance(value, torch.Tensor):
-                setattr(self, name, value.to(device))
+            classes[[t for t in token_ids if t < vocab_size]] |= bit
+        self.class_of_token = arrays.put(classes, "uint8")
+        self.start_table = arrays.put(np.ravel(tracker.start_table), "int32")
+        self.end_table = arrays.put(np.ravel(tracker.end_table), "int32")
+        self._watch()
 
-    def _watch(self, vocab_size: int) -> None:
+    def _watch(self) -> None:
         profile = self.tracker.profile
-        stops = [t for t in profile.stop_token_ids if t < vocab_size]
+        stops = [t for t in profile.stop_token_ids if t < self.vocab_size]
         ends = [profile.end_token_ids[-1]]
         starts = [profile.start_token_ids[-1]]
         tools = profile.tool_call_token_ids
         singles = (self.eos_stand_in_id, self.exit_stand_in_id, self.segment_signal_id)
         watched = list(dict.fromkeys((*stops, *ends, *starts, *tools, *singles)))
 
-        def columns(token_ids: Iterable[int]) -> torch.Tensor:
+        def columns(token_ids: Iterable[int]) -> Array:
             wanted = set(token_ids)
-            return torch.tensor([token_id in wanted for token_id in watched])
+            return self.arrays.put([token_id in wanted for token_id in watched], "bool")
 
-        self.watched_token_ids = torch.tensor(watched, dtype=torch.int64)
+        self.watched_token_ids = self.arrays.put(watched, "int64")
         self.stop_columns = columns(stops)
         self.end_columns = columns(ends)
         self.start_columns = columns(starts)

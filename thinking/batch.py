@@ -7,11 +7,9 @@ anybody wants a rare option.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
+from thinking.arrays import Array, ArrayLibrary
 from thinking.gate import GateMode
 from thinking.plan import ThinkingPlan
-from thinking.transfer import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,33 +39,33 @@ class Batch:
     vocabulary; None: nobody.
     """
 
-    rows: torch.Tensor
-    slots: torch.Tensor
+    rows: Array
+    slots: Array
     features: Features
-    exits: torch.Tensor | None
-    entropies: torch.Tensor | None
-    mixes: torch.Tensor | None
+    exits: Array | None
+    entropies: Array | None
+    mixes: Array | None
 
     @property
     def num_rows(self) -> int:
         """n."""
-        return self.rows.shape[0]
+        return len(self.rows)
 
 
 def make_batch(
-    rows: Sequence[int], slots: Sequence[int], plans: Sequence[ThinkingPlan], device: torch.device
+    rows: Sequence[int], slots: Sequence[int], plans: Sequence[ThinkingPlan], arrays: ArrayLibrary
 ) -> Batch:
     """Lay out a batch; the three sequences have one entry a row."""
 
-    def positions(wanted: list[bool]) -> torch.Tensor | None:
+    def positions(wanted: list[bool]) -> Array | None:
         if not any(wanted):
             return None
         found = [index for index, want in enumerate(wanted) if want]
-        return to_device(found, torch.int64, device)
+        return arrays.put(found, "int64")
 
     return Batch(
-        rows=to_device(rows, torch.int64, device),
-        slots=to_device(slots, torch.int64, device),
+        rows=arrays.put(rows, "int64"),
+        slots=arrays.put(slots, "int64"),
         features=Features.of(plans),
         exits=positions([plan.early_exit is not None for plan in plans]),
         entropies=positions([_mode(plan) is GateMode.ENTROPY for plan in plans]),

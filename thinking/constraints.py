@@ -7,10 +7,12 @@ only where a row asks for mixing; no branch depends on data on the device.
 
 import torch
 
+from thinking.arrays import Array
 from thinking.automaton import Field, Level, ThinkingAutomaton
 from thinking.batch import Batch
 from thinking.gating import narrowed, open_gates
 from thinking.phase import Phase
+from thinking.plan import MAX_SCRIPT_TOKENS
 
 NEG_INF = float("-inf")
 # Far from any other logit, and from overflow, whatever a bias, a penalty or the temperature
@@ -26,32 +28,31 @@ def constrain(automaton: ThinkingAutomaton, logits: torch.Tensor, batch: Batch) 
         logits: float32 ``[batch, vocab]``; rows outside `batch` are not touched.
         batch: the rows that have a plan.
     """
-    tables = automaton.tables
+    tables, arrays = automaton.tables, automaton.arrays
     state = automaton.state[batch.slots]
     phase = state[:, Field.PHASE]
-    thinking = phase == Phase.THINKING
-    answering = phase == Phase.ANSWER
-    forced = ~(thinking | answering)
-    cursor = state[:, Field.CURSOR].clamp(max=automaton.scripts.shape[1] - 1).long()
-    token_ids = automaton.scripts[batch.slots, cursor].long()
+    forced = (phase != Phase.THINKING) & (phase != Phase.ANSWER)
+    # Where nothing is forced the cursor may stand anywhere, also behind the script.
+    cursor = state[:, Field.CURSOR].clip(max=MAX_SCRIPT_TOKENS - 1)
+    token_ids = automaton.scripts[batch.slots, cursor]
 
     if batch.features.gated:
         opens = open_gates(automaton, logits, batch, state)
         if batch.mixes is not None:
             _mix(automaton, logits, batch, state, opens)
-        token_ids = torch.where(opens, tables.segment_signal_id, token_ids)
+        token_ids = arrays.where(opens, tables.segment_signal_id, token_ids)
         forced = forced | opens
     if batch.exits is not None:
         leaves = _leaves_early(automaton, logits, batch, state)
-        token_ids = torch.where(leaves, tables.exit_stand_in_id, token_ids)
+        token_ids = arrays.where(leaves, tables.exit_stand_in_id, token_ids)
         forced = forced | leaves
-    _restrict(automaton, logits, batch, state)
-    before = logits[batch.rows, token_ids]
-    logits[batch.rows, token_ids] = torch.where(forced, FORCED, before)
+    values = arrays.view(logits)
+    _restrict(automaton, values, batch, state)
+    values[batch.rows, token_ids] = arrays.where(forced, FORCED, values[batch.rows, token_ids])
 
 
 def _restrict(
-    automaton: ThinkingAutomaton, logits: torch.Tensor, batch: Batch, state: torch.Tensor
+    automaton: ThinkingAutomaton, logits: Array, batch: Batch, state: Array
 ) -> None:
     """Take away the tokens that a state forbids.
 
@@ -60,7 +61,7 @@ def _restrict(
     call and of the token that would complete the end marker. In an answer no marker may
     become whole, no signal be given, and the first token not be an end.
     """
-    tables = automaton.tables
+    tables, arrays = automaton.tables, automaton.arrays
     columns = (batch.rows[:, None], tables.watched_token_ids)
     values = logits[columns]
     phase = state[:, Field.PHASE]
@@ -83,26 +84,28 @@ def _restrict(
     if batch.exits is not None:
         signed = (state[:, Field.HAS_EXIT] == 1)[:, None]
         banned = banned | (tables.exit_columns & signed & thinking)
-    sums = torch.logsumexp(torch.where(moved, values, NEG_INF), dim=1, keepdim=True)
-    values = torch.where(moved | banned, NEG_INF, values)
-    logits[columns] = torch.where(tables.eos_columns & thinking, sums, values)
+    sums = arrays.logsumexp(arrays.where(moved, values, NEG_INF))
+    values = arrays.where(moved | banned, NEG_INF, values)
+    logits[columns] = arrays.where(tables.eos_columns & thinking, sums, values)
 
 
 def _leaves_early(
-    automaton: ThinkingAutomaton, logits: torch.Tensor, batch: Batch, state: torch.Tensor
-) -> torch.Tensor:
+    automaton: ThinkingAutomaton, logits: torch.Tensor, batch: Batch, state: Array
+) -> Array:
     """Whether (bool ``[n]``) a thought, at a boundary, is signed off as the end marker has
     become probable. Only rows that ask pay for the softmax of their logits."""
     assert batch.exits is not None
+    arrays = automaton.arrays
     enough = state[:, Field.NUM_HIDDEN] + 1 >= state[:, Field.MIN_TOKENS]
     thinking = state[:, Field.PHASE] == Phase.THINKING
     probing = thinking & enough & (state[:, Field.AT_BOUNDARY] == 1)
     positions = narrowed(batch.exits, probing)
-    rows = logits[batch.rows[positions]].float()
+    rows = logits[arrays.tensor(batch.rows[positions])]
     end_logits = rows[:, automaton.tables.end_first]
     probabilities = (end_logits - torch.logsumexp(rows, dim=1)).exp()
-    leaves = torch.zeros_like(probing)
-    leaves[positions] = probabilities > automaton.levels[batch.slots[positions], Level.EXIT]
+    leaves = arrays.zeros((batch.num_rows,), "bool")
+    levels = automaton.levels[batch.slots[positions], Level.EXIT]
+    leaves[positions] = arrays.view(probabilities) > levels
     return leaves & probing
 
 
@@ -110,16 +113,17 @@ def _mix(
     automaton: ThinkingAutomaton,
     logits: torch.Tensor,
     batch: Batch,
-    state: torch.Tensor,
-    opens: torch.Tensor,
+    state: Array,
+    opens: Array,
 ) -> None:
     """Keep the logits where a segment begins; mix with them where one has just ended."""
     assert batch.mixes is not None
+    tensor = automaton.arrays.tensor
     leaves = (state[:, Field.ANSWER_BEGINS] == 1) & (state[:, Field.IN_SEGMENT] == 1)
     positions = narrowed(batch.mixes, opens | leaves)
-    rows = batch.rows[positions]
-    places = state[positions, Field.KEPT_ROW].long()
+    rows = tensor(batch.rows[positions])
+    places = tensor(state[positions, Field.KEPT_ROW])
+    weights = tensor(automaton.levels[batch.slots[positions], Level.MIX])
     now = logits[rows]
-    automaton.kept.keep(places, now, opens[positions])
-    weights = automaton.levels[batch.slots[positions], Level.MIX]
-    logits[rows] = automaton.kept.mixed(places, now, weights, leaves[positions])
+    automaton.kept.keep(places, now, tensor(opens[positions]))
+    logits[rows] = automaton.kept.mixed(places, now, weights, tensor(leaves[positions]))

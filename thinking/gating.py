@@ -4,8 +4,10 @@ Reads state and the model's own logits. What an open gate does is for
 ``thinking.constraints``.
 """
 
+import numpy as np
 import torch
 
+from thinking.arrays import Array
 from thinking.automaton import Field, Level, ThinkingAutomaton
 from thinking.batch import Batch
 from thinking.gate import GateMode
@@ -13,8 +15,8 @@ from thinking.transition import may_open_segment
 
 
 def open_gates(
-    automaton: ThinkingAutomaton, logits: torch.Tensor, batch: Batch, state: torch.Tensor
-) -> torch.Tensor:
+    automaton: ThinkingAutomaton, logits: torch.Tensor, batch: Batch, state: Array
+) -> Array:
     """Whether (bool ``[n]``) each row of `batch` begins a segment with its next token.
 
     Args:
@@ -23,7 +25,7 @@ def open_gates(
         batch: n rows.
         state: theirs, int32 ``[n, len(Field)]``.
     """
-    may_open = may_open_segment(state)
+    may_open = may_open_segment(state, automaton.arrays)
     mode, num_since = state[:, Field.GATE_MODE], state[:, Field.NUM_SINCE]
     opens = (mode == GateMode.EVERY) & (num_since >= state[:, Field.INTERVAL])
     if batch.features.listening:
@@ -32,19 +34,19 @@ def open_gates(
         opens = opens | ((mode == GateMode.AFTER) & (num_since > 0) & heard)
     if batch.entropies is not None:
         positions = narrowed(batch.entropies, may_open)
-        values = entropy(logits[batch.rows[positions]])
+        rows = logits[automaton.arrays.tensor(batch.rows[positions])]
         levels = automaton.levels[batch.slots[positions], Level.ENTROPY]
-        opens[positions] = values > levels
+        opens[positions] = automaton.arrays.view(entropy(rows)) > levels
     return may_open & opens
 
 
-def narrowed(positions: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+def narrowed(positions: Array, wanted: Array) -> Array:
     """Those of `positions` that are `wanted`, where knowing them costs no waiting.
 
     On the CPU, leaving rows out saves a pass over the vocabulary for each; a GPU would
     have to be waited for to know how many are left, and makes the pass for all.
     """
-    return positions[wanted[positions]] if positions.device.type == "cpu" else positions
+    return positions[wanted[positions]] if isinstance(positions, np.ndarray) else positions
 
 
 def entropy(logits: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ of phases.
 
 import torch
 
-from thinking.transfer import to_device
+from thinking.arrays import TorchArrays
 
 
 class KeptLogits:
@@ -21,7 +21,7 @@ class KeptLogits:
     def __init__(self, vocab_size: int, device: torch.device) -> None:
         self.logits = torch.zeros((1, vocab_size), dtype=torch.float32, device=device)
         self.filled = torch.zeros(1, dtype=torch.bool, device=device)
-        self._device = device
+        self._arrays = TorchArrays(device)
         self._place_of_slot: dict[int, int] = {}
         self._emptied: list[int] = []
 
@@ -47,7 +47,7 @@ class KeptLogits:
             pad = torch.nn.functional.pad
             self.logits = pad(self.logits, (0, 0, 0, missing))
             self.filled = pad(self.filled, (0, missing))
-        emptied = to_device(self._emptied, torch.int64, self._device)
+        emptied = self._arrays.put(self._emptied, "int64")
         self.filled.index_fill_(0, emptied, False)
         self._emptied.clear()
 

@@ -42,7 +42,7 @@ class ThinkingSampler:
 
     def __init__(self, tables: AutomatonTables, capacity: int, device: torch.device) -> None:
         self.automaton = ThinkingAutomaton(tables, capacity, device)
-        self._device = device
+        self._arrays = tables.arrays
         self._rows: list[SamplerRow] = []
         self._batch: Batch | None = None
 
@@ -51,7 +51,7 @@ class ThinkingSampler:
         self._rows = list(rows.values())
         slots = self._give_slots()
         plans = [row.plan for row in self._rows]
-        self._batch = make_batch(list(rows), slots, plans, self._device) if rows else None
+        self._batch = make_batch(list(rows), slots, plans, self._arrays) if rows else None
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         """Take the tokens sampled since the last step and constrain the next, in place.
@@ -68,8 +68,6 @@ class ThinkingSampler:
     def _give_slots(self) -> list[int]:
         """A slot for each row, loaded where the row is new."""
         taken = {row.slot for row in self._rows}
-        if len(self._rows) > self.automaton.capacity:
-            self.automaton.grow(2 * len(self._rows))
         free = (slot for slot in range(self.automaton.capacity) if slot not in taken)
         slots = []
         for row in self._rows:
@@ -96,5 +94,5 @@ class ThinkingSampler:
             if not behind:
                 return
             slots = batch.slots if len(behind) == len(self._rows) else batch.slots[behind]
-            tokens = torch.tensor(token_ids, device=self._device)
+            tokens = self._arrays.put(token_ids, "int32")
             advance(self.automaton, slots, tokens, batch.features)

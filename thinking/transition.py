@@ -1,13 +1,12 @@
-"""How a batch's state changes with one token a row: the tracker, over tensors.
+"""How a batch's state changes with one token a row: the tracker, over arrays.
 
 Pure in the token ids: logits are not seen. Does the same for every row, without a branch
 on data, so that nothing waits for the device. ``thinking.tracker`` is the same machine for
 one row, in words that are easier to follow.
 """
 
-import torch
-
-from thinking.automaton import NUM_CHANGING, Field, ThinkingAutomaton
+from thinking.arrays import Array, ArrayLibrary
+from thinking.automaton import Field, ThinkingAutomaton
 from thinking.automaton_tables import BOUNDARY, TOOL_CALL
 from thinking.batch import Features
 from thinking.phase import Phase
@@ -15,8 +14,8 @@ from thinking.phase import Phase
 
 def advance(
     automaton: ThinkingAutomaton,
-    slots: torch.Tensor,
-    token_ids: torch.Tensor,
+    slots: Array,
+    token_ids: Array,
     features: Features,
 ) -> None:
     """Take one sampled token a slot.
@@ -24,14 +23,15 @@ def advance(
     Args:
         automaton: its slots are written back.
         slots: distinct slots (besides the scratch slot), int64 ``[n]``.
-        token_ids: their tokens, int64 ``[n]``, below the vocabulary size.
+        token_ids: their tokens, int32 ``[n]``, below the vocabulary size.
         features: what the slots' plans ask for; what nobody asks for is not looked at.
     """
-    tables = automaton.tables
+    tables, arrays = automaton.tables, automaton.arrays
+    where = arrays.where
     rows = automaton.state[slots]
-    changing, plan = rows[:, :NUM_CHANGING].unbind(1), rows.unbind(1)
-    phase, cursor, num_hidden, num_answer, num_since, limit = changing[:6]
-    num_left, in_segment, start_match, end_match = changing[6:10]
+    plan = columns = rows.T
+    phase, cursor, num_hidden, num_answer, num_since, limit = columns[:6]
+    num_left, in_segment, start_match, end_match = columns[6:10]
     close_at, end_at, lead_at = plan[Field.CLOSE_AT], plan[Field.END_AT], plan[Field.LEAD_AT]
     close_end, segment_at = plan[Field.CLOSE_END], plan[Field.SEGMENT_AT]
     min_tokens, grace = plan[Field.MIN_TOKENS], plan[Field.GRACE]
@@ -48,16 +48,16 @@ def advance(
     if features.gated:
         script_end = plan[Field.SCRIPT_END]
         opened = opened | (forced & ~closing & (cursor == script_end))
-        opens = may_open_segment(rows) & (token_ids == tables.segment_signal_id)
-        room = torch.minimum(segment_room(rows), plan[Field.SEGMENT_TOKENS])
-        limit = torch.where(opens, num_hidden + room, limit)
-        num_left = num_left - opens.int()
+        opens = may_open_segment(rows, arrays) & (token_ids == tables.segment_signal_id)
+        room = arrays.minimum(segment_room(rows, arrays), plan[Field.SEGMENT_TOKENS])
+        limit = where(opens, num_hidden + room, limit)
+        num_left = num_left - opens * 1
         in_segment = in_segment | opens
-        cursor = torch.where(opens, segment_at, cursor)
+        cursor = where(opens, segment_at, cursor)
         opens_free = opens & (segment_at == script_end)
         answering = answering & ~opens
-        close_stop = torch.where(in_segment == 1, lead_at, close_end)
-        grace = torch.where(in_segment == 1, plan[Field.SEGMENT_GRACE], grace)
+        close_stop = where(in_segment == 1, lead_at, close_end)
+        grace = where(in_segment == 1, plan[Field.SEGMENT_GRACE], grace)
     else:
         close_stop = close_end
     called = None
@@ -98,25 +98,25 @@ def advance(
     cut = exhausted | (cut & ~held_open)
 
     # A marker that the model has begun is completed, without the wrap-up.
-    begun = torch.where(end_match > 0, end_at + end_match, close_at)
-    cursor = torch.where(natural, lead_at, cursor)
-    cursor = torch.where(signed, close_at, cursor)
-    cursor = torch.where(cut, begun, cursor)
+    begun = where(end_match > 0, end_at + end_match, close_at)
+    cursor = where(natural, lead_at, cursor)
+    cursor = where(signed, close_at, cursor)
+    cursor = where(cut, begun, cursor)
     length = segment_at - close_end
     continuing = held_open & (length > 0) & (length <= spare)
-    cursor = torch.where(continuing, close_end, cursor)
+    cursor = where(continuing, close_end, cursor)
     left = natural | signed | cut
     ended = (closing | left) & (cursor == close_stop)
 
-    phase = torch.where(free | opened, int(Phase.THINKING), phase)
-    phase = torch.where(continuing, int(Phase.CONTINUING), phase)
-    phase = torch.where(left, int(Phase.CLOSING), phase)
-    phase = torch.where(ended, int(Phase.ANSWER), phase)
+    phase = where(free | opened, int(Phase.THINKING), phase)
+    phase = where(continuing, int(Phase.CONTINUING), phase)
+    phase = where(left, int(Phase.CLOSING), phase)
+    phase = where(ended, int(Phase.ANSWER), phase)
     if features.gated:
-        phase = torch.where(opens, int(Phase.OPENING), phase)
-        phase = torch.where(opens_free, int(Phase.THINKING), phase)
+        phase = where(opens, int(Phase.OPENING), phase)
+        phase = where(opens_free, int(Phase.THINKING), phase)
     if called is not None:
-        phase = torch.where(called, int(Phase.ANSWER), phase)
+        phase = where(called, int(Phase.ANSWER), phase)
         cursor = cursor * ~called
     stays = ~(left | held_open)
     changed = (
@@ -133,7 +133,8 @@ def advance(
         ended,
         boundary & stays,
     )
-    rows[:, :NUM_CHANGING] = torch.stack([column.to(torch.int32) for column in changed], dim=1)
+    for column, values in zip(columns, changed, strict=False):
+        column[:] = values
     automaton.state[slots] = rows
     if features.guarded:
         automaton.loop.store(slots, look, thinking & stays)
@@ -141,12 +142,12 @@ def advance(
         automaton.tails.push(slots, token_ids, answering)
 
 
-def may_open_segment(rows: torch.Tensor) -> torch.Tensor:
+def may_open_segment(rows: Array, arrays: ArrayLibrary) -> Array:
     """Whether (bool ``[n]``) a segment may begin with the next token; no gate is asked.
 
     `rows` is state, int32 ``[n, len(Field)]``.
     """
-    columns = rows.unbind(1)
+    columns = rows.T
     num_hidden, num_answer = columns[Field.NUM_HIDDEN], columns[Field.NUM_ANSWER]
     rested = columns[Field.NUM_SINCE] >= columns[Field.GAP]
     rested = rested | (num_hidden + num_answer == 0)
@@ -154,12 +155,12 @@ def may_open_segment(rows: torch.Tensor) -> torch.Tensor:
     cost = 2 + opening + columns[Field.LEAD_AT] - columns[Field.CLOSE_AT]
     answering = columns[Field.PHASE] == Phase.ANSWER
     left = columns[Field.NUM_SEGMENTS_LEFT] > 0
-    return answering & left & rested & (segment_room(rows) >= cost)
+    return answering & left & rested & (segment_room(rows, arrays) >= cost)
 
 
-def segment_room(rows: torch.Tensor) -> torch.Tensor:
+def segment_room(rows: Array, arrays: ArrayLibrary) -> Array:
     """Hidden tokens (int32 ``[n]``) that still fit, with one answer token after them."""
-    columns = rows.unbind(1)
+    columns = rows.T
     num_hidden = columns[Field.NUM_HIDDEN]
     rest_of_reply = columns[Field.MAX_TOKENS] - num_hidden - columns[Field.NUM_ANSWER] - 1
-    return torch.minimum(columns[Field.BUDGET] - num_hidden, rest_of_reply)
+    return arrays.minimum(columns[Field.BUDGET] - num_hidden, rest_of_reply)

@@ -3,6 +3,7 @@
 import random
 from dataclasses import astuple
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -20,6 +21,7 @@ from tests.thinking.strategies import (
     token_streams,
 )
 from thinking.automaton import NUM_CHANGING, ThinkingAutomaton
+from thinking.arrays import NumpyArrays
 from thinking.automaton_tables import AutomatonTables
 from thinking.batch import Features
 from thinking.constraints import FORCED
@@ -31,6 +33,7 @@ from thinking.tracker import ThinkingTracker, TrackerTables
 from thinking.transition import advance
 
 CPU = torch.device("cpu")
+NUMPY = NumpyArrays()
 FULL_STOP = 20
 EARLY = MarkerProfile("early", (10,), (12,), Opening.FORCED, STOP_IDS, STAND_IN_ID, EXIT_ID)
 
@@ -54,7 +57,7 @@ def expected(tracker: ThinkingTracker) -> tuple[int, ...]:
 def test_automaton_equals_tracker_on_arbitrary_streams(data: st.DataObject) -> None:
     shared = data.draw(tables())
     all_plans = data.draw(st.lists(plans(shared.profile), min_size=1, max_size=4))
-    automaton = ThinkingAutomaton(AutomatonTables(shared, VOCAB_SIZE, CPU, TOKEN_BYTES), len(all_plans), CPU)
+    automaton = ThinkingAutomaton(AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES), len(all_plans), CPU)
     trackers = [ThinkingTracker(shared, plan) for plan in all_plans]
     for slot, plan in enumerate(all_plans):
         automaton.load(slot, plan, [])
@@ -62,7 +65,7 @@ def test_automaton_equals_tracker_on_arbitrary_streams(data: st.DataObject) -> N
     features = Features.of(all_plans)
     for _ in range(data.draw(st.integers(0, 60))):
         tokens = [data.draw(token_ids) for _ in trackers]
-        advance(automaton, torch.arange(len(trackers)), torch.tensor(tokens), features)
+        advance(automaton, np.arange(len(trackers)), np.array(tokens), features)
         for slot, (tracker, token) in enumerate(zip(trackers, tokens, strict=True)):
             tracker.advance(token)
             assert state_of(automaton, slot) == expected(tracker)
@@ -73,21 +76,21 @@ def test_replaying_a_resumed_request_gives_the_state_that_it_had(data: st.DataOb
     shared = data.draw(tables())
     plan = data.draw(plans(shared.profile))
     stream = data.draw(token_streams)
-    automaton = ThinkingAutomaton(AutomatonTables(shared, VOCAB_SIZE, CPU, TOKEN_BYTES), 2, CPU)
+    automaton = ThinkingAutomaton(AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES), 2, CPU)
     automaton.load(0, plan, [])
     automaton.flush()
     for token in stream:
-        advance(automaton, torch.tensor([0]), torch.tensor([token]), Features.of([plan]))
+        advance(automaton, np.array([0]), np.array([token]), Features.of([plan]))
     automaton.load(1, plan, stream)
     automaton.flush()
     assert state_of(automaton, 0) == state_of(automaton, 1)
     if Features.of([plan]).listening:
-        assert automaton.tails.tails[0].equal(automaton.tails.tails[1])
+        assert bytes(automaton.tails.tails[0]) == bytes(automaton.tails.tails[1])
 
 
 def constrained(shared: TrackerTables, plan: ThinkingPlan, stream: list[int]) -> torch.Tensor:
     """Logits (zeros before) for the token after `stream`."""
-    sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, CPU, TOKEN_BYTES), 1, CPU)
+    sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES), 1, CPU)
     sampler.update({0: SamplerRow(plan, stream)})
     return sampler.apply(torch.zeros(1, VOCAB_SIZE))[0]
 
@@ -147,7 +150,7 @@ def test_a_thought_takes_over_exactly_the_probability_of_the_stop_tokens(
         return
     logits = torch.tensor([random.Random(1).uniform(-3, 3) for _ in range(VOCAB_SIZE)])
     logits[STAND_IN_ID] = float("-inf")
-    sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, CPU, TOKEN_BYTES), 1, CPU)
+    sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES), 1, CPU)
     sampler.update({0: SamplerRow(plan, stream)})
     before = torch.softmax(logits, 0)
     after = torch.softmax(sampler.apply(logits[None].clone())[0], 0)
@@ -175,7 +178,7 @@ def churn(
     shared: TrackerTables, pool: list[ThinkingPlan], rng: random.Random, num_steps: int
 ) -> None:
     width = 6
-    sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, CPU, TOKEN_BYTES), 2, CPU)
+    sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES), width, CPU)
     batch: dict[int, tuple[SamplerRow, ThinkingTracker]] = {}
     for _ in range(num_steps):
         _change_batch(shared, pool, rng, batch, width)
@@ -225,7 +228,7 @@ def test_a_thought_ends_early_only_above_the_threshold(threshold: float, leaves:
     logits = torch.full((1, VOCAB_SIZE), float("-inf"))
     logits[0, 12] = logits[0, 5] = 0.0  # half the probability is the end marker's
     for last, expected_exit in ((5, False), (FULL_STOP, leaves)):
-        sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, CPU, TOKEN_BYTES), 1, CPU)
+        sampler = ThinkingSampler(AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES), 1, CPU)
         sampler.update({0: SamplerRow(plan, [10, 7, last])})
         after = sampler.apply(logits.clone())[0]
         assert (after.argmax().item() == EXIT_ID) == expected_exit

@@ -17,6 +17,7 @@ from tests.thinking.strategies import (
     plans,
     tables,
 )
+from thinking.arrays import NumpyArrays
 from thinking.automaton_tables import AutomatonTables
 from thinking.constraints import FORCED
 from thinking.gate import GateMode, SegmentRules
@@ -29,6 +30,7 @@ from thinking.segments import Segmenter
 from thinking.tracker import ThinkingTracker, TrackerTables
 
 CPU = torch.device("cpu")
+NUMPY = NumpyArrays()
 START, END, TOOL, WORD, OTHER = 10, 12, 13, 8, 9
 TAGS = MarkerProfile(
     "tags", (START,), (END,), Opening.FORCED, STOP_IDS, STAND_IN_ID, EXIT_ID,
@@ -43,7 +45,7 @@ def generate(
     shared: TrackerTables, plan: ThinkingPlan, model: Model, num_tokens: int
 ) -> list[tuple[int, TokenKind]]:
     """Sample `num_tokens` from `model` under `plan`, as an engine would."""
-    shared_tables = AutomatonTables(shared, VOCAB_SIZE, CPU, TOKEN_BYTES)
+    shared_tables = AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES)
     sampler = ThinkingSampler(shared_tables, 1, CPU)
     tracker = ThinkingTracker(shared, plan)
     row = SamplerRow(plan, [])
@@ -175,7 +177,7 @@ def test_the_same_end_of_an_answer_opens_the_gate_once() -> None:
 def test_leaving_a_segment_mixes_the_logits_from_before_with_those_after(weight: float) -> None:
     rules = replace(EVERY, interval=1, segment_tokens=3, mix=weight)
     plan = make_plan(TAGS, 100, ThinkingRules(segments=rules))
-    sampler = ThinkingSampler(AutomatonTables(shared(TAGS), VOCAB_SIZE, CPU), 1, CPU)
+    sampler = ThinkingSampler(AutomatonTables(shared(TAGS), VOCAB_SIZE, NUMPY), 1, CPU)
     row = SamplerRow(plan, [WORD])
     sampler.update({0: row})
     generator = torch.Generator().manual_seed(1)

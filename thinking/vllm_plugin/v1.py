@@ -13,6 +13,7 @@ from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
+from thinking.arrays import arrays_for
 from thinking.automaton_tables import AutomatonTables
 from thinking.boundaries import boundary_token_ids, token_bytes
 from thinking.markers import MarkerProfile
@@ -34,7 +35,7 @@ class ThinkingLogitsProcessor(LogitsProcessor):
         tables = AutomatonTables(
             TrackerTables(profile, boundary_token_ids(tokenizer)),
             vllm_config.model_config.get_vocab_size(),
-            device,
+            arrays_for(device),
             token_bytes(tokenizer),
         )
         self._sampler = ThinkingSampler(tables, vllm_config.scheduler_config.max_num_seqs, device)
