@@ -65,7 +65,9 @@ def ours(phase: Phase, num_rows: int, length: int) -> Step:
         "bench", (START_ID,), (END_ID,), Opening.FORCED, (STOP_ID,), STAND_IN_ID, EXIT_ID
     )
     device = torch.device("cpu")
-    shared = AutomatonTables(TrackerTables(profile, frozenset({BOUNDARY_ID})), VOCAB_SIZE, arrays_for(device))
+    shared = AutomatonTables(
+        TrackerTables(profile, frozenset({BOUNDARY_ID})), VOCAB_SIZE, arrays_for(device)
+    )
     sampler = ThinkingSampler(shared, num_rows, device)
     plan = make_plan(profile, BUDGET)
     rows = [SamplerRow(plan, output_tokens(phase, length)) for _ in range(num_rows)]

@@ -51,9 +51,7 @@ def constrain(automaton: ThinkingAutomaton, logits: torch.Tensor, batch: Batch) 
     values[batch.rows, token_ids] = arrays.where(forced, FORCED, values[batch.rows, token_ids])
 
 
-def _restrict(
-    automaton: ThinkingAutomaton, logits: Array, batch: Batch, state: Array
-) -> None:
+def _restrict(automaton: ThinkingAutomaton, logits: Array, batch: Batch, state: Array) -> None:
     """Take away the tokens that a state forbids.
 
     In a thought the probability of ends that may not be sampled is moved to the stand-in,

@@ -63,9 +63,7 @@ class ScriptedEngine:
         self.profile = profile
         self._source = source
         tracker = TrackerTables(profile, boundary_token_ids(tokenizer))
-        tables = AutomatonTables(
-            tracker, self.vocab_size, arrays_for(CPU), token_bytes(tokenizer)
-        )
+        tables = AutomatonTables(tracker, self.vocab_size, arrays_for(CPU), token_bytes(tokenizer))
         self._sampler = ThinkingSampler(tables, MAX_ROWS, CPU)
         self._rows: list[_Row] = []
         self._loop_task: asyncio.Task[None] | None = None

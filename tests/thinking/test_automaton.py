@@ -20,8 +20,8 @@ from tests.thinking.strategies import (
     token_ids,
     token_streams,
 )
+from thinking.arrays import ArrayLibrary, NumpyArrays, TorchArrays
 from thinking.automaton import NUM_CHANGING, ThinkingAutomaton
-from thinking.arrays import NumpyArrays
 from thinking.automaton_tables import AutomatonTables
 from thinking.batch import Features
 from thinking.constraints import FORCED
@@ -34,6 +34,7 @@ from thinking.transition import advance
 
 CPU = torch.device("cpu")
 NUMPY = NumpyArrays()
+TORCH = TorchArrays(CPU)
 FULL_STOP = 20
 EARLY = MarkerProfile("early", (10,), (12,), Opening.FORCED, STOP_IDS, STAND_IN_ID, EXIT_ID)
 
@@ -53,11 +54,16 @@ def expected(tracker: ThinkingTracker) -> tuple[int, ...]:
     return tuple(int(value) for value in astuple(tracker.state))
 
 
-@given(st.data())
-def test_automaton_equals_tracker_on_arbitrary_streams(data: st.DataObject) -> None:
+@pytest.mark.parametrize("arrays", [NUMPY, TORCH], ids=["numpy", "torch"])
+@given(data=st.data())
+def test_automaton_equals_tracker_on_arbitrary_streams(
+    arrays: ArrayLibrary, data: st.DataObject
+) -> None:
     shared = data.draw(tables())
     all_plans = data.draw(st.lists(plans(shared.profile), min_size=1, max_size=4))
-    automaton = ThinkingAutomaton(AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES), len(all_plans), CPU)
+    automaton = ThinkingAutomaton(
+        AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES), len(all_plans), CPU
+    )
     trackers = [ThinkingTracker(shared, plan) for plan in all_plans]
     for slot, plan in enumerate(all_plans):
         automaton.load(slot, plan, [])
@@ -65,7 +71,8 @@ def test_automaton_equals_tracker_on_arbitrary_streams(data: st.DataObject) -> N
     features = Features.of(all_plans)
     for _ in range(data.draw(st.integers(0, 60))):
         tokens = [data.draw(token_ids) for _ in trackers]
-        advance(automaton, np.arange(len(trackers)), np.array(tokens), features)
+        slots = arrays.put(range(len(trackers)), "int64")
+        advance(automaton, slots, arrays.put(tokens, "int32"), features)
         for slot, (tracker, token) in enumerate(zip(trackers, tokens, strict=True)):
             tracker.advance(token)
             assert state_of(automaton, slot) == expected(tracker)
