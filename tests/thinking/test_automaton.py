@@ -62,7 +62,7 @@ def test_automaton_equals_tracker_on_arbitrary_streams(
     shared = data.draw(tables())
     all_plans = data.draw(st.lists(plans(shared.profile), min_size=1, max_size=4))
     automaton = ThinkingAutomaton(
-        AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES), len(all_plans), CPU
+        AutomatonTables(shared, VOCAB_SIZE, arrays, TOKEN_BYTES), len(all_plans), CPU
     )
     trackers = [ThinkingTracker(shared, plan) for plan in all_plans]
     for slot, plan in enumerate(all_plans):
