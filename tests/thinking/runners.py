@@ -19,6 +19,7 @@ from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
 
 from tests.server.conftest import TOKENIZER, VOCAB_SIZE
+from tests.thinking.waiting import no_waiting
 from thinking.boundaries import boundary_token_ids
 from thinking.constraints import FORCED
 from thinking.markers import MarkerProfile
@@ -120,7 +121,7 @@ class RunnerV1:
 
     def __init__(self, config: WorkerConfig) -> None:
         cpu = torch.device("cpu")
-        self.processor = v1.ThinkingLogitsProcessor(config, cpu, False)  # type: ignore[arg-type]
+        self.processor = v1.ThinkingLogitsProcessor(config, cpu, False)
         self.batch: list[Running] = []
 
     def step(self, leave: set[Running], join: list[Running], rng: random.Random) -> None:
@@ -179,12 +180,12 @@ class RunnerV2:
             device=device,
             max_num_reqs=MAX_REQUESTS,
             vocab_size=VOCAB_SIZE,
-            all_token_ids=HistoryBuffer(history, device),  # type: ignore[arg-type]
-            prompt_len=HistoryBuffer((MAX_REQUESTS,), device),  # type: ignore[arg-type]
-            prefill_len=HistoryBuffer((MAX_REQUESTS,), device),  # type: ignore[arg-type]
-            total_len=HistoryBuffer((MAX_REQUESTS,), device),  # type: ignore[arg-type]
+            all_token_ids=HistoryBuffer(history, device),
+            prompt_len=HistoryBuffer((MAX_REQUESTS,), device),
+            prefill_len=HistoryBuffer((MAX_REQUESTS,), device),
+            total_len=HistoryBuffer((MAX_REQUESTS,), device),
         )
-        self.processor = v2.ThinkingLogitsProcessor(config, self.history)  # type: ignore[arg-type]
+        self.processor = v2.ThinkingLogitsProcessor(config, self.history)
         self.slots: dict[int, Running] = {}
 
     def step(self, leave: set[Running], join: list[Running], rng: random.Random) -> None:
@@ -229,7 +230,9 @@ class RunnerV2:
             seq_lens_upper_bound_np=np.zeros(len(slots), dtype=np.int32),
         )
         logits = torch.zeros(len(slots), VOCAB_SIZE, device=device)
-        rows = self.processor.apply(logits, context).cpu()
+        with no_waiting(device):
+            logits = self.processor.apply(logits, context)
+        rows = logits.cpu()
         for row, slot in enumerate(scheduled):
             if rng.random() < 0.1:
                 continue  # a prompt that is read in chunks: its sample is thrown away

@@ -5,19 +5,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 pytest.importorskip("vllm")
 
 from tests.server.conftest import PROFILES
 from tests.thinking.runners import (
     MAX_REQUESTS,
-    Running,
     RunnerV1,
     RunnerV2,
+    Running,
     WorkerConfig,
     tracker_tables,
     worker_config,
 )
+from tests.thinking.waiting import no_waiting
 from thinking.gate import GateMode, SegmentRules
 from thinking.loop_guard import LoopGuard
 from thinking.markers import MarkerProfile
@@ -28,10 +30,9 @@ Runner = RunnerV1 | RunnerV2
 NUM_STEPS = 5_000  # by two runners
 
 
-@pytest.fixture(params=PROFILES.values(), ids=PROFILES.keys())
+@pytest.fixture(params=PROFILES)
 def profile(request: pytest.FixtureRequest) -> MarkerProfile:
-    assert isinstance(request.param, MarkerProfile)
-    return request.param
+    return PROFILES[request.param]
 
 
 @pytest.fixture
@@ -89,9 +90,19 @@ def churn(runner: Runner, profile: MarkerProfile, num_steps: int) -> int:
 def test_no_row_ever_sees_anothers_state(
     make_runner: Callable[[WorkerConfig], Runner], config: WorkerConfig, profile: MarkerProfile
 ) -> None:
-    """Each row of each step is compared with the tracker of its own request."""
+    """Each row of each step is compared with the tracker of its own request.
+
+    Model Runner V2 must not wait for its device in a step: the runner here fails if it does.
+    """
     num_joined = churn(make_runner(config), profile, NUM_STEPS // len(PROFILES))
     assert num_joined > 20
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+def test_no_row_sees_anothers_state_on_a_gpu(config: WorkerConfig, profile: MarkerProfile) -> None:
+    runner = RunnerV2(config, torch.device("cuda"))
+    assert churn(runner, profile, NUM_STEPS // len(PROFILES)) > 20
 
 
 @pytest.mark.parametrize("make_runner", [RunnerV1, RunnerV2])
@@ -103,3 +114,9 @@ def test_a_malformed_plan_is_refused_where_it_is_made(
     params.extra_args = {"thinking": plan}
     with pytest.raises(ValueError, match="budget"):
         type(make_runner(config).processor).validate_params(params)
+
+
+@pytest.mark.parametrize("waits", [torch.Tensor.item, torch.Tensor.nonzero, lambda t: t[t > 0]])
+def test_waiting_for_the_device_is_noticed(waits: Callable[[torch.Tensor], object]) -> None:
+    with pytest.raises(AssertionError, match="waits"), no_waiting(torch.device("cpu")):
+        waits(torch.ones(1))
