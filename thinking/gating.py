@@ -36,9 +36,10 @@ def open_gates(
         opens = opens | ((mode == GateMode.AFTER) & (num_since > 0) & heard)
     if batch.entropies is not None:
         positions = narrowed(batch.entropies, may_open)
-        rows = logits[automaton.arrays.tensor(batch.rows[positions])]
+        rows = automaton.arrays.tensor(batch.rows[positions])
         levels = automaton.levels[batch.slots[positions], Level.ENTROPY]
-        opens[positions] = automaton.arrays.view(entropy(rows)) > levels
+        values = entropy_of_rows(logits, rows)
+        opens[positions] = automaton.arrays.view(values) > levels
     return may_open & opens
 
 
@@ -51,13 +52,19 @@ def narrowed(positions: Array, wanted: Array) -> Array:
     return positions[wanted[positions]] if isinstance(positions, np.ndarray) else positions
 
 
-def entropy(logits: torch.Tensor) -> torch.Tensor:
-    """Shannon entropy in nats, ``[n]``, of the distributions of `logits` (float ``[n, vocab]``).
+def entropy_of_rows(logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Shannon entropy in nats, ``[k]``, of the `rows` (int64 ``[k]``) of `logits`.
 
-    On the CPU row by row: a row stays in the cache, which makes it five times faster.
+    On the CPU one by one and where they are: a row then stays in the cache, which makes
+    it several times faster than all of them in one operation.
     """
-    if logits.device.type == "cpu" and len(logits) > 1:
-        return torch.cat([entropy(logits[n : n + 1]) for n in range(len(logits))])
+    if logits.device.type != "cpu" or not len(rows):
+        return entropy(logits[rows])
+    return torch.cat([entropy(logits[row : row + 1]) for row in rows.tolist()])
+
+
+def entropy(logits: torch.Tensor) -> torch.Tensor:
+    """Shannon entropy in nats, ``[n]``, of the distributions of `logits` (float ``[n, vocab]``)."""
     below = (logits - logits.amax(dim=1, keepdim=True)).clamp_(min=NEGLIGIBLE)
     weights = below.exp()
     total = weights.sum(dim=1)
