@@ -21,7 +21,8 @@ class MarkerProfile:
     """Token ids of a model's markers.
 
     Invariant: both markers have 1–``MAX_MARKER_TOKENS`` tokens; the stand-ins differ and
-    are neither stop tokens nor part of a marker.
+    are neither stop tokens nor part of a marker, nor do they open a tool call; what opens
+    one is neither a stop token nor part of a marker.
     """
 
     name: str
@@ -56,10 +57,15 @@ class MarkerProfile:
                     f"{field} has {length} tokens; a marker has 1 to {MAX_MARKER_TOKENS}"
                 )
         reserved = {*self.stop_token_ids, *self.start_token_ids, *self.end_token_ids}
+        if shared := sorted(reserved.intersection(self.tool_call_token_ids)):
+            raise ValueError(f"tool_call_token_ids {shared[0]} is a stop token or part of a marker")
+        reserved.update(self.tool_call_token_ids)
         for field in ("eos_stand_in_id", "exit_stand_in_id"):
             token_id = getattr(self, field)
             if token_id in reserved:
-                raise ValueError(f"{field} {token_id} is a stop token or part of a marker")
+                raise ValueError(
+                    f"{field} {token_id} stops, opens a tool call or is part of a marker"
+                )
             reserved.add(token_id)
 
     @property

@@ -4,6 +4,7 @@ Knows text and token ids. Does not know requests, nor the model's weights: wheth
 model that has the markers was really trained to think is taken on trust.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
@@ -50,6 +51,7 @@ class _ProfileTexts:
     opening: Opening
     no_thought: str
     native: bool
+    tool_call_openers: tuple[str, ...]
 
 
 def find_profile(
@@ -76,7 +78,8 @@ def find_profile(
     start, end = encoder.encode_markers(texts.start, texts.end)
     primer = encoder.encode("thinking_primer", texts.primer)
     lead_in = encoder.encode("thinking_lead_in", texts.lead_in)
-    reserved = frozenset((*stop_token_ids, *start, *end, *primer, *lead_in))
+    openers = _opener_ids(tokenizer, texts, excluded={*stop_token_ids, *start, *end})
+    reserved = frozenset((*stop_token_ids, *start, *end, *primer, *lead_in, *openers))
     stand_ins = choose_stand_ins(tokenizer, reserved, vocab_size)
     if len(stand_ins) < NUM_STAND_INS:
         raise ProfileError(None, f"no two free token ids among the model's {vocab_size}")
@@ -91,39 +94,53 @@ def find_profile(
         primer_token_ids=primer,
         lead_in_token_ids=lead_in,
         no_thought_token_ids=encoder.encode_prompt_text(texts.no_thought),
+        tool_call_token_ids=openers,
         native=texts.native,
     )
 
 
+def _opener_ids(
+    tokenizer: PreTrainedTokenizerBase, texts: _ProfileTexts, excluded: set[int]
+) -> tuple[int, ...]:
+    """Those of the family's openers that are one added token of this tokenizer."""
+    ids = _added_token_ids(tokenizer)
+    found = (ids[text] for text in texts.tool_call_openers if text in ids)
+    return tuple(token_id for token_id in found if token_id not in excluded)
+
+
+def _added_token_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    return {token.content: i for i, token in tokenizer.added_tokens_decoder.items()}
+
+
 def _choose_texts(tokenizer: PreTrainedTokenizerBase, overrides: MarkerOverrides) -> _ProfileTexts:
-    family = _overridden(_detect_family(tokenizer), overrides)
+    family = _overridden(tokenizer, _detect_family(tokenizer), overrides)
     native = family.name != PRIMED.name
     probe = probe_template(tokenizer, family.start, family.end)
-    texts = _native_texts(family, probe) if native else _primed_texts()
+    texts = _native_texts(family, probe) if native else _primed_texts(family)
     primer, lead_in = overrides.primer, overrides.lead_in
     if primer is not None:
         texts = replace(texts, primer=primer, native=native and not primer)
     return texts if lead_in is None else replace(texts, lead_in=lead_in)
 
 
-def _primed_texts() -> _ProfileTexts:
+def _primed_texts(family: MarkerFamily) -> _ProfileTexts:
     return _ProfileTexts(
-        name=PRIMED.name,
-        start=PRIMED.start,
-        end=PRIMED.end,
+        name=family.name,
+        start=family.start,
+        end=family.end,
         primer=PRIMER_TEXT,
         lead_in=LEAD_IN_TEXT,
         opening=Opening.FORCED,
         no_thought="",
         native=False,
+        tool_call_openers=family.tool_call_openers,
     )
 
 
 def _native_texts(family: MarkerFamily, probe: TemplateProbe) -> _ProfileTexts:
     """A prompt that opens the thought is closed there; else an empty thought is put."""
     if probe.opens_thought:
-        opening, primer = Opening.PROMPT, ""
-        no_thought = f"\n{family.end}\n\n" if probe.after_start else family.end
+        opening, primer, no_thought = Opening.PROMPT, "", _closing(family, probe.after_start)
     else:
         opening, primer, no_thought = Opening.FORCED, family.after_start, family.empty_thought
     return _ProfileTexts(
@@ -136,31 +153,63 @@ def _native_texts(family: MarkerFamily, probe: TemplateProbe) -> _ProfileTexts:
         # The template's own way to switch thinking off, where it has one, is the best.
         no_thought=no_thought if probe.no_thought is None else probe.no_thought,
         native=True,
+        tool_call_openers=family.tool_call_openers,
     )
 
 
-def _overridden(family: MarkerFamily, overrides: MarkerOverrides) -> MarkerFamily:
+def _closing(family: MarkerFamily, after_start: str) -> str:
+    """What makes an empty thought of the one that the prompt has opened."""
+    opened = family.start + after_start
+    if not after_start:
+        return family.end
+    if family.empty_thought.startswith(opened):
+        return family.empty_thought.removeprefix(opened)
+    return f"\n{family.end}\n\n"
+
+
+def _overridden(
+    tokenizer: PreTrainedTokenizerBase, family: MarkerFamily, overrides: MarkerOverrides
+) -> MarkerFamily:
     """The operator's markers in place of the detected ones."""
     if not overrides.has_markers:
         return family
     start = family.start if overrides.start is None else overrides.start
     end = family.end if overrides.end is None else overrides.end
-    for known in FAMILIES:
-        if (known.start, known.end) == (start, end):
-            return known
-    return MarkerFamily("custom", start, end, after_start="", empty_thought=start + end)
+    known = [other for other in FAMILIES if (other.start, other.end) == (start, end)]
+    if not known:
+        return MarkerFamily("custom", start, end, after_start="", empty_thought=start + end)
+    return _with_tokens(tokenizer, known) or known[-1]
 
 
 def _detect_family(tokenizer: PreTrainedTokenizerBase) -> MarkerFamily:
     """By added tokens; else by markers that the chat template speaks of; else primed."""
-    added = {token.content for token in tokenizer.added_tokens_decoder.values()}
-    for family in FAMILIES:
-        if added.issuperset(family.needed_tokens):
-            return family
     template = str(tokenizer.chat_template or "")
+    if family := _with_tokens(tokenizer, FAMILIES):
+        silent = template and family.start not in template and family.end not in template
+        return _primed_with(family) if silent and family.template_tells else family
     for family in FAMILIES:
-        if family.start not in template:
-            continue
-        if family.end in template or probe_template(tokenizer, family.start, "").opens_thought:
+        if all(text in template for text in family.needed_tokens):
+            return family
+    for family in FAMILIES:
+        plain = family.needed_tokens == (family.start, family.end) and family.start in template
+        if plain and probe_template(tokenizer, family.start, "").opens_thought:
             return family
     return PRIMED
+
+
+def _with_tokens(
+    tokenizer: PreTrainedTokenizerBase, families: Sequence[MarkerFamily]
+) -> MarkerFamily | None:
+    """The first of `families` whose tokens this tokenizer has."""
+    added = _added_token_ids(tokenizer).keys()
+    return next((family for family in families if added >= set(family.needed_tokens)), None)
+
+
+def _primed_with(family: MarkerFamily) -> MarkerFamily:
+    """Primed, but with markers that are tokens: of a model that has them for another's sake."""
+    return replace(
+        PRIMED,
+        start=family.start,
+        end=family.end,
+        tool_call_openers=family.tool_call_openers,
+    )

@@ -9,8 +9,16 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 # Templates that can think or not are asked to think; others ignore these names.
-THINKING_TEMPLATE_KWARGS: dict[str, Any] = {"enable_thinking": True, "thinking": True}
-_NOT_THINKING_KWARGS: dict[str, Any] = dict.fromkeys(THINKING_TEMPLATE_KWARGS, False)
+THINKING_TEMPLATE_KWARGS: dict[str, Any] = {
+    "enable_thinking": True,
+    "thinking": True,
+    "thinking_mode": "enabled",  # MiniMax-M3
+}
+_NOT_THINKING_KWARGS: dict[str, Any] = {
+    "enable_thinking": False,
+    "thinking": False,
+    "thinking_mode": "disabled",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,11 @@ def probe_template(tokenizer: PreTrainedTokenizerBase, start: str, end: str) -> 
     return TemplateProbe(
         opens_thought=after_start is not None,
         after_start=after_start or "",
-        no_thought=_closing_text(prompt, _render(tokenizer, _NOT_THINKING_KWARGS), end),
+        no_thought=_closing_text(
+            _reply_header(tokenizer, THINKING_TEMPLATE_KWARGS),
+            _reply_header(tokenizer, _NOT_THINKING_KWARGS),
+            end,
+        ),
     )
 
 
@@ -45,15 +57,33 @@ def _after_start(prompt: str, start: str) -> str | None:
     return prompt[prompt.rindex(bare) + len(bare) :].removeprefix(start[len(bare) :])
 
 
-def _closing_text(prompt: str, other: str | None, end: str) -> str | None:
-    """What `other` adds to `prompt`, if that is an empty thought or the end of one."""
-    if other is None or not other.startswith(prompt):
+def _closing_text(header: str | None, other: str | None, end: str) -> str | None:
+    """What `other` adds to `header`, if that is an empty thought or the end of one."""
+    if header is None or other is None or not other.startswith(header):
         return None
-    added = other[len(prompt) :]
+    added = other[len(header) :]
     return added if end.strip() and end.strip() in added else None
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, kwargs: dict[str, Any]) -> str | None:
+def _reply_header(tokenizer: PreTrainedTokenizerBase, kwargs: dict[str, Any]) -> str | None:
+    """What the template puts after the messages for a reply to follow.
+
+    A switch may also change the messages (GLM-4.6 writes into the user's, Gemma 4 into the
+    system's), so two whole prompts cannot be compared.
+    """
+    prompt = _render(tokenizer, kwargs)
+    messages = _render(tokenizer, kwargs, add_generation_prompt=False)
+    if prompt is None or messages is None or not prompt.startswith(messages):
+        return prompt
+    return prompt.removeprefix(messages)
+
+
+def _render(
+    tokenizer: PreTrainedTokenizerBase,
+    kwargs: dict[str, Any],
+    *,
+    add_generation_prompt: bool = True,
+) -> str | None:
     if tokenizer.chat_template is None:
         return None
     try:
@@ -61,7 +91,7 @@ def _render(tokenizer: PreTrainedTokenizerBase, kwargs: dict[str, Any]) -> str |
             tokenizer.apply_chat_template(
                 [{"role": "user", "content": "Hello"}],
                 tokenize=False,
-                add_generation_prompt=True,
+                add_generation_prompt=add_generation_prompt,
                 **kwargs,
             )
         )

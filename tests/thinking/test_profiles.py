@@ -1,45 +1,30 @@
 """A profile is found from what a tokenizer and its template show."""
 
+from dataclasses import replace
+
 import pytest
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer
 
 from server.embedded import resolve_model
+from tests.thinking.profile_layouts import (
+    SPECIAL,
+    THINK,
+    THOUGHT,
+    ids_of,
+    profile_of,
+    texts_of,
+)
 from tests.toy_tokenizers import (
     CHATML,
     DEEPSEEK_V31,
     GLM,
-    HARMONY,
     QWEN3,
     R1,
     byte_level,
     sentencepiece_like,
 )
 from thinking.markers import MarkerProfile, Opening
-from thinking.profiles import MarkerOverrides, ProfileError, find_profile
-
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-THINK = ("<think>", "</think>")
-THOUGHT = ("<|startofthought|>", "<|endofthought|>")
-
-
-def profile_of(
-    tokenizer: PreTrainedTokenizerFast,
-    overrides: MarkerOverrides | None = None,
-    vocab_size: int | None = None,
-) -> MarkerProfile:
-    return find_profile(
-        tokenizer,
-        stop_token_ids=(tokenizer.eos_token_id,),
-        vocab_size=vocab_size or len(tokenizer),
-        overrides=overrides,
-    )
-
-
-def texts_of(tokenizer: PreTrainedTokenizerFast, profile: MarkerProfile) -> dict[str, str]:
-    return {
-        field: tokenizer.decode(getattr(profile, f"{field}_token_ids"))
-        for field in ("start", "end", "primer", "lead_in", "no_thought")
-    }
+from thinking.profiles import ProfileError, find_profile
 
 
 def test_a_template_that_does_not_open_the_thought_has_it_forced_as_the_model_writes_it() -> None:
@@ -84,52 +69,6 @@ def test_white_space_in_a_start_marker_is_not_taken_for_white_space_after_it() -
     assert texts_of(tokenizer, profile)["no_thought"] == "<channel|>"
 
 
-@pytest.mark.parametrize(
-    ("name", "special", "added", "start", "end"),
-    [
-        ("startofthought", THOUGHT, (), *THOUGHT),
-        ("seed-think", (), ("<seed:think>", "</seed:think>"), "<seed:think>", "</seed:think>"),
-        ("magistral", ("[THINK]", "[/THINK]"), (), "[THINK]", "[/THINK]"),
-        ("kimi-think", (), ("◁think▷", "◁/think▷"), "◁think▷", "◁/think▷"),
-        (
-            "cohere",
-            ("<|START_THINKING|>", "<|END_THINKING|>"),
-            (),
-            "<|START_THINKING|>",
-            "<|END_THINKING|>",
-        ),
-        (
-            "gemma4",
-            ("<|channel>", "<channel|>"),
-            (),
-            "<|channel>thought\n",
-            "<channel|>",
-        ),
-    ],
-)
-def test_families_are_told_by_their_added_tokens(
-    name: str, special: tuple[str, ...], added: tuple[str, ...], start: str, end: str
-) -> None:
-    tokenizer = byte_level((*special, *SPECIAL), added)
-    profile = profile_of(tokenizer)
-    assert (profile.name, profile.native) == (name, True)
-    texts = texts_of(tokenizer, profile)
-    assert (texts["start"], texts["end"]) == (start, end)
-    assert profile.lead_in_token_ids == ()
-
-
-def test_harmony_closes_the_analysis_and_opens_the_final_channel() -> None:
-    special = ("<|endoftext|>", "<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|return|>")
-    tokenizer = byte_level(special, (), HARMONY)
-    profile = profile_of(tokenizer)
-    texts = texts_of(tokenizer, profile)
-    assert texts["start"] == "<|channel|>analysis<|message|>"
-    assert texts["end"] == "<|end|><|start|>assistant<|channel|>final<|message|>"
-    assert texts["no_thought"] == "<|channel|>final<|message|>"
-    for token in special[1:5]:
-        assert tokenizer.convert_tokens_to_ids(token) in profile.end_token_ids
-
-
 def test_markers_that_only_the_template_speaks_of_are_native_text() -> None:
     template = R1.replace("{% for", "{# </think> #}{% for", 1)
     tokenizer = byte_level(SPECIAL, (), template)
@@ -149,6 +88,17 @@ def test_a_model_without_markers_is_primed_with_plain_text() -> None:
     assert profile.no_thought_token_ids == ()
 
 
+def test_markers_of_which_the_template_never_speaks_are_primed() -> None:
+    tokenizer = byte_level(SPECIAL, (*THINK, "<tool_call>"), CHATML)
+    profile = profile_of(tokenizer)
+    assert (profile.name, profile.native) == ("primed", False)
+    texts = texts_of(tokenizer, profile)
+    assert (texts["start"], texts["end"]) == THINK
+    assert texts["primer"].strip()
+    assert texts["lead_in"].strip()
+    assert profile.tool_call_token_ids == ids_of(tokenizer, "<tool_call>")
+
+
 def test_a_model_without_a_template_has_a_profile_too() -> None:
     assert profile_of(byte_level(SPECIAL, THINK, None)).opening is Opening.FORCED
     assert profile_of(byte_level(SPECIAL, (), None)).name == "primed"
@@ -164,6 +114,48 @@ def test_markers_do_not_get_the_space_of_a_texts_start() -> None:
     profile = profile_of(tokenizer)
     first = tokenizer.convert_ids_to_tokens(profile.start_token_ids[0])
     assert first == "<0x3C>"  # "<", not "▁"
+
+
+# What opens a tool call
+
+
+def test_an_opener_that_is_one_added_token_ends_a_thought() -> None:
+    tokenizer = byte_level(SPECIAL, (*THINK, "<tool_call>"), QWEN3)
+    assert profile_of(tokenizer).tool_call_token_ids == ids_of(tokenizer, "<tool_call>")
+
+
+def test_an_opener_of_several_tokens_is_left_out() -> None:
+    assert profile_of(byte_level(SPECIAL, ("[THINK]", "[/THINK]"))).tool_call_token_ids == ()
+
+
+def test_an_opener_that_ends_the_reply_is_left_out() -> None:
+    tokenizer = byte_level((*SPECIAL, "<tool_call>"), THINK, QWEN3)
+    assert tokenizer.eos_token == "<tool_call>"
+    assert profile_of(tokenizer).tool_call_token_ids == ()
+
+
+def test_an_opener_is_no_stand_in() -> None:
+    tokenizer = byte_level(("[THINK]", "[/THINK]", "[TOOL_CALLS]", "[PAD]", "</s>"))
+    profile = profile_of(tokenizer)
+    assert profile.tool_call_token_ids == ids_of(tokenizer, "[TOOL_CALLS]")
+    stand_ins = {profile.eos_stand_in_id, profile.exit_stand_in_id}
+    assert stand_ins.isdisjoint(profile.tool_call_token_ids)
+    assert set(ids_of(tokenizer, "[PAD]")) < stand_ins
+
+
+@pytest.mark.parametrize("field", ["start_token_ids", "end_token_ids", "stop_token_ids"])
+def test_a_profile_whose_opener_has_another_meaning_is_refused(field: str) -> None:
+    profile = profile_of(byte_level(SPECIAL, (*THINK, "<tool_call>"), QWEN3))
+    with pytest.raises(ValueError, match="tool_call_token_ids"):
+        replace(profile, tool_call_token_ids=getattr(profile, field))
+    with pytest.raises(ValueError, match="eos_stand_in_id"):
+        replace(profile, tool_call_token_ids=(profile.eos_stand_in_id,))
+
+
+def test_a_profile_survives_the_way_to_the_worker() -> None:
+    profile = profile_of(byte_level(SPECIAL, (*THINK, "<tool_call>"), QWEN3))
+    assert profile.tool_call_token_ids
+    assert MarkerProfile.from_dict(profile.to_dict()) == profile
 
 
 # The stand-in
@@ -201,60 +193,3 @@ def test_no_free_id_at_all_is_an_error() -> None:
     every_id = tuple(range(len(tokenizer)))
     with pytest.raises(ProfileError):
         find_profile(tokenizer, stop_token_ids=every_id, vocab_size=len(tokenizer))
-
-
-# Overrides
-
-
-def test_overridden_markers_are_the_models_own() -> None:
-    tokenizer = byte_level(SPECIAL)
-    profile = profile_of(tokenizer, MarkerOverrides(start="[[", end="]]"))
-    assert (profile.name, profile.native) == ("custom", True)
-    texts = texts_of(tokenizer, profile)
-    assert texts == {
-        "start": "[[",
-        "end": "]]",
-        "primer": "",
-        "lead_in": "",
-        "no_thought": "[[]]",
-    }
-
-
-def test_overridden_texts_replace_the_profiles_own() -> None:
-    tokenizer = byte_level(SPECIAL)
-    profile = profile_of(tokenizer, MarkerOverrides(primer="", lead_in="So:"))
-    texts = texts_of(tokenizer, profile)
-    assert (texts["primer"], texts["lead_in"]) == ("", "So:")
-    assert not profile.native
-
-
-def test_a_model_that_needs_a_primer_is_not_native() -> None:
-    tokenizer = byte_level(SPECIAL, THINK, QWEN3)
-    assert not profile_of(tokenizer, MarkerOverrides(primer="Hm.")).native
-    assert profile_of(tokenizer, MarkerOverrides(primer="")).native
-
-
-@pytest.mark.parametrize(
-    ("overrides", "field"),
-    [
-        (MarkerOverrides(start=""), "thinking_start"),
-        (MarkerOverrides(end=""), "thinking_end"),
-        (MarkerOverrides(start="x" * 33), "thinking_start"),
-        (MarkerOverrides(end="x" * 33), "thinking_end"),
-        (MarkerOverrides(start="<x>", end="<x>"), "thinking_end"),
-        (MarkerOverrides(start="<x>", end="<x>y"), "thinking_end"),
-        (MarkerOverrides(start="<x>y", end="<x>"), "thinking_end"),
-        (MarkerOverrides(end="<|im_end|>"), "thinking_end"),
-        (MarkerOverrides(primer="<|im_end|>"), "thinking_primer"),
-        (MarkerOverrides(lead_in="x" * 129), "thinking_lead_in"),
-    ],
-)
-def test_overrides_that_cannot_work_are_named(overrides: MarkerOverrides, field: str) -> None:
-    with pytest.raises(ProfileError, match=field) as caught:
-        profile_of(byte_level(SPECIAL), overrides)
-    assert caught.value.field == field
-
-
-def test_a_profile_survives_the_way_to_the_worker() -> None:
-    profile = profile_of(byte_level(SPECIAL, THINK, QWEN3))
-    assert MarkerProfile.from_dict(profile.to_dict()) == profile
