@@ -3,6 +3,7 @@
 It drives the real sampler over the logits of a tiny "model" (:mod:`.scripted_model`) in
 a real batch loop, so plans are enforced as in the worker of a real engine. It knows
 temperature, seed, bias and log-probabilities; other sampling parameters change nothing.
+Constraints are noted in `constraints`; answers are not held to them.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import (
     EngineDeadError,
     EngineOutput,
@@ -67,6 +69,7 @@ class ScriptedEngine:
         self._loop_task: asyncio.Task[None] | None = None
         self._dead = asyncio.Event()
         self._unseeded = 0
+        self.constraints: list[AnswerConstraint] = []
 
     @property
     def is_alive(self) -> bool:
@@ -84,6 +87,10 @@ class ScriptedEngine:
         for row in self._rows:
             row.outputs.put_nowait(EngineDeadError("killed"))
         self._rows.clear()
+
+    async def check_constraint(self, constraint: AnswerConstraint) -> None:
+        """See :meth:`server.engine.protocol.Engine.check_constraint`."""
+        self.constraints.append(constraint)
 
     async def wait_dead(self) -> None:
         """Return when the engine has died."""
