@@ -70,6 +70,7 @@ class ScriptedEngine:
         self._dead = asyncio.Event()
         self._unseeded = 0
         self.constraints: list[AnswerConstraint] = []
+        self.last_request: EngineRequest | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -104,6 +105,7 @@ class ScriptedEngine:
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         """See :meth:`server.engine.protocol.Engine.generate`."""
+        self.last_request = request
         row = self._admit(request)
         try:
             while True:

@@ -27,7 +27,7 @@ from server.engine.protocol import (
 )
 from server.engine.start_errors import EngineStartError
 from server.engine.vllm_messages import grammar_text, to_engine_output, to_sampling_params
-from server.engine.vllm_options import add_answer_gate, add_markers, make_config, tokenizer_of
+from server.engine.vllm_options import add_markers, make_config, tokenizer_of
 from server.settings import ServerSettings
 from thinking.markers import MarkerProfile
 from thinking.vllm_plugin.reasoning_gate import gate_arguments
@@ -75,7 +75,6 @@ class VllmEngine:
     ) -> "VllmEngine":
         config = make_config(options)
         profile = add_markers(config, settings)
-        add_answer_gate(config)
         try:
             llm = AsyncLLM.from_vllm_config(config)
         except Exception as error:  # anything: the cause is in the engine's own log lines

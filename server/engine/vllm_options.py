@@ -52,6 +52,7 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
         # ValueError covers pydantic's and vLLM's own; OSError is a model that is not there.
         raise EngineConfigError(f"the engine refuses its options: {error}") from error
     check_config(config)
+    _set_up_structured_outputs(config.structured_outputs_config, given)
     return config
 
 
@@ -101,13 +102,15 @@ def _check_structured_outputs(options: StructuredOutputsConfig) -> None:
         )
 
 
-def add_answer_gate(config: VllmConfig) -> None:
-    """Let vLLM's grammars start where the answer does."""
-    options = config.structured_outputs_config
+def _set_up_structured_outputs(options: StructuredOutputsConfig, given: Mapping[str, Any]) -> None:
+    """Let vLLM's grammars start where the answer does, and small models end their JSON."""
     options.reasoning_parser = GATE_NAME
     options.reasoning_parser_plugin = GATE_MODULE
     # With "auto" the engine's first constraint chooses the backend of all later ones.
     options.backend = "xgrammar"
+    if "structured_outputs_config" not in given:
+        # Where any white space is allowed, small models write line breaks up to the limit.
+        options.disable_any_whitespace = True
 
 
 def tokenizer_of(config: VllmConfig) -> PreTrainedTokenizerBase:
