@@ -12,6 +12,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.inputs import tokens_input
+from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import exceptions as vllm_errors
 from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -26,7 +27,12 @@ from server.engine.protocol import (
     EngineRequestError,
 )
 from server.engine.start_errors import EngineStartError
-from server.engine.vllm_messages import grammar_text, to_engine_output, to_sampling_params
+from server.engine.vllm_messages import (
+    grammar_text,
+    to_engine_output,
+    to_sampling_params,
+    to_structured_outputs,
+)
 from server.engine.vllm_options import add_markers, make_config, tokenizer_of
 from server.settings import ServerSettings
 from thinking.markers import MarkerProfile
@@ -138,6 +144,20 @@ class VllmEngine:
     async def check_constraint(self, constraint: AnswerConstraint) -> None:
         """See :meth:`server.engine.protocol.Engine.check_constraint`."""
         await self._grammar_check.check(constraint, grammar_text(constraint))
+        # Now that it is known to be quick: vLLM refuses some of what xgrammar takes, and would
+        # do so after a stream has begun.
+        await asyncio.to_thread(self._verify, constraint)
+
+    def _verify(self, constraint: AnswerConstraint) -> None:
+        config = self._llm.vllm_config
+        params = SamplingParams(structured_outputs=to_structured_outputs(constraint))
+        try:
+            params.verify(
+                config.model_config, None, config.structured_outputs_config, self._tokenizer
+            )
+        except ValueError as error:
+            reason = "combines keywords that the engine cannot enforce together, or an unknown one"
+            raise ConstraintError(constraint.field, reason) from error
 
     def _gate_arguments(self, request: EngineRequest) -> dict[str, Any] | None:
         return gate_arguments(self._profile, request.plan) if request.constraint else None

@@ -189,6 +189,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no such reference": ({"json": {"$ref": "#/nope"}}, "json"),
     "no end": ({"json": {"$ref": "#"}}, "json"),
     "no value": ({"json": {"type": "integer", "minimum": 5, "maximum": 2}}, "json"),
+    "unknown format": ({"json": {"type": "string", "format": "hunter2"}}, "json"),
     "unclosed": ({"regex": "("}, "regex"),
     "look-ahead": ({"regex": "(?=a)b"}, "regex"),
     "nothing but the empty text": ({"regex": "()"}, "regex"),
