@@ -155,7 +155,7 @@ class VllmEngine:
             params.verify(
                 config.model_config, None, config.structured_outputs_config, self._tokenizer
             )
-        except ValueError as error:
+        except (VLLMClientError, ValueError) as error:
             reason = "combines keywords that the engine cannot enforce together, or an unknown one"
             raise ConstraintError(constraint.field, reason) from error
 
