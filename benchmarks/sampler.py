@@ -1,11 +1,13 @@
 """Milliseconds a step: our sampler beside vLLM's own thinking budget, in one run.
 
-    python -m benchmarks.sampler [--rows 1 64 256] [--lengths 100 1000 8000] [--json FILE]
+    python -m benchmarks.sampler [--rows 1 64 256] [--lengths 100 1000 8000 100000] [--json FILE]
 
 Both see the same batch (every row under a budget that is never reached, one new token a
 row and step) on one core, and both do a step's whole work: taking the new tokens and
 constraining the logits. The forward pass is not part of it. vLLM's side is
-``ThinkingBudgetStateHolder`` of its V1 runner, called as its ``GPUModelRunner`` does.
+``ThinkingBudgetStateHolder`` of its V1 runner, called as its ``GPUModelRunner`` does; it is
+left out above ``MAX_PEER_LENGTH``, where a step of it takes seconds. A second table has
+what vLLM has not: rows that ask for more, and rows that ask for nothing.
 """
 
 import argparse
@@ -15,21 +17,26 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 from cpuinfo import get_cpu_info
 
+from thinking.arrays import Array, arrays_for
+from thinking.automaton import ThinkingAutomaton
 from thinking.automaton_tables import AutomatonTables
+from thinking.gate import GateMode, SegmentRules
 from thinking.markers import MarkerProfile, Opening
-from thinking.plan import make_plan
+from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 from thinking.sampler import SamplerRow, ThinkingSampler
 from thinking.tracker import TrackerTables
 
 VOCAB_SIZE = 49_152
 START_ID, END_ID, STOP_ID, STAND_IN_ID, EXIT_ID, WORD_ID, BOUNDARY_ID = 3, 4, 2, 1, 5, 1000, 1001
 BUDGET = 10_000_000
+MAX_PEER_LENGTH = 8000
 Phase = Literal["thinking", "answering"]
 Step = Callable[[], None]
 
@@ -58,17 +65,20 @@ def output_tokens(phase: Phase, length: int) -> list[int]:
     return [START_ID] + [WORD_ID] * (thought - 2) + [END_ID] + [WORD_ID] * (length - thought)
 
 
-def ours(phase: Phase, num_rows: int, length: int) -> Step:
-    """A step of our sampler."""
+def ours(
+    phase: Phase, num_rows: int, length: int, rules: ThinkingRules | None = None
+) -> tuple[Step, ThinkingSampler]:
+    """A step of our sampler, and the sampler."""
     profile = MarkerProfile(
         "bench", (START_ID,), (END_ID,), Opening.FORCED, (STOP_ID,), STAND_IN_ID, EXIT_ID
     )
     device = torch.device("cpu")
-    shared = AutomatonTables(TrackerTables(profile, frozenset({BOUNDARY_ID})), VOCAB_SIZE, device)
+    shared = AutomatonTables(
+        TrackerTables(profile, frozenset({BOUNDARY_ID})), VOCAB_SIZE, arrays_for(device)
+    )
     sampler = ThinkingSampler(shared, num_rows, device)
-    plan = make_plan(profile, BUDGET)
-    rows = [SamplerRow(plan, output_tokens(phase, length)) for _ in range(num_rows)]
-    sampler.update(dict(enumerate(rows)))
+    plan = make_plan(profile, BUDGET, rules)
+    rows = _rows(sampler, plan, output_tokens(phase, length), num_rows)
     logits = torch.zeros(num_rows, VOCAB_SIZE)
 
     def step() -> None:
@@ -76,7 +86,34 @@ def ours(phase: Phase, num_rows: int, length: int) -> Step:
             row.output_token_ids.append(WORD_ID)
         sampler.apply(logits)
 
-    return step
+    return step, sampler
+
+
+def _rows(
+    sampler: ThinkingSampler, plan: ThinkingPlan, output: list[int], num_rows: int
+) -> list[SamplerRow]:
+    """Rows that have all written `output`; replaying it for each would take minutes."""
+    first = SamplerRow(plan, output)
+    sampler.update({0: first})
+    automaton = sampler.automaton
+    for array in (automaton.state, automaton.scripts, automaton.levels, *other_arrays(automaton)):
+        array[1:num_rows] = array[0]
+    others = [SamplerRow(plan, list(output), n, len(output)) for n in range(1, num_rows)]
+    rows = [first, *others]
+    sampler.update(dict(enumerate(rows)))
+    return rows
+
+
+def other_arrays(automaton: ThinkingAutomaton) -> list[Array]:
+    """The arrays of loop guard and answer tails."""
+    loop, tails = automaton.loop, automaton.tails
+    return [loop.history, loop.runs, loop.needed, tails.tails, tails.strings]
+
+
+def state_bytes(automaton: ThinkingAutomaton) -> int:
+    """Bytes of state a slot."""
+    arrays = (automaton.state, automaton.scripts, automaton.levels, *other_arrays(automaton))
+    return sum(int(array[0].nbytes) for array in arrays)
 
 
 def vllms(phase: Phase, num_rows: int, length: int) -> Step:
@@ -126,12 +163,42 @@ def compare(
     for phase in ("thinking", "answering"):
         for num_rows in row_counts:
             for length in lengths:
-                our_time = milliseconds(ours(phase, num_rows, length), seconds=seconds)
+                our_time = milliseconds(ours(phase, num_rows, length)[0], seconds=seconds)
                 peer_time = (
-                    milliseconds(vllms(phase, num_rows, length), seconds=seconds) if peer else None
+                    milliseconds(vllms(phase, num_rows, length), seconds=seconds)
+                    if peer and length <= MAX_PEER_LENGTH
+                    else None
                 )
                 result.append(Row(phase, num_rows, length, our_time, peer_time))
     return result
+
+
+def compare_options(num_rows: int, *, seconds: float) -> dict[str, float]:
+    """Milliseconds a step of a batch whose rows all ask for one thing."""
+    never = SegmentRules(GateMode.ENTROPY, threshold=20.0, opening=False)
+    waits = SegmentRules(GateMode.EVERY, interval=BUDGET, opening=False)
+    listens = SegmentRules(GateMode.AFTER, strings=("\n", "="), opening=False)
+    asked: dict[str, tuple[Phase, ThinkingRules]] = {
+        "a budget": ("thinking", ThinkingRules()),
+        "no loop guard": ("thinking", ThinkingRules(loop_guard=None)),
+        "gate: every": ("answering", ThinkingRules(segments=waits)),
+        "gate: after": ("answering", ThinkingRules(segments=listens)),
+        "gate: entropy": ("answering", ThinkingRules(segments=never)),
+        "early exit, between sentences": ("thinking", ThinkingRules(early_exit=0.9)),
+    }
+    result = {}
+    for name, (phase, rules) in asked.items():
+        step, _ = ours(phase, num_rows, 100, rules)
+        result[name] = milliseconds(step, seconds=seconds)
+    _, sampler = ours("thinking", 1, 100)
+    sampler.update({})
+    logits = torch.zeros(num_rows, VOCAB_SIZE)
+    result["no plan"] = milliseconds(partial(_apply, sampler, logits), seconds=seconds)
+    return result
+
+
+def _apply(sampler: ThinkingSampler, logits: torch.Tensor) -> None:
+    sampler.apply(logits)
 
 
 def table(rows: list[Row]) -> str:
@@ -156,13 +223,18 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 64, 256])
-    parser.add_argument("--lengths", type=int, nargs="+", default=[100, 1000, 8000])
+    parser.add_argument("--lengths", type=int, nargs="+", default=[100, 1000, 8000, 100_000])
     parser.add_argument("--seconds", type=float, default=1.0, help="time spent on one number")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = compare(arguments.rows, arguments.lengths, seconds=arguments.seconds)
     print(table(rows))
+    options = compare_options(max(arguments.rows), seconds=arguments.seconds)
+    print(f"\n| {max(arguments.rows)} rows that ask for | ms |\n|---|---|")
+    print("\n".join(f"| {name} | {time:.4f} |" for name, time in options.items()))
+    _, sampler = ours("thinking", 1, 100)
+    print(f"\nstate: {state_bytes(sampler.automaton)} bytes a row")
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
 

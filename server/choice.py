@@ -23,6 +23,8 @@ from thinking.segments import Segmenter, SplitTokens
 from thinking.tracker import ThinkingTracker, TrackerTables
 
 FinishReason = Literal["stop", "length"]
+# Between the thoughts of one reply, where they are shown.
+THOUGHT_BREAK = "\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +62,16 @@ class ChoiceDelta:
 
 @dataclass(slots=True)
 class ChoiceTimes:
-    """Moments of ``time.monotonic()``; None: not yet."""
+    """Moments of ``time.monotonic()``; None: not yet.
+
+    `thinking_seconds` is the time in which hidden tokens came, after the first token.
+    """
 
     started: float = field(default_factory=time.monotonic)
     first_token: float | None = None
     first_answer_token: float | None = None
-    last_hidden_token: float | None = None
-
-    @property
-    def thinking_seconds(self) -> float:
-        """Between the first and the last hidden token."""
-        if self.first_token is None or self.last_hidden_token is None:
-            return 0.0
-        return self.last_hidden_token - self.first_token  # a thought comes first
+    last_token: float | None = None
+    thinking_seconds: float = 0.0
 
 
 class ChoiceDecoder:
@@ -114,7 +113,7 @@ class ChoiceDecoder:
         self._note_times(len(output.token_ids), len(split.answer))
         delta = ChoiceDelta(self.index)
         if split.thought:
-            delta.reasoning = self._thought.push(split.thought)
+            delta.reasoning = self._decode_thought(split)
         if split.answer:
             self._drop_stop_token(split, output)
             delta.content = self._matcher.push(self._decode(split, output.logprobs))
@@ -139,6 +138,13 @@ class ChoiceDecoder:
         if output.finish_reason == "stop" and split.answer[-1] in self._stop_token_ids:
             split.answer.pop()
             split.answer_positions.pop()
+
+    def _decode_thought(self, split: SplitTokens) -> str:
+        text, begin = "", 0
+        for place in split.thought_breaks:
+            text += self._thought.push(split.thought[begin:place]) + THOUGHT_BREAK
+            begin = place
+        return text + self._thought.push(split.thought[begin:])
 
     def _decode(self, split: SplitTokens, logprobs: Sequence[TokenLogprobs] | None) -> str:
         if logprobs is None:
@@ -173,8 +179,9 @@ class ChoiceDecoder:
         now = time.monotonic()
         if self.times.first_token is None:
             self.times.first_token = now
-        if num_answer < num_tokens:
-            self.times.last_hidden_token = now
+        if num_answer < num_tokens and self.times.last_token is not None:
+            self.times.thinking_seconds += now - self.times.last_token
+        self.times.last_token = now
         if num_answer and self.times.first_answer_token is None:
             self.times.first_answer_token = now
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from server.errors import BadRequestError
+from server.gates import NativeSegments, segment_rules
 from thinking.budget import BudgetAsk, Effort
 from thinking.loop_guard import LoopGuard
 
@@ -80,7 +81,7 @@ class NativeLoopGuard(Protocol):
         """How many tokens it must cover."""
 
 
-class NativeOptions(Protocol):
+class NativeOptions(NativeSegments, Protocol):
     """``thinking_options`` of a body."""
 
     @property
@@ -132,7 +133,7 @@ def budget_ask(body: NativeFields) -> BudgetAsk:
     """What `body` says about its budget.
 
     Raises:
-        BadRequestError: effort "none" beside a budget above zero.
+        BadRequestError: effort "none" beside a budget above zero, or a gate's fields at odds.
     """
     tokens = None if body.max_thinking_tokens == -1 else body.max_thinking_tokens
     effort = None if body.reasoning_effort is None else Effort(body.reasoning_effort)
@@ -158,6 +159,7 @@ def budget_ask(body: NativeFields) -> BudgetAsk:
         continuation=options.continuation,
         early_exit=options.early_exit,
         loop_guard=_loop_guard(options.loop_guard),
+        segments=segment_rules(options),
     )
 
 

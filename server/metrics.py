@@ -32,7 +32,7 @@ class Metrics:
         self.stops = _counter(own, "stops", "Choices by what ended their thought.", "cause")
         self.budget = _histogram(own, "budget_tokens", "Budget of a choice.", TOKEN_BUCKETS)
         self.used = _histogram(own, "used_tokens", "Hidden tokens of a choice.", TOKEN_BUCKETS)
-        self.thinking_seconds = _histogram(own, "seconds", "First to last hidden token.")
+        self.thinking_seconds = _histogram(own, "seconds", "Time in which hidden tokens came.")
         self.first_token = _histogram(own, "time_to_first_token_seconds", "Hidden or not.")
         self.first_answer_token = _histogram(
             own, "time_to_first_answer_token_seconds", "What a client waits for."

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from server.engine.constraint import AnswerConstraint
@@ -89,7 +89,7 @@ class ServedModel:
             BadRequestError: another option of the request forbids it.
         """
         # Its tokens would be put into the middle of what the grammar reads.
-        if getattr(prompt.plan, "segments", None) is not None:
+        if prompt.plan.segments is not None:
             raise BadRequestError(
                 f"thinking_options.gate: thoughts inside an answer do not go with "
                 f"{constraint.field}",
@@ -115,11 +115,14 @@ class ServedModel:
         prompt = render_prompt(self.engine.tokenizer, messages, marker_texts=self._marker_texts)
         budget = self._resolve(ask, max_completion_tokens, len(prompt))
         plan = self._planner.plan(ask, budget)
-        if plan.thinks:
+        if plan.opens:
             return PreparedPrompt(prompt, budget, plan)
         prompt = [*prompt, *self.engine.profile.no_thought_token_ids]
         budget = self._resolve(ask, max_completion_tokens, len(prompt))
-        return PreparedPrompt(prompt, budget, plan, self._advice(budget))
+        plan = replace(plan, max_tokens=budget.max_tokens)
+        if plan.thinks:
+            plan = self._planner.plan(ask, budget)
+        return PreparedPrompt(prompt, budget, plan, () if plan.thinks else self._advice(budget))
 
     def _resolve(
         self, ask: BudgetAsk, max_completion_tokens: int | None, num_prompt_tokens: int

@@ -5,19 +5,29 @@ naming both lengths. Does not resolve budgets, and does not know how a body spel
 """
 
 import secrets
+from dataclasses import replace
 
 from server.errors import BadRequestError
 from server.forgery import ForgeryGuard
-from thinking.budget import BudgetAsk, ThinkingBudget
+from thinking.budget import BudgetAsk, ThinkingBudget, grace_in_tokens
 from thinking.fragments import FragmentEncoder
+from thinking.gate import SegmentRules
 from thinking.markers import MarkerProfile
-from thinking.plan import MAX_SCRIPT_TOKENS, ThinkingPlan, ThinkingRules, make_plan, marker_cost
+from thinking.plan import (
+    MAX_SCRIPT_TOKENS,
+    ThinkingPlan,
+    ThinkingRules,
+    make_plan,
+    marker_cost,
+    min_segment_tokens,
+)
 
 # What s1 (arXiv 2501.19393) appends when a model wants to stop too soon.
 DEFAULT_CONTINUATION = "\nWait,"
 WRAP_UP = "thinking_options.wrap_up"
 CONTINUATION = "thinking_options.continuation"
 MIN_TOKENS = "min_thinking_tokens"
+SEGMENT_TOKENS = "thinking_options.segment_tokens"
 
 
 class ThoughtPlanner:
@@ -44,8 +54,25 @@ class ThoughtPlanner:
             loop_guard=ask.loop_guard,
             wrap_up_token_ids=self._wrap_up(ask, budget),
             continuation_token_ids=self._continuation(ask),
+            segments=self._segments(ask),
+            max_tokens=budget.max_tokens,
         )
         return make_plan(self._profile, budget.budget, rules)
+
+    def _segments(self, ask: BudgetAsk) -> SegmentRules | None:
+        if ask.segments is None:
+            return None
+        length = ask.segments.segment_tokens
+        num_wrap_up = len(self._encode_plain(ask.wrap_up)) if ask.wrap_up else 0
+        least = min_segment_tokens(self._profile, num_wrap_up)
+        if length < least:
+            raise BadRequestError(
+                f"{SEGMENT_TOKENS} ({length}) must be at least {least}: what opens and closes a "
+                "thought of this model, the wrap-up, and one token of its own",
+                param=SEGMENT_TOKENS,
+                code="segment_too_short",
+            )
+        return replace(ask.segments, grace_tokens=grace_in_tokens(ask.grace, length))
 
     def _min_tokens(self, ask: BudgetAsk, budget: ThinkingBudget) -> int:
         """The minimum; where a limit has shrunk the budget below it, all of the budget."""
@@ -98,10 +125,12 @@ class ThoughtPlanner:
     def _script_room(self) -> int:
         """Forced tokens that a caller's texts and the markers may take together.
 
-        Primer and lead-in are left out of a tight budget, but not of a full script.
+        Primer and lead-in are left out of a tight budget, but not of a full script. The
+        start marker and the primer may stand in it twice.
         """
         profile = self._profile
-        own = len(profile.primer_token_ids) + len(profile.lead_in_token_ids)
+        opening = len(profile.start_token_ids) + len(profile.primer_token_ids)
+        own = opening + len(profile.primer_token_ids) + len(profile.lead_in_token_ids)
         return MAX_SCRIPT_TOKENS - own
 
     def _encode_plain(self, text: str) -> tuple[int, ...]:

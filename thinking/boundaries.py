@@ -26,26 +26,37 @@ def boundary_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
 
 
 def token_texts(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[int, str]]:
-    """Each id with its text. Decoding one by one would take seconds on a large vocabulary."""
+    """Each id with its text; bytes that are no text of their own are replaced."""
+    for token_id, text in token_bytes(tokenizer).items():
+        yield token_id, text.decode("utf-8", "replace")
+
+
+def token_bytes(tokenizer: PreTrainedTokenizerBase) -> dict[int, bytes]:
+    """Each id with its text in UTF-8, of which a token may hold a part of a character.
+
+    Decoding one by one would take seconds on a large vocabulary.
+    """
     vocabulary = tokenizer.get_vocab()
     # "Ċ" stands for the line feed where tokens are written as bytes (GPT-2's alphabet).
-    to_text = _byte_level_text if "Ċ" in vocabulary else _sentencepiece_text
+    to_bytes = _byte_level_bytes if "Ċ" in vocabulary else _sentencepiece_bytes
     added = tokenizer.added_tokens_decoder
-    for token, token_id in vocabulary.items():
-        yield token_id, token if token_id in added else to_text(token)
+    return {
+        token_id: token.encode(errors="replace") if token_id in added else to_bytes(token)
+        for token, token_id in vocabulary.items()
+    }
 
 
-def _byte_level_text(token: str) -> str:
+def _byte_level_bytes(token: str) -> bytes:
     try:
-        return token.translate(_BYTE_OF_CHARACTER).encode("latin-1").decode("utf-8", "replace")
+        return token.translate(_BYTE_OF_CHARACTER).encode("latin-1")
     except UnicodeEncodeError:  # not written in the byte alphabet: already text
-        return token
+        return token.encode(errors="replace")
 
 
-def _sentencepiece_text(token: str) -> str:
+def _sentencepiece_bytes(token: str) -> bytes:
     if byte := _BYTE_TOKEN.fullmatch(token):
-        return chr(int(byte[1], 16)) if int(byte[1], 16) < 0x80 else ""
-    return token.replace("▁", " ")
+        return bytes([int(byte[1], 16)])
+    return token.replace("▁", " ").encode(errors="replace")
 
 
 def _byte_of_character() -> dict[int, int]:

@@ -12,6 +12,7 @@ from enum import Enum
 from math import ceil
 from types import MappingProxyType
 
+from thinking.gate import SegmentRules
 from thinking.loop_guard import LoopGuard
 
 DEFAULT_SOURCE = "default"
@@ -81,6 +82,7 @@ class BudgetAsk:
     # Probability of the end marker above which a thought may end early; None: off.
     early_exit: float | None = None
     loop_guard: LoopGuard | None = field(default_factory=LoopGuard)
+    segments: SegmentRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ def resolve_budget(
         source=source,
         limited_by=limited_by,
         answer_reserve=reserve,
-        grace_tokens=_grace_tokens(ask.grace, budget),
+        grace_tokens=grace_in_tokens(ask.grace, budget),
         max_tokens=max_tokens,
     )
 
@@ -181,7 +183,8 @@ def _answer_reserve(ask: BudgetAsk, max_tokens: int, max_completion_tokens: int 
     return min(max(1, ask.answer_reserve), max_tokens)
 
 
-def _grace_tokens(grace: int | float | None, budget: int) -> int:
+def grace_in_tokens(grace: int | float | None, budget: int) -> int:
+    """`grace` (tokens, a share, or None: the default) of a thought of `budget` tokens."""
     if grace is None:
         grace = DEFAULT_GRACE
     return ceil(grace * budget) if isinstance(grace, float) else min(grace, budget)

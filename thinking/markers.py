@@ -33,7 +33,8 @@ class MarkerProfile:
     # Takes the probability of the stop tokens while a thought runs: sampling it
     # closes the thought. A special or unused id that a thought never needs.
     eos_stand_in_id: int
-    # Forced to say that a thought ends early on confidence; another such id.
+    # Forced to say that a thought ends early on confidence, or (where the start marker is
+    # several tokens) begins inside the answer; another such id.
     exit_stand_in_id: int
     # Forced after the start marker to get a non-reasoning model to think.
     primer_token_ids: tuple[int, ...] = ()
@@ -41,6 +42,9 @@ class MarkerProfile:
     lead_in_token_ids: tuple[int, ...] = ()
     # Appended to the prompt when nothing may be thought.
     no_thought_token_ids: tuple[int, ...] = ()
+    # Single tokens that open a tool call: sampled inside a thought, such a token ends it
+    # and is itself the first of the answer.
+    tool_call_token_ids: tuple[int, ...] = ()
     # True where the model itself was trained to write these markers.
     native: bool = True
 
@@ -57,6 +61,20 @@ class MarkerProfile:
             if token_id in reserved:
                 raise ValueError(f"{field} {token_id} is a stop token or part of a marker")
             reserved.add(token_id)
+
+    @property
+    def signals_with_marker(self) -> bool:
+        """Whether the start marker alone tells that a thought begins inside the answer.
+
+        One token does, as no answer has it otherwise; several could be the answer's own,
+        so a stand-in is put before them.
+        """
+        return len(self.start_token_ids) == 1
+
+    @property
+    def segment_signal_id(self) -> int:
+        """Forced where a gate opens: the first hidden token of a segment."""
+        return self.start_token_ids[0] if self.signals_with_marker else self.exit_stand_in_id
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, for vLLM's ``additional_config``."""

@@ -6,31 +6,35 @@ not know where the budget came from.
 
 The script is one row of token ids that may be forced, in order::
 
-    [start marker, primer][wrap-up][end marker][lead-in][continuation]
-     0 … close_at          … end_at … lead_at   … close_end … len(script)
+    [start marker, primer][wrap-up][end marker][lead-in][continuation][segment opening]
+     0 … close_at          … end_at … lead_at   … close_end … segment_at … len(script)
 
 Opening forces ``[0, close_at)``; an enforced close forces ``[close_at, close_end)``; after
-a close that the model wrote itself only the lead-in ``[lead_at, close_end)`` is forced;
-an end that comes too soon is answered with the continuation.
+a close that the model wrote itself only the lead-in ``[lead_at, close_end)`` is forced; an
+end that comes too soon is answered with the continuation. A thought inside the answer (a
+segment) is opened by a signal token, then by what follows ``segment_at``, and has no lead-in.
 """
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from thinking.gate import SegmentRules
 from thinking.loop_guard import LoopGuard
 from thinking.markers import MarkerProfile, Opening
 from thinking.phase import Phase
 
 EXTRA_ARGS_KEY = "thinking"
 MAX_SCRIPT_TOKENS = 512
+NO_LIMIT = 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingRules:
-    """How a thought under a budget goes on and ends; all counts are tokens.
+    """How the thoughts under a budget start, go on and end; all counts are tokens.
 
     `early_exit` is the probability of the end marker's first token above which a thought
-    ends at a boundary; None: off. `loop_guard` None: off.
+    ends at a boundary; None: off. `loop_guard` None: off. `segments` None: no thought
+    inside the answer. `max_tokens` is the length of the whole reply.
     """
 
     grace_tokens: int = 0
@@ -39,14 +43,21 @@ class ThinkingRules:
     loop_guard: LoopGuard | None = field(default_factory=LoopGuard)
     wrap_up_token_ids: tuple[int, ...] = ()
     continuation_token_ids: tuple[int, ...] = ()
+    segments: SegmentRules | None = None
+    max_tokens: int = NO_LIMIT
+
+    @property
+    def opens(self) -> bool:
+        """Whether the reply starts with a thought."""
+        return self.segments is None or self.segments.opening
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingPlan:
-    """One request's opening thought.
+    """One request's thoughts.
 
-    Invariant: ``close_end <= budget`` where the plan thinks at all; all counts are
-    tokens.
+    Invariant: where `opens`, ``close_end <= budget``; where `segments` is set, the
+    shortest one fits ``segments.segment_tokens``. All counts are tokens.
     """
 
     script: tuple[int, ...] = ()
@@ -54,11 +65,15 @@ class ThinkingPlan:
     end_at: int = 0
     lead_at: int = 0
     close_end: int = 0
+    segment_at: int = 0
+    opens: bool = False
     budget: int = 0
     grace_tokens: int = 0
     min_tokens: int = 0
     early_exit: float | None = None
     loop_guard: LoopGuard | None = None
+    segments: SegmentRules | None = None
+    max_tokens: int = NO_LIMIT
 
     @property
     def thinks(self) -> bool:
@@ -67,18 +82,23 @@ class ThinkingPlan:
 
     @property
     def close_cost(self) -> int:
-        """Tokens that an enforced close takes."""
+        """Tokens that an enforced close of the opening thought takes."""
         return self.close_end - self.close_at
 
     @property
     def continuation_length(self) -> int:
         """Tokens of the continuation."""
-        return len(self.script) - self.close_end
+        return self.segment_at - self.close_end
+
+    @property
+    def segment_cost(self) -> int:
+        """Fewest tokens of a segment: signal, opening, one free token, close."""
+        return 2 + len(self.script) - self.segment_at + self.lead_at - self.close_at
 
     @property
     def initial_phase(self) -> Phase:
         """Phase before the first output token."""
-        if not self.thinks:
+        if not self.opens:
             return Phase.ANSWER
         if self.close_at > 0:
             return Phase.OPENING
@@ -86,7 +106,8 @@ class ThinkingPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain form for ``extra_args`` (survives msgpack)."""
-        return asdict(self) | {"script": list(self.script)}
+        segments = None if self.segments is None else self.segments.to_dict()
+        return asdict(self) | {"script": list(self.script), "segments": segments}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ThinkingPlan":
@@ -96,11 +117,12 @@ class ThinkingPlan:
             ValueError: the offsets are out of order, or the script is longer than
                 ``MAX_SCRIPT_TOKENS`` or what must be forced longer than the budget.
         """
-        guard = data["loop_guard"]
+        guard, segments = data["loop_guard"], data["segments"]
         values = {
             **data,
             "script": tuple(data["script"]),
             "loop_guard": None if guard is None else LoopGuard(**guard),
+            "segments": None if segments is None else SegmentRules.from_dict(segments),
         }
         plan = cls(**values)
         plan.check()
@@ -109,21 +131,30 @@ class ThinkingPlan:
     def check(self) -> None:
         """Raise ValueError where the class invariant does not hold."""
         length = len(self.script)
-        offsets = (0, self.close_at, self.end_at, self.lead_at, self.close_end, length)
+        marks = (self.close_at, self.end_at, self.lead_at, self.close_end, self.segment_at)
+        offsets = (0, *marks, length)
         if list(offsets) != sorted(offsets):
             raise ValueError("thinking plan: offsets are out of order")
         if length > MAX_SCRIPT_TOKENS:
             raise ValueError(
                 f"thinking plan: {length} forced tokens, at most {MAX_SCRIPT_TOKENS} are held"
             )
-        if self.thinks and self.close_end > self.budget:
+        if self.opens and self.close_end > self.budget:
             raise ValueError("thinking plan: the forced tokens do not fit the budget")
+        if self.segments is not None and self.segment_cost > self.segments.segment_tokens:
+            raise ValueError("thinking plan: the forced tokens do not fit a segment")
 
 
 def marker_cost(profile: MarkerProfile) -> int:
     """Smallest budget (tokens) that holds the markers that we or the model write."""
     opening = 0 if profile.opening is Opening.PROMPT else len(profile.start_token_ids)
     return opening + len(profile.end_token_ids)
+
+
+def min_segment_tokens(profile: MarkerProfile, num_wrap_up: int = 0) -> int:
+    """Fewest tokens of a segment: what opens and closes it, and one free token."""
+    opening = len(_segment_start(profile))
+    return 2 + opening + num_wrap_up + len(profile.end_token_ids)
 
 
 def make_plan(
@@ -136,29 +167,61 @@ def make_plan(
     (and the wrap-up, where one is asked for) gives a plan that does not think.
     """
     rules = rules or ThinkingRules()
-    start = () if profile.opening is Opening.PROMPT else profile.start_token_ids
     end = rules.wrap_up_token_ids + profile.end_token_ids
-    for primer, lead_in in (
-        (profile.primer_token_ids, profile.lead_in_token_ids),
-        ((), profile.lead_in_token_ids),
-        ((), ()),
-    ):
-        opening = start + primer
-        spare = 0 if not primer and not lead_in else 1
-        if len(opening + end + lead_in) + spare <= budget:
-            break
-    else:
+    texts = _opening_texts(profile, len(end), budget) if rules.opens else ((), ())
+    segment = _segment_opening(profile, len(end), budget, rules.segments)
+    if texts is None or (segment is None and not rules.opens):
         return ThinkingPlan()
+    opening, lead_in = texts
+    script = opening + end + lead_in + rules.continuation_token_ids
     lead_at = len(opening + end)
     return ThinkingPlan(
-        script=opening + end + lead_in + rules.continuation_token_ids,
+        script=script + (segment or ()),
         close_at=len(opening),
         end_at=len(opening + rules.wrap_up_token_ids),
         lead_at=lead_at,
         close_end=lead_at + len(lead_in),
+        segment_at=len(script),
+        opens=rules.opens,
         budget=budget,
         grace_tokens=rules.grace_tokens,
         min_tokens=min(rules.min_tokens, budget),
         early_exit=rules.early_exit,
         loop_guard=rules.loop_guard,
+        segments=rules.segments if segment is not None else None,
+        max_tokens=rules.max_tokens,
     )
+
+
+def _opening_texts(
+    profile: MarkerProfile, close_cost: int, budget: int
+) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """What opens the reply's first thought, and the lead-in after it; None: too small."""
+    start = () if profile.opening is Opening.PROMPT else profile.start_token_ids
+    for primer, lead_in in (
+        (profile.primer_token_ids, profile.lead_in_token_ids),
+        ((), profile.lead_in_token_ids),
+        ((), ()),
+    ):
+        spare = 0 if not primer and not lead_in else 1
+        if len(start + primer) + close_cost + len(lead_in) + spare <= budget:
+            return start + primer, lead_in
+    return None
+
+
+def _segment_opening(
+    profile: MarkerProfile, close_cost: int, budget: int, segments: SegmentRules | None
+) -> tuple[int, ...] | None:
+    """What is forced after a segment's signal; None: no segment can be."""
+    if segments is None:
+        return None
+    start = _segment_start(profile)
+    for primer in (profile.primer_token_ids, ()):
+        if 2 + len(start + primer) + close_cost <= min(budget, segments.segment_tokens):
+            return start + primer
+    return None
+
+
+def _segment_start(profile: MarkerProfile) -> tuple[int, ...]:
+    """The start marker, where it is not itself the signal."""
+    return () if profile.signals_with_marker else profile.start_token_ids

@@ -50,8 +50,8 @@ def make_receipt(
 ) -> Receipt:
     """Draw up the receipt when a choice has ended.
 
-    `seconds` is the time between the first and the last hidden token. A thought still
-    open means that the reply was cut inside it.
+    `seconds` is the time in which hidden tokens came. A thought still open means that the
+    reply was cut inside it.
     """
     stop = tracker.stop_cause
     if stop is StopCause.NONE and tracker.num_segments:

@@ -13,8 +13,10 @@ import torch
 
 from thinking.automaton import ThinkingAutomaton
 from thinking.automaton_tables import AutomatonTables
+from thinking.batch import Batch, make_batch
 from thinking.constraints import constrain
 from thinking.plan import ThinkingPlan
+from thinking.transition import advance
 
 
 @dataclass(eq=False, slots=True)
@@ -40,45 +42,44 @@ class ThinkingSampler:
 
     def __init__(self, tables: AutomatonTables, capacity: int, device: torch.device) -> None:
         self.automaton = ThinkingAutomaton(tables, capacity, device)
-        self._device = device
+        self._arrays = tables.arrays
         self._rows: list[SamplerRow] = []
-        self._row_index = torch.empty(0, dtype=torch.int64, device=device)
-        self._slots = torch.empty(0, dtype=torch.int64, device=device)
+        self._batch: Batch | None = None
 
     def update(self, rows: Mapping[int, SamplerRow]) -> None:
         """Set the batch: `rows` maps a row of the logits to its request."""
         self._rows = list(rows.values())
-        self._give_slots()
-        self._row_index = torch.tensor(list(rows), dtype=torch.int64, device=self._device)
-        slots = [row.slot for row in self._rows]
-        self._slots = torch.tensor(slots, dtype=torch.int64, device=self._device)
+        slots = self._give_slots()
+        plans = [row.plan for row in self._rows]
+        self._batch = make_batch(list(rows), slots, plans, self._arrays) if rows else None
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         """Take the tokens sampled since the last step and constrain the next, in place.
 
         Args:
-            logits: float ``[batch, vocab]``; rows without a plan are not touched.
+            logits: float32 ``[batch, vocab]``; rows without a plan are not touched.
         """
-        if not self._rows:
+        if self._batch is None:
             return logits
-        self._catch_up()
-        constrain(self.automaton, logits, self._row_index, self._slots)
+        self._catch_up(self._batch)
+        constrain(self.automaton, logits, self._batch)
         return logits
 
-    def _give_slots(self) -> None:
-        new_rows = [row for row in self._rows if row.slot is None]
-        if not new_rows:
-            return
+    def _give_slots(self) -> list[int]:
+        """A slot for each row, loaded where the row is new."""
         taken = {row.slot for row in self._rows}
-        if len(self._rows) > self.automaton.capacity:
-            self.automaton.grow(2 * len(self._rows))
         free = (slot for slot in range(self.automaton.capacity) if slot not in taken)
-        for row in new_rows:
-            row.slot = next(free)
-            self.automaton.load(row.slot, row.plan, row.output_token_ids)
-            row.num_seen = len(row.output_token_ids)
+        slots = []
+        for row in self._rows:
+            if row.slot is None:
+                row.slot = next(free)
+                self.automaton.load(row.slot, row.plan, row.output_token_ids)
+                row.num_seen = len(row.output_token_ids)
+            slots.append(row.slot)
+        self.automaton.flush()
+        return slots
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, batch: Batch) -> None:
         """Feed the automaton one token a row until all are seen: normally one round.
 
         A row whose sample was thrown away (a prompt still being read) has no new token.
@@ -92,5 +93,6 @@ class ThinkingSampler:
                     row.num_seen += 1
             if not behind:
                 return
-            slots = self._slots if len(behind) == len(self._rows) else self._slots[behind]
-            self.automaton.advance(slots, torch.tensor(token_ids, device=self._device))
+            slots = batch.slots if len(behind) == len(self._rows) else batch.slots[behind]
+            tokens = self._arrays.put(token_ids, "int32")
+            advance(self.automaton, slots, tokens, batch.features)

@@ -13,9 +13,13 @@ from thinking.tracker import ThinkingTracker
 
 @dataclass(slots=True)
 class SplitTokens:
-    """Tokens released by one push; `answer_positions` index the pushed tokens."""
+    """Tokens released by one push; `answer_positions` index the pushed tokens.
+
+    `thought_breaks` are the places in `thought` where another thought begins.
+    """
 
     thought: list[int] = field(default_factory=list)
+    thought_breaks: list[int] = field(default_factory=list)
     answer: list[int] = field(default_factory=list)
     answer_positions: list[int] = field(default_factory=list)
 
@@ -31,6 +35,7 @@ class Segmenter:
         self.tracker = tracker
         self._keep_thought = keep_thought
         self._held: list[int] = []
+        self._last_shown = 0  # number of the thought that was last released
 
     def push(self, token_ids: Sequence[int]) -> SplitTokens:
         """Take new output tokens, in order."""
@@ -41,10 +46,10 @@ class Segmenter:
                 split.answer.append(token_id)
                 split.answer_positions.append(position)
             elif self._keep_thought:
-                self._hold(token_id, kind, split.thought)
+                self._hold(token_id, kind, split)
         return split
 
-    def _hold(self, token_id: int, kind: TokenKind, released: list[int]) -> None:
+    def _hold(self, token_id: int, kind: TokenKind, split: SplitTokens) -> None:
         if kind is TokenKind.MARKER:
             self._held.clear()  # they were the beginning of this marker
             return
@@ -52,5 +57,10 @@ class Segmenter:
             self._held.append(token_id)
         num_held = self.tracker.num_marker_tokens_begun
         num_released = len(self._held) - num_held
-        released.extend(self._held[:num_released])
+        if num_released <= 0:
+            return
+        if self._last_shown not in (0, self.tracker.num_segments):
+            split.thought_breaks.append(len(split.thought))
+        self._last_shown = self.tracker.num_segments
+        split.thought.extend(self._held[:num_released])
         del self._held[:num_released]

@@ -2,7 +2,7 @@
 
 Runs in the API process to tell thought from answer and why a thought ended, and in the
 worker to rebuild a row's state from tokens that were generated earlier. It sees token
-ids only: no logits, no text. ``thinking.automaton`` is the same machine over tensors;
+ids only: no logits, no text. ``thinking.transition`` is the same machine over tensors;
 the tests hold the two equal.
 """
 
@@ -21,6 +21,7 @@ class TrackerTables:
     def __init__(self, profile: MarkerProfile, boundary_token_ids: frozenset[int]) -> None:
         self.profile = profile
         self.boundary_token_ids = boundary_token_ids
+        self.tool_call_token_ids = frozenset(profile.tool_call_token_ids)
         self.symbols = symbol_map((profile.start_token_ids, profile.end_token_ids))
         self.start_table = transition_table(profile.start_token_ids, self.symbols)
         self.end_table = transition_table(profile.end_token_ids, self.symbols)
@@ -33,6 +34,11 @@ class TrackerState:
     phase: Phase
     cursor: int = 0  # next forced token of the script, where the phase forces
     num_hidden: int = 0
+    num_answer: int = 0
+    num_since: int = 0  # answer tokens since the last thought
+    limit: int = 0  # `num_hidden` at which the running thought must be over
+    num_segments_left: int = 0
+    in_segment: bool = False  # the last thought began inside the answer
     start_match: int = 0  # tokens of the start marker just seen in the answer
     end_match: int = 0  # tokens of the end marker just seen
     answer_begins: bool = False  # the next token is the first answer token after a thought
@@ -45,12 +51,13 @@ class ThinkingTracker:
     def __init__(self, tables: TrackerTables, plan: ThinkingPlan) -> None:
         self.tables = tables
         self.plan = plan
-        self.state = TrackerState(plan.initial_phase)
+        self.state = TrackerState(plan.initial_phase, limit=plan.budget)
         self.loop = LoopDetector(plan.loop_guard) if plan.loop_guard else None
         self.num_injected = 0
-        self.num_answer = 0
-        self.num_segments = 1 if plan.thinks else 0
+        self.num_segments = int(plan.opens)
         self.stop_cause = StopCause.NONE
+        if plan.segments is not None:
+            self.state.num_segments_left = plan.segments.max_segments
         if self.state.phase is Phase.CLOSING:
             self.state.cursor = plan.close_at
             self.stop_cause = StopCause.BUDGET
@@ -59,6 +66,11 @@ class ThinkingTracker:
     def num_hidden(self) -> int:
         """Hidden tokens so far: ``reasoning_tokens``."""
         return self.state.num_hidden
+
+    @property
+    def num_answer(self) -> int:
+        """Answer tokens so far."""
+        return self.state.num_answer
 
     @property
     def num_marker_tokens_begun(self) -> int:
@@ -71,35 +83,79 @@ class ThinkingTracker:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether the next token is hidden."""
+        """Whether the next token is hidden, unless it opens a segment or a tool call."""
         return self.state.phase is not Phase.ANSWER
 
     @property
     def forced_token_id(self) -> int | None:
-        """The token that the sampler forces next, if it forces one."""
+        """The token that the sampler forces next, if the state alone forces one."""
         if self.state.phase in (Phase.OPENING, Phase.CLOSING, Phase.CONTINUING):
             return self.plan.script[self.state.cursor]
         return None
 
+    @property
+    def may_open_segment(self) -> bool:
+        """Whether a segment may begin with the next token; the gate is not asked."""
+        now, plan = self.state, self.plan
+        if plan.segments is None or now.phase is not Phase.ANSWER or not now.num_segments_left:
+            return False
+        rested = now.num_since >= plan.segments.gap or now.num_hidden + now.num_answer == 0
+        return rested and self._segment_room() >= plan.segment_cost
+
     def advance(self, token_id: int) -> TokenKind:
         """Take the next output token and say what it is."""
-        if self.state.phase is Phase.ANSWER:
-            self._answer(token_id)
-            return TokenKind.ANSWER
-        self.state.num_hidden += 1
-        if self.state.phase is Phase.THINKING:
+        phase = self.state.phase
+        if phase is Phase.ANSWER:
+            if token_id == self.tables.profile.segment_signal_id and self.may_open_segment:
+                return self._open_segment()
+            return self._answer(token_id)
+        if phase is Phase.THINKING:
             return self._think(token_id)
+        self.state.num_hidden += 1
         return self._force()
 
-    def _answer(self, token_id: int) -> None:
+    def _answer(self, token_id: int) -> TokenKind:
+        state = self.state
         symbol = self.tables.symbols.get(token_id, 0)
-        self.num_answer += 1
-        self.state.answer_begins = False
-        self.state.start_match = self.tables.start_table[self.state.start_match][symbol]
-        self.state.end_match = self.tables.end_table[self.state.end_match][symbol]
+        state.num_answer += 1
+        state.num_since += 1
+        state.answer_begins = False
+        state.start_match = self.tables.start_table[state.start_match][symbol]
+        state.end_match = self.tables.end_table[state.end_match][symbol]
+        if token_id in self.tables.tool_call_token_ids:
+            state.num_segments_left = 0  # nothing is put into a tool's arguments
+        return TokenKind.ANSWER
+
+    def _segment_room(self) -> int:
+        """Hidden tokens that fit beside what is used; the answer gets one more token."""
+        now, plan = self.state, self.plan
+        rest_of_reply = plan.max_tokens - now.num_hidden - now.num_answer - 1
+        return min(plan.budget - now.num_hidden, rest_of_reply)
+
+    def _open_segment(self) -> TokenKind:
+        state, plan = self.state, self.plan
+        assert plan.segments is not None  # or it may not open
+        room = min(self._segment_room(), plan.segments.segment_tokens)
+        state.limit = state.num_hidden + room
+        state.in_segment = True
+        state.num_segments_left -= 1
+        state.num_hidden += 1
+        state.num_since = state.start_match = state.end_match = 0
+        state.answer_begins = False
+        state.cursor = plan.segment_at
+        state.phase = Phase.THINKING if state.cursor == len(plan.script) else Phase.OPENING
+        self.num_injected += 1
+        self.num_segments += 1
+        self.stop_cause = StopCause.NONE
+        with_marker = self.tables.profile.signals_with_marker
+        return TokenKind.MARKER if with_marker else TokenKind.SIGNAL
 
     def _think(self, token_id: int) -> TokenKind:
         state, plan, profile = self.state, self.plan, self.tables.profile
+        if token_id in self.tables.tool_call_token_ids and state.num_hidden >= plan.min_tokens:
+            self._close(self._close_stop, StopCause.NATURAL)
+            return self._answer(token_id)
+        state.num_hidden += 1
         symbol = self.tables.symbols.get(token_id, 0)
         state.end_match = self.tables.end_table[state.end_match][symbol]
         state.at_boundary = token_id in self.tables.boundary_token_ids
@@ -120,7 +176,7 @@ class ThinkingTracker:
             self._continue()
         elif loops:
             self._close(self._close_cursor(), StopCause.LOOP)
-        elif state.at_boundary and not too_soon and self._spare_tokens() <= plan.grace_tokens:
+        elif state.at_boundary and not too_soon and self._spare_tokens() <= self._grace_tokens:
             self._close(self._close_cursor(), StopCause.GRACE)
         return TokenKind.SIGNAL if is_eos else TokenKind.THOUGHT
 
@@ -130,9 +186,9 @@ class ThinkingTracker:
         self.num_injected += 1
         state.cursor += 1
         if state.phase is Phase.CLOSING:
-            if state.cursor == plan.close_end:
+            if state.cursor == self._close_stop:
                 self._begin_answer()
-        elif state.cursor in (plan.close_at, len(plan.script)):
+        elif state.cursor in (plan.close_at, plan.segment_at, len(plan.script)):
             state.phase = Phase.THINKING
             if self._spare_tokens() <= 0:
                 self._close(plan.close_at, StopCause.BUDGET)
@@ -140,15 +196,31 @@ class ThinkingTracker:
 
     def _kind_of_forced(self, cursor: int) -> TokenKind:
         """Markers and lead-in are never shown; primer, wrap-up, continuation are thought."""
-        plan = self.plan
-        num_start = min(len(self.tables.profile.start_token_ids), plan.close_at)
-        if cursor < num_start or plan.end_at <= cursor < plan.close_end:
+        plan, profile = self.plan, self.tables.profile
+        start = len(profile.start_token_ids)
+        in_start = cursor < min(start, plan.close_at)
+        in_end = plan.end_at <= cursor < plan.close_end
+        segment_start = 0 if profile.signals_with_marker else start
+        in_segment_start = plan.segment_at <= cursor < plan.segment_at + segment_start
+        if in_start or in_end or in_segment_start:
             return TokenKind.MARKER
         return TokenKind.INJECTED
 
+    @property
+    def _close_stop(self) -> int:
+        """Where a close ends: only the opening thought is followed by the lead-in."""
+        return self.plan.lead_at if self.state.in_segment else self.plan.close_end
+
+    @property
+    def _grace_tokens(self) -> int:
+        plan = self.plan
+        if self.state.in_segment and plan.segments is not None:
+            return plan.segments.grace_tokens
+        return plan.grace_tokens
+
     def _spare_tokens(self) -> int:
         """Tokens that may still be thought before the close must be forced."""
-        return self.plan.budget - self.state.num_hidden - self.plan.close_cost
+        return self.state.limit - self.state.num_hidden - (self._close_stop - self.plan.close_at)
 
     def _close_cursor(self) -> int:
         """Where a forced close starts: a marker that the model has begun is completed."""
@@ -174,12 +246,13 @@ class ThinkingTracker:
         self.state.cursor = cursor
         self.state.end_match = 0
         self.state.at_boundary = False
-        if cursor == self.plan.close_end:
+        if cursor == self._close_stop:
             self._begin_answer()
 
     def _begin_answer(self) -> None:
         self.state.phase = Phase.ANSWER
         self.state.cursor = 0
+        self.state.num_since = 0
         self.state.start_match = 0
         self.state.end_match = 0
         self.state.answer_begins = True

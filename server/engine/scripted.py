@@ -23,13 +23,15 @@ from server.engine.protocol import (
     TokenLogprobs,
 )
 from server.engine.scripted_model import LogitsSource
+from thinking.arrays import arrays_for
 from thinking.automaton_tables import AutomatonTables
-from thinking.boundaries import boundary_token_ids
+from thinking.boundaries import boundary_token_ids, token_bytes
 from thinking.markers import MarkerProfile
 from thinking.sampler import SamplerRow, ThinkingSampler
 from thinking.tracker import TrackerTables
 
 CPU = torch.device("cpu")
+MAX_ROWS = 256
 
 
 @dataclass(eq=False, slots=True)
@@ -63,8 +65,8 @@ class ScriptedEngine:
         self.profile = profile
         self._source = source
         tracker = TrackerTables(profile, boundary_token_ids(tokenizer))
-        tables = AutomatonTables(tracker, self.vocab_size, CPU)
-        self._sampler = ThinkingSampler(tables, 8, CPU)
+        tables = AutomatonTables(tracker, self.vocab_size, arrays_for(CPU), token_bytes(tokenizer))
+        self._sampler = ThinkingSampler(tables, MAX_ROWS, CPU)
         self._rows: list[_Row] = []
         self._loop_task: asyncio.Task[None] | None = None
         self._dead = asyncio.Event()

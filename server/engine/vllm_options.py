@@ -24,7 +24,7 @@ from thinking.plan import EXTRA_ARGS_KEY
 from thinking.profiles import MarkerOverrides, ProfileError, find_profile
 from thinking.vllm_plugin.reasoning_gate import GATE_MODULE, GATE_NAME
 
-PROCESSOR = "thinking.vllm_plugin.v1:ThinkingLogitsProcessor"
+PROCESSOR = "thinking.vllm_plugin.{runner}:ThinkingLogitsProcessor"
 V2_RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
 
 
@@ -34,9 +34,9 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
     Raises:
         EngineConfigError: vLLM or we cannot serve what was asked for.
     """
-    os.environ.setdefault(V2_RUNNER_VARIABLE, "0")
     options = dict(given)
     if current_platform.is_cpu():
+        os.environ.setdefault(V2_RUNNER_VARIABLE, "0")  # V2 needs Triton; do not warn of it
         settings = choose_cpu_settings(given)
         settings.apply_environment()
         # A dtype that was given goes into the choice, and comes out of it unchanged.
@@ -44,7 +44,6 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
         if options.get("dtype") == "auto":
             options["dtype"] = settings.options.get("dtype", "auto")
     set_up_process()
-    options["logits_processors"] = [*(options.get("logits_processors") or ()), PROCESSOR]
     try:
         args = AsyncEngineArgs(**options)
         config = args.create_engine_config(UsageContext.OPENAI_API_SERVER)
@@ -53,7 +52,15 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
         raise EngineConfigError(f"the engine refuses its options: {error}") from error
     check_config(config)
     _set_up_structured_outputs(config.structured_outputs_config, given)
+    add_processor(config)
     return config
+
+
+def add_processor(config: VllmConfig) -> None:
+    """Load our sampler in the form that the runner which will really run takes."""
+    runner = "v2" if config.use_v2_model_runner else "v1"
+    given = config.model_config.logits_processors or []
+    config.model_config.logits_processors = [*given, PROCESSOR.format(runner=runner)]
 
 
 def check_config(config: VllmConfig) -> None:
@@ -66,11 +73,13 @@ def check_config(config: VllmConfig) -> None:
     Raises:
         EngineConfigError: naming the option.
     """
-    if config.use_v2_model_runner:
+    if config.parallel_config.enable_batch_sharded_sampling:
         raise EngineConfigError(
-            "this version can steer thinking on vLLM's V1 model runner only: unset "
-            f"{V2_RUNNER_VARIABLE}, and leave out options that need runner V2"
+            "--enable-batch-sharded-sampling: a request's tokens would be spread over ranks "
+            "that do not see each other's; leave it out"
         )
+    if config.model_config.is_diffusion:
+        raise EngineConfigError("--model: a diffusion model writes no tokens one after the other")
     if config.speculative_config is not None:
         raise EngineConfigError(
             "--speculative-config: draft tokens would pass the thinking budget unseen; "

@@ -7,110 +7,26 @@ vocabulary, its context) is checked later, where the model is known.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
 from server.openai.messages import Message
+from server.openai.only_values import OnlyValues, Unsupported, only_schema
 from server.openai.structured import ResponseFormat, StructuredOutputs
-from thinking.loop_guard import MAX_PERIOD, LoopGuard
+from server.openai.thinking_options import ThinkingOptions
 
 MAX_CHOICES = 16
 MAX_STOP_STRINGS = 16
 MAX_SEED = 2**63 - 1
 MAX_TOP_LOGPROBS = 20
-DEFAULT_GUARD = LoopGuard()
-
-
-class OnlyValues(BeforeValidator):
-    """A field of the wire that this version takes only where it changes nothing."""
-
-    def __init__(self, *values: Any, why: str = "is not supported yet") -> None:
-        shown = " or ".join(str(value) for value in values)
-
-        def check(value: Any) -> Any:
-            # `True == 1`: compare types too.
-            if any(type(value) is type(known) and value == known for known in (None, *values)):
-                return value
-            hint = f" (only {shown} is taken)" if shown else ""
-            raise PydanticCustomError("not_supported", "{text}", {"text": f"{why}{hint}"})
-
-        super().__init__(check)
-
-
-def _schema(*values: Any) -> WithJsonSchema:
-    return WithJsonSchema({"enum": [None, *values]})
-
-
-Unavailable = Annotated[
-    None, OnlyValues(why="is not available in this version; leave it out"), _schema()
-]
-Unsupported = Annotated[None, OnlyValues(), _schema()]
-
-
-class LoopGuardOptions(StrictModel):
-    """``thinking_options.loop_guard``: when a thought repeats itself."""
-
-    enabled: bool = True
-    max_period: int = Field(DEFAULT_GUARD.max_period, ge=1, le=MAX_PERIOD)
-    min_repeats: int = Field(DEFAULT_GUARD.min_repeats, ge=2, le=100)
-    min_tokens: int = Field(DEFAULT_GUARD.min_tokens, ge=1, le=10_000)
-
-
-class ThinkingOptions(StrictModel):
-    """``thinking_options``: the rarer options of a thought."""
-
-    answer_reserve: Annotated[
-        int | None, Field(ge=1, description="Tokens kept for the answer.")
-    ] = None
-    grace: Annotated[
-        Any,
-        BeforeValidator(lambda value: _grace(value)),
-        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "number"}]}),
-        Field(
-            description="Last tokens (integer) or share (0.0 to 1.0) of the budget in which a "
-            "thought ends at a sentence's or line's end. Default 0.1."
-        ),
-    ] = None
-    wrap_up: Annotated[
-        str | None,
-        Field(max_length=2000, description="Text that ends a cut thought, paid from the budget."),
-    ] = None
-    continuation: Annotated[
-        str | None,
-        Field(
-            min_length=1,
-            max_length=2000,
-            description="Text that answers an end which comes before min_thinking_tokens. "
-            'Default "\\nWait,".',
-        ),
-    ] = None
-    gate: Unavailable = None
-    max_segments: Unavailable = None
-    segment_tokens: Unavailable = None
-    mix: Unavailable = None
-    loop_guard: Annotated[
-        LoopGuardOptions | None,
-        BeforeValidator(lambda value: {"enabled": value} if isinstance(value, bool) else value),
-        Field(description="false: a thought may repeat itself; an object: when it does."),
-    ] = None
-    early_exit: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            lt=1,
-            description="Probability of the end marker above which a thought ends at a "
-            "sentence's or line's end. Off by default.",
-        ),
-    ] = None
-    strategy: Unavailable = None
 
 
 class StreamOptions(StrictModel):
     """``stream_options``."""
 
     include_usage: bool | None = None
-    include_obfuscation: Annotated[bool | None, OnlyValues(False), _schema(False)] = None
+    include_obfuscation: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
 
 
 class ChatCompletionRequest(StrictModel):
@@ -169,16 +85,16 @@ class ChatCompletionRequest(StrictModel):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     parallel_tool_calls: bool | None = None
-    store: Annotated[bool | None, OnlyValues(False), _schema(False)] = None
+    store: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
     service_tier: Annotated[
-        str | None, OnlyValues("auto", "default"), _schema("auto", "default")
+        str | None, OnlyValues("auto", "default"), only_schema("auto", "default")
     ] = None
-    verbosity: Annotated[str | None, OnlyValues("medium"), _schema("medium")] = None
-    tool_choice: Annotated[Any, OnlyValues("none", "auto"), _schema("none", "auto")] = None
-    tools: Annotated[Any, OnlyValues([]), _schema([])] = None
-    functions: Annotated[Any, OnlyValues([]), _schema([])] = None
-    function_call: Annotated[Any, OnlyValues("none", "auto"), _schema("none", "auto")] = None
-    modalities: Annotated[Any, OnlyValues(["text"]), _schema(["text"])] = None
+    verbosity: Annotated[str | None, OnlyValues("medium"), only_schema("medium")] = None
+    tool_choice: Annotated[Any, OnlyValues("none", "auto"), only_schema("none", "auto")] = None
+    tools: Annotated[Any, OnlyValues([]), only_schema([])] = None
+    functions: Annotated[Any, OnlyValues([]), only_schema([])] = None
+    function_call: Annotated[Any, OnlyValues("none", "auto"), only_schema("none", "auto")] = None
+    modalities: Annotated[Any, OnlyValues(["text"]), only_schema(["text"])] = None
     audio: Unsupported = None
     prediction: Unsupported = None
     web_search_options: Unsupported = None
@@ -213,14 +129,3 @@ class ChatCompletionRequest(StrictModel):
 
 def _contradiction(message: str) -> PydanticCustomError:
     return PydanticCustomError("contradiction", "{text}", {"text": message})
-
-
-def _grace(value: Any) -> Any:
-    """An integer counts tokens, a float is a share: ``1`` and ``1.0`` differ."""
-    if value is None or (type(value) is int and value >= 0):
-        return value
-    if type(value) is float and 0 <= value <= 1:
-        return value
-    raise PydanticCustomError(
-        "grace", "should be tokens (an integer >= 0) or a share (0.0 to 1.0) of the budget"
-    )

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from benchmarks.sampler import Phase, Row, Step, ours, table
+from benchmarks.sampler import Phase, Row, Step, ours, state_bytes, table
 
 NUM_ROWS = 64
 SHORT, LONG = 100, 20_000
@@ -26,9 +26,29 @@ def seconds_in_turn(first: Step, second: Step, rounds: int = 60) -> tuple[float,
 @pytest.mark.parametrize("phase", ["thinking", "answering"])
 def test_a_step_costs_the_same_however_long_the_thought(phase: Phase) -> None:
     torch.set_num_threads(1)
-    short, long = seconds_in_turn(ours(phase, NUM_ROWS, SHORT), ours(phase, NUM_ROWS, LONG))
+    short_step, long_step = ours(phase, NUM_ROWS, SHORT)[0], ours(phase, NUM_ROWS, LONG)[0]
+    short, long = seconds_in_turn(short_step, long_step)
     # Anything that looks at the whole thought would cost tens of times more.
     assert long < 1.5 * short
+
+
+def test_a_row_has_at_most_four_kilobytes_of_state() -> None:
+    _, sampler = ours("thinking", 1, SHORT)
+    assert state_bytes(sampler.automaton) <= 4096
+
+
+def test_rows_that_ask_for_nothing_cost_nothing() -> None:
+    torch.set_num_threads(1)
+    step, _ = ours("thinking", NUM_ROWS, SHORT)
+    _, idle = ours("thinking", 1, SHORT)
+    idle.update({})
+    logits = torch.zeros(NUM_ROWS, 10)
+
+    def apply() -> None:
+        idle.apply(logits)
+
+    busy, nothing = seconds_in_turn(step, apply)
+    assert nothing < busy / 20
 
 
 def test_the_table_says_how_many_times_faster() -> None:

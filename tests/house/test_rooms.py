@@ -29,9 +29,11 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "xgrammar": ["server/engine/grammar_check.py", "server/engine/grammar_trial.py"],
     "torch": [
-        "thinking/automaton*.py",
+        "thinking/arrays.py",
+        "thinking/automaton.py",
         "thinking/constraints.py",
-        "thinking/loop_tensors.py",
+        "thinking/gating.py",
+        "thinking/kept_logits.py",
         "thinking/sampler*.py",
         "thinking/vllm_plugin/*.py",
         "server/engine/*.py",

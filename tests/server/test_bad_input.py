@@ -9,6 +9,27 @@ from tests.server.conftest import MODEL, Serve, chat_body
 USER = {"role": "user", "content": "hi"}
 JSON = {"content-type": "application/json"}
 
+# A gate, the end of the path that the error must name, and a word of its message.
+BAD_GATES: list[tuple[Any, str, str]] = [
+    ("entropy", "", "object"),
+    ({}, ".mode", "required"),
+    ({"mode": "sometimes"}, ".mode", "entropy"),
+    ({"mode": "entropy"}, ".threshold", "required"),
+    ({"mode": "entropy", "threshold": -1}, ".threshold", "0"),
+    ({"mode": "entropy", "threshold": "2"}, ".threshold", "number"),
+    ({"mode": "entropy", "threshold": 2, "tokens": 3}, ".tokens", "'every'"),
+    ({"mode": "every"}, ".tokens", "required"),
+    ({"mode": "every", "tokens": 0}, ".tokens", "1"),
+    ({"mode": "every", "tokens": 4, "gap": 0}, ".gap", "1"),
+    ({"mode": "after"}, ".strings", "required"),
+    ({"mode": "after", "strings": []}, ".strings", "1"),
+    ({"mode": "after", "strings": ["a"] * 9}, ".strings", "8"),
+    ({"mode": "after", "strings": ["ok", "é" * 17]}, ".strings[1]", "34 bytes"),
+    ({"mode": "after", "strings": [""]}, ".strings[0]", "0 bytes"),
+    ({"mode": "after", "strings": ["\0"]}, ".strings[0]", "NUL"),
+    ({"mode": "after", "strings": ["="], "string": "="}, ".string", "strings"),
+]
+
 # Body fields, the path that the error must name, and a word of its message.
 BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"thinking_budget": 5}, "thinking_budget", "'max_thinking_tokens'"),
@@ -32,8 +53,21 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
         "thinking_options.thinking_budget",
         "'max_thinking_tokens'",
     ),
-    ({"thinking_options": {"gate": {"mode": "off"}}}, "thinking_options.gate", "not available"),
-    ({"thinking_options": {"mix": 0.5}}, "thinking_options.mix", "not available"),
+    ({"thinking_options": {"strategy": "beam"}}, "thinking_options.strategy", "not available"),
+    ({"thinking_options": {"mix": 0.5}}, "thinking_options.mix", "thinking_options.gate"),
+    ({"thinking_options": {"mix": 1.5}}, "thinking_options.mix", "less than or equal to 1"),
+    ({"thinking_options": {"max_segments": 2}}, "thinking_options.max_segments", "gate"),
+    ({"thinking_options": {"max_segments": 0}}, "thinking_options.max_segments", "1"),
+    ({"thinking_options": {"segment_tokens": True}}, "thinking_options.segment_tokens", "integer"),
+    *(
+        ({"thinking_options": {"gate": gate}}, f"thinking_options.gate{path}", word)
+        for gate, path, word in BAD_GATES
+    ),
+    (
+        {"thinking_options": {"gate": {"mode": "every", "tokens": 5}, "segment_tokens": 2}},
+        "thinking_options.segment_tokens",
+        "at least",
+    ),
     ({"thinking_options": {"early_exit": 1.0}}, "thinking_options.early_exit", "less than 1"),
     ({"thinking_options": {"early_exit": True}}, "thinking_options.early_exit", "number"),
     (

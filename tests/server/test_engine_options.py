@@ -23,11 +23,23 @@ def structured(**changes: Any) -> Any:
     return SimpleNamespace(**(values | changes))
 
 
+def model_config(**changes: Any) -> Any:
+    """The part of it that describes the model."""
+    values: dict[str, Any] = {
+        "runner_type": "generate",
+        "skip_tokenizer_init": False,
+        "is_diffusion": False,
+        "logits_processors": None,
+    }
+    return SimpleNamespace(**(values | changes))
+
+
 def config(**changes: Any) -> Any:
     """What the check reads of a vLLM configuration that can be served."""
-    model = SimpleNamespace(runner_type="generate", skip_tokenizer_init=False)
+    model = model_config()
     values: dict[str, Any] = {
         "use_v2_model_runner": False,
+        "parallel_config": SimpleNamespace(enable_batch_sharded_sampling=False),
         "speculative_config": None,
         "model_config": model,
         "additional_config": {},
@@ -44,7 +56,11 @@ def test_only_explicit_engine_options_are_passed_on() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"use_v2_model_runner": True}, "VLLM_USE_V2_MODEL_RUNNER"),
+        (
+            {"parallel_config": SimpleNamespace(enable_batch_sharded_sampling=True)},
+            "--enable-batch-sharded-sampling",
+        ),
+        ({"model_config": model_config(is_diffusion=True)}, "--model"),
         ({"speculative_config": object()}, "--speculative-config"),
         ({"additional_config": {"thinking": {}}}, "--additional-config"),
         ({"additional_config": object()}, "--additional-config"),
@@ -58,11 +74,11 @@ def test_only_explicit_engine_options_are_passed_on() -> None:
         ),
         ({"structured_outputs_config": structured(backend="outlines")}, "backend"),
         (
-            {"model_config": SimpleNamespace(runner_type="pooling", skip_tokenizer_init=False)},
+            {"model_config": model_config(runner_type="pooling")},
             "--runner",
         ),
         (
-            {"model_config": SimpleNamespace(runner_type="generate", skip_tokenizer_init=True)},
+            {"model_config": model_config(skip_tokenizer_init=True)},
             "--skip-tokenizer-init",
         ),
     ],
@@ -73,3 +89,15 @@ def test_what_would_break_a_budget_is_refused_by_name(changes: dict[str, Any], n
     check_config(config())
     with pytest.raises(EngineConfigError, match=named):
         check_config(config(**changes))
+
+
+@pytest.mark.parametrize(("runs_v2", "module"), [(False, "v1"), (True, "v2")])
+def test_the_adapter_is_that_of_the_runner_which_will_run(runs_v2: bool, module: str) -> None:
+    from server.engine.vllm_options import add_processor
+
+    given = config(
+        use_v2_model_runner=runs_v2, model_config=model_config(logits_processors=["a:B"])
+    )
+    add_processor(given)
+    expected = f"thinking.vllm_plugin.{module}:ThinkingLogitsProcessor"
+    assert given.model_config.logits_processors == ["a:B", expected]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from server.engine.constraint import AnswerConstraint, ConstraintKind
-from tests.server.conftest import Serve
+from tests.server.conftest import Serve, ids, make_profile, wants
 
 SCHEMA = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"enum": ["x", 1]}}}
 
@@ -155,6 +155,32 @@ async def test_both_spellings_mean_one_thing(
     taken = served.engine.last_request
     assert taken is not None
     assert taken.constraint == constraint
+
+
+async def test_a_tool_call_in_the_thought_does_not_begin_an_answer_that_has_a_form(
+    serve: Serve,
+) -> None:
+    """It would be the answer's first token, and no grammar has allowed it."""
+    calls = make_profile(tool_call_token_ids=ids("the"))
+    fields = {"max_thinking_tokens": 30, "max_tokens": 60, "temperature": 0}
+    for more, may_call in (({}, True), (structured(regex="a+"), False)):
+        served = serve(wants("hm,the"), profile=calls)
+        response = await served.chat(**fields, **more)
+        choice = response.json()["choices"][0]
+        assert ("the" in choice["message"]["content"]) == may_call
+        assert (choice["thinking"]["stop"] == "natural") == may_call
+
+
+async def test_thoughts_inside_an_answer_that_has_a_form_are_refused(serve: Serve) -> None:
+    gate = {"thinking_options": {"gate": {"mode": "every", "tokens": 3}}}
+    served = serve()
+    response = await served.chat(max_thinking_tokens=60, **gate, **structured(regex="a+"))
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["param"] == "thinking_options.gate"
+    assert "structured_outputs.regex" in response.json()["error"]["message"]
+    for taken in (gate, structured(regex="a+") | {"thinking_options": {"gate": {"mode": "off"}}}):
+        response = await served.chat(max_thinking_tokens=60, max_tokens=90, **taken)
+        assert response.status_code == 200, response.text
 
 
 async def test_words_that_no_answer_must_write_may_name_a_marker(serve: Serve) -> None:

@@ -66,7 +66,7 @@ def test_a_thought_that_the_model_never_ends_is_closed_with_the_whole_marker(
     stream = data.draw(st.lists(st.sampled_from(ORDINARY_IDS), min_size=70, max_size=70))
     taken = [token for token, _ in run(tracker, stream)]
     assert tracker.state.phase is Phase.ANSWER
-    if plan.thinks:
+    if plan.opens:
         end = shared.profile.end_token_ids
         lead_in = plan.script[plan.lead_at : plan.close_end]
         assert tuple(taken[-len(end + lead_in) :]) == end + lead_in
@@ -207,7 +207,7 @@ def test_a_thought_is_never_shorter_than_its_minimum(data: st.DataObject) -> Non
     tracker = ThinkingTracker(shared, plan)
     wanted = data.draw(st.lists(st.sampled_from((STAND_IN_ID, *range(8, 20))), min_size=200))
     run(tracker, wanted)
-    if plan.thinks and tracker.state.phase is Phase.ANSWER:
+    if plan.opens and tracker.state.phase is Phase.ANSWER:
         assert tracker.num_hidden >= plan.min_tokens
 
 

@@ -1,0 +1,126 @@
+"""What a body says about thoughts inside the answer, as the sampler's rules.
+
+Checks the fields against each other: a field that its gate does not use would be ignored,
+so it is refused. Knows nothing of models or of what fits a budget.
+"""
+
+from typing import Protocol
+
+from server.errors import BadRequestError
+from thinking.gate import GateMode, SegmentRules, check_gate_string
+
+GATE = "thinking_options.gate"
+DEFAULT_GAPS = {"entropy": 8, "every": 1, "after": 1}
+# The field that each gate needs.
+_OWN_FIELDS = {"entropy": "threshold", "every": "tokens", "after": "strings"}
+
+
+class NativeGate(Protocol):
+    """``thinking_options.gate``."""
+
+    @property
+    def mode(self) -> str:
+        """off, entropy, every or after."""
+
+    @property
+    def threshold(self) -> float | None:
+        """Entropy: nats."""
+
+    @property
+    def tokens(self) -> int | None:
+        """Every: answer tokens between two thoughts."""
+
+    @property
+    def strings(self) -> list[str] | None:
+        """After: ends of the answer."""
+
+    @property
+    def gap(self) -> int | None:
+        """Fewest answer tokens between two thoughts."""
+
+    @property
+    def opening(self) -> bool:
+        """Whether the reply starts with a thought as well."""
+
+
+class NativeSegments(Protocol):
+    """The options of a body that are about thoughts inside the answer."""
+
+    @property
+    def gate(self) -> NativeGate | None:
+        """When they start."""
+
+    @property
+    def max_segments(self) -> int | None:
+        """How many."""
+
+    @property
+    def segment_tokens(self) -> int | None:
+        """How long."""
+
+    @property
+    def mix(self) -> float | None:
+        """Weight of the logits after a segment."""
+
+
+def segment_rules(options: NativeSegments) -> SegmentRules | None:
+    """The rules; None: no thoughts inside the answer.
+
+    Raises:
+        BadRequestError: a field is missing, or belongs to another gate.
+    """
+    gate = options.gate
+    if gate is None or gate.mode == "off":
+        _check_needs_no_gate(options)
+        return None
+    _check_own_field(gate)
+    _check_strings(gate)
+    defaults = SegmentRules(GateMode.NEVER)
+    return SegmentRules(
+        mode=GateMode[gate.mode.upper()],
+        threshold=gate.threshold or 0.0,
+        interval=gate.tokens or 1,
+        strings=tuple(gate.strings or ()),
+        gap=gate.gap or DEFAULT_GAPS[gate.mode],
+        max_segments=options.max_segments or defaults.max_segments,
+        segment_tokens=options.segment_tokens or defaults.segment_tokens,
+        opening=gate.opening,
+        mix=defaults.mix if options.mix is None else options.mix,
+    )
+
+
+def _check_needs_no_gate(options: NativeSegments) -> None:
+    for name in ("max_segments", "segment_tokens", "mix"):
+        if getattr(options, name) is not None:
+            raise BadRequestError(
+                f"thinking_options.{name} is about thoughts inside the answer: it needs "
+                f"{GATE} with the mode entropy, every or after",
+                param=f"thinking_options.{name}",
+                code="contradictory_fields",
+            )
+
+
+def _check_own_field(gate: NativeGate) -> None:
+    own = _OWN_FIELDS[gate.mode]
+    if getattr(gate, own) is None:
+        raise BadRequestError(
+            f"{GATE}.{own} is required with the mode {gate.mode!r}",
+            param=f"{GATE}.{own}",
+            code="missing_field",
+        )
+    for mode, name in _OWN_FIELDS.items():
+        if name != own and getattr(gate, name) is not None:
+            raise BadRequestError(
+                f"{GATE}.{name} belongs to the mode {mode!r}, not to {gate.mode!r}",
+                param=f"{GATE}.{name}",
+                code="contradictory_fields",
+            )
+
+
+def _check_strings(gate: NativeGate) -> None:
+    for index, string in enumerate(gate.strings or ()):
+        try:
+            check_gate_string(string)
+        except ValueError as error:
+            path = f"{GATE}.strings[{index}]"
+            raise BadRequestError(f"{path} {error}", param=path, code="invalid_value") from None
