@@ -43,6 +43,11 @@ class ServerState:
         """Begin to serve `engine`. Takes a moment: it reads the whole vocabulary."""
         self.model = ServedModel(engine, self.settings)
 
+    def close(self) -> None:
+        """Free what the model holds besides its engine."""
+        if self.model is not None:
+            self.model.close()
+
     def ready_model(self) -> ServedModel:
         """The model.
 

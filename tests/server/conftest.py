@@ -98,6 +98,7 @@ class Served:
     engine: ScriptedEngine
     http: httpx.AsyncClient
     openai: AsyncOpenAI
+    state: ServerState
 
     async def chat(self, **fields: Any) -> httpx.Response:
         """Post a chat body; `messages` and `model` have defaults."""
@@ -154,13 +155,14 @@ async def serve() -> AsyncIterator[Serve]:
             http_client=httpx2.AsyncClient(transport=httpx2.ASGITransport(app)),
             max_retries=0,
         )
-        made.append(Served(app, engine, http, client))
+        made.append(Served(app, engine, http, client, state))
         return made[-1]
 
     yield make
     for served in made:
         await served.http.aclose()
         await served.openai.close()
+        served.state.close()
         await served.engine.close()
 
 
