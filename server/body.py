@@ -78,9 +78,9 @@ def _advice(model: type[BaseModel], location: Location) -> str:
     name = str(location[-1])
     parent = _model_at(model, location[:-1])
     for candidate, where in ((parent, location[:-1]), *_places(model)):
-        if name in candidate.model_fields:
+        if name in _wire_names(candidate):
             return f": it belongs at {field_path((*where, name))!r}"
-    nearest = difflib.get_close_matches(name, parent.model_fields, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name, _wire_names(parent), n=1, cutoff=0.5)
     if nearest:
         return f": did you mean {field_path((*location[:-1], nearest[0]))!r}?"
     return ""
@@ -92,6 +92,10 @@ def _places(model: type[BaseModel]) -> Iterator[tuple[type[BaseModel], Location]
     for name, info in model.model_fields.items():
         if nested := _model_in(info.annotation):
             yield nested, (name,)
+
+
+def _wire_names(model: type[BaseModel]) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items()]
 
 
 def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel]:

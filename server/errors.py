@@ -12,7 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from server.engine.protocol import EngineDeadError, EngineError, EngineRequestError
+from server.engine.protocol import (
+    ConstraintError,
+    EngineDeadError,
+    EngineError,
+    EngineRequestError,
+)
 from server.prompt import PromptError
 from thinking.budget import BudgetError
 
@@ -111,6 +116,8 @@ def to_api_error(error: BaseException) -> ApiError:
             return BadRequestError(str(error), param=error.field or "messages")
         case EngineDeadError():
             return UnavailableError("the engine has died", "engine_dead")
+        case ConstraintError():
+            return BadRequestError(str(error), param=error.field, code="invalid_value")
         case EngineRequestError():
             return BadRequestError(f"the engine refused the request: {error}")
         case EngineError():

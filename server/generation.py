@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from server.choice import ChoiceDecoder, ChoiceDelta
+from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import EngineError, EngineRequest, SamplingSettings
 from server.metrics import Metrics
 from server.served_model import PreparedPrompt, ServedModel
@@ -27,6 +28,7 @@ class GenerationJob:
     num_choices: int = 1
     stops: Sequence[str] = ()
     shows_thought: bool = False
+    constraint: AnswerConstraint | None = None
 
 
 class AbortedError(EngineError):
@@ -141,4 +143,5 @@ def _engine_request(job: GenerationJob, index: int) -> EngineRequest:
         prompt_token_ids=job.prompt.token_ids,
         sampling=sampling,
         plan=job.prompt.plan,
+        constraint=job.constraint,
     )

@@ -6,12 +6,13 @@ of HTTP nor of how a body spells its wishes.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from server.engine.protocol import Engine
+from server.engine.constraint import AnswerConstraint
+from server.engine.protocol import ConstraintError, Engine
 from server.errors import BadRequestError
 from server.forgery import ForgeryGuard
 from server.prompt import render_prompt
@@ -53,6 +54,7 @@ class ServedModel:
         self.policy = _policy(settings, native=engine.profile.native)
         own = (settings.thinking_start, settings.thinking_end)
         self._marker_texts = tuple(text for text in own if text)
+        self._answer_never_has = tuple(_texts_of_markers(engine))
         self._planner = ThoughtPlanner(
             engine.profile,
             FragmentEncoder(engine.tokenizer),
@@ -78,6 +80,27 @@ class ServedModel:
         return await loop.run_in_executor(
             self._executor, self._prepare, messages, ask, max_completion_tokens
         )
+
+    async def check_constraint(self, constraint: AnswerConstraint, prompt: PreparedPrompt) -> None:
+        """Return where the answers to `prompt` can be held to `constraint`.
+
+        Raises:
+            ConstraintError: they cannot.
+            BadRequestError: another option of the request forbids it.
+        """
+        # Its tokens would be put into the middle of what the grammar reads.
+        if prompt.plan.segments is not None:
+            raise BadRequestError(
+                f"thinking_options.gate: thoughts inside an answer do not go with "
+                f"{constraint.field}",
+                param="thinking_options.gate",
+                code="invalid_value",
+            )
+        literals = "\n".join(constraint.literals)
+        if any(text in literals for text in self._answer_never_has):
+            reason = "has the text of a thinking marker, which no answer may contain"
+            raise ConstraintError(constraint.field, reason)
+        await self.engine.check_constraint(constraint)
 
     def close(self) -> None:
         """Free the tokenizer's thread."""
@@ -127,6 +150,13 @@ class ServedModel:
             f"a budget of {budget.budget} cannot hold this model's markers ({num_markers} tokens)"
         )
         return (f"{text}: nothing was thought",)
+
+
+def _texts_of_markers(engine: Engine) -> Iterator[str]:
+    """What a marker looks like, white space around it left out."""
+    for token_ids in (engine.profile.start_token_ids, engine.profile.end_token_ids):
+        if text := str(engine.tokenizer.decode(token_ids)).strip():
+            yield text
 
 
 def _text_markers(engine: Engine) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from transformers import PreTrainedTokenizerBase
 
+from server.engine.constraint import AnswerConstraint
 from thinking.markers import MarkerProfile
 from thinking.plan import ThinkingPlan
 
@@ -23,6 +24,14 @@ class EngineDeadError(EngineError):
 
 class EngineRequestError(EngineError):
     """The engine refuses this request (the caller's fault: a 400)."""
+
+
+class ConstraintError(EngineRequestError):
+    """The engine cannot hold an answer to its constraint; `field` is where that came from."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +53,16 @@ class SamplingSettings:
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """One choice to generate. `request_id` is unique in the process."""
+    """One choice to generate. `request_id` is unique in the process.
+
+    `constraint` holds for the answer; None: any text.
+    """
 
     request_id: str
     prompt_token_ids: Sequence[int]
     sampling: SamplingSettings
     plan: ThinkingPlan
+    constraint: AnswerConstraint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +141,13 @@ class Engine(Protocol):
         Raises:
             EngineRequestError: the request is refused.
             EngineDeadError: the engine died before or during the request.
+        """
+
+    async def check_constraint(self, constraint: AnswerConstraint) -> None:
+        """Return where answers can be held to `constraint`; before any request with it.
+
+        Raises:
+            ConstraintError: it is malformed, too complex, or not supported.
         """
 
     async def wait_dead(self) -> None:

@@ -3,6 +3,7 @@
 It drives the real sampler over the logits of a tiny "model" (:mod:`.scripted_model`) in
 a real batch loop, so plans are enforced as in the worker of a real engine. It knows
 temperature, seed, bias and log-probabilities; other sampling parameters change nothing.
+Constraints are noted in `constraints`; answers are not held to them.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import (
     EngineDeadError,
     EngineOutput,
@@ -69,6 +71,8 @@ class ScriptedEngine:
         self._loop_task: asyncio.Task[None] | None = None
         self._dead = asyncio.Event()
         self._unseeded = 0
+        self.constraints: list[AnswerConstraint] = []
+        self.last_request: EngineRequest | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -87,6 +91,10 @@ class ScriptedEngine:
             row.outputs.put_nowait(EngineDeadError("killed"))
         self._rows.clear()
 
+    async def check_constraint(self, constraint: AnswerConstraint) -> None:
+        """See :meth:`server.engine.protocol.Engine.check_constraint`."""
+        self.constraints.append(constraint)
+
     async def wait_dead(self) -> None:
         """Return when the engine has died."""
         await self._dead.wait()
@@ -99,6 +107,7 @@ class ScriptedEngine:
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         """See :meth:`server.engine.protocol.Engine.generate`."""
+        self.last_request = request
         row = self._admit(request)
         try:
             while True:

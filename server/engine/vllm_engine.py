@@ -12,10 +12,14 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.inputs import tokens_input
+from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import exceptions as vllm_errors
 from vllm.v1.engine.async_llm import AsyncLLM
 
+from server.engine.constraint import AnswerConstraint
+from server.engine.grammar_check import GrammarCheck
 from server.engine.protocol import (
+    ConstraintError,
     EngineDeadError,
     EngineError,
     EngineOutput,
@@ -23,10 +27,16 @@ from server.engine.protocol import (
     EngineRequestError,
 )
 from server.engine.start_errors import EngineStartError
-from server.engine.vllm_messages import to_engine_output, to_sampling_params
+from server.engine.vllm_messages import (
+    grammar_text,
+    to_engine_output,
+    to_sampling_params,
+    to_structured_outputs,
+)
 from server.engine.vllm_options import add_markers, make_config, tokenizer_of
 from server.settings import ServerSettings
 from thinking.markers import MarkerProfile
+from thinking.vllm_plugin.reasoning_gate import gate_arguments
 
 # vLLM notices a dead process at once; its own server polls for that too.
 DEATH_POLL_SECONDS = 0.25
@@ -42,6 +52,10 @@ class VllmEngine:
         self._profile = profile
         self._model_name = model_name
         self._tokenizer = tokenizer_of(llm.vllm_config)
+        compact = llm.vllm_config.structured_outputs_config.disable_any_whitespace
+        self._grammar_check = GrammarCheck(
+            self._tokenizer, self.vocab_size, profile.stop_token_ids, any_whitespace=not compact
+        )
 
     @classmethod
     async def start(
@@ -119,11 +133,34 @@ class VllmEngine:
                 tokens_input(list(request.prompt_token_ids)),
                 to_sampling_params(request),
                 request.request_id,
+                reasoning_parser_kwargs=self._gate_arguments(request),
             )
             # Closing vLLM's generator is what aborts the request.
             async with aclosing(outputs):
                 async for output in outputs:
+                    _check_kept(output.outputs[0].finish_reason, request.constraint)
                     yield to_engine_output(output.outputs[0], request.sampling.num_logprobs)
+
+    async def check_constraint(self, constraint: AnswerConstraint) -> None:
+        """See :meth:`server.engine.protocol.Engine.check_constraint`."""
+        await self._grammar_check.check(constraint, grammar_text(constraint))
+        # Now that it is known to be quick: vLLM refuses some of what xgrammar takes, and would
+        # do so after a stream has begun.
+        await asyncio.to_thread(self._verify, constraint)
+
+    def _verify(self, constraint: AnswerConstraint) -> None:
+        config = self._llm.vllm_config
+        params = SamplingParams(structured_outputs=to_structured_outputs(constraint))
+        try:
+            params.verify(
+                config.model_config, None, config.structured_outputs_config, self._tokenizer
+            )
+        except (VLLMClientError, ValueError) as error:
+            reason = "combines keywords that the engine cannot enforce together, or an unknown one"
+            raise ConstraintError(constraint.field, reason) from error
+
+    def _gate_arguments(self, request: EngineRequest) -> dict[str, Any] | None:
+        return gate_arguments(self._profile, request.plan) if request.constraint else None
 
     async def wait_dead(self) -> None:
         """Return when the engine has died; never, while it lives."""
@@ -135,7 +172,14 @@ class VllmEngine:
         if self._llm.output_handler is not None:
             # Otherwise it reports the end that we are bringing about as a failure.
             self._llm.output_handler.cancel()
+        self._grammar_check.close()
         await asyncio.to_thread(self._llm.shutdown, SHUTDOWN_SECONDS)
+
+
+def _check_kept(finish_reason: str | None, constraint: AnswerConstraint | None) -> None:
+    """vLLM ends a request with an error where no token is left that its grammar allows."""
+    if finish_reason == "error" and constraint is not None:
+        raise ConstraintError(constraint.field, "the answer could not be held to it")
 
 
 @contextmanager
@@ -145,6 +189,8 @@ def _our_errors() -> Iterator[None]:
         yield
     except vllm_errors.EngineDeadError as error:
         raise EngineDeadError("the engine has died") from error
+    except EngineError:
+        raise
     except (VLLMClientError, ValueError) as error:
         raise EngineRequestError(str(error)) from error
     except GracefulHTTPError as error:

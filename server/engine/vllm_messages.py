@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from vllm.logprobs import Logprob
 from vllm.outputs import CompletionOutput
-from vllm.sampling_params import RequestOutputKind, SamplingParams
+from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+from vllm.v1.structured_output.utils import choice_as_grammar
 
+from server.engine.constraint import AnswerConstraint, ConstraintKind
 from server.engine.protocol import (
     EngineError,
     EngineOutput,
@@ -35,10 +37,33 @@ def to_sampling_params(request: EngineRequest) -> SamplingParams:
         repetition_penalty=sampling.repetition_penalty,
         logit_bias=dict(sampling.logit_bias) or None,
         logprobs=sampling.num_logprobs,
+        structured_outputs=to_structured_outputs(request.constraint),
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,
         extra_args={EXTRA_ARGS_KEY: request.plan.to_dict()},
     )
+
+
+def to_structured_outputs(constraint: AnswerConstraint | None) -> StructuredOutputsParams | None:
+    """vLLM's name for a constraint."""
+    match constraint:
+        case None:
+            return None
+        case AnswerConstraint(kind=ConstraintKind.JSON_SCHEMA):
+            return StructuredOutputsParams(json=constraint.text)
+        case AnswerConstraint(kind=ConstraintKind.JSON_OBJECT):
+            return StructuredOutputsParams(json_object=True)
+        case AnswerConstraint(kind=ConstraintKind.REGEX):
+            return StructuredOutputsParams(regex=constraint.text)
+        case _:
+            return StructuredOutputsParams(grammar=grammar_text(constraint))
+
+
+def grammar_text(constraint: AnswerConstraint) -> str:
+    """What the engine compiles; choices become a grammar, as vLLM would make one of them."""
+    if constraint.kind is ConstraintKind.CHOICE:
+        return str(choice_as_grammar(list(constraint.choices)))
+    return constraint.text
 
 
 def to_engine_output(output: CompletionOutput, num_logprobs: int | None) -> EngineOutput:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
-from vllm.config import VllmConfig
+from vllm.config import StructuredOutputsConfig, VllmConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.tokenizers import cached_tokenizer_from_config
@@ -22,6 +22,7 @@ from server.settings import ServerSettings
 from thinking.markers import MarkerProfile
 from thinking.plan import EXTRA_ARGS_KEY
 from thinking.profiles import MarkerOverrides, ProfileError, find_profile
+from thinking.vllm_plugin.reasoning_gate import GATE_MODULE, GATE_NAME
 
 PROCESSOR = "thinking.vllm_plugin.{runner}:ThinkingLogitsProcessor"
 V2_RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
@@ -50,6 +51,7 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
         # ValueError covers pydantic's and vLLM's own; OSError is a model that is not there.
         raise EngineConfigError(f"the engine refuses its options: {error}") from error
     check_config(config)
+    _set_up_structured_outputs(config.structured_outputs_config, given)
     add_processor(config)
     return config
 
@@ -87,8 +89,37 @@ def check_config(config: VllmConfig) -> None:
         raise EngineConfigError("--runner: only models that generate text can be served")
     if config.model_config.skip_tokenizer_init:
         raise EngineConfigError("--skip-tokenizer-init: the server needs the tokenizer")
+    _check_structured_outputs(config.structured_outputs_config)
     if EXTRA_ARGS_KEY in _additional(config):
         raise EngineConfigError(f"--additional-config: the key {EXTRA_ARGS_KEY!r} is the server's")
+
+
+def _check_structured_outputs(options: StructuredOutputsConfig) -> None:
+    if options.reasoning_parser or options.reasoning_parser_plugin:
+        raise EngineConfigError(
+            "--reasoning-parser: the server itself tells thought from answer; leave it out"
+        )
+    if options.enable_in_reasoning:
+        raise EngineConfigError(
+            "--structured-outputs-config: enable_in_reasoning would constrain the thought; only "
+            "answers are constrained"
+        )
+    if options.backend not in ("auto", "xgrammar"):
+        raise EngineConfigError(
+            "--structured-outputs-config: the backend must be xgrammar, with which constraints "
+            "are tried out before they reach the engine"
+        )
+
+
+def _set_up_structured_outputs(options: StructuredOutputsConfig, given: Mapping[str, Any]) -> None:
+    """Let vLLM's grammars start where the answer does, and small models end their JSON."""
+    options.reasoning_parser = GATE_NAME
+    options.reasoning_parser_plugin = GATE_MODULE
+    # With "auto" the engine's first constraint chooses the backend of all later ones.
+    options.backend = "xgrammar"
+    if "structured_outputs_config" not in given:
+        # Where any white space is allowed, small models write line breaks up to the limit.
+        options.disable_any_whitespace = True
 
 
 def tokenizer_of(config: VllmConfig) -> PreTrainedTokenizerBase:

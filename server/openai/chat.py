@@ -21,6 +21,7 @@ from server.openai.logprobs import LogprobsWriter
 from server.openai.protocol import ChatCompletionRequest
 from server.openai.response import ReplyHead, chat_completion
 from server.openai.sampling import sampling_settings
+from server.openai.structured import answer_constraint
 from server.openapi import chat_documentation
 from server.served_model import ServedModel
 from server.state import ServerState, server_state
@@ -82,6 +83,9 @@ async def _prepare(
     ask = budget_ask(body)
     messages = [message.to_prompt() for message in body.messages]
     prompt = await model.prepare(messages, ask, body.reply_limit)
+    constraint = answer_constraint(body.response_format, body.structured_outputs)
+    if constraint is not None:
+        await model.check_constraint(constraint, prompt)
     reply_id = f"chatcmpl-{secrets.token_hex(16)}"
     job = GenerationJob(
         request_id=reply_id,
@@ -90,6 +94,7 @@ async def _prepare(
         num_choices=body.n or 1,
         stops=body.stop or (),
         shows_thought=shows_thought,
+        constraint=constraint,
     )
     head = ReplyHead(reply_id, model.engine.model_name, len(prompt.token_ids))
     logprobs = LogprobsWriter(model.engine, body.top_logprobs or 0) if body.logprobs else None

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from server.body import StrictModel
 from server.openai.messages import Message
 from server.openai.only_values import OnlyValues, Unsupported, only_schema
+from server.openai.structured import ResponseFormat, StructuredOutputs
 from server.openai.thinking_options import ThinkingOptions
 
 MAX_CHOICES = 16
@@ -69,6 +70,12 @@ class ChatCompletionRequest(StrictModel):
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     logprobs: bool | None = Field(None, description="Of the answer's tokens.")
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
+    response_format: ResponseFormat | None = Field(
+        None, description="What the answer must look like; the thought is free."
+    )
+    structured_outputs: StructuredOutputs | None = Field(
+        None, description="The same with more kinds, in vLLM's spelling; send one of the two."
+    )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
@@ -87,9 +94,6 @@ class ChatCompletionRequest(StrictModel):
     tools: Annotated[Any, OnlyValues([]), only_schema([])] = None
     functions: Annotated[Any, OnlyValues([]), only_schema([])] = None
     function_call: Annotated[Any, OnlyValues("none", "auto"), only_schema("none", "auto")] = None
-    response_format: Annotated[Any, OnlyValues({"type": "text"}), only_schema({"type": "text"})] = (
-        None
-    )
     modalities: Annotated[Any, OnlyValues(["text"]), only_schema(["text"])] = None
     audio: Unsupported = None
     prediction: Unsupported = None
@@ -106,6 +110,8 @@ class ChatCompletionRequest(StrictModel):
             raise _contradiction("max_tokens and max_completion_tokens differ; send one of them")
         if self.top_logprobs is not None and not self.logprobs:
             raise _contradiction("top_logprobs needs logprobs: true")
+        if self.response_format is not None and self.structured_outputs is not None:
+            raise _contradiction("response_format and structured_outputs: send one of them")
         if self.stream_options is not None and not self.stream:
             raise _contradiction("stream_options needs stream: true")
         return self

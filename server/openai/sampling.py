@@ -3,6 +3,7 @@
 from server.engine.protocol import Engine, SamplingSettings
 from server.errors import BadRequestError
 from server.openai.protocol import ChatCompletionRequest
+from server.openai.structured import answer_constraint
 
 
 def sampling_settings(
@@ -26,7 +27,7 @@ def sampling_settings(
         presence_penalty=body.presence_penalty or 0.0,
         frequency_penalty=body.frequency_penalty or 0.0,
         repetition_penalty=_first(body.repetition_penalty, default.get("repetition_penalty"), 1.0),
-        logit_bias=_logit_bias(body.logit_bias or {}, engine.vocab_size),
+        logit_bias=_logit_bias(body, engine),
         num_logprobs=_num_logprobs(body, engine.max_logprobs),
     )
 
@@ -37,7 +38,8 @@ def _first(asked: float | None, model_default: float | None, default: float) -> 
     return default if model_default is None else model_default
 
 
-def _logit_bias(bias: dict[str, float], vocab_size: int) -> dict[int, float]:
+def _logit_bias(body: ChatCompletionRequest, engine: Engine) -> dict[int, float]:
+    bias, vocab_size = body.logit_bias or {}, engine.vocab_size
     for token_id in bias:
         is_id = token_id.isascii() and token_id.isdecimal() and len(token_id) < 10
         if not (is_id and int(token_id) < vocab_size):
@@ -46,7 +48,11 @@ def _logit_bias(bias: dict[str, float], vocab_size: int) -> dict[int, float]:
                 param="logit_bias",
                 code="invalid_value",
             )
-    return {int(token_id): value for token_id, value in bias.items()}
+    asked = {int(token_id): value for token_id, value in bias.items()}
+    if answer_constraint(body.response_format, body.structured_outputs) is None:
+        return asked
+    # Such a token ends a thought and begins the answer, in which no grammar has allowed it.
+    return asked | dict.fromkeys(engine.profile.tool_call_token_ids, float("-inf"))
 
 
 def _num_logprobs(body: ChatCompletionRequest, most: int) -> int | None:

@@ -71,7 +71,7 @@ def test_the_locks_hold_all_that_pyproject_asks_for(device: str) -> None:
 @pytest.mark.parametrize("room", ["thinking", "server", "clients"])
 def test_what_is_imported_is_asked_for(room: str) -> None:
     # Imported, and parts of what is asked for: of fastapi, pydantic and vllm.
-    known = {"starlette", "pydantic_core", "torch", *ROOMS, *sys.stdlib_module_names}
+    known = {"starlette", "pydantic_core", "torch", "xgrammar", *ROOMS, *sys.stdlib_module_names}
     wanted = [Requirement(line) for line in project()["project"]["dependencies"]]
     for requirement in [*wanted, *extra("cuda"), *extra("embedded")]:
         known.add(requirement.name.replace("-", "_"))

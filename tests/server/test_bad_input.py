@@ -127,7 +127,6 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"stream_options": {"include_usage": True}}, "", "stream: true"),
     ({"stream": True, "stream_options": {"usage": True}}, "stream_options.usage", "include_usage"),
     ({"tools": [{"type": "function"}]}, "tools", "not supported yet"),
-    ({"response_format": {"type": "json_object"}}, "response_format", "not supported yet"),
     ({"audio": {}}, "audio", "not supported yet"),
     ({"store": True}, "store", "not supported yet"),
     ({"messages": []}, "messages", "at least 1"),

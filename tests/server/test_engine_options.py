@@ -12,6 +12,17 @@ pytest.importorskip("vllm")
 pytestmark = pytest.mark.slow  # vLLM takes ten seconds to import
 
 
+def structured(**changes: Any) -> Any:
+    """vLLM's options of structured outputs, as they are by default."""
+    values: dict[str, Any] = {
+        "backend": "auto",
+        "reasoning_parser": "",
+        "reasoning_parser_plugin": "",
+        "enable_in_reasoning": False,
+    }
+    return SimpleNamespace(**(values | changes))
+
+
 def model_config(**changes: Any) -> Any:
     """The part of it that describes the model."""
     values: dict[str, Any] = {
@@ -32,6 +43,7 @@ def config(**changes: Any) -> Any:
         "speculative_config": None,
         "model_config": model,
         "additional_config": {},
+        "structured_outputs_config": structured(),
     }
     return SimpleNamespace(**(values | changes))
 
@@ -52,6 +64,15 @@ def test_only_explicit_engine_options_are_passed_on() -> None:
         ({"speculative_config": object()}, "--speculative-config"),
         ({"additional_config": {"thinking": {}}}, "--additional-config"),
         ({"additional_config": object()}, "--additional-config"),
+        (
+            {"structured_outputs_config": structured(reasoning_parser="qwen3")},
+            "--reasoning-parser",
+        ),
+        (
+            {"structured_outputs_config": structured(enable_in_reasoning=True)},
+            "enable_in_reasoning",
+        ),
+        ({"structured_outputs_config": structured(backend="outlines")}, "backend"),
         (
             {"model_config": model_config(runner_type="pooling")},
             "--runner",

@@ -1,0 +1,95 @@
+"""A constraint is tried out before the engine gets it, by a child that may be ended."""
+
+import asyncio
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from server.engine import grammar_check
+from server.engine.constraint import AnswerConstraint, ConstraintKind
+from server.engine.grammar_check import GrammarCheck
+from server.engine.protocol import ConstraintError
+from tests.server.conftest import STOP_ID, TOKENIZER, VOCAB_SIZE
+
+pytest.importorskip("xgrammar")
+pytestmark = pytest.mark.slow  # the child imports torch
+
+REGEX, GRAMMAR, SCHEMA = (
+    ConstraintKind.REGEX,
+    ConstraintKind.GRAMMAR,
+    ConstraintKind.JSON_SCHEMA,
+)
+
+
+@pytest.fixture(scope="module")
+def checker() -> Iterator[GrammarCheck]:
+    made = GrammarCheck(TOKENIZER, VOCAB_SIZE, (STOP_ID,))
+    yield made
+    made.close()
+
+
+async def verdict(checker: GrammarCheck, kind: ConstraintKind, text: str) -> str | None:
+    """None, or what the client is told."""
+    try:
+        await checker.check(AnswerConstraint(kind, "the_field"), text)
+    except ConstraintError as error:
+        assert error.field == "the_field"
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (REGEX, "[a-z]{3,5}"),
+        (REGEX, "a*"),  # may be empty, need not be
+        (GRAMMAR, 'root ::= "a" | root "b"'),
+        (SCHEMA, '{"type": "object", "properties": {"a": {"$ref": "#"}}}'),
+        (SCHEMA, "{}"),
+        (ConstraintKind.JSON_OBJECT, ""),
+        (ConstraintKind.CHOICE, 'root ::= "a" | "b"'),
+    ],
+)
+async def test_what_can_be_enforced_passes(
+    checker: GrammarCheck, kind: ConstraintKind, text: str
+) -> None:
+    assert await verdict(checker, kind, text) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        (REGEX, "(hunter2", "position 9"),
+        (REGEX, "()", "at least one"),
+        (GRAMMAR, "root ::= hunter2", "line 1"),
+        (GRAMMAR, "root ::= a\na ::= root", "at least one"),
+        (SCHEMA, '{"type": "hunter2"}', "not a JSON schema"),
+        (SCHEMA, '{"$ref": "#"}', "at least one"),
+    ],
+)
+async def test_what_cannot_is_refused_without_a_word_of_it(
+    checker: GrammarCheck, kind: ConstraintKind, text: str, words: str
+) -> None:
+    message = await verdict(checker, kind, text)
+    assert message is not None
+    assert words in message
+    assert "hunter2" not in message
+
+
+async def test_one_that_never_ends_is_given_up_and_the_next_one_passes(
+    checker: GrammarCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grammar_check, "TRIAL_SECONDS", 0.5)
+    assert await verdict(checker, REGEX, "x") is None
+    before = {child.pid for child in psutil.Process().children()}
+    bombs = [".*" * 1000, "(.?.?.?.?x?)*" * 40]
+    verdicts = await asyncio.gather(*(verdict(checker, REGEX, bomb) for bomb in bombs))
+    assert all("too complex" in str(message) for message in verdicts)
+    assert not before & {child.pid for child in psutil.Process().children() if _works(child)}
+    monkeypatch.setattr(grammar_check, "TRIAL_SECONDS", 5.0)
+    assert await verdict(checker, REGEX, "y") is None
+
+
+def _works(process: psutil.Process) -> bool:
+    return "resource_tracker" not in " ".join(process.cmdline())
