@@ -31,7 +31,7 @@ from thinking.gate import GateMode, SegmentRules
 from thinking.markers import MarkerProfile, Opening
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 from thinking.sampler import SamplerRow, ThinkingSampler
-from thinking.tracker import TrackerTables
+from thinking.tracker_state import TrackerTables
 
 VOCAB_SIZE = 49_152
 START_ID, END_ID, STOP_ID, STAND_IN_ID, EXIT_ID, WORD_ID, BOUNDARY_ID = 3, 4, 2, 1, 5, 1000, 1001

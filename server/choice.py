@@ -20,7 +20,8 @@ from server.stop_strings import StopMatcher
 from thinking.phase import StopCause
 from thinking.receipt import Receipt, make_receipt
 from thinking.segments import Segmenter, SplitTokens
-from thinking.tracker import ThinkingTracker, TrackerTables
+from thinking.tracker import ThinkingTracker
+from thinking.tracker_state import TrackerTables
 
 FinishReason = Literal["stop", "length"]
 # Between the thoughts of one reply, where they are shown.

@@ -28,7 +28,7 @@ from thinking.budget import (
 )
 from thinking.fragments import FragmentEncoder
 from thinking.plan import ThinkingPlan, marker_cost
-from thinking.tracker import TrackerTables
+from thinking.tracker_state import TrackerTables
 
 NATIVE_DEFAULT_TOKENS = 4096
 PRIMED_DEFAULT_TOKENS = 128  # models that were not trained to think gain little from more

@@ -1,6 +1,6 @@
 """What all rows of a batch share: marker automata and token classes, as arrays.
 
-``thinking.tracker.TrackerTables`` in another form; made once a model and device.
+``thinking.tracker_state.TrackerTables`` in another form; made once a model and device.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ import numpy as np
 
 from thinking.answer_tail import TokenBytes
 from thinking.arrays import Array, ArrayLibrary
-from thinking.tracker import TrackerTables
+from thinking.tracker_state import TrackerTables
 
 BOUNDARY = 1
 TOOL_CALL = 2

@@ -28,7 +28,7 @@ from thinking.automaton_tables import AutomatonTables
 from thinking.boundaries import boundary_token_ids, token_bytes
 from thinking.markers import MarkerProfile
 from thinking.sampler import SamplerRow, ThinkingSampler
-from thinking.tracker import TrackerTables
+from thinking.tracker_state import TrackerTables
 
 CPU = torch.device("cpu")
 MAX_ROWS = 256

@@ -21,7 +21,8 @@ from thinking.boundaries import boundary_token_ids
 from thinking.gate import GateMode, SegmentRules
 from thinking.phase import StopCause, TokenKind
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
-from thinking.tracker import ThinkingTracker, TrackerTables
+from thinking.tracker import ThinkingTracker
+from thinking.tracker_state import TrackerTables
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 START, END = "Thought: ", "."

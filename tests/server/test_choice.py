@@ -10,7 +10,7 @@ from tests.server.conftest import PROFILES, STOP_ID, TOKENIZER, ids
 from thinking.boundaries import boundary_token_ids
 from thinking.budget import BudgetAsk, BudgetPolicy, resolve_budget
 from thinking.plan import make_plan
-from thinking.tracker import TrackerTables
+from thinking.tracker_state import TrackerTables
 
 PROFILE = PROFILES["special markers"]
 TABLES = TrackerTables(PROFILE, boundary_token_ids(TOKENIZER))

@@ -10,7 +10,7 @@ from server.served_model import PreparedPrompt
 from tests.server.conftest import PROFILES, TOKENIZER, ids
 from thinking.budget import BudgetAsk, BudgetPolicy, resolve_budget
 from thinking.plan import make_plan
-from thinking.tracker import TrackerTables
+from thinking.tracker_state import TrackerTables
 
 PROFILE = PROFILES["special markers"]
 MARKERS = ("<|a|>", "<|/a|>")

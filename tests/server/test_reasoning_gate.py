@@ -6,7 +6,8 @@ from tests.server.conftest import TOKENIZER, ids
 from thinking.boundaries import boundary_token_ids
 from thinking.markers import MarkerProfile
 from thinking.plan import make_plan
-from thinking.tracker import ThinkingTracker, TrackerTables
+from thinking.tracker import ThinkingTracker
+from thinking.tracker_state import TrackerTables
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.slow  # vLLM takes ten seconds to import

@@ -24,7 +24,8 @@ from thinking.boundaries import boundary_token_ids
 from thinking.constraints import FORCED
 from thinking.markers import MarkerProfile
 from thinking.plan import ThinkingPlan
-from thinking.tracker import ThinkingTracker, TrackerTables
+from thinking.tracker import ThinkingTracker
+from thinking.tracker_state import TrackerTables
 from thinking.vllm_plugin import v1, v2
 
 MAX_REQUESTS = 6

@@ -6,7 +6,7 @@ from thinking.gate import GateMode, SegmentRules
 from thinking.loop_guard import LoopGuard
 from thinking.markers import MarkerProfile, Opening
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
-from thinking.tracker import TrackerTables
+from thinking.tracker_state import TrackerTables
 
 VOCAB_SIZE = 24
 STOP_IDS = (0, 1)

@@ -29,7 +29,8 @@ from thinking.markers import MarkerProfile, Opening
 from thinking.phase import Phase
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 from thinking.sampler import SamplerRow, ThinkingSampler
-from thinking.tracker import ThinkingTracker, TrackerTables
+from thinking.tracker import ThinkingTracker
+from thinking.tracker_state import TrackerTables
 from thinking.transition import advance
 
 CPU = torch.device("cpu")

@@ -17,7 +17,8 @@ from thinking.markers import MarkerProfile, Opening
 from thinking.phase import Phase, StopCause, TokenKind
 from thinking.plan import ThinkingRules, make_plan, marker_cost
 from thinking.segments import Segmenter
-from thinking.tracker import ThinkingTracker, TrackerTables
+from thinking.tracker import ThinkingTracker
+from thinking.tracker_state import TrackerTables
 
 PROFILE = MarkerProfile(
     name="test",

@@ -17,7 +17,8 @@ from thinking.answer_start import AnswerStart
 from thinking.boundaries import boundary_token_ids
 from thinking.markers import MarkerProfile
 from thinking.plan import ThinkingPlan
-from thinking.tracker import ThinkingTracker, TrackerTables
+from thinking.tracker import ThinkingTracker
+from thinking.tracker_state import TrackerTables
 
 GATE_NAME = "thinking_server"
 GATE_MODULE = __name__

@@ -13,7 +13,7 @@ from thinking.automaton_tables import AutomatonTables
 from thinking.boundaries import boundary_token_ids, token_bytes
 from thinking.markers import MarkerProfile
 from thinking.plan import EXTRA_ARGS_KEY, ThinkingPlan
-from thinking.tracker import TrackerTables
+from thinking.tracker_state import TrackerTables
 
 ADDITIONAL_CONFIG_KEY = "thinking"
 

@@ -1,0 +1,40 @@
+"""What a tracker knows: of its model, once; of its choice, token by token.
+
+How the one changes by the other is for ``thinking.tracker``.
+"""
+
+from dataclasses import dataclass
+
+from thinking.markers import MarkerProfile
+from thinking.phase import Phase
+from thinking.sequence_match import symbol_map, transition_table
+
+
+class TrackerTables:
+    """What every tracker of one model shares: marker automata and token classes."""
+
+    def __init__(self, profile: MarkerProfile, boundary_token_ids: frozenset[int]) -> None:
+        self.profile = profile
+        self.boundary_token_ids = boundary_token_ids
+        self.tool_call_token_ids = frozenset(profile.tool_call_token_ids)
+        self.symbols = symbol_map((profile.start_token_ids, profile.end_token_ids))
+        self.start_table = transition_table(profile.start_token_ids, self.symbols)
+        self.end_table = transition_table(profile.end_token_ids, self.symbols)
+
+
+@dataclass(slots=True)
+class TrackerState:
+    """The part of a tracker that the automaton holds as one row of int32."""
+
+    phase: Phase
+    cursor: int = 0  # next forced token of the script, where the phase forces
+    num_hidden: int = 0
+    num_answer: int = 0
+    num_since: int = 0  # answer tokens since the last thought
+    limit: int = 0  # `num_hidden` at which the running thought must be over
+    num_segments_left: int = 0
+    in_segment: bool = False  # the last thought began inside the answer
+    start_match: int = 0  # tokens of the start marker just seen in the answer
+    end_match: int = 0  # tokens of the end marker just seen
+    answer_begins: bool = False  # the next token is the first answer token after a thought
+    at_boundary: bool = False  # a sentence or line of the thought has just ended
