@@ -21,8 +21,8 @@ compile() {
 }
 
 compile cuda --overrides $locks/overrides.txt \
-    pyproject.toml --extra cuda --extra embedded "$@"
+    pyproject.toml --extra cuda --extra embedded --extra clients "$@"
 compile cpu --overrides $locks/overrides.txt --overrides $locks/overrides-cpu.txt \
-    pyproject.toml $locks/cpu.in --extra cpu --extra embedded "$@"
+    pyproject.toml $locks/cpu.in --extra cpu --extra embedded --extra clients "$@"
 # Constrained, so that one environment can hold the tools and the server.
 compile dev --constraints $locks/cpu.txt --group dev "$@"
