@@ -1,0 +1,63 @@
+"""``python -m thinking.thinker train --output FOLDER``: make the embedded model anew.
+
+Writes an ordinary model folder: config, weights, tokenizer with its chat template.
+"""
+
+import argparse
+import json
+import os
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from thinking.thinker.batches import FragmentTokens, batches
+from thinking.thinker.corpus import examples
+from thinking.thinker.training import ModelShape, Recipe, new_model, train
+from thinking.thinker.vocabulary import train_tokenizer
+
+_TOKENIZER_EXAMPLES = 5000
+
+
+def main() -> None:
+    """Train and write the model folder."""
+    parser = argparse.ArgumentParser(prog="python -m thinking.thinker", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("train", help="train the thinker and write its folder")
+    command.add_argument("--output", type=Path, required=True, help="the folder to write")
+    command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--minutes", type=float, default=Recipe().minutes)
+    command.add_argument("--tokens", type=int, default=Recipe().num_tokens, help="at most so many")
+    command.set_defaults(run=_train)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    torch.manual_seed(arguments.seed)
+    torch.set_num_threads(os.cpu_count() or 1)
+    sample = islice(examples(arguments.seed), _TOKENIZER_EXAMPLES)
+    tokenizer = train_tokenizer("".join(f.text for f in example) for example in sample)
+    eos_id, pad_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    model = new_model(ModelShape(), len(tokenizer), eos_id, pad_id)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    recipe = Recipe(num_tokens=arguments.tokens, minutes=arguments.minutes)
+    stream = batches(
+        examples(arguments.seed), FragmentTokens(tokenizer), recipe.batch_tokens, pad_id
+    )
+    train(model, stream, recipe)
+    write_folder(model, tokenizer, arguments.output)
+
+
+def write_folder(model, tokenizer, folder: Path) -> None:
+    """An ordinary model folder; greedy by default, as there is one right answer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.generation_config.temperature = None
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    config = {"temperature": 0.0, "eos_token_id": tokenizer.eos_token_id}
+    Path(folder, "generation_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

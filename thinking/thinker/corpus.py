@@ -1,0 +1,159 @@
+"""The training corpus: endless examples, each a dialogue with its thoughts.
+
+Decides how often a thought is whole, slips, is cut short, is left out or is replaced by
+pauses. Knows fragments of text; nothing of token ids.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+
+from thinking.thinker import boxes
+from thinking.thinker.boxes import Box, random_boxes
+from thinking.thinker.chain import MAX_STEPS, MODULI, QUESTIONS, Chain, random_chain
+from thinking.thinker.thought import Fragment, careful_thought, step_lines, thought_with_slip
+from thinking.thinker.vocabulary import ASSISTANT, END, PAUSE, START, TURN_END, USER
+
+Example = list[Fragment]
+MAX_PAUSES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusMix:
+    """Shares of the examples; what remains of 1 is a whole thought without a slip."""
+
+    boxes: float = 0.25
+    slips: float = 0.2
+    cut: float = 0.22
+    unthought: float = 0.08
+    paused: float = 0.05
+    # Of the thoughts without a slip: looked through again after "Wait,".
+    looks_back: float = 0.15
+    # Of the slips: noticed at once, without being asked to wait.
+    notices_at_once: float = 0.4
+
+
+def examples(seed: int, mix: CorpusMix | None = None) -> Iterator[Example]:
+    """Examples without end; the same seed gives the same ones."""
+    rng = Random(seed)
+    mix = mix or CorpusMix()
+    while True:
+        is_boxes = rng.random() < mix.boxes
+        yield _boxes_example(rng, mix) if is_boxes else _chain_example(rng, mix)
+
+
+def _chain_example(rng: Random, mix: CorpusMix) -> Example:
+    chain = random_chain(rng, rng.choice(MODULI), rng.randint(1, MAX_STEPS))
+    question = rng.choice(QUESTIONS)(chain)
+    thought = _opening_thought(rng, chain, mix)
+    return _dialogue(question, [*thought, Fragment(str(chain.result))])
+
+
+def _opening_thought(rng: Random, chain: Chain, mix: CorpusMix) -> list[Fragment]:
+    start, end = Fragment(START), Fragment(END)
+    kinds: list[tuple[float, Callable[[], list[Fragment]]]] = [
+        (mix.slips, lambda: [start, *thought_with_slip(rng, chain, mix.notices_at_once), end]),
+        (mix.cut, lambda: _marked(_cut(rng, step_lines(chain)))),
+        (mix.unthought, lambda: _marked([]) if rng.random() < 0.5 else []),
+        (mix.paused, lambda: _marked(_pauses(rng))),
+    ]
+    place = rng.random()
+    for share, make in kinds:
+        if place < share:
+            return make()
+        place -= share
+    return [start, *careful_thought(rng, chain, mix.looks_back), end]
+
+
+def _marked(thought: list[Fragment]) -> list[Fragment]:
+    """A thought that someone else ended: neither marker is learned."""
+    return [Fragment(START, learned=False), *thought, Fragment(END, learned=False)]
+
+
+def _pauses(rng: Random) -> list[Fragment]:
+    return [Fragment(PAUSE, learned=False)] * rng.randint(1, MAX_PAUSES)
+
+
+def _cut(rng: Random, lines: list[Fragment]) -> list[Fragment]:
+    """The first lines, the last of them cut after any token."""
+    num_whole = rng.randrange(len(lines))
+    tokens = _split_line(lines[num_whole].text)
+    return [*lines[:num_whole], *map(Fragment, tokens[: rng.randrange(len(tokens))])]
+
+
+def _split_line(line: str) -> list[str]:
+    """Each character but the digits of one number is a token of its own."""
+    tokens: list[str] = []
+    for character in line:
+        if character.isdigit() and tokens and tokens[-1].isdigit():
+            tokens[-1] += character
+        else:
+            tokens.append(character)
+    return tokens
+
+
+def _boxes_example(rng: Random, mix: CorpusMix) -> Example:
+    contents = random_boxes(rng)
+    thinks_first = rng.random() < mix.slips
+    reply = _plan_of(contents) if thinks_first else []
+    everywhere = rng.random() < 0.25
+    for i, box in enumerate(contents):
+        reply += _sentence(rng, box, mix, first=not i, everywhere=everywhere, known=thinks_first)
+    return _dialogue(boxes.question(contents), reply)
+
+
+def _plan_of(contents: list[Box]) -> list[Fragment]:
+    """An opening thought that works out all hard boxes, each with its colour after it."""
+    lines: list[Fragment] = []
+    for box in contents:
+        if box.is_hard:
+            lines += step_lines(box.chain)
+            lines += [Fragment(box.colour), Fragment(f"={box.chain.result}\n")]
+    return [Fragment(START), *lines, Fragment(END)]
+
+
+def _sentence(
+    rng: Random, box: Box, mix: CorpusMix, *, first: bool, everywhere: bool, known: bool
+) -> list[Fragment]:
+    """One box's sentence; where thoughts are asked for everywhere, most are empty."""
+    text = ("" if first else " ") + box.sentence
+    fragments = [Fragment(text)]
+    if everywhere:
+        fragments = []
+        for piece in _words(text):
+            thinks = rng.random() < 0.5 and piece != " "
+            # Before the first word there has been no answer yet in which to think.
+            opens = thinks and not (first and not fragments)
+            fragments += [*(_closed() if opens else []), Fragment(piece)]
+    thought = [] if known else _thought_before(rng, box, mix)
+    stop = [*(_closed() if everywhere and rng.random() < 0.5 else []), Fragment(".")]
+    return [*fragments, *thought, Fragment(str(box.chain.result)), *stop]
+
+
+def _words(text: str) -> list[str]:
+    words = text.rstrip(" ").split(" ")
+    return [words[0], *(f" {word}" for word in words[1:]), " "] if words[0] else [
+        *(f" {word}" for word in words[1:]),
+        " ",
+    ]
+
+
+def _closed() -> list[Fragment]:
+    """A thought that was opened where there is nothing to think: it is closed at once."""
+    return [Fragment(START, learned=False), Fragment(END)]
+
+
+def _thought_before(rng: Random, box: Box, mix: CorpusMix) -> list[Fragment]:
+    """What is thought right before a box's number, if anything."""
+    lines = step_lines(box.chain) or [Fragment(f"{box.chain.result}\n")]
+    place = rng.random()
+    if place < 0.4:  # not asked for: the best guess
+        return []
+    if place < 0.4 + mix.cut:
+        return _marked(_cut(rng, lines))
+    return [Fragment(START, learned=False), *lines, Fragment(END)]
+
+
+def _dialogue(question: list[str], reply: list[Fragment]) -> Example:
+    asked = [Fragment(text, learned=False) for text in (USER, *question, TURN_END, ASSISTANT)]
+    return [*asked, *reply, Fragment(TURN_END)]
