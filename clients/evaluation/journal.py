@@ -105,14 +105,14 @@ class Journal:
         content = file.read()
         # What follows the last line end was cut off in the middle of being written.
         whole = content[: content.rfind(b"\n") + 1]
-        file.truncate(len(whole))
         header, *lines = whole.splitlines() or [b""]
-        if not header:
-            self._write(JournalHeader(journal=VERSION, configuration=dict(self._configuration)))
-            return
-        self._check(header)
+        if header or content[: len(_BEGIN)] != _BEGIN[: len(content)]:
+            self._check(header)
         for line in lines:
             self._read(line)
+        file.truncate(len(whole))
+        if not header:
+            self._write(JournalHeader(journal=VERSION, configuration=dict(self._configuration)))
 
     def _read(self, text: bytes) -> None:
         try:
@@ -133,6 +133,8 @@ class Journal:
             raise UsageError(f"{self.path}: of a run with other settings ({changes}); {_WAY_OUT}")
 
 
+# Of a header: tells one that was cut off from another kind of file.
+_BEGIN = b'{"journal":'
 _WAY_OUT = "choose another --output, or begin anew with --restart"
 
 
