@@ -4,6 +4,7 @@ Thought by thought, or by all that was generated: the fair one where runs differ
 many answers they write (a search over thoughts against a single one).
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from clients.evaluation.points import Point
@@ -21,12 +22,15 @@ class TokenAxis(StrEnum):
         """For people."""
         return "tokens of thought" if self is TokenAxis.REASONING else "generated tokens"
 
-    def of(self, point: Point, report: Report) -> float | None:
-        """Where `point` of `report` lies.
-
-        A server that counts no thought has a place on this axis all the same: by all that it
-        generated, which its thought is part of.
-        """
-        if self is TokenAxis.REASONING and report.counts_thought:
+    def of(self, point: Point) -> float | None:
+        """Where `point` lies; None where the server did not count."""
+        if self is TokenAxis.REASONING:
             return point.mean_reasoning_tokens
         return point.mean_completion_tokens
+
+    def within(self, reports: Sequence[Report]) -> "TokenAxis":
+        """This axis, or that of all generated tokens where a report lacks its thought's.
+
+        A curve drawn against another kind of tokens than the axis names would lie.
+        """
+        return self if all(report.counts_thought for report in reports) else TokenAxis.COMPLETION

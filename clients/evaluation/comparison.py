@@ -39,7 +39,7 @@ class Difference:
 
 def comparison_table(reports: Sequence[Report], axis: TokenAxis) -> str:
     """All points of all runs, then a sentence for each run but the first."""
-    baseline = reports[0]
+    baseline, axis = reports[0], axis.within(reports)
     head = ["run", "budget", axis.words, "accuracy", "95 % interval", f"{baseline.label} there"]
     rows = [_row(report, point, baseline, axis) for report in reports for point in report.points]
     sentences = [
@@ -55,7 +55,7 @@ def best_difference(report: Report, baseline: Report, axis: TokenAxis) -> Differ
     ours, theirs = best_point(report), best_point(baseline)
     if not (ours and theirs and ours.accuracy and theirs.accuracy):
         return None
-    tokens, base_tokens = axis.of(ours, report), axis.of(theirs, baseline)
+    tokens, base_tokens = axis.of(ours), axis.of(theirs)
     return Difference(
         ours.accuracy.share - theirs.accuracy.share,
         difference_interval(ours.accuracy, theirs.accuracy),
@@ -77,7 +77,7 @@ def accuracy_at(report: Report, tokens: float, axis: TokenAxis) -> float | None:
     known = sorted(
         (x, point.accuracy.share)
         for point in report.points
-        if point.accuracy and (x := axis.of(point, report)) is not None
+        if point.accuracy and (x := axis.of(point)) is not None
     )
     if not known or not known[0][0] <= tokens <= known[-1][0]:
         return None
@@ -100,7 +100,7 @@ def mismatches(reports: Sequence[Report]) -> list[str]:
 
 
 def _row(report: Report, point: Point, baseline: Report, axis: TokenAxis) -> list[str]:
-    tokens = axis.of(point, report)
+    tokens = axis.of(point)
     there = NOTHING
     if report is not baseline and tokens is not None:
         share = accuracy_at(baseline, tokens, axis)

@@ -60,7 +60,13 @@ def _by_size(points: Sequence[Point]) -> list[Point]:
     """Smallest budget first: counts by themselves, names by the tokens that they took."""
     if all(isinstance(point.budget, int) for point in points):
         return sorted(points, key=lambda point: point.budget)  # type: ignore[arg-type,return-value]
-    return sorted(points, key=lambda point: point.mean_reasoning_tokens or 0.0)
+    return sorted(points, key=_tokens)
+
+
+def _tokens(point: Point) -> float:
+    if point.mean_reasoning_tokens is not None:
+        return point.mean_reasoning_tokens
+    return point.mean_completion_tokens or 0.0
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:

@@ -44,6 +44,7 @@ def draw(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    axis = axis.within(reports)
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
@@ -139,6 +140,6 @@ def _placed(report: Report, axis: TokenAxis) -> list[tuple[float, Accuracy, Poin
     placed = [
         (x, point.accuracy, point)
         for point in report.points
-        if (x := axis.of(point, report)) is not None and point.accuracy is not None
+        if (x := axis.of(point)) is not None and point.accuracy is not None
     ]
     return sorted(placed, key=lambda item: item[0])

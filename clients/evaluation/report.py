@@ -54,8 +54,8 @@ class Report(BaseModel):
 
     @property
     def counts_thought(self) -> bool:
-        """Whether the server told how many tokens it thought."""
-        return any(point.mean_reasoning_tokens is not None for point in self.points)
+        """Whether the server told of each budget how many tokens it thought."""
+        return all(p.mean_reasoning_tokens is not None for p in self.points if p.replies)
 
     def to_json(self) -> bytes:
         """Indented, with a line end."""

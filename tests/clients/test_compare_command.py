@@ -92,6 +92,21 @@ def test_what_cannot_be_compared_is_named(
     assert not Path("x.pdf").exists()
 
 
+def test_without_a_count_of_thought_the_axis_is_all_that_was_generated(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = [p.model_copy(update={"mean_reasoning_tokens": None}) for p in GATE.points]
+    uncounted = GATE.model_copy(update={"points": points})
+    assert TokenAxis.REASONING.within([ALWAYS, GATE]) is TokenAxis.REASONING
+    assert TokenAxis.REASONING.within([ALWAYS, uncounted]) is TokenAxis.COMPLETION
+    Path("gate.json").write_bytes(uncounted.to_json())
+    assert main(["compare", "always.json", "gate.json"]) == ExitCode.OK
+    said = capsys.readouterr()
+    assert "generated tokens" in said.out
+    assert "tokens of thought" not in said.out
+    assert "counts its thought" in said.err
+
+
 def test_the_same_reports_give_the_same_picture() -> None:
     reports = [ALWAYS, GATE]
     pictures = [draw(reports, with_groups=True, is_logarithmic=True) for _ in range(2)]
