@@ -1,0 +1,68 @@
+"""``thinking``: the client side of the command line.
+
+Each command is a module with ``add_parser`` and ``run``; this one lists them, and turns
+errors into exit codes. Knows no command's options and imports no server.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from clients import chat_command, compare_command, eval_command
+from clients.errors import CommandError, ExitCode
+from clients.extras import INSTALL
+
+PROGRAM = "thinking"
+
+
+class Command(Protocol):
+    """A command's module."""
+
+    @property
+    def add_parser(self) -> "Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], None]":
+        """Add the command and set its ``run``: arguments to exit status."""
+
+
+COMMANDS: tuple[Command, ...] = (chat_command, eval_command, compare_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of ``thinking``; returns the exit status."""
+    parsed = make_parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except CommandError as error:
+        say(f"error: {error.message}")
+        return error.code
+    except ModuleNotFoundError as error:
+        say(f"error: this needs {error.name}: {INSTALL}")
+        return ExitCode.USAGE
+    except KeyboardInterrupt:
+        say("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # as in `thinking … | head`
+        sys.stderr.close()
+        return ExitCode.FAILED
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Talk to a server whose models think before they answer, and measure it.",
+        allow_abbrev=False,
+    )
+    subparsers = parser.add_subparsers(required=True, metavar="command", title="commands")
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    return parser
+
+
+def say(line: str) -> None:
+    """One line to standard error."""
+    print(f"{PROGRAM}: {line}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

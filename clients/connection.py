@@ -1,0 +1,141 @@
+"""Which server the command line talks to, and the clients that do the talking.
+
+Any OpenAI-compatible server will do. Knows no endpoint but the list of models.
+"""
+
+import argparse
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clients.errors import CommandError, UsageError
+from clients.extras import require
+
+if TYPE_CHECKING:  # half a second of imports that --help can do without
+    import httpx
+    from openai import AsyncOpenAI
+
+DEFAULT_URL = "http://127.0.0.1:8000/v1"
+NO_KEY = "none"
+# A long thought without streaming: as long as the openai client's own default.
+TIMEOUT_SECONDS = 600.0
+MAX_RETRIES = 5
+
+
+def add_connection_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--url``, ``--model``, ``--api-key``, ``--timeout`` and ``--retries``."""
+    group = parser.add_argument_group("connection")
+    group.add_argument(
+        "--url",
+        default=os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL,
+        help="base URL of an OpenAI-compatible API [%(default)s] (OPENAI_BASE_URL)",
+    )
+    group.add_argument("--model", help="model to ask [the first that the server lists]")
+    group.add_argument(
+        "--api-key", help="bearer key [none]; better given as OPENAI_API_KEY, which ps cannot see"
+    )
+    group.add_argument(
+        "--timeout",
+        type=float,
+        default=TIMEOUT_SECONDS,
+        metavar="SECONDS",
+        help="how long one request may take [%(default)s]",
+    )
+    group.add_argument(
+        "--retries",
+        type=int,
+        default=MAX_RETRIES,
+        metavar="N",
+        help="how often a request is tried again after 429, 5xx or a lost connection [%(default)s]",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the server is. `model` None: ask the server."""
+
+    base_url: str = DEFAULT_URL
+    api_key: str = field(default=NO_KEY, repr=False)
+    model: str | None = None
+    timeout_seconds: float = TIMEOUT_SECONDS
+    max_retries: int = MAX_RETRIES
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace) -> "Connection":
+        """What :func:`add_connection_options` parsed.
+
+        Raises:
+            UsageError: `--url` is no HTTP URL, or a limit is out of range.
+        """
+        if not arguments.url.startswith(("http://", "https://")):
+            raise UsageError(f"--url {arguments.url!r}: should begin with http:// or https://")
+        if arguments.timeout <= 0 or arguments.retries < 0:
+            raise UsageError("--timeout should be above 0, --retries 0 or more")
+        return cls(
+            base_url=arguments.url.rstrip("/"),
+            api_key=arguments.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY,
+            model=arguments.model,
+            timeout_seconds=arguments.timeout,
+            max_retries=arguments.retries,
+        )
+
+    def openai(self) -> "AsyncOpenAI":
+        """A new client of OpenAI's, which retries by itself; the caller closes it."""
+        require("openai")
+        import openai
+
+        return openai.AsyncOpenAI(
+            base_url=self.base_url,
+            api_key=self.api_key,
+            timeout=self.timeout_seconds,
+            max_retries=self.max_retries,
+        )
+
+    def http(self) -> "httpx.AsyncClient":
+        """A new plain client with base URL and key; the caller closes it."""
+        require("httpx")
+        import httpx
+
+        return httpx.AsyncClient(
+            base_url=self.base_url,
+            headers={"Authorization": f"Bearer {self.api_key}"},
+            timeout=self.timeout_seconds,
+        )
+
+    async def model_name(self, client: "AsyncOpenAI") -> str:
+        """`model`, or the first one that the server lists.
+
+        Raises:
+            CommandError: the server cannot be reached, refuses, or lists no model.
+        """
+        if self.model is not None:
+            return self.model
+        import openai
+
+        try:
+            listed = (await client.models.list()).data
+        except openai.OpenAIError as error:
+            raise self.failure(error) from error
+        if not listed:
+            raise CommandError(f"{self.base_url} lists no model; name one with --model")
+        return listed[0].id
+
+    def failure(self, error: Exception) -> CommandError:
+        """`error` of a client's, in words that name the server."""
+        return CommandError(f"{self.base_url}: {reason_of(error)}")
+
+
+def reason_of(error: Exception) -> str:
+    """Why a request failed: status and the server's own message, or what the network said."""
+    import openai
+
+    match error:
+        case openai.APITimeoutError():
+            return "no answer in time (--timeout)"
+        case openai.APIConnectionError():
+            return f"cannot be reached ({error.__cause__ or error})"
+        case openai.APIStatusError():
+            said = error.body.get("message") if isinstance(error.body, dict) else None
+            hint = "" if said or error.status_code != 404 else "; does --url end in /v1?"
+            return f"{error.status_code}: {said or error.message}{hint}"
+    return str(error) or type(error).__name__
