@@ -35,6 +35,7 @@ ALLOWED: dict[str, list[str]] = {
         "thinking/gating.py",
         "thinking/kept_logits.py",
         "thinking/sampler*.py",
+        "thinking/thinker/*.py",
         "thinking/vllm_plugin/*.py",
         "server/engine/*.py",
         "server/embedded.py",

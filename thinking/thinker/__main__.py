@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from thinking.thinker.batches import FragmentTokens, batches
 from thinking.thinker.corpus import examples
@@ -49,7 +50,7 @@ def _train(arguments: argparse.Namespace) -> None:
     write_folder(model, tokenizer, arguments.output)
 
 
-def write_folder(model, tokenizer, folder: Path) -> None:
+def write_folder(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """An ordinary model folder; greedy by default, as there is one right answer."""
     folder.mkdir(parents=True, exist_ok=True)
     model.generation_config.temperature = None

@@ -44,7 +44,9 @@ def random_boxes(rng: Random) -> list[Box]:
 
 def question(boxes: list[Box]) -> list[str]:
     """The question in fragments, at whose borders its tokens end too."""
-    contents = [f"{',' if i else ''} {box.colour} {box.chain.symbols}" for i, box in enumerate(boxes)]
+    contents = [
+        f"{',' if i else ''} {box.colour} {box.chain.symbols}" for i, box in enumerate(boxes)
+    ]
     return ["Boxes:", *contents, f". What does each hold, mod {MODULUS}?"]
 
 

@@ -132,10 +132,14 @@ def _sentence(
 
 def _words(text: str) -> list[str]:
     words = text.rstrip(" ").split(" ")
-    return [words[0], *(f" {word}" for word in words[1:]), " "] if words[0] else [
-        *(f" {word}" for word in words[1:]),
-        " ",
-    ]
+    return (
+        [words[0], *(f" {word}" for word in words[1:]), " "]
+        if words[0]
+        else [
+            *(f" {word}" for word in words[1:]),
+            " ",
+        ]
+    )
 
 
 def _closed() -> list[Fragment]:

@@ -60,9 +60,7 @@ def new_model(shape: ModelShape, vocab_size: int, eos_id: int, pad_id: int) -> L
     )
 
 
-def train(
-    model: LlamaForCausalLM, stream: Iterator[tuple[Tensor, Tensor]], recipe: Recipe
-) -> None:
+def train(model: LlamaForCausalLM, stream: Iterator[tuple[Tensor, Tensor]], recipe: Recipe) -> None:
     """Train in place; progress on stderr."""
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
@@ -77,7 +75,7 @@ def train(
             group["lr"] = rate
         token_ids, labels = (tensor.to(device) for tensor in next(stream))
         loss = step(model, token_ids, labels)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
