@@ -9,7 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from clients import chat_command, compare_command, eval_command
+from clients import (
+    chat_command,
+    compare_command,
+    eval_command,
+    export_command,
+    verify_command,
+)
 from clients.errors import CommandError, ExitCode
 from clients.extras import INSTALL
 
@@ -24,7 +30,13 @@ class Command(Protocol):
         """Add the command and set its ``run``: arguments to exit status."""
 
 
-COMMANDS: tuple[Command, ...] = (chat_command, eval_command, compare_command)
+COMMANDS: tuple[Command, ...] = (
+    chat_command,
+    eval_command,
+    compare_command,
+    verify_command,
+    export_command,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,10 +8,10 @@ import argparse
 from clients.evaluation.axis import TokenAxis
 from clients.evaluation.knee import KNEE_SHARE
 from clients.evaluation.request_settings import DEFAULT_FIELD
-from clients.evaluation.scoring import ScoringKind
 from clients.evaluation.task_file import DEFAULT_GROUP_FIELD
 from clients.json_argument import json_pair
 from clients.number_argument import at_least, optional_seed, share
+from clients.scoring_arguments import add_scoring_arguments
 
 DEFAULT_BUDGETS = "0,32,64,128,256,512"
 
@@ -77,14 +77,7 @@ def _add_scoring(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--shuffle", type=int, metavar="SEED", help="first bring the tasks into a random order"
     )
-    group.add_argument(
-        "--scoring",
-        type=ScoringKind,
-        choices=list(ScoringKind),
-        help="for tasks that do not say [numeric where the answer is a number, else exact]",
-    )
-    group.add_argument("--pattern", metavar="REGEX", help="for regex and blanks scoring")
-    group.add_argument("--tolerance", default="0", metavar="X", help="for numeric scoring [0]")
+    add_scoring_arguments(group)
     group.add_argument(
         "--group-by",
         default=DEFAULT_GROUP_FIELD,

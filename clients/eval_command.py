@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import re
 import sys
-from decimal import Decimal, InvalidOperation
 from random import Random
 
 from clients.connection import Connection, add_connection_options
@@ -21,13 +20,12 @@ from clients.evaluation.points import Prices, make_points
 from clients.evaluation.report import Report, TaskSummary
 from clients.evaluation.request_settings import RequestSettings, parse_budgets
 from clients.evaluation.results import ResultFiles, outcome_lines, request_errors
-from clients.evaluation.scoring import ScoringError, ScoringRule
 from clients.evaluation.table import report_table
 from clients.evaluation.task_file import TaskFile, read_task_file
-from clients.evaluation.task_line import compiled
 from clients.evaluation.task_sets import find_tasks, task_sets
 from clients.extras import require
 from clients.json_argument import as_object
+from clients.scoring_arguments import scoring_rule
 
 MAX_ERRORS_SHOWN = 5
 
@@ -82,7 +80,7 @@ def _list_sets() -> None:
 
 def _read_tasks(arguments: argparse.Namespace) -> TaskFile:
     path = find_tasks(arguments.tasks)
-    tasks = read_task_file(path, _scoring(arguments), arguments.group_by)
+    tasks = read_task_file(path, scoring_rule(arguments), arguments.group_by)
     for broken in tasks.broken:
         print(f"{path}:{broken.line}: {broken.reason}", file=sys.stderr)
     for line in tasks.advice:
@@ -91,19 +89,6 @@ def _read_tasks(arguments: argparse.Namespace) -> TaskFile:
         Random(arguments.shuffle).shuffle(tasks.tasks)
     del tasks.tasks[arguments.limit or len(tasks.tasks) :]
     return tasks
-
-
-def _scoring(arguments: argparse.Namespace) -> ScoringRule:
-    try:
-        pattern = None if arguments.pattern is None else compiled(arguments.pattern)
-        tolerance = Decimal(arguments.tolerance)
-    except ScoringError as error:
-        raise UsageError(f"--{error}") from error
-    except InvalidOperation as error:
-        raise UsageError(f"--tolerance {arguments.tolerance!r} is not a number") from error
-    if not tolerance >= 0:
-        raise UsageError("--tolerance should be 0 or more")
-    return ScoringRule(arguments.scoring, pattern, tolerance)
 
 
 def _evaluation(arguments: argparse.Namespace, tasks: TaskFile) -> Evaluation:

@@ -20,6 +20,7 @@ from server.openapi import install_openapi
 from server.request_id import RequestIdMiddleware
 from server.request_metrics import RequestMetricsMiddleware
 from server.state import ServerState, server_state
+from server.traces import endpoints as traces
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody reads it
 
@@ -34,6 +35,7 @@ def create_app(state: ServerState) -> FastAPI:
     app.state.server = state
     app.include_router(chat.router)
     app.include_router(models.router)
+    app.include_router(traces.router)
     _add_own_routes(app)
     install_openapi(app)
     install_error_handlers(app)

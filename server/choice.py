@@ -78,7 +78,7 @@ class ChoiceTimes:
 class ChoiceDecoder:
     """Turns engine outputs into deltas. `result` is set once the choice has ended.
 
-    Invariant: hidden tokens are counted, and touched no further unless shown.
+    Invariant: hidden tokens are counted, and touched no further unless their text is asked for.
     """
 
     def __init__(

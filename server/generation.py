@@ -20,7 +20,10 @@ SEED_MASK = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class GenerationJob:
-    """What to generate. `sampling.seed` is the first choice's; the others count on."""
+    """What to generate. `sampling.seed` is the first choice's; the others count on.
+
+    `shows_thought`: the deltas carry the thoughts' text; who may see it is not decided here.
+    """
 
     request_id: str
     prompt: PreparedPrompt

@@ -40,6 +40,8 @@ class Metrics:
         self.requests = _counter(
             own, "http_requests", "Requests by path and status.", "endpoint", "status"
         )
+        self.traces_written = _counter(own, "traces_written", "Traces kept in the store.")
+        self.traces_dropped = _counter(own, "traces_dropped", "Traces not kept.", "reason")
         self.in_flight = Gauge(
             "thinking_requests_in_flight", "Requests being answered.", registry=own
         )

@@ -99,6 +99,12 @@ def chat_documentation(body: type[BaseModel]) -> dict[str, Any]:
     }
 
 
+def body_documentation(body: type[BaseModel]) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that reads `body` and answers with some object."""
+    _documented[body.__name__] = body
+    return {"requestBody": {"required": True, "content": _json(body.__name__)}}
+
+
 def install_openapi(app: FastAPI) -> None:
     """Make the app's document hold the schemas of our bodies."""
 

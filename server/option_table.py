@@ -55,7 +55,7 @@ def options() -> Iterator[Option]:
             _default(field),
             field.description or "",
             is_switch=field.annotation is bool,
-            is_json=get_origin(field.annotation) is dict,
+            is_json=get_origin(field.annotation) in (dict, list),
         )
 
 
@@ -70,7 +70,7 @@ def markdown() -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
-    if value in (None, {}):
+    if value in (None, {}, []):
         return ""
     return value if isinstance(value, str) else json.dumps(value)
 

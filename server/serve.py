@@ -18,6 +18,8 @@ from server.exit_codes import ExitCode
 from server.lifecycle import HttpServer, Lifecycle
 from server.settings import ServerSettings
 from server.state import ServerState
+from server.traces.access import TraceTokenError
+from server.traces.store import TraceStoreError
 
 # After draining, for handlers that are cut off to notice it.
 CUT_OFF_SECONDS = 1
@@ -32,6 +34,9 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
         return ExitCode.START_FAILED
     try:
         return asyncio.run(_run(settings, engine_options, listener))
+    except (TraceStoreError, TraceTokenError) as error:
+        say(f"error: traces: {error}")
+        return ExitCode.USAGE
     finally:
         end_descendants()
 

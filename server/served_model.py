@@ -64,6 +64,14 @@ class ServedModel:
         # One thread: a tokenizer is not safe in two, and must not hold up open streams.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
 
+    @property
+    def marker_pair(self) -> tuple[str, str]:
+        """The texts before and after a thought."""
+        profile, tokenizer = self.engine.profile, self.engine.tokenizer
+        pair = (profile.start_token_ids, profile.end_token_ids)
+        start, end = (str(tokenizer.decode(token_ids)) for token_ids in pair)
+        return start, end
+
     async def prepare(
         self,
         messages: Sequence[Mapping[str, Any]],

@@ -4,9 +4,10 @@ One model, read by the command line, the app and the docs' table. Options of vLL
 engine are not here: they pass through untouched.
 """
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server.traces.redaction import redaction_pattern
 from thinking.budget import Effort
 
 
@@ -67,3 +68,32 @@ class ServerSettings(BaseSettings):
     thinking_lead_in: str | None = Field(
         default=None, description="Text forced, hidden, after the end marker; default: by profile."
     )
+    trace_store: str | None = Field(
+        default=None,
+        min_length=1,
+        description="SQLite file that keeps requests with their hidden thoughts, for feedback "
+        "and export; default: none, nothing is kept.",
+    )
+    trace_days: PositiveFloat = Field(default=30.0, description="Older traces are deleted.")
+    trace_max_rows: PositiveInt = Field(
+        default=100_000, description="Most traces that are kept; the oldest go first."
+    )
+    trace_max_bytes: PositiveInt = Field(
+        default=2**30, description="Most bytes of traces that are kept; the oldest go first."
+    )
+    trace_redact: list[str] = Field(
+        default_factory=list,
+        description="Regular expressions, as a JSON list: what matches is replaced before "
+        "anything is written.",
+    )
+    trace_queue: PositiveInt = Field(
+        default=256,
+        description="Traces that may wait to be written; further ones are dropped and counted.",
+    )
+
+    @field_validator("trace_redact")
+    @classmethod
+    def _are_patterns(cls, patterns: list[str]) -> list[str]:
+        for pattern in patterns:
+            redaction_pattern(pattern)
+        return patterns

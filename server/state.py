@@ -14,20 +14,31 @@ from server.errors import UnavailableError
 from server.metrics import Metrics
 from server.served_model import ServedModel
 from server.settings import ServerSettings
+from server.traces.access import TraceAccess
+from server.traces.opening import open_traces
+from server.traces.recorder import TraceRecorder
 
 
 @dataclass(slots=True)
 class ServerState:
-    """``app.state.server``."""
+    """``app.state.server``; `traces` is None where none are kept.
+
+    Raises:
+        TraceStoreError, TraceTokenError: traces cannot be kept as the settings ask.
+    """
 
     settings: ServerSettings
     registry: CollectorRegistry | None = None
     draining: bool = False
     model: ServedModel | None = None
     metrics: Metrics = field(init=False)
+    traces: TraceRecorder | None = field(init=False)
+    trace_access: TraceAccess = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.registry, lambda: self.is_ready)
+        self.trace_access = TraceAccess.from_environment(shows_thoughts=self.settings.show_thoughts)
+        self.traces = open_traces(self.settings, self.metrics)
 
     @property
     def engine(self) -> Engine | None:
@@ -44,7 +55,9 @@ class ServerState:
         self.model = ServedModel(engine, self.settings)
 
     def close(self) -> None:
-        """Free what the model holds besides its engine."""
+        """Write the traces that wait; free what the model holds besides its engine."""
+        if self.traces is not None:
+            self.traces.close()
         if self.model is not None:
             self.model.close()
 

@@ -14,8 +14,9 @@ from server.body import read_body
 from server.choice import ChoiceDelta, ChoiceResult
 from server.dialects import budget_ask
 from server.disconnect import run_while_connected
-from server.errors import NotAllowedError, UnknownModelError, to_api_error
+from server.errors import BadRequestError, NotAllowedError, UnknownModelError, to_api_error
 from server.generation import GenerationJob, generate
+from server.messages import plain_messages
 from server.openai.chunks import DONE, ChunkWriter, error_event
 from server.openai.logprobs import LogprobsWriter
 from server.openai.protocol import ChatCompletionRequest
@@ -26,6 +27,7 @@ from server.openapi import chat_documentation
 from server.served_model import ServedModel
 from server.state import ServerState, server_state
 from server.streaming import EventStream
+from server.traces.capture import TraceHead, captured, traced_sampling
 
 logger = logging.getLogger(__name__)
 router = APIRouter()
@@ -33,7 +35,10 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """One request on its way: what to generate and how to write it down."""
+    """One request on its way: what to generate and how to write it down.
+
+    `trace` None: none is kept.
+    """
 
     state: ServerState
     model: ServedModel
@@ -41,10 +46,19 @@ class ChatReply:
     job: GenerationJob
     head: ReplyHead
     logprobs: LogprobsWriter | None
+    trace: TraceHead | None
+
+    @property
+    def shows_thought(self) -> bool:
+        """Whether the client asked for thoughts and may see them."""
+        return bool(self.body.include_reasoning)
 
     def deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
         """The generation; it starts when it is first read."""
-        return generate(self.model, self.job, self.state.metrics)
+        deltas = generate(self.model, self.job, self.state.metrics)
+        if self.trace is None or self.state.traces is None:
+            return deltas
+        return captured(deltas, self.trace, self.state.traces, shows_thought=self.shows_thought)
 
 
 @router.post(
@@ -65,9 +79,10 @@ async def create_chat_completion(request: Request) -> Response:
     if body.stream:
         return EventStream(_events(reply), state.settings.keep_alive_seconds)
     choices = await run_while_connected(request, _collect(reply))
-    shows_thought = reply.job.shows_thought
     return JSONResponse(
-        chat_completion(reply.head, choices, shows_thought=shows_thought, logprobs=reply.logprobs)
+        chat_completion(
+            reply.head, choices, shows_thought=reply.shows_thought, logprobs=reply.logprobs
+        )
     )
 
 
@@ -80,6 +95,7 @@ async def _prepare(
     shows_thought = bool(body.include_reasoning)
     if shows_thought and not state.settings.show_thoughts:
         raise NotAllowedError("this server does not show thoughts", param="include_reasoning")
+    keeps_trace = _keeps_trace(state, body)
     ask = budget_ask(body)
     messages = [message.to_prompt() for message in body.messages]
     prompt = await model.prepare(messages, ask, body.reply_limit)
@@ -93,12 +109,36 @@ async def _prepare(
         sampling=sampling_settings(body, model.engine, prompt.budget.max_tokens),
         num_choices=body.n or 1,
         stops=body.stop or (),
-        shows_thought=shows_thought,
+        shows_thought=shows_thought or keeps_trace,
         constraint=constraint,
     )
     head = ReplyHead(reply_id, model.engine.model_name, len(prompt.token_ids))
     logprobs = LogprobsWriter(model.engine, body.top_logprobs or 0) if body.logprobs else None
-    return ChatReply(state, model, body, job, head, logprobs)
+    trace = _trace_head(reply_id, model, body, job) if keeps_trace else None
+    return ChatReply(state, model, body, job, head, logprobs, trace)
+
+
+def _keeps_trace(state: ServerState, body: ChatCompletionRequest) -> bool:
+    if body.store and state.traces is None:
+        raise BadRequestError(
+            "store: should be false or left out: this server keeps no traces (--trace-store)",
+            param="store",
+            code="invalid_value",
+        )
+    return state.traces is not None and body.store is not False
+
+
+def _trace_head(
+    reply_id: str, model: ServedModel, body: ChatCompletionRequest, job: GenerationJob
+) -> TraceHead:
+    messages = [message.to_prompt() for message in body.messages]
+    return TraceHead(
+        trace_id=reply_id,
+        model=model.engine.model_name,
+        messages=plain_messages(messages, knows_developer=True),
+        sampling=traced_sampling(job),
+        markers=model.marker_pair,
+    )
 
 
 async def _collect(reply: ChatReply) -> list[ChoiceDelta]:

@@ -76,6 +76,9 @@ class ChatCompletionRequest(StrictModel):
     structured_outputs: StructuredOutputs | None = Field(
         None, description="The same with more kinds, in vLLM's spelling; send one of the two."
     )
+    store: bool | None = Field(
+        None, description="false: keep no trace of this request, where the server keeps any."
+    )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
@@ -85,7 +88,6 @@ class ChatCompletionRequest(StrictModel):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     parallel_tool_calls: bool | None = None
-    store: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
     service_tier: Annotated[
         str | None, OnlyValues("auto", "default"), only_schema("auto", "default")
     ] = None

@@ -38,7 +38,7 @@ async def test_the_plain_client_has_url_and_key(monkeypatch: pytest.MonkeyPatch)
         assert client.headers["Authorization"] == "Bearer sesame"
 
 
-@pytest.mark.parametrize("command", ["chat", "eval", "compare"])
+@pytest.mark.parametrize("command", ["chat", "eval", "compare", "verify", "export"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -128,7 +128,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"stream": True, "stream_options": {"usage": True}}, "stream_options.usage", "include_usage"),
     ({"tools": [{"type": "function"}]}, "tools", "not supported yet"),
     ({"audio": {}}, "audio", "not supported yet"),
-    ({"store": True}, "store", "not supported yet"),
+    ({"store": True}, "store", "--trace-store"),
     ({"messages": []}, "messages", "at least 1"),
     ({"messages": "hi"}, "messages", "array"),
     ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role", "'user'"),

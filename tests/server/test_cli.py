@@ -57,6 +57,9 @@ def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
         ((), {"THINKING_SERVER_PORT": "many"}, "THINKING_SERVER_PORT"),
         (("--effort-tokens", "{"), {}, "--effort-tokens"),
         (("--model", "./no-such-folder/here/x"), {}, "no-such-folder"),
+        (("--trace-redact", '["("]'), {}, "--trace-redact"),
+        (("--trace-store", "./no-such-folder/x"), {}, "no-such-folder"),
+        (("--port", "0"), {"THINKING_SERVER_TRACE_TOKEN": "short"}, "THINKING_SERVER_TRACE_TOKEN"),
     ],
 )
 def test_a_bad_value_ends_with_2_and_is_named(

@@ -6,6 +6,8 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +21,9 @@ from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.exit_codes import ExitCode
 from server.lifecycle import HttpServer, Lifecycle
 from server.serve import bound_listener, url_of
+from server.traces.sqlite_store import SqliteTraceStore
+from server.traces.store import Retention
+from server.traces.trace import TraceQuery
 from tests.server.conftest import MODEL, PROFILES, TOKENIZER, make_state, wants
 
 END_SECONDS = 10.0
@@ -44,10 +49,10 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    load: Callable[[], Awaitable[Engine]], drain_seconds: float = 5.0
+    load: Callable[[], Awaitable[Engine]], drain_seconds: float = 5.0, **options: Any
 ) -> AsyncIterator[Running]:
     listener = bound_listener("127.0.0.1", 0)
-    state = make_state(drain_seconds=drain_seconds)
+    state = make_state(drain_seconds=drain_seconds, **options)
     config = uvicorn.Config(
         create_app(state), log_level="error", lifespan="off", timeout_graceful_shutdown=1
     )
@@ -124,3 +129,18 @@ async def test_requests_that_outlast_the_drain_are_cut_off() -> None:
             refused = await server.client.post("/v1/chat/completions", json=body)
             assert refused.status_code == 503
             assert await server.ended() is ExitCode.OK
+
+
+async def test_traces_are_written_before_the_server_ends(tmp_path: Path) -> None:
+    path = tmp_path / "traces.sqlite"
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
+    engine = engine_that_writes("so</think>Seven.")
+    async with running(lambda: loaded(engine), trace_store=str(path)) as server:
+        await server.wait_ready()
+        replies = [await server.client.post("/v1/chat/completions", json=body) for _ in range(9)]
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await server.ended() is ExitCode.OK
+    store = SqliteTraceStore(path, Retention())
+    kept = [trace["id"] for trace in store.page(TraceQuery()).traces]
+    store.close()
+    assert kept == [reply.json()["id"] for reply in replies]

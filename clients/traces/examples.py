@@ -1,0 +1,128 @@
+"""From traces to training examples in the conversational formats of TRL.
+
+SFT: ``{"prompt": […], "completion": […]}`` or ``{"messages": […]}``; DPO: ``{"prompt",
+"chosen", "rejected"}``. Knows neither files nor the server.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from clients.traces.trace import GOOD_SCORE, Choice, Conversation, Message, Trace
+
+
+class ExampleFormat(StrEnum):
+    """What the examples are for."""
+
+    SFT = "sft"  # prompt and completion: the loss is on the completion alone
+    MESSAGES = "sft-messages"  # one list of messages
+    DPO = "dpo"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What becomes an example. `verifier` None: the mean of all verdicts."""
+
+    format: ExampleFormat
+    good_from: float = GOOD_SCORE
+    verifier: str | None = None
+    with_thoughts: bool = True
+    max_per_prompt: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One line of a training file; `question` decides on which side of the split it is."""
+
+    question: Conversation
+    messages: tuple[Message, ...]
+    completion: str
+    rejected: str | None = None
+
+    def to_dict(self, kind: ExampleFormat) -> dict[str, Any]:
+        """The line."""
+        prompt = [message.to_dict() for message in self.messages]
+        said = [{"role": "assistant", "content": self.completion}]
+        match kind:
+            case ExampleFormat.SFT:
+                return {"prompt": prompt, "completion": said}
+            case ExampleFormat.MESSAGES:
+                return {"messages": [*prompt, *said]}
+            case ExampleFormat.DPO:
+                rejected = [{"role": "assistant", "content": self.rejected}]
+                return {"prompt": prompt, "chosen": said, "rejected": rejected}
+
+
+@dataclass(slots=True)
+class _Prompt:
+    """What is known of one prompt: its good and bad completions, each once, in order."""
+
+    question: Conversation
+    messages: tuple[Message, ...]
+    good: dict[str, None] = field(default_factory=dict)
+    bad: dict[str, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ExampleMaker:
+    """Takes traces one after the other. `left_out` counts choices by why they are not used.
+
+    `num_used` counts the good choices, the same text again included.
+    """
+
+    wishes: Wishes
+    left_out: Counter[str] = field(default_factory=Counter)
+    num_used: int = 0
+    num_repeated: int = 0
+    _prompts: dict[tuple[tuple[str, str], ...], _Prompt] = field(default_factory=dict)
+
+    def add(self, trace: Trace) -> None:
+        """Sort the choices of `trace` into good and bad."""
+        for choice in trace.choices:
+            score = trace.score(choice.index, self.wishes.verifier)
+            if score is None:
+                self.left_out["no verdict"] += 1
+            elif reason := self._fault(choice):
+                self.left_out[reason] += 1
+            else:
+                self._sort(trace, self._text(trace, choice), is_good=score >= self.wishes.good_from)
+
+    def examples(self) -> Iterable[Example]:
+        """The examples, by prompt, in the order in which the prompts came."""
+        for prompt in self._prompts.values():
+            good = list(prompt.good)[: self.wishes.max_per_prompt]
+            if self.wishes.format is not ExampleFormat.DPO:
+                for text in good:
+                    yield Example(prompt.question, prompt.messages, text)
+                continue
+            # A text that was judged both ways teaches nothing.
+            chosen = [text for text in good if text not in prompt.bad]
+            rejected = [text for text in prompt.bad if text not in prompt.good]
+            for better, worse in zip(chosen, rejected, strict=False):
+                yield Example(prompt.question, prompt.messages, better, worse)
+
+    def _fault(self, choice: Choice) -> str | None:
+        if choice.finish_reason != "stop":
+            return "cut off"
+        if not choice.answer.strip():
+            return "empty answer"
+        inside = len(choice.thoughts) > 1 or any(thought.at for thought in choice.thoughts)
+        if self.wishes.with_thoughts and (inside or choice.thinking.segments > 1):
+            return "thoughts inside the answer"
+        return None
+
+    def _text(self, trace: Trace, choice: Choice) -> str:
+        thought = "".join(thought.text for thought in choice.thoughts)
+        if not (self.wishes.with_thoughts and thought):
+            return choice.answer
+        return f"{trace.markers.start}{thought}{trace.markers.end}{choice.answer}"
+
+    def _sort(self, trace: Trace, text: str, *, is_good: bool) -> None:
+        key = tuple((message.role, message.content) for message in trace.messages)
+        prompt = self._prompts.setdefault(key, _Prompt(trace.question, tuple(trace.messages)))
+        texts = prompt.good if is_good else prompt.bad
+        self.num_used += 1
+        self.num_repeated += text in texts
+        texts.setdefault(text)

@@ -1,0 +1,26 @@
+"""Training or validation: by the question alone, so that no question is in both.
+
+The same question falls on the same side in every export with the same share.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+from clients.traces.examples import Example
+from clients.traces.trace import Conversation
+
+
+def is_validation(question: Conversation, share: float) -> bool:
+    """Whether `question` is among the `share` (0 to 1) of all questions kept for validation."""
+    digest = hashlib.sha256(json.dumps(question).encode()).digest()
+    return int.from_bytes(digest[:8]) < share * 2**64
+
+
+def split(examples: Iterable[Example], share: float) -> tuple[list[Example], list[Example]]:
+    """Training and validation examples, each in their order."""
+    train: list[Example] = []
+    validation: list[Example] = []
+    for example in examples:
+        (validation if is_validation(example.question, share) else train).append(example)
+    return train, validation

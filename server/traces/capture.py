@@ -1,0 +1,103 @@
+"""Gathering a request's deltas into a trace, and hiding again what the client may not see.
+
+To be kept, a thought must be decoded though the client did not ask for it. This is the one
+place where it is taken out of the deltas before they go on to the client.
+"""
+
+import math
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from server.choice import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
+from server.generation import GenerationJob
+from server.traces.recorder import TraceRecorder
+from server.traces.trace import Thought, Trace, TraceChoice
+
+
+@dataclass(frozen=True, slots=True)
+class TraceHead:
+    """What is known of a trace before the model has written anything."""
+
+    trace_id: str
+    model: str
+    messages: Sequence[Mapping[str, Any]]
+    sampling: Mapping[str, Any]
+    markers: tuple[str, str]
+
+    def to_trace(self, choices: Sequence[TraceChoice]) -> Trace:
+        """The whole trace."""
+        return Trace(
+            trace_id=self.trace_id,
+            created=time.time(),
+            model=self.model,
+            messages=self.messages,
+            sampling=self.sampling,
+            markers=self.markers,
+            choices=tuple(choices),
+        )
+
+
+@dataclass(slots=True)
+class ChoiceCapture:
+    """What one choice has written so far."""
+
+    index: int
+    answer: str = ""
+    thoughts: list[Thought] = field(default_factory=list)
+    result: ChoiceResult | None = None
+
+    def add(self, delta: ChoiceDelta) -> None:
+        """Take a delta; a thought goes on until answer text has come."""
+        if delta.reasoning:
+            if self.thoughts and self.thoughts[-1].at == len(self.answer):
+                text = self.thoughts.pop().text + delta.reasoning
+            else:
+                text = delta.reasoning.removeprefix(THOUGHT_BREAK)
+            self.thoughts.append(Thought(text, len(self.answer)))
+        self.answer += delta.content
+        self.result = delta.result or self.result
+
+    def to_choice(self) -> TraceChoice | None:
+        """The choice, once it has ended."""
+        if self.result is None:
+            return None
+        return TraceChoice(
+            index=self.index,
+            thoughts=tuple(self.thoughts),
+            answer=self.answer,
+            finish_reason=self.result.finish_reason,
+            receipt=self.result.receipt.to_dict(),
+        )
+
+
+def traced_sampling(job: GenerationJob) -> dict[str, Any]:
+    """How the choices of `job` are sampled, JSON-ready."""
+    sampling = asdict(job.sampling)
+    # Infinite ones are our own, for constraints; JSON has no infinity.
+    bias = {str(t): value for t, value in job.sampling.logit_bias.items() if math.isfinite(value)}
+    return {**sampling, "logit_bias": bias, "stop": list(job.stops)}
+
+
+async def captured(
+    deltas: AsyncGenerator[ChoiceDelta, None],
+    head: TraceHead,
+    recorder: TraceRecorder,
+    *,
+    shows_thought: bool,
+) -> AsyncGenerator[ChoiceDelta, None]:
+    """`deltas`, without thoughts unless shown; recorded if all choices came to their end."""
+    captures: dict[int, ChoiceCapture] = {}
+    async with aclosing(deltas):
+        async for delta in deltas:
+            captures.setdefault(delta.index, ChoiceCapture(delta.index)).add(delta)
+            if not shows_thought:
+                delta.reasoning = ""
+            if not delta.is_empty:
+                yield delta
+    choices = [capture.to_choice() for _, capture in sorted(captures.items())]
+    ended = [choice for choice in choices if choice is not None]
+    if ended and len(ended) == len(choices):
+        recorder.record(head.to_trace(ended))

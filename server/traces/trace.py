@@ -1,0 +1,109 @@
+"""A trace: one answered request with its thoughts, and what was said of it later.
+
+Plain records and their wire form. Knows neither the store nor who may read.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+VerdictFilter = Literal["good", "bad", "none"]
+# A score from here on is the verdict "good".
+GOOD_SCORE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """One thought; `at` counts the characters of the answer that had come before it.
+
+    Where the engine hands over several tokens at once, `at` may be as many too small.
+    """
+
+    text: str
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TraceChoice:
+    """One choice; `receipt` is in its wire form."""
+
+    index: int
+    thoughts: tuple[Thought, ...]
+    answer: str
+    finish_reason: str
+    receipt: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form."""
+        return {
+            "index": self.index,
+            "thoughts": [asdict(thought) for thought in self.thoughts],
+            "answer": self.answer,
+            "finish_reason": self.finish_reason,
+            "thinking": dict(self.receipt),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One request. `trace_id` is the completion's id; `created` is Unix time in seconds.
+
+    `markers` are the texts around a thought. All of it holds text of clients and of the
+    model: nothing here may be written before it went through the redactor.
+    """
+
+    trace_id: str
+    created: float
+    model: str
+    messages: Sequence[Mapping[str, Any]]
+    sampling: Mapping[str, Any]
+    markers: tuple[str, str]
+    choices: tuple[TraceChoice, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form, without verdicts."""
+        start, end = self.markers
+        return {
+            "id": self.trace_id,
+            "object": "thinking.trace",
+            "created": self.created,
+            "model": self.model,
+            "messages": [dict(message) for message in self.messages],
+            "sampling": dict(self.sampling),
+            "markers": {"start": start, "end": end},
+            "choices": [choice.to_dict() for choice in self.choices],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What `verifier` holds of one choice: `score` from 0 to 1. "" is nobody in particular."""
+
+    choice: int
+    score: float
+    verifier: str = ""
+    note: str | None = None
+    created: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form."""
+        verdict = "good" if self.score >= GOOD_SCORE else "bad"
+        return asdict(self) | {"verdict": verdict, "verifier": self.verifier or None}
+
+
+@dataclass(frozen=True, slots=True)
+class TraceQuery:
+    """Which traces: in the order in which they came, after number `after`."""
+
+    after: int = 0
+    since: float | None = None
+    verdict: VerdictFilter | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TracePage:
+    """Traces in wire form, with number (`seq`) and verdicts. `next_after` None: no more."""
+
+    traces: Sequence[Mapping[str, Any]]
+    next_after: int | None

@@ -1,0 +1,74 @@
+"""Our app with a trace store, on a real socket, and questions put to it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from server.app import create_app
+from server.engine.scripted import ScriptedEngine
+from tests.clients.conftest import PaysToThink, listening
+from tests.server.conftest import MODEL, PROFILES, TOKENIZER, make_state
+
+THOUGHT = "a" * 40
+
+
+@dataclass
+class Traced:
+    """A server that keeps traces; it answers 42 with a thought and 7 without one."""
+
+    url: str
+
+    def ask(self, question: str, *, thinks: bool = True, **fields: Any) -> str:
+        """The id of a completion."""
+        body = {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": question}],
+            "temperature": 0,
+            "max_thinking_tokens": 64 if thinks else 0,
+            **fields,
+        }
+        reply = httpx.post(f"{self.url}/chat/completions", json=body)
+        reply.raise_for_status()
+        return str(reply.json()["id"])
+
+    def judge(self, reply_id: str, score: float, **fields: Any) -> None:
+        """Give feedback."""
+        body = {"id": reply_id, "score": score, **fields}
+        httpx.post(f"{self.url}/thinking/feedback", json=body).raise_for_status()
+
+    def traces(self) -> list[dict[str, Any]]:
+        """All there are."""
+        text = httpx.get(f"{self.url}/thinking/traces").raise_for_status().text
+        return [httpx.Response(200, text=line).json() for line in text.splitlines()]
+
+
+StartTraced = Callable[..., Traced]
+
+
+@pytest.fixture
+def start_traced(tmp_path: Path) -> Iterator[StartTraced]:
+    """Starts such servers, with further settings."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> Traced:
+            engine = ScriptedEngine(
+                PaysToThink(), TOKENIZER, PROFILES["special markers"], model_name=MODEL
+            )
+            settings = {"trace_store": str(tmp_path / "traces.sqlite"), **options}
+            state = make_state(**settings)
+            stack.callback(state.close)
+            state.set_engine(engine)
+            return Traced(stack.enter_context(listening(create_app(state), engine.close)))
+
+        yield start
+
+
+@pytest.fixture
+def traced(start_traced: StartTraced) -> Traced:
+    """One such server."""
+    return start_traced()

@@ -1,0 +1,35 @@
+"""Nothing that matches is left, wherever it stands."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.traces.redaction import Redactor
+from tests.server.conftest import make_state
+
+SECRET = "k3y"
+TEXTS = st.lists(st.sampled_from([SECRET, "k3", "y", " ", '"', "\\", "ü", "\n"])).map("".join)
+TREES = st.recursive(
+    TEXTS | st.none() | st.integers() | st.floats(allow_nan=False),
+    lambda children: st.lists(children) | st.dictionaries(st.sampled_from("abc"), children),
+)
+
+
+@given(TREES)
+def test_no_text_of_a_tree_matches_afterwards(tree: Any) -> None:
+    clean = Redactor([SECRET]).tree(tree)
+    assert SECRET not in json.dumps(clean, ensure_ascii=False)
+
+
+@given(TREES)
+def test_without_a_match_nothing_changes(tree: Any) -> None:
+    assert Redactor(["nowhere"]).tree(tree) == tree
+
+
+@pytest.mark.parametrize("pattern", ["(", "x*", ""])
+def test_a_pattern_that_cannot_work_is_refused_at_the_start(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"regular expression|matches the empty text"):
+        make_state(trace_redact=[pattern])
