@@ -1,6 +1,7 @@
-"""``python -m thinking.thinker train --output FOLDER``: make the embedded model anew.
+"""``python -m thinking.thinker``: make the embedded model anew, or its examinations.
 
-Writes an ordinary model folder: config, weights, tokenizer with its chat template.
+``train --output FOLDER`` writes an ordinary model folder: config, weights, tokenizer with
+its chat template; ``exam --output FOLDER`` the held-out task files.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from thinking.thinker.batches import FragmentTokens, batches
 from thinking.thinker.corpus import examples
+from thinking.thinker.exam import write_exams
 from thinking.thinker.training import ModelShape, Recipe, new_model, train
 from thinking.thinker.vocabulary import train_tokenizer
 
@@ -30,6 +32,9 @@ def main() -> None:
     command.add_argument("--minutes", type=float, default=Recipe().minutes)
     command.add_argument("--tokens", type=int, default=Recipe().num_tokens, help="at most so many")
     command.set_defaults(run=_train)
+    exam = commands.add_parser("exam", help="write the held-out task files")
+    exam.add_argument("--output", type=Path, required=True, help="an existing folder")
+    exam.set_defaults(run=lambda arguments: write_exams(arguments.output))
     arguments = parser.parse_args()
     arguments.run(arguments)
 
