@@ -1,8 +1,9 @@
 """Which model to serve: embedded models that need no hub, folders, and hub ids.
 
 An embedded model comes inside an installed package: as a folder that is served as it
-is, or as a GGUF file that is converted once into the cache. Does not know how it is converted nor how the engine loads it; a hub id is
-passed through to the engine's own loader untouched.
+is, or as a GGUF file that is converted once into the cache. Does not know how it is
+converted nor how the engine loads it; a hub id is passed through to the engine's own
+loader untouched.
 """
 
 import importlib.util
