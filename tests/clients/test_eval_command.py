@@ -160,6 +160,8 @@ def test_an_interrupted_run_goes_on_without_asking_twice(stranger: Stranger) -> 
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
+        # A background job's shell may have told us to ignore Ctrl-C, which is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert stranger.reached.wait(WAIT_SECONDS)
     process.send_signal(signal.SIGINT)
