@@ -16,6 +16,8 @@ from thinking.thinker.vocabulary import ASSISTANT, END, PAUSE, START, TURN_END, 
 
 Example = list[Fragment]
 MAX_PAUSES = 32
+# Of the places between two words of an answer about boxes: how many hold a thought.
+THOUGHT_DENSITIES = (0.0, 0.0, 0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,9 @@ def _boxes_example(rng: Random, mix: CorpusMix) -> Example:
     contents = random_boxes(rng)
     thinks_first = rng.random() < mix.slips
     reply = _plan_of(contents) if thinks_first else []
-    everywhere = rng.random() < 0.25
+    density = rng.choice(THOUGHT_DENSITIES)
     for i, box in enumerate(contents):
-        reply += _sentence(rng, box, mix, first=not i, everywhere=everywhere, known=thinks_first)
+        reply += _sentence(rng, box, mix, first=not i, density=density, known=thinks_first)
     return _dialogue(boxes.question(contents), reply)
 
 
@@ -113,20 +115,20 @@ def _plan_of(contents: list[Box]) -> list[Fragment]:
 
 
 def _sentence(
-    rng: Random, box: Box, mix: CorpusMix, *, first: bool, everywhere: bool, known: bool
+    rng: Random, box: Box, mix: CorpusMix, *, first: bool, density: float, known: bool
 ) -> list[Fragment]:
-    """One box's sentence; where thoughts are asked for everywhere, most are empty."""
+    """One box's sentence; where thoughts are asked for between words, those are empty."""
     text = ("" if first else " ") + box.sentence
     fragments = [Fragment(text)]
-    if everywhere:
+    if density:
         fragments = []
         for piece in _words(text):
-            thinks = rng.random() < 0.5 and piece != " "
+            thinks = rng.random() < density
             # Before the first word there has been no answer yet in which to think.
             opens = thinks and not (first and not fragments)
             fragments += [*(_closed() if opens else []), Fragment(piece)]
     thought = [] if known else _thought_before(rng, box, mix)
-    stop = [*(_closed() if everywhere and rng.random() < 0.5 else []), Fragment(".")]
+    stop = [*(_closed() if rng.random() < density else []), Fragment(".")]
     return [*fragments, *thought, Fragment(str(box.chain.result)), *stop]
 
 
