@@ -84,10 +84,10 @@ def _cut(rng: Random, lines: list[Fragment]) -> list[Fragment]:
 
 
 def _split_line(line: str) -> list[str]:
-    """Each character but the digits of one number is a token of its own."""
+    """Each character is a token of its own, but numbers and words are one."""
     tokens: list[str] = []
     for character in line:
-        if character.isdigit() and tokens and tokens[-1].isdigit():
+        if character.isalnum() and tokens and tokens[-1].isalnum():
             tokens[-1] += character
         else:
             tokens.append(character)
@@ -96,22 +96,38 @@ def _split_line(line: str) -> list[str]:
 
 def _boxes_example(rng: Random, mix: CorpusMix) -> Example:
     contents = random_boxes(rng)
-    thinks_first = rng.random() < mix.slips
-    reply = _plan_of(contents) if thinks_first else []
+    reply, known = _boxes_opening(rng, contents, mix)
     density = rng.choice(THOUGHT_DENSITIES)
     for i, box in enumerate(contents):
-        reply += _sentence(rng, box, mix, first=not i, density=density, known=thinks_first)
+        reply += _sentence(rng, box, mix, first=not i, density=density, known=known)
     return _dialogue(boxes.question(contents), reply)
+
+
+def _boxes_opening(rng: Random, contents: list[Box], mix: CorpusMix) -> tuple[list[Fragment], bool]:
+    """What stands before the answer, and whether nothing is thought in it any more.
+
+    A server that wants no thought there writes an empty one, or nothing.
+    """
+    place = rng.random()
+    if place < mix.slips:
+        return _plan_of(contents), True
+    if place < mix.slips + mix.paused:
+        return _marked(_cut(rng, _plan_lines(contents))), True
+    return ([] if rng.random() < 0.4 else _marked([])), False
 
 
 def _plan_of(contents: list[Box]) -> list[Fragment]:
     """An opening thought that works out all hard boxes, each with its colour after it."""
+    return [Fragment(START), *_plan_lines(contents), Fragment(END)]
+
+
+def _plan_lines(contents: list[Box]) -> list[Fragment]:
     lines: list[Fragment] = []
     for box in contents:
         if box.is_hard:
             lines += step_lines(box.chain)
-            lines += [Fragment(box.colour), Fragment(f"={box.chain.result}\n")]
-    return [Fragment(START), *lines, Fragment(END)]
+            lines.append(Fragment(f"{box.colour}={box.chain.result}\n"))
+    return lines
 
 
 def _sentence(
