@@ -18,7 +18,8 @@ from server.marker_filter import MarkerFilter
 from server.served_model import PreparedPrompt
 from server.stop_strings import StopMatcher
 from thinking.phase import StopCause
-from thinking.receipt import Receipt, make_receipt
+from thinking.plan import ThinkingPlan
+from thinking.receipt import BranchTally, Receipt, make_receipt
 from thinking.segments import Segmenter, SplitTokens
 from thinking.tracker import ThinkingTracker
 from thinking.tracker_state import TrackerTables
@@ -97,7 +98,10 @@ class ChoiceDecoder:
         self.tracker = ThinkingTracker(tables, prompt.plan)
         self.times = ChoiceTimes()
         self.result: ChoiceResult | None = None
+        # What a search has written that is no part of this choice's own tokens.
+        self.elsewhere: BranchTally | None = None
         self._stop_token_ids = frozenset(tables.profile.stop_token_ids)
+        self._keeps_thought = shows_thought
         self._segmenter = Segmenter(self.tracker, keep_thought=shows_thought)
         self._answer = Detokenizer(tokenizer)
         self._thought = Detokenizer(tokenizer)
@@ -107,6 +111,12 @@ class ChoiceDecoder:
         self._waiting_logprobs: deque[tuple[int, TokenLogprobs]] = deque()
         self._num_decoded = 0
         self._num_released = 0
+
+    def adopt(self, plan: ThinkingPlan, elsewhere: BranchTally) -> None:
+        """Begin with the branch of a search, which was written under `plan`."""
+        self.tracker = ThinkingTracker(self.tracker.tables, plan)
+        self._segmenter = Segmenter(self.tracker, keep_thought=self._keeps_thought)
+        self.elsewhere = elsewhere
 
     def push(self, output: EngineOutput) -> ChoiceDelta:
         """Take new tokens."""
@@ -187,11 +197,14 @@ class ChoiceDecoder:
             self.times.first_answer_token = now
 
     def _result(self, finish_reason: FinishReason) -> ChoiceResult:
-        return ChoiceResult(
-            finish_reason, self._receipt(), self.tracker.num_hidden, self.tracker.num_answer
-        )
+        receipt = self._receipt()
+        return ChoiceResult(finish_reason, receipt, receipt.used, self.tracker.num_answer)
 
     def _receipt(self) -> Receipt:
         return make_receipt(
-            self.prompt.budget, self.tracker, self.times.thinking_seconds, self.prompt.advice
+            self.prompt.budget,
+            self.tracker,
+            self.times.thinking_seconds,
+            self.prompt.advice,
+            self.elsewhere,
         )

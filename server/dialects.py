@@ -12,6 +12,7 @@ from typing import Protocol
 
 from server.errors import BadRequestError
 from server.gates import NativeSegments, segment_rules
+from server.strategies import NativeStrategy, strategy_of
 from thinking.budget import BudgetAsk, Effort
 from thinking.loop_guard import LoopGuard
 
@@ -108,6 +109,10 @@ class NativeOptions(NativeSegments, Protocol):
     def early_exit(self) -> float | None:
         """Probability of the end marker above which a thought may end."""
 
+    @property
+    def strategy(self) -> NativeStrategy | None:
+        """A search over thoughts."""
+
 
 class NativeFields(Protocol):
     """The thinking fields of a body, checked one by one but not against each other."""
@@ -151,6 +156,14 @@ def budget_ask(body: NativeFields) -> BudgetAsk:
     options = body.thinking_options
     if options is None:
         return ask
+    strategy = None if options.strategy is None else strategy_of(options.strategy)
+    if strategy is not None and options.gate is not None and options.gate.mode != "off":
+        raise BadRequestError(
+            "thinking_options.gate and thinking_options.strategy contradict each other: a search "
+            "is over the thought before the answer; send one of them",
+            param="thinking_options.strategy",
+            code="contradictory_fields",
+        )
     return replace(
         ask,
         answer_reserve=options.answer_reserve,
@@ -160,6 +173,7 @@ def budget_ask(body: NativeFields) -> BudgetAsk:
         early_exit=options.early_exit,
         loop_guard=_loop_guard(options.loop_guard),
         segments=segment_rules(options),
+        strategy=strategy,
     )
 
 

@@ -19,6 +19,7 @@ from server.engine.protocol import (
     EngineRequestError,
 )
 from server.prompt import PromptError
+from server.search.errors import SearchError
 from thinking.budget import BudgetError
 
 RETRY_AFTER_SECONDS = "5"
@@ -118,6 +119,10 @@ def to_api_error(error: BaseException) -> ApiError:
             return UnavailableError("the engine has died", "engine_dead")
         case ConstraintError():
             return BadRequestError(str(error), param=error.field, code="invalid_value")
+        case SearchError():
+            error_of_search = UnavailableError(str(error), "scorer_unavailable")
+            error_of_search.param = "thinking_options.strategy"
+            return error_of_search
         case EngineRequestError():
             return BadRequestError(f"the engine refused the request: {error}")
         case EngineError():
@@ -138,6 +143,7 @@ def install_error_handlers(app: FastAPI) -> None:
         HTTPException,
         PromptError,
         RequestValidationError,
+        SearchError,
         Exception,
     )
     for kind in foreseen:

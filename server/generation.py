@@ -7,35 +7,14 @@ the others with it; whoever stops reading aborts them all. Knows nothing of HTTP
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from server.choice import ChoiceDecoder, ChoiceDelta
-from server.engine.constraint import AnswerConstraint
-from server.engine.protocol import EngineError, EngineRequest, SamplingSettings
+from server.engine.protocol import AbortedError, EngineRequest
+from server.generation_job import SEED_MASK, GenerationJob
 from server.metrics import Metrics
-from server.served_model import PreparedPrompt, ServedModel
-
-SEED_MASK = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationJob:
-    """What to generate. `sampling.seed` is the first choice's; the others count on.
-
-    `shows_thought`: the deltas carry the thoughts' text; who may see it is not decided here.
-    """
-
-    request_id: str
-    prompt: PreparedPrompt
-    sampling: SamplingSettings
-    num_choices: int = 1
-    stops: Sequence[str] = ()
-    shows_thought: bool = False
-    constraint: AnswerConstraint | None = None
-
-
-class AbortedError(EngineError):
-    """The engine gave a request up that nobody had asked it to."""
+from server.search.searched_choice import search_choice
+from server.served_model import ServedModel
 
 
 async def generate(
@@ -79,6 +58,11 @@ async def _run_choice(
     model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
 ) -> AsyncGenerator[ChoiceDelta, None]:
     """One choice; the engine itself joins outputs that are ready together."""
+    if job.search is not None:
+        async with aclosing(search_choice(model, job, decoder)) as searched:
+            async for delta in searched:
+                yield delta
+        return
     outputs = model.engine.generate(_engine_request(job, decoder.index))
     # Leaving early, at a stop string, closes the generator, which aborts in the engine.
     async with aclosing(outputs):

@@ -101,7 +101,7 @@ class Lifecycle:
             return await self._drain(engine)
         finally:
             await self._stop_http()
-            self.state.close()
+            await self.state.close()
             await engine.close()
 
     async def _after_death(self) -> ExitCode:

@@ -17,17 +17,20 @@ from server.errors import BadRequestError
 from server.forgery import ForgeryGuard
 from server.prompt import render_prompt
 from server.settings import ServerSettings
+from server.strategies import budget_too_small, share_of_branch
 from server.thought_planner import ThoughtPlanner
-from thinking.boundaries import boundary_token_ids
+from thinking.boundaries import boundary_token_ids, line_token_ids
 from thinking.budget import (
     DEFAULT_EFFORT_TOKENS,
     BudgetAsk,
     BudgetPolicy,
     ThinkingBudget,
+    grace_in_tokens,
     resolve_budget,
 )
 from thinking.fragments import FragmentEncoder
 from thinking.plan import ThinkingPlan, marker_cost
+from thinking.strategies.protocol import Strategy
 from thinking.tracker_state import TrackerTables
 
 NATIVE_DEFAULT_TOKENS = 4096
@@ -41,6 +44,9 @@ class PreparedPrompt:
     token_ids: Sequence[int]
     budget: ThinkingBudget
     plan: ThinkingPlan
+    # Tokens between the prompt's end and the context's, and those of them for thoughts.
+    context_left: int
+    thought_room: int
     advice: tuple[str, ...] = ()
 
 
@@ -51,6 +57,7 @@ class ServedModel:
         self.engine = engine
         self.created = int(time.time())
         self.tables = TrackerTables(engine.profile, boundary_token_ids(engine.tokenizer))
+        self.line_token_ids = line_token_ids(engine.tokenizer)
         self.policy = _policy(settings, native=engine.profile.native)
         own = (settings.thinking_start, settings.thinking_end)
         self._marker_texts = tuple(text for text in own if text)
@@ -121,19 +128,59 @@ class ServedModel:
         max_completion_tokens: int | None,
     ) -> PreparedPrompt:
         prompt = render_prompt(self.engine.tokenizer, messages, marker_texts=self._marker_texts)
+        if ask.strategy is not None:
+            return self._prepare_search(prompt, ask, ask.strategy, max_completion_tokens)
         budget = self._resolve(ask, max_completion_tokens, len(prompt))
         plan = self._planner.plan(ask, budget)
         if plan.opens:
-            return PreparedPrompt(prompt, budget, plan)
+            return self._prepared(prompt, budget, plan)
         prompt = [*prompt, *self.engine.profile.no_thought_token_ids]
         budget = self._resolve(ask, max_completion_tokens, len(prompt))
         plan = replace(plan, max_tokens=budget.max_tokens)
         if plan.thinks:
             plan = self._planner.plan(ask, budget)
-        return PreparedPrompt(prompt, budget, plan, () if plan.thinks else self._advice(budget))
+        return self._prepared(prompt, budget, plan, () if plan.thinks else self._advice(budget))
+
+    def _prepared(
+        self,
+        prompt: Sequence[int],
+        budget: ThinkingBudget,
+        plan: ThinkingPlan,
+        advice: tuple[str, ...] = (),
+    ) -> PreparedPrompt:
+        context_left = self.engine.max_model_len - len(prompt)
+        return PreparedPrompt(
+            prompt, budget, plan, context_left, context_left - budget.answer_reserve, advice
+        )
+
+    def _prepare_search(
+        self,
+        prompt: Sequence[int],
+        ask: BudgetAsk,
+        strategy: Strategy,
+        max_completion_tokens: int | None,
+    ) -> PreparedPrompt:
+        """The plan is that of one branch; the budget is that of all together."""
+        alone = self._resolve(ask, max_completion_tokens, len(prompt))
+        # Branches run side by side: together they may be longer than the context.
+        budget = self._resolve(ask, max_completion_tokens, len(prompt), strategy.num_branches)
+        share = share_of_branch(strategy, budget, marker_cost(self.engine.profile))
+        context_left = self.engine.max_model_len - len(prompt)
+        thought_room = context_left - min(alone.answer_reserve, context_left)
+        thought_tokens = min(share.thought_tokens, thought_room)
+        grace = grace_in_tokens(ask.grace, thought_tokens) if share.has_grace else 0
+        branch = replace(budget, budget=thought_tokens, grace_tokens=grace)
+        plan = self._planner.plan(ask, branch)
+        if not plan.opens:
+            raise budget_too_small(strategy, budget, "cannot hold the markers of a thought")
+        return PreparedPrompt(prompt, budget, plan, context_left, thought_room)
 
     def _resolve(
-        self, ask: BudgetAsk, max_completion_tokens: int | None, num_prompt_tokens: int
+        self,
+        ask: BudgetAsk,
+        max_completion_tokens: int | None,
+        num_prompt_tokens: int,
+        num_branches: int = 1,
     ) -> ThinkingBudget:
         context = self.engine.max_model_len
         if num_prompt_tokens >= context:
@@ -147,7 +194,7 @@ class ServedModel:
             ask,
             self.policy,
             max_completion_tokens=max_completion_tokens,
-            context_left=context - num_prompt_tokens,
+            context_left=(context - num_prompt_tokens) * num_branches,
         )
 
     def _advice(self, budget: ThinkingBudget) -> tuple[str, ...]:

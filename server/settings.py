@@ -4,6 +4,8 @@ One model, read by the command line, the app and the docs' table. Options of vLL
 engine are not here: they pass through untouched.
 """
 
+from typing import Literal
+
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -67,6 +69,25 @@ class ServerSettings(BaseSettings):
     )
     thinking_lead_in: str | None = Field(
         default=None, description="Text forced, hidden, after the end marker; default: by profile."
+    )
+    scorer_url: str | None = Field(
+        default=None,
+        min_length=1,
+        pattern="^https?://",
+        description="Reward model that judges branches of a search: base URL of a vLLM pooling "
+        "server, or the URL of any scorer; default: none. A bearer token for it is read from "
+        "THINKING_SERVER_SCORER_TOKEN.",
+    )
+    scorer_api: Literal["classify", "http"] = Field(
+        default="classify",
+        description="What it speaks: vLLM's /classify on token ids (of this model's tokenizer), "
+        "or our own http (docs/strategies.md).",
+    )
+    scorer_model: str | None = Field(
+        default=None, description="Name of the reward model, where its server needs one."
+    )
+    scorer_timeout_seconds: PositiveFloat = Field(
+        default=30.0, description="How long one answer of the reward model may take."
     )
     trace_store: str | None = Field(
         default=None,

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from server.engine.protocol import Engine
 from server.errors import UnavailableError
 from server.metrics import Metrics
+from server.search.reward_model import RewardModel
 from server.served_model import ServedModel
 from server.settings import ServerSettings
 from server.traces.access import TraceAccess
@@ -21,7 +22,7 @@ from server.traces.recorder import TraceRecorder
 
 @dataclass(slots=True)
 class ServerState:
-    """``app.state.server``; `traces` is None where none are kept.
+    """``app.state.server``; `traces` is None where none are kept, `reward_model` likewise.
 
     Raises:
         TraceStoreError, TraceTokenError: traces cannot be kept as the settings ask.
@@ -34,11 +35,14 @@ class ServerState:
     metrics: Metrics = field(init=False)
     traces: TraceRecorder | None = field(init=False)
     trace_access: TraceAccess = field(init=False)
+    reward_model: RewardModel | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.registry, lambda: self.is_ready)
         self.trace_access = TraceAccess.from_environment(shows_thoughts=self.settings.show_thoughts)
         self.traces = open_traces(self.settings, self.metrics)
+        has_scorer = self.settings.scorer_url is not None
+        self.reward_model = RewardModel(self.settings) if has_scorer else None
 
     @property
     def engine(self) -> Engine | None:
@@ -54,8 +58,10 @@ class ServerState:
         """Begin to serve `engine`. Takes a moment: it reads the whole vocabulary."""
         self.model = ServedModel(engine, self.settings)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Write the traces that wait; free what the model holds besides its engine."""
+        if self.reward_model is not None:
+            await self.reward_model.close()
         if self.traces is not None:
             self.traces.close()
         if self.model is not None:

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 _SENTENCE_ENDS = ".!?…‼⁇⁈⁉。．｡！？؟۔।॥։።᠃"
 _CLOSERS = "\"'”’»›)]}）］｝」』】〉》*_"
 _LINE_BREAKS = "\n\r\u0085\u2028\u2029"
+_STEP_ENDS = ("\n", "\r")
 _BOUNDARY = re.compile(
     f"(?:[{re.escape(_SENTENCE_ENDS)}][{re.escape(_CLOSERS)}]* *|[{_LINE_BREAKS}])\\Z"
 )
@@ -22,6 +23,13 @@ def boundary_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Ids of the tokens whose text ends a sentence or a line."""
     return frozenset(
         token_id for token_id, text in token_texts(tokenizer) if _BOUNDARY.search(text)
+    )
+
+
+def line_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Ids of the tokens whose text ends a line: where a step of thought ends."""
+    return frozenset(
+        token_id for token_id, text in token_texts(tokenizer) if text.endswith(_STEP_ENDS)
     )
 
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from thinking.gate import SegmentRules
 from thinking.loop_guard import LoopGuard
+from thinking.strategies.protocol import Strategy
 
 DEFAULT_SOURCE = "default"
 DEFAULT_GRACE = 0.1
@@ -83,6 +84,8 @@ class BudgetAsk:
     early_exit: float | None = None
     loop_guard: LoopGuard | None = field(default_factory=LoopGuard)
     segments: SegmentRules | None = None
+    # A search over thoughts; None: a single thought.
+    strategy: Strategy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,9 @@ class ThinkingPlan:
     loop_guard: LoopGuard | None = None
     segments: SegmentRules | None = None
     max_tokens: int = NO_LIMIT
+    # Tokens of the reply that stand at the prompt's end already: a request that goes on from
+    # an earlier one (a branch of a search) has the state that they lead to.
+    prior_token_ids: tuple[int, ...] = ()
 
     @property
     def thinks(self) -> bool:
@@ -107,7 +110,8 @@ class ThinkingPlan:
     def to_dict(self) -> dict[str, Any]:
         """Plain form for ``extra_args`` (survives msgpack)."""
         segments = None if self.segments is None else self.segments.to_dict()
-        return asdict(self) | {"script": list(self.script), "segments": segments}
+        lists = {"script": list(self.script), "prior_token_ids": list(self.prior_token_ids)}
+        return asdict(self) | lists | {"segments": segments}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ThinkingPlan":
@@ -121,6 +125,7 @@ class ThinkingPlan:
         values = {
             **data,
             "script": tuple(data["script"]),
+            "prior_token_ids": tuple(data["prior_token_ids"]),
             "loop_guard": None if guard is None else LoopGuard(**guard),
             "segments": None if segments is None else SegmentRules.from_dict(segments),
         }

@@ -12,6 +12,19 @@ from thinking.tracker import ThinkingTracker
 
 
 @dataclass(frozen=True, slots=True)
+class BranchTally:
+    """What a search has written beside the branch that was chosen; counts are tokens.
+
+    `num_branches` counts the requests that it took, the chosen one's too.
+    """
+
+    strategy: str
+    num_branches: int
+    num_hidden: int
+    num_injected: int
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """One choice's account. ``used == reasoning_tokens`` of that choice; counts are tokens."""
 
@@ -25,9 +38,13 @@ class Receipt:
     stop: str
     seconds: float
     advice: tuple[str, ...] = ()
+    search: BranchTally | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The wire form (``choices[i].thinking``)."""
+        searched = {}
+        if self.search is not None:
+            searched = {"strategy": self.search.strategy, "branches": self.search.num_branches}
         return {
             "requested": self.requested,
             "source": self.source,
@@ -39,6 +56,7 @@ class Receipt:
             "stop": self.stop,
             "seconds": self.seconds,
             "advice": list(self.advice),
+            **searched,
         }
 
 
@@ -47,11 +65,12 @@ def make_receipt(
     tracker: ThinkingTracker,
     seconds: float,
     advice: tuple[str, ...] = (),
+    elsewhere: BranchTally | None = None,
 ) -> Receipt:
     """Draw up the receipt when a choice has ended.
 
     `seconds` is the time in which hidden tokens came. A thought still open means that the
-    reply was cut inside it.
+    reply was cut inside it. `elsewhere`: what a search wrote beside this choice.
     """
     stop = tracker.stop_cause
     if stop is StopCause.NONE and tracker.num_segments:
@@ -61,10 +80,11 @@ def make_receipt(
         source=budget.source,
         budget=budget.budget,
         limited_by=budget.limited_by.value if budget.limited_by else None,
-        used=tracker.num_hidden,
-        injected=tracker.num_injected,
+        used=tracker.num_hidden + (elsewhere.num_hidden if elsewhere else 0),
+        injected=tracker.num_injected + (elsewhere.num_injected if elsewhere else 0),
         segments=tracker.num_segments,
         stop=stop.value,
         seconds=round(seconds, 3),
         advice=advice,
+        search=elsewhere,
     )

@@ -13,7 +13,7 @@ from thinking.tracker_state import TrackerState, TrackerTables
 
 
 class ThinkingTracker:
-    """Replays one choice's output tokens under its plan."""
+    """Replays one choice's output tokens under its plan, from its prior tokens on."""
 
     def __init__(self, tables: TrackerTables, plan: ThinkingPlan) -> None:
         self.tables = tables
@@ -28,6 +28,8 @@ class ThinkingTracker:
         if self.state.phase is Phase.CLOSING:
             self.state.cursor = plan.close_at
             self.stop_cause = StopCause.BUDGET
+        for token_id in plan.prior_token_ids:
+            self.advance(token_id)
 
     @property
     def num_hidden(self) -> int:

@@ -26,6 +26,10 @@ class EngineRequestError(EngineError):
     """The engine refuses this request (the caller's fault: a 400)."""
 
 
+class AbortedError(EngineError):
+    """The engine gave a request up that nobody had asked it to."""
+
+
 class ConstraintError(EngineRequestError):
     """The engine cannot hold an answer to its constraint; `field` is where that came from."""
 
@@ -55,7 +59,8 @@ class SamplingSettings:
 class EngineRequest:
     """One choice to generate. `request_id` is unique in the process.
 
-    `constraint` holds for the answer; None: any text.
+    `constraint` holds for the answer; None: any text. `stop_token_ids` end the request as the
+    model's own stop tokens do, but nothing else changes for them: they may be part of a thought.
     """
 
     request_id: str
@@ -63,6 +68,7 @@ class EngineRequest:
     sampling: SamplingSettings
     plan: ThinkingPlan
     constraint: AnswerConstraint | None = None
+    stop_token_ids: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

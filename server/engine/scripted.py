@@ -73,6 +73,7 @@ class ScriptedEngine:
         self._unseeded = 0
         self.constraints: list[AnswerConstraint] = []
         self.last_request: EngineRequest | None = None
+        self.num_generated = 0  # tokens, of all requests
 
     @property
     def is_alive(self) -> bool:
@@ -170,8 +171,9 @@ class ScriptedEngine:
     def _emit(self, row: _Row, token_id: int, raw: torch.Tensor) -> None:
         sampling = row.request.sampling
         row.sampler_row.output_token_ids.append(token_id)
+        self.num_generated += 1
         finish = None
-        if token_id in self.profile.stop_token_ids:
+        if token_id in (*self.profile.stop_token_ids, *row.request.stop_token_ids):
             finish = "stop"
         elif len(row.sampler_row.output_token_ids) == sampling.max_tokens:
             finish = "length"

@@ -37,6 +37,7 @@ def to_sampling_params(request: EngineRequest) -> SamplingParams:
         repetition_penalty=sampling.repetition_penalty,
         logit_bias=dict(sampling.logit_bias) or None,
         logprobs=sampling.num_logprobs,
+        stop_token_ids=list(request.stop_token_ids) or None,
         structured_outputs=to_structured_outputs(request.constraint),
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,

@@ -15,7 +15,8 @@ from server.choice import ChoiceDelta, ChoiceResult
 from server.dialects import budget_ask
 from server.disconnect import run_while_connected
 from server.errors import BadRequestError, NotAllowedError, UnknownModelError, to_api_error
-from server.generation import GenerationJob, generate
+from server.generation import generate
+from server.generation_job import GenerationJob, SearchJob
 from server.messages import plain_messages
 from server.openai.chunks import DONE, ChunkWriter, error_event
 from server.openai.logprobs import LogprobsWriter
@@ -26,6 +27,7 @@ from server.openai.structured import answer_constraint
 from server.openapi import chat_documentation
 from server.served_model import ServedModel
 from server.state import ServerState, server_state
+from server.strategies import check_branches_differ, check_scorer
 from server.streaming import EventStream
 from server.traces.capture import TraceHead, captured, traced_sampling
 
@@ -97,20 +99,29 @@ async def _prepare(
         raise NotAllowedError("this server does not show thoughts", param="include_reasoning")
     keeps_trace = _keeps_trace(state, body)
     ask = budget_ask(body)
+    if ask.strategy is not None:
+        check_scorer(ask.strategy, has_scorer=state.reward_model is not None)
     messages = [message.to_prompt() for message in body.messages]
     prompt = await model.prepare(messages, ask, body.reply_limit)
     constraint = answer_constraint(body.response_format, body.structured_outputs)
     if constraint is not None:
         await model.check_constraint(constraint, prompt)
     reply_id = f"chatcmpl-{secrets.token_hex(16)}"
+    sampling = sampling_settings(body, model.engine, prompt.budget.max_tokens)
+    search = None
+    if ask.strategy is not None:
+        check_branches_differ(ask.strategy, sampling)
+        judge = state.reward_model if ask.strategy.needs_scorer else None
+        search = SearchJob(ask.strategy, judge, plain_messages(messages, knows_developer=True))
     job = GenerationJob(
         request_id=reply_id,
         prompt=prompt,
-        sampling=sampling_settings(body, model.engine, prompt.budget.max_tokens),
+        sampling=sampling,
         num_choices=body.n or 1,
         stops=body.stop or (),
         shows_thought=shows_thought or keeps_trace,
         constraint=constraint,
+        search=search,
     )
     head = ReplyHead(reply_id, model.engine.model_name, len(prompt.token_ids))
     logprobs = LogprobsWriter(model.engine, body.top_logprobs or 0) if body.logprobs else None

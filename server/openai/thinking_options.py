@@ -9,14 +9,11 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
-from server.openai.only_values import OnlyValues, only_schema
+from server.strategies import MAX_BRANCHES, MAX_WIDTH
 from thinking.gate import MAX_GATE_STRINGS
 from thinking.loop_guard import MAX_PERIOD, LoopGuard
 
 DEFAULT_GUARD = LoopGuard()
-Unavailable = Annotated[
-    None, OnlyValues(why="is not available in this version; leave it out"), only_schema()
-]
 
 
 class LoopGuardOptions(StrictModel):
@@ -59,6 +56,42 @@ class GateOptions(StrictModel):
     opening: Annotated[
         bool, Field(description="false: the reply does not start with a thought.")
     ] = True
+
+
+class StrategyOptions(StrictModel):
+    """``thinking_options.strategy``: a search over thoughts."""
+
+    name: Literal["best_of", "self_consistency", "reward", "beam", "mcts"]
+    n: Annotated[
+        int | None,
+        Field(ge=2, le=MAX_BRANCHES, description="best_of, self_consistency, reward: replies."),
+    ] = None
+    answer_tokens: Annotated[
+        int | None,
+        Field(ge=1, le=100_000, description="The same: of each reply, for its trial answer."),
+    ] = None
+    extract: Annotated[
+        Literal["number", "text", "last_line"] | None,
+        Field(description="self_consistency: what of an answer is counted. Default number."),
+    ] = None
+    width: Annotated[
+        int | None, Field(ge=1, le=MAX_WIDTH, description="beam: branches that are kept.")
+    ] = None
+    expand: Annotated[
+        int | None,
+        Field(ge=2, le=MAX_WIDTH, description="beam, mcts: steps that are tried after a branch."),
+    ] = None
+    step_tokens: Annotated[
+        int | None, Field(ge=4, le=4096, description="beam, mcts: longest step.")
+    ] = None
+    score_by: Annotated[
+        Literal["reward", "confidence"] | None,
+        Field(description="beam, mcts: the server's reward model (default), or the model itself."),
+    ] = None
+    iterations: Annotated[int | None, Field(ge=1, le=1000, description="mcts: at most.")] = None
+    exploration: Annotated[
+        float | None, Field(ge=0, le=100, description="mcts: weight of what few visits add.")
+    ] = None
 
 
 class ThinkingOptions(StrictModel):
@@ -122,7 +155,11 @@ class ThinkingOptions(StrictModel):
             "sentence's or line's end. Off by default.",
         ),
     ] = None
-    strategy: Unavailable = None
+    strategy: Annotated[
+        StrategyOptions | None,
+        BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
+        Field(description="A search over thoughts, all under the one budget; a name will do."),
+    ] = None
 
 
 def _grace(value: Any) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from server.choice import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
-from server.generation import GenerationJob
+from server.generation_job import GenerationJob
 from server.traces.recorder import TraceRecorder
 from server.traces.trace import Thought, Trace, TraceChoice
 

@@ -76,7 +76,7 @@ def our_url() -> Iterator[str]:
     state.set_engine(engine)
     with listening(create_app(state), engine.close) as url:
         yield url
-    state.close()
+    asyncio.run(state.close())
 
 
 @dataclass

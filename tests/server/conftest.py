@@ -162,7 +162,7 @@ async def serve() -> AsyncIterator[Serve]:
     for served in made:
         await served.http.aclose()
         await served.openai.close()
-        served.state.close()
+        await served.state.close()
         await served.engine.close()
 
 

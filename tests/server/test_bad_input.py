@@ -53,7 +53,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
         "thinking_options.thinking_budget",
         "'max_thinking_tokens'",
     ),
-    ({"thinking_options": {"strategy": "beam"}}, "thinking_options.strategy", "not available"),
+    ({"thinking_options": {"strategy": "beam"}}, "thinking_options.strategy", "--scorer-url"),
     ({"thinking_options": {"mix": 0.5}}, "thinking_options.mix", "thinking_options.gate"),
     ({"thinking_options": {"mix": 1.5}}, "thinking_options.mix", "less than or equal to 1"),
     ({"thinking_options": {"max_segments": 2}}, "thinking_options.max_segments", "gate"),

@@ -25,7 +25,7 @@ def prepared(budget: int) -> PreparedPrompt:
         max_completion_tokens=None,
         context_left=500,
     )
-    return PreparedPrompt((), resolved, make_plan(PROFILE, budget))
+    return PreparedPrompt((), resolved, make_plan(PROFILE, budget), 500, 400)
 
 
 def outputs(sizes: list[int]) -> list[EngineOutput]:

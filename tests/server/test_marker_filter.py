@@ -46,7 +46,7 @@ def test_a_marker_spelt_with_other_tokens_leaves_neither_text_nor_logprobs(
         0,
         TrackerTables(PROFILE, frozenset()),
         TOKENIZER,
-        PreparedPrompt((), budget, plan),
+        PreparedPrompt((), budget, plan, 99, 0),
         stops=(),
         marker_texts=("[close]",),
         shows_thought=False,

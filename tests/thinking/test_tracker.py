@@ -1,5 +1,7 @@
 """Laws of one choice, on arbitrary token streams."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +17,7 @@ from tests.thinking.strategies import (
 from thinking.loop_guard import LoopGuard
 from thinking.markers import MarkerProfile, Opening
 from thinking.phase import Phase, StopCause, TokenKind
-from thinking.plan import ThinkingRules, make_plan, marker_cost
+from thinking.plan import ThinkingPlan, ThinkingRules, make_plan, marker_cost
 from thinking.segments import Segmenter
 from thinking.tracker import ThinkingTracker
 from thinking.tracker_state import TrackerTables
@@ -55,6 +57,25 @@ def test_budget_is_never_exceeded(data: st.DataObject) -> None:
     for token in data.draw(token_streams):
         tracker.advance(token)
         assert tracker.num_hidden <= plan.budget
+
+
+@given(st.data(), st.integers(0, 120))
+def test_tokens_that_a_plan_begins_with_count_as_tokens_of_the_reply(
+    data: st.DataObject, cut: int
+) -> None:
+    shared = data.draw(tables())
+    plan = data.draw(plans(shared.profile))
+    stream = data.draw(token_streams)
+    prior = tuple(stream[:cut])
+    whole = ThinkingTracker(shared, plan)
+    kinds = [whole.advance(token) for token in stream]
+    # As it comes out of a request's `extra_args`.
+    sent = ThinkingPlan.from_dict(replace(plan, prior_token_ids=prior).to_dict())
+    resumed = ThinkingTracker(shared, sent)
+    assert [resumed.advance(token) for token in stream[cut:]] == kinds[cut:]
+    assert resumed.state == whole.state
+    assert (resumed.num_injected, resumed.num_segments) == (whole.num_injected, whole.num_segments)
+    assert resumed.stop_cause is whole.stop_cause
 
 
 @given(st.data())

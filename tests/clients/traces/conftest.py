@@ -61,7 +61,7 @@ def start_traced(tmp_path: Path) -> Iterator[StartTraced]:
             )
             settings = {"trace_store": str(tmp_path / "traces.sqlite"), **options}
             state = make_state(**settings)
-            stack.callback(state.close)
+            stack.callback(lambda: asyncio.run(state.close()))
             state.set_engine(engine)
             return Traced(stack.enter_context(listening(create_app(state), engine.close)))
 

@@ -82,7 +82,7 @@ async def test_store_false_leaves_nothing(serve_traces: ServeTraces, path: Path)
     reply_id = await ask(served, store=False, messages=[{"role": "user", "content": "Psst!"}])
     await ask(served)
     assert len(await read(served)) == 1
-    served.state.close()
+    await served.state.close()
     assert b"Psst!" not in bytes_on_disk(path)
     assert reply_id.encode() not in bytes_on_disk(path)
 
@@ -123,7 +123,7 @@ async def test_what_was_redacted_never_reaches_the_file(
     assert trace["choices"][0]["thoughts"][0]["text"] == "it is [redacted]"
     assert trace["id"] == reply_id
     on_disk = bytes_on_disk(path)
-    served.state.close()
+    await served.state.close()
     for content in (on_disk, bytes_on_disk(path)):
         assert b"[redacted]" in content
         assert secret.encode() not in content
@@ -161,14 +161,14 @@ async def test_a_full_queue_drops_and_counts_and_blocks_no_request(
         assert 'thinking_traces_dropped_total{reason="queue_full"} 3.0' in metrics
     finally:
         gate.set()
-    served.state.close()
+    await served.state.close()
     assert "thinking_traces_written_total 2.0" in (await served.http.get("/metrics")).text
 
 
 async def test_closing_writes_what_is_queued(serve_traces: ServeTraces, path: Path) -> None:
     served = serve_traces()
     ids = [await ask(served) for _ in range(20)]
-    served.state.close()
+    await served.state.close()
     assert set(modes_beside(path)) == {path.name}  # no log is left
     content = bytes_on_disk(path)
     assert all(reply_id.encode() in content for reply_id in ids)

@@ -1,0 +1,164 @@
+"""What a body says about a search over thoughts, as one of ``thinking.strategies``.
+
+Checks the fields against each other and against the budget: a field that its strategy does
+not use would be ignored, so it is refused. Runs no search.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from server.engine.protocol import SamplingSettings
+from server.errors import BadRequestError
+from thinking.budget import ThinkingBudget
+from thinking.strategies.beam import Beam
+from thinking.strategies.best_of import BestOf
+from thinking.strategies.mcts import Mcts
+from thinking.strategies.protocol import BranchShare, BudgetTooSmallError, Strategy
+from thinking.strategies.reward import Reward
+from thinking.strategies.self_consistency import SelfConsistency
+from thinking.strategies.stepping import Steps
+from thinking.strategies.vote import Extract
+from thinking.strategies.whole import WholeBranches
+
+STRATEGY = "thinking_options.strategy"
+MAX_BRANCHES = 64
+MAX_WIDTH = 16
+DEFAULT_N = 4
+DEFAULT_WIDTH = 2
+DEFAULT_EXPAND = 3
+DEFAULT_STEP_TOKENS = 64
+DEFAULT_ITERATIONS = 64
+DEFAULT_EXPLORATION = 0.3
+# The fields that each strategy reads.
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "best_of": ("n", "answer_tokens"),
+    "self_consistency": ("n", "answer_tokens", "extract"),
+    "reward": ("n", "answer_tokens"),
+    "beam": ("width", "expand", "step_tokens", "score_by"),
+    "mcts": ("expand", "step_tokens", "score_by", "iterations", "exploration"),
+}
+
+
+class NativeStrategy(Protocol):
+    """``thinking_options.strategy``; None where a field is left out."""
+
+    @property
+    def name(self) -> str:
+        """Which."""
+
+    @property
+    def n(self) -> int | None:
+        """Whole replies."""
+
+    @property
+    def answer_tokens(self) -> int | None:
+        """Of each, for its trial answer."""
+
+    @property
+    def extract(self) -> str | None:
+        """What of an answer is counted."""
+
+    @property
+    def width(self) -> int | None:
+        """Branches that are kept."""
+
+    @property
+    def expand(self) -> int | None:
+        """Steps that are tried after a branch."""
+
+    @property
+    def step_tokens(self) -> int | None:
+        """Longest step."""
+
+    @property
+    def score_by(self) -> str | None:
+        """Who judges a step."""
+
+    @property
+    def iterations(self) -> int | None:
+        """Of a tree search, at most."""
+
+    @property
+    def exploration(self) -> float | None:
+        """Weight of what few visits add."""
+
+
+def strategy_of(wish: NativeStrategy) -> Strategy:
+    """The search that is asked for.
+
+    Raises:
+        BadRequestError: a field belongs to another strategy.
+    """
+    _check_own_fields(wish)
+    branches = WholeBranches(wish.n or DEFAULT_N, wish.answer_tokens)
+    steps = Steps(wish.step_tokens or DEFAULT_STEP_TOKENS)
+    expand = wish.expand or DEFAULT_EXPAND
+    needs_scorer = wish.score_by != "confidence"
+    match wish.name:
+        case "best_of":
+            return BestOf(branches)
+        case "self_consistency":
+            return SelfConsistency(branches, Extract(wish.extract or "number"))
+        case "reward":
+            return Reward(branches)
+        case "beam":
+            return Beam(steps, wish.width or DEFAULT_WIDTH, expand, needs_scorer)
+    exploration = DEFAULT_EXPLORATION if wish.exploration is None else wish.exploration
+    iterations = wish.iterations or DEFAULT_ITERATIONS
+    return Mcts(steps, expand, iterations, exploration, needs_scorer)
+
+
+def check_branches_differ(strategy: Strategy, sampling: SamplingSettings) -> None:
+    """Raise BadRequestError where all branches would be the same."""
+    if sampling.temperature == 0:
+        raise BadRequestError(
+            f"temperature: {STRATEGY} {strategy.name!r} needs a temperature above 0 (a request "
+            "that names none has the model's own): at 0 all branches are alike",
+            param="temperature",
+            code="contradictory_fields",
+        )
+
+
+def check_scorer(strategy: Strategy, *, has_scorer: bool) -> None:
+    """Raise BadRequestError where `strategy` needs a reward model that is not there."""
+    if strategy.needs_scorer and not has_scorer:
+        other = "" if strategy.name == "reward" else "; send score_by 'confidence' to do without"
+        raise BadRequestError(
+            f"{STRATEGY}: {strategy.name!r} needs a reward model, and this server has none "
+            f"(--scorer-url){other}",
+            param=STRATEGY,
+            code="no_scorer",
+        )
+
+
+def share_of_branch(strategy: Strategy, budget: ThinkingBudget, num_markers: int) -> BranchShare:
+    """What one branch may take of the budget of all.
+
+    Raises:
+        BadRequestError: the budget is too small for this search.
+    """
+    try:
+        return strategy.share(budget.budget, num_markers)
+    except BudgetTooSmallError as error:
+        raise budget_too_small(strategy, budget, str(error)) from None
+
+
+def budget_too_small(strategy: Strategy, budget: ThinkingBudget, reason: str) -> BadRequestError:
+    """A search that the budget cannot hold: better refused than not done."""
+    limit = f", limited by {budget.limited_by.value}" if budget.limited_by else ""
+    return BadRequestError(
+        f"{STRATEGY}: {strategy.name!r} {reason} (the budget is {budget.budget}{limit})",
+        param=STRATEGY,
+        code="budget_too_small",
+    )
+
+
+def _check_own_fields(wish: NativeStrategy) -> None:
+    own = _FIELDS[wish.name]
+    for name in dict.fromkeys(field for fields in _FIELDS.values() for field in fields):
+        if name not in own and getattr(wish, name) is not None:
+            raise BadRequestError(
+                f"{STRATEGY}.{name} is no field of {wish.name!r}; it has {', '.join(own)}",
+                param=f"{STRATEGY}.{name}",
+                code="contradictory_fields",
+            )

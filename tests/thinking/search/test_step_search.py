@@ -1,0 +1,132 @@
+"""Beam and tree search over a toy world, in which one letter a step is right."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thinking.strategies.account import OverdrawnError, ThoughtAccount
+from thinking.strategies.beam import Beam
+from thinking.strategies.branch import Branch
+from thinking.strategies.mcts import Mcts
+from thinking.strategies.protocol import BudgetTooSmallError, Strategy
+from thinking.strategies.stepping import Steps
+
+STEP_TOKENS = 4
+DEPTH = 6
+CHOICES = 4  # a step's first token; 0 is right
+
+
+class ToyWriter:
+    """Steps of ``STEP_TOKENS`` tokens, the first chosen by lot; after ``DEPTH`` of them it ends."""
+
+    def __init__(self, budget: int, seed: int) -> None:
+        self.account = ThoughtAccount(budget)
+        self._rng = random.Random(seed)
+        self.num_steps = 0
+
+    @property
+    def root(self) -> Branch:
+        return Branch()
+
+    async def complete(self, branch: Branch, max_tokens: int) -> Branch:
+        raise AssertionError("a step search writes no whole replies")
+
+    async def step(self, branch: Branch, max_tokens: int) -> Branch:
+        self.account.reserve(max_tokens)
+        used = min(max_tokens, STEP_TOKENS)
+        await asyncio.sleep(0)  # other branches may run
+        self.account.settle(max_tokens, used)
+        self.num_steps += 1
+        token_ids = (*branch.token_ids, self._rng.randrange(CHOICES), *[9] * (used - 1))
+        return replace(
+            branch,
+            token_ids=token_ids,
+            num_hidden=len(token_ids),
+            thought_is_over=len(token_ids) >= DEPTH * STEP_TOKENS,
+        )
+
+    def answer_text(self, branch: Branch) -> str:
+        return ""
+
+
+class ToyScorer:
+    """Knows the right letter: the share of right steps, never looking ahead."""
+
+    async def score(self, branches: Sequence[Branch]) -> list[float]:
+        return [share_right(branch) for branch in branches]
+
+
+def share_right(branch: Branch) -> float:
+    steps = branch.token_ids[::STEP_TOKENS]
+    return sum(step == 0 for step in steps) / len(steps) if steps else 0.0
+
+
+STEPS = Steps(STEP_TOKENS, share_of_budget=1.0)
+SEARCHES: list[Strategy] = [
+    Beam(STEPS, width=3, expand=4),
+    Mcts(STEPS, expand=6, iterations=200, exploration=0.2),
+]
+
+
+def found(strategy: Strategy, budget: int, seed: int) -> tuple[Branch, ToyWriter]:
+    writer = ToyWriter(budget, seed)
+    return asyncio.run(strategy.search(writer, ToyScorer())), writer
+
+
+@pytest.mark.parametrize("strategy", SEARCHES, ids=lambda strategy: strategy.name)
+def test_a_search_finds_what_chance_would_not(strategy: Strategy) -> None:
+    """By chance a quarter of the steps is right."""
+    results = [found(strategy, 800, seed)[0] for seed in range(20)]
+    assert all(branch.thought_is_over for branch in results)
+    mean = sum(map(share_right, results)) / len(results)
+    assert mean > 0.7
+
+
+@settings(deadline=None)
+@given(
+    budget=st.integers(5, 400),
+    seed=st.integers(0, 99),
+    strategy=st.sampled_from(
+        [
+            *SEARCHES,
+            Beam(Steps(7, 0.5), width=1, expand=2),
+            Mcts(Steps(5, 0.75), expand=2, iterations=3, exploration=1.0),
+        ]
+    ),
+)
+def test_a_search_never_overdraws_its_account_and_keeps_its_reserve(
+    budget: int, seed: int, strategy: Strategy
+) -> None:
+    branch, writer = found(strategy, budget, seed)
+    account = writer.account
+    assert account.reserved == 0
+    assert account.spent <= budget
+    assert len(branch.token_ids) <= account.spent
+    if isinstance(strategy, Beam | Mcts):
+        assert account.spent <= int(strategy.steps.share_of_budget * budget)
+
+
+def test_a_thought_that_has_ended_is_not_written_on() -> None:
+    branch, _ = found(SEARCHES[0], 10_000, 1)
+    assert len(branch.token_ids) == DEPTH * STEP_TOKENS
+
+
+def test_an_account_refuses_what_it_has_not() -> None:
+    account = ThoughtAccount(10)
+    account.reserve(6)
+    with pytest.raises(OverdrawnError):
+        account.reserve(5)
+    account.settle(6, 2)
+    assert (account.left, account.spent) == (8, 2)
+
+
+@pytest.mark.parametrize("strategy", SEARCHES, ids=lambda strategy: strategy.name)
+def test_a_budget_without_room_for_a_step_is_refused(strategy: Strategy) -> None:
+    with pytest.raises(BudgetTooSmallError, match="at least 7"):
+        strategy.share(6, markers=2)
+    assert strategy.share(7, markers=2).thought_tokens == 7

@@ -1,0 +1,36 @@
+"""Answers that say the same are counted as the same."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thinking.strategies.vote import Extract, vote_of
+
+
+@pytest.mark.parametrize(
+    ("answer", "extract", "vote"),
+    [
+        ("The sum is 1,234.", Extract.NUMBER, "1234"),
+        ("3.50 euros", Extract.NUMBER, "3.5"),
+        ("10", Extract.NUMBER, "10"),
+        ("-7", Extract.NUMBER, "-7"),
+        ("first 3, then 8", Extract.NUMBER, "8"),
+        ("No idea.", Extract.NUMBER, "no idea"),
+        ("  Yes,\n it IS. ", Extract.TEXT, "yes, it is"),
+        ("Because…\nParis.\n\n", Extract.LAST_LINE, "paris"),
+        ("", Extract.LAST_LINE, ""),
+        ("", Extract.NUMBER, ""),
+    ],
+)
+def test_what_an_answer_says(answer: str, extract: Extract, vote: str) -> None:
+    assert vote_of(answer, extract) == vote
+
+
+@given(st.text(), st.sampled_from(Extract))
+def test_any_answer_has_a_vote(answer: str, extract: Extract) -> None:
+    assert vote_of(answer, extract) == vote_of(answer, extract).strip()
+
+
+@given(st.integers(-(10**9), 10**9), st.sampled_from(["It is {:,}.", "{}", "{:,} apples", "= {}"]))
+def test_a_number_is_the_same_however_it_is_written(number: int, frame: str) -> None:
+    assert vote_of(frame.format(number), Extract.NUMBER) == str(number)

@@ -1,0 +1,33 @@
+"""Reward: n whole replies, of which a reward model chooses.
+
+Equal scores are decided by the model's own confidence in its answer.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thinking.strategies.branch import Branch
+from thinking.strategies.protocol import BranchShare, BranchWriter, Scorer
+from thinking.strategies.whole import WholeBranches
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """A :class:`~thinking.strategies.protocol.Strategy`."""
+
+    branches: WholeBranches
+    name: ClassVar[str] = "reward"
+    needs_scorer: ClassVar[bool] = True
+
+    @property
+    def num_branches(self) -> int:
+        return self.branches.n
+
+    def share(self, budget: int, markers: int) -> BranchShare:
+        return self.branches.share(budget, markers)
+
+    async def search(self, writer: BranchWriter, scorer: Scorer) -> Branch:
+        written = await self.branches.write(writer)
+        scores = await scorer.score(written)
+        ranked = zip(scores, written, strict=True)
+        return max(ranked, key=lambda pair: (pair[0], pair[1].answer_confidence))[1]

@@ -1,0 +1,50 @@
+"""What an answer says, so that answers can be counted.
+
+Plain text in, a short key out. No pattern of a caller's is run here: a regular expression
+can hold a server up for ever.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+# At most 40 digits: longer runs are no number that anyone compares.
+_NUMBER = re.compile(r"-?\d{1,40}(?:,\d{3})*(?:\.\d{1,40})?")
+_SPACE = re.compile(r"\s+")
+
+
+class Extract(Enum):
+    """What of an answer counts as what it says."""
+
+    NUMBER = "number"  # its last number; without one, its text
+    TEXT = "text"  # all of it, case and white space aside
+    LAST_LINE = "last_line"  # its last line, case and white space aside
+
+
+def vote_of(answer: str, extract: Extract) -> str:
+    """The key under which `answer` is counted; "" for an answer that says nothing."""
+    return _KEYS[extract](answer)
+
+
+def _number(answer: str) -> str:
+    found = _NUMBER.findall(answer)
+    if not found:
+        return _text(answer)
+    digits: str = found[-1].replace(",", "")
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+
+
+def _text(answer: str) -> str:
+    return _SPACE.sub(" ", answer).strip().casefold().rstrip(".")
+
+
+def _last_line(answer: str) -> str:
+    lines = [line for line in answer.splitlines() if line.strip()]
+    return _text(lines[-1]) if lines else ""
+
+
+_KEYS: Mapping[Extract, Callable[[str], str]] = {
+    Extract.NUMBER: _number,
+    Extract.TEXT: _text,
+    Extract.LAST_LINE: _last_line,
+}
