@@ -12,6 +12,7 @@ from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 from thinking.arrays import arrays_for
 from thinking.sampler import SamplerRow, ThinkingSampler
+from thinking.vllm_plugin.seeded_prefill import keep_generators
 from thinking.vllm_plugin.worker_config import model_tables, plan_of
 
 
@@ -19,6 +20,8 @@ class ThinkingLogitsProcessor(LogitsProcessor):
     """One per worker. Rows without a plan are left as they are."""
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:
+        if device.type == "cpu":
+            _mend_cpu_runner()
         tables = model_tables(vllm_config, arrays_for(device))
         max_num_seqs = vllm_config.scheduler_config.max_num_seqs
         self._sampler = ThinkingSampler(tables, max_num_seqs, device)
@@ -49,6 +52,12 @@ class ThinkingLogitsProcessor(LogitsProcessor):
         scheduling the runner fills in a list's last token only just before sampling.
         """
         return self._sampler.apply(logits)
+
+
+def _mend_cpu_runner() -> None:
+    from vllm.v1.worker.cpu_model_runner import CPUModelRunner  # in no GPU build's worker
+
+    keep_generators(CPUModelRunner)
 
 
 def _new_row(

@@ -1,5 +1,6 @@
 """Our app with a trace store, on a real socket, and questions put to it."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
