@@ -14,6 +14,7 @@ from server.errors import BadRequestError
 from server.gates import NativeSegments, segment_rules
 from server.strategies import NativeStrategy, strategy_of
 from thinking.budget import BudgetAsk, Effort
+from thinking.kind import ThoughtKind
 from thinking.loop_guard import LoopGuard
 
 _USE_COUNT = "use 'max_thinking_tokens'"
@@ -21,6 +22,16 @@ _USE_WRAP_UP = "use 'thinking_options.wrap_up'"
 _USE_SWITCH = "use 'max_thinking_tokens' (0: no thinking) or 'reasoning_effort'"
 _USE_SHOW = "use 'include_reasoning'"
 
+# Of `thinking_options`: what has no sense where nothing of a thought is sampled.
+_OF_WRITTEN_THOUGHTS = (
+    "grace",
+    "wrap_up",
+    "continuation",
+    "loop_guard",
+    "early_exit",
+    "gate",
+    "strategy",
+)
 # Field path of another server → what to write here.
 FOREIGN_FIELDS: Mapping[str, str] = MappingProxyType(
     {
@@ -110,6 +121,10 @@ class NativeOptions(NativeSegments, Protocol):
         """Probability of the end marker above which a thought may end."""
 
     @property
+    def kind(self) -> str | None:
+        """What the thought is made of."""
+
+    @property
     def strategy(self) -> NativeStrategy | None:
         """A search over thoughts."""
 
@@ -156,6 +171,9 @@ def budget_ask(body: NativeFields) -> BudgetAsk:
     options = body.thinking_options
     if options is None:
         return ask
+    kind = ThoughtKind(options.kind or ThoughtKind.TEXT.value)
+    if kind is not ThoughtKind.TEXT:
+        _check_nothing_is_sampled(body, options, kind)
     strategy = None if options.strategy is None else strategy_of(options.strategy)
     if strategy is not None and options.gate is not None and options.gate.mode != "off":
         raise BadRequestError(
@@ -174,6 +192,35 @@ def budget_ask(body: NativeFields) -> BudgetAsk:
         loop_guard=_loop_guard(options.loop_guard),
         segments=segment_rules(options),
         strategy=strategy,
+        kind=kind,
+    )
+
+
+def _check_nothing_is_sampled(
+    body: NativeFields, options: NativeOptions, kind: ThoughtKind
+) -> None:
+    """Refuse what is about a thought that the model writes, beside one that it does not."""
+    for name in (
+        "grace",
+        "wrap_up",
+        "continuation",
+        "loop_guard",
+        "early_exit",
+        "gate",
+        "strategy",
+    ):
+        if getattr(options, name) is not None:
+            raise _of_written_thoughts(f"thinking_options.{name}", kind)
+    if body.min_thinking_tokens:
+        raise _of_written_thoughts("min_thinking_tokens", kind)
+
+
+def _of_written_thoughts(param: str, kind: ThoughtKind) -> BadRequestError:
+    return BadRequestError(
+        f"{param} is about thoughts that the model writes; with thinking_options.kind "
+        f"{kind.value!r} it writes none: leave one of the two out",
+        param=param,
+        code="contradictory_fields",
     )
 
 

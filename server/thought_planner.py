@@ -12,6 +12,7 @@ from server.forgery import ForgeryGuard
 from thinking.budget import BudgetAsk, ThinkingBudget, grace_in_tokens
 from thinking.fragments import FragmentEncoder
 from thinking.gate import SegmentRules
+from thinking.kind import ThoughtKind, filler_plan
 from thinking.markers import MarkerProfile
 from thinking.plan import (
     MAX_SCRIPT_TOKENS,
@@ -27,6 +28,7 @@ DEFAULT_CONTINUATION = "\nWait,"
 WRAP_UP = "thinking_options.wrap_up"
 CONTINUATION = "thinking_options.continuation"
 MIN_TOKENS = "min_thinking_tokens"
+KIND = "thinking_options.kind"
 SEGMENT_TOKENS = "thinking_options.segment_tokens"
 
 
@@ -47,6 +49,8 @@ class ThoughtPlanner:
         Raises:
             BadRequestError: a text or a minimum that the budget cannot hold.
         """
+        if ask.kind is not ThoughtKind.TEXT:
+            return self._filler(ask.kind, budget)
         rules = ThinkingRules(
             grace_tokens=budget.grace_tokens,
             min_tokens=self._min_tokens(ask, budget),
@@ -58,6 +62,16 @@ class ThoughtPlanner:
             max_tokens=budget.max_tokens,
         )
         return make_plan(self._profile, budget.budget, rules)
+
+    def _filler(self, kind: ThoughtKind, budget: ThinkingBudget) -> ThinkingPlan:
+        if kind is ThoughtKind.IMPLICIT and not self._profile.implicit_token_ids:
+            raise BadRequestError(
+                f"{KIND}: this model was not trained to think implicitly; send 'text' or 'pause'",
+                param=KIND,
+                code="invalid_value",
+            )
+        plan = filler_plan(self._profile, budget.budget, kind)
+        return replace(plan, max_tokens=budget.max_tokens)
 
     def _segments(self, ask: BudgetAsk) -> SegmentRules | None:
         if ask.segments is None:

@@ -13,6 +13,7 @@ from math import ceil
 from types import MappingProxyType
 
 from thinking.gate import SegmentRules
+from thinking.kind import ThoughtKind
 from thinking.loop_guard import LoopGuard
 from thinking.strategies.protocol import Strategy
 
@@ -84,6 +85,7 @@ class BudgetAsk:
     early_exit: float | None = None
     loop_guard: LoopGuard | None = field(default_factory=LoopGuard)
     segments: SegmentRules | None = None
+    kind: ThoughtKind = ThoughtKind.TEXT
     # A search over thoughts; None: a single thought.
     strategy: Strategy | None = None
 

@@ -46,6 +46,10 @@ class MarkerProfile:
     # Single tokens that open a tool call: sampled inside a thought, such a token ends it
     # and is itself the first of the answer.
     tool_call_token_ids: tuple[int, ...] = ()
+    # One pause of a thought of pauses: the model's own, or a harmless filler.
+    pause_token_ids: tuple[int, ...] = ()
+    # All of an implicit thought; empty where the model knows none.
+    implicit_token_ids: tuple[int, ...] = ()
     # True where the model itself was trained to write these markers.
     native: bool = True
 
@@ -81,6 +85,12 @@ class MarkerProfile:
     def segment_signal_id(self) -> int:
         """Forced where a gate opens: the first hidden token of a segment."""
         return self.start_token_ids[0] if self.signals_with_marker else self.exit_stand_in_id
+
+    @property
+    def closed_thought_token_ids(self) -> tuple[int, ...]:
+        """All that is forced around a thought that we open and close ourselves."""
+        start = () if self.opening is Opening.PROMPT else self.start_token_ids
+        return (*start, *self.primer_token_ids, *self.end_token_ids, *self.lead_in_token_ids)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, for vLLM's ``additional_config``."""

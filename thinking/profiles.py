@@ -21,6 +21,11 @@ from thinking.profile_families import (
 from thinking.stand_in import NUM_STAND_INS, choose_stand_ins
 from thinking.template_probe import TemplateProbe, probe_template
 
+# Of models that were trained with them; other models pause with a filler (see "Let's think
+# dot by dot", Pfau et al., arXiv 2404.15758).
+PAUSE_TEXT = "<|pause|>"
+IMPLICIT_TEXT = "<|implicit|>"
+FILLER_TEXT = " ."
 __all__ = ["MarkerOverrides", "ProfileError", "find_profile"]
 
 
@@ -79,7 +84,11 @@ def find_profile(
     primer = encoder.encode("thinking_primer", texts.primer)
     lead_in = encoder.encode("thinking_lead_in", texts.lead_in)
     openers = _opener_ids(tokenizer, texts, excluded={*stop_token_ids, *start, *end})
-    reserved = frozenset((*stop_token_ids, *start, *end, *primer, *lead_in, *openers))
+    pause = _added_or(tokenizer, PAUSE_TEXT, encoder.encode_prompt_text(FILLER_TEXT))
+    implicit = _added_or(tokenizer, IMPLICIT_TEXT, ())
+    reserved = frozenset(
+        (*stop_token_ids, *start, *end, *primer, *lead_in, *openers, *pause, *implicit)
+    )
     stand_ins = choose_stand_ins(tokenizer, reserved, vocab_size)
     if len(stand_ins) < NUM_STAND_INS:
         raise ProfileError(None, f"no two free token ids among the model's {vocab_size}")
@@ -95,8 +104,18 @@ def find_profile(
         lead_in_token_ids=lead_in,
         no_thought_token_ids=encoder.encode_prompt_text(texts.no_thought),
         tool_call_token_ids=openers,
+        pause_token_ids=pause,
+        implicit_token_ids=implicit,
         native=texts.native,
     )
+
+
+def _added_or(
+    tokenizer: PreTrainedTokenizerBase, text: str, default: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The added token that is written `text`, where this tokenizer has it."""
+    token_id = _added_token_ids(tokenizer).get(text)
+    return default if token_id is None else (token_id,)
 
 
 def _opener_ids(

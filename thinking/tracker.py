@@ -7,6 +7,7 @@ the tests hold the two equal.
 """
 
 from thinking.loop_guard import LoopDetector
+from thinking.markers import Opening
 from thinking.phase import Phase, StopCause, TokenKind
 from thinking.plan import ThinkingPlan
 from thinking.tracker_state import TrackerState, TrackerTables
@@ -167,7 +168,9 @@ class ThinkingTracker:
         """Markers and lead-in are never shown; primer, wrap-up, continuation are thought."""
         plan, profile = self.plan, self.tables.profile
         start = len(profile.start_token_ids)
-        in_start = cursor < min(start, plan.close_at)
+        # Where the prompt has opened the thought, what is forced first is its primer already.
+        opening = 0 if profile.opening is Opening.PROMPT else start
+        in_start = cursor < min(opening, plan.close_at)
         in_end = plan.end_at <= cursor < plan.close_end
         segment_start = 0 if profile.signals_with_marker else start
         in_segment_start = plan.segment_at <= cursor < plan.segment_at + segment_start

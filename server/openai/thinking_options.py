@@ -155,6 +155,13 @@ class ThinkingOptions(StrictModel):
             "sentence's or line's end. Off by default.",
         ),
     ] = None
+    kind: Annotated[
+        Literal["text", "pause", "implicit"] | None,
+        Field(
+            description="text: the model writes its thought (default). pause: pause tokens as "
+            "far as the budget goes. implicit: one token, of a model that was trained so."
+        ),
+    ] = None
     strategy: Annotated[
         StrategyOptions | None,
         BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
