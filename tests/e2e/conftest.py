@@ -92,6 +92,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def thinker_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One real server on the thinker for the whole session. Tests leave it as they found it."""
+    log = tmp_path_factory.mktemp("thinker") / "log.txt"
+    with started_server(log, ["--model", "thinker"]) as running:
+        running.wait_ready()
+        yield running
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
