@@ -28,6 +28,7 @@ WITHOUT, WITH, MIXED = "#E69F00", "#56308F", "#009E73"
 # A gain of less is no colour to speak of, however small all the others are.
 MIN_RANGE = 0.5
 MAX_LABELS = 64  # tokens named below the curves
+MAX_LABEL_LENGTH = 14
 
 
 def draw(thought_map: ThoughtMap, title: str | None = None) -> bytes:
@@ -131,8 +132,8 @@ def _draw_curves(axes: "Axes", thought_map: ThoughtMap) -> None:
     if len(xs) > MAX_LABELS:
         axes.set_xlabel("position in the text")
         return
-    labels = [_drawable(position.token).replace("\n", "⏎") for position in positions]
-    names = [label.strip() or "␣" * min(len(label), 2) for label in labels]
+    cells = lay_out([_drawable(position.token) for position in positions], MAX_LABEL_LENGTH)
+    names = [cell.text.strip() or "␣" for cell in cells]
     axes.set_xticks(xs, names, rotation=90, family=FONT, fontsize=8, parse_math=False)
 
 

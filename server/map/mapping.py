@@ -2,13 +2,12 @@
 
 The positions' prefixes are the beginnings of one text, so the engine's prefix cache does
 for them what the diagonal mask of Quiet-STaR (arXiv 2403.09629, section 4.2) does in
-training: the text is read once. The longest prefix goes first and fills the cache.
+training: the text is read once, in whole blocks of the cache.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator
 
-from server.engine.protocol import TokenLogprobs
 from server.map.job import MapJob
 from server.map.reading import Position, PositionReader, TokenTally
 from server.metrics import Metrics
@@ -41,11 +40,8 @@ class MapRun:
         self._metrics.observe_start(self.num_prompt_tokens)
         tasks: list[asyncio.Task[Position]] = []
         try:
-            last = len(self.job.text.token_ids) - 1
-            async with self._slots:
-                longest = await self._reader.read_without(last)
-            tasks = [asyncio.create_task(self._read(index)) for index in range(last)]
-            tasks.append(asyncio.create_task(self._read(last, longest)))
+            num_positions = len(self.job.text.token_ids)
+            tasks = [asyncio.create_task(self._read(index)) for index in range(num_positions)]
             for finished in asyncio.as_completed(tasks):
                 yield await finished
         finally:
@@ -54,10 +50,10 @@ class MapRun:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._count()
 
-    async def _read(self, index: int, without: TokenLogprobs | None = None) -> Position:
+    async def _read(self, index: int) -> Position:
         """One engine request at a time: a slot is one."""
         async with self._slots:
-            return await self._reader.read(index, without)
+            return await self._reader.read(index)
 
     def _count(self) -> None:
         tally = self.tally

@@ -81,13 +81,13 @@ class PositionReader:
         self._job = job
         self._tally = tally
 
-    async def read(self, index: int, without: TokenLogprobs | None = None) -> Position:
-        """Read a position; `without` where it has been read before.
+    async def read(self, index: int) -> Position:
+        """Read a position.
 
         Raises:
             EngineError: see :meth:`server.engine.protocol.Engine.generate`.
         """
-        without = without or await self.read_without(index)
+        without = await self._read_without(index)
         thought = await self._think(index)
         token_id = self._job.text.token_ids[index]
         return Position(
@@ -103,12 +103,8 @@ class PositionReader:
             reasoning=thought.text,
         )
 
-    async def read_without(self, index: int) -> TokenLogprobs:
-        """The distribution right after the prefix.
-
-        Raises:
-            EngineError: as above.
-        """
+    async def _read_without(self, index: int) -> TokenLogprobs:
+        """The distribution right after the prefix."""
         token_id = self._job.text.token_ids[index]
         sampling = SamplingSettings(
             max_tokens=1, temperature=0.0, num_logprobs=self._job.sampling.num_logprobs
