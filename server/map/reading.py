@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 from server.detokenizer import Detokenizer
 from server.engine.protocol import (
+    AbortedError,
     EngineError,
     EngineRequest,
     SamplingSettings,
     TokenLogprobs,
 )
-from server.generation import AbortedError
 from server.map.job import MapJob, inner_profile
 from server.map.mixing import mixed_logprob
 from server.served_model import ServedModel

@@ -1,5 +1,6 @@
 """``thinking map`` end to end: real sockets, real files."""
 
+import asyncio
 import io
 import os
 import signal
@@ -23,6 +24,7 @@ from server.engine.scripted import ScriptedEngine
 from server.engine.scripted_model import WantedTokens
 from tests.clients.conftest import WAIT_SECONDS, listening
 from tests.server.conftest import MODEL, PROFILES, STOP_ID, TOKENIZER, VOCAB_SIZE, ids, make_state
+from tests.server.map.conftest import ENDLESS
 
 ROOT = Path(__file__).parents[2]
 THINKING = ("--question", "6 x 7?", "--thought-tokens", "64")
@@ -181,7 +183,7 @@ def test_a_server_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str])
 
 
 def test_an_interruption_writes_nothing_and_leaves_no_request_behind() -> None:
-    source = WantedTokens(VOCAB_SIZE, ids("z" * 50_000), STOP_ID)
+    source = WantedTokens(VOCAB_SIZE, ids(ENDLESS), STOP_ID)
     profile = PROFILES["special markers"]
     engine = ScriptedEngine(source, TOKENIZER, profile, model_name=MODEL, max_model_len=100_000)
     state = make_state()
@@ -206,4 +208,4 @@ def test_an_interruption_writes_nothing_and_leaves_no_request_behind() -> None:
         assert not list(Path().iterdir())
         while engine.num_running:
             assert state.is_ready  # until the server has noticed
-    state.close()
+    asyncio.run(state.close())

@@ -15,6 +15,7 @@ from thinking.markers import MarkerProfile
 MAP = "/v1/thinking/map"
 TEXT = "The ant is on the hill.\n"
 THOUGHT = "qqqqqq"
+ENDLESS = "".join(map(str, range(5000)))  # no loop to break
 MESSAGES = [{"role": "user", "content": "How many?"}]
 
 

@@ -15,6 +15,7 @@ from tests.server.conftest import (
     wants,
 )
 from tests.server.map.conftest import (
+    ENDLESS,
     MAP,
     TEXT,
     THOUGHT,
@@ -30,7 +31,6 @@ from thinking.markers import MarkerProfile
 from thinking.plan import marker_cost
 
 SPECIAL = PROFILES["special markers"]
-ENDLESS = "z" * 10_000
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ async def test_a_tool_call_cannot_take_the_place_of_the_text(serve: Serve) -> No
 
 
 async def test_a_loop_in_a_thought_is_broken(serve: Serve) -> None:
-    served = serve(Thoughtful(SPECIAL, ENDLESS))
+    served = serve(Thoughtful(SPECIAL, "z" * 500))
     reply = await get_map(served, text="the", thought_tokens=200)
     assert reply["positions"][-1]["stop"] == "loop"
     assert reply["positions"][-1]["thought_tokens"] < 100
