@@ -70,6 +70,12 @@ class Metrics:
         if times.first_answer_token is not None:
             self.first_answer_token.observe(times.first_answer_token - times.started)
 
+    def observe_tokens(self, *, reasoning: int, answer: int, injected: int) -> None:
+        """Tokens that were generated for something else than a choice."""
+        self.reasoning_tokens.inc(reasoning)
+        self.answer_tokens.inc(answer)
+        self.injected_tokens.inc(injected)
+
     def render(self) -> bytes:
         """Text format: ours, then the process's; each series once, also where ours are there."""
         registries = dict.fromkeys((self.registry, REGISTRY))

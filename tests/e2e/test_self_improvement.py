@@ -73,8 +73,8 @@ def share_right(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tas
         pad_token_id=pad_id,
     )
     texts = [tokenizer.decode(row[length:], skip_special_tokens=False) for row in written]
-    answers = [text.rpartition(END)[2].partition(TURN_END)[0].strip() for text in texts]
-    num_right = sum(a == right for a, (_, right) in zip(answers, tasks, strict=True))
+    answers: list[str] = [text.rpartition(END)[2].partition(TURN_END)[0].strip() for text in texts]
+    num_right: int = sum(a == right for a, (_, right) in zip(answers, tasks, strict=True))
     return num_right / len(tasks)
 
 
