@@ -52,7 +52,10 @@ def batches(
         cut = _cut(pool, batch_tokens)
         for i in torch.randperm(len(cut), generator=generator).tolist():
             rows = cut[i]
-            yield padded((ids for ids, _ in rows), pad_id), padded((row for _, row in rows), IGNORED)
+            yield (
+                padded((ids for ids, _ in rows), pad_id),
+                padded((row for _, row in rows), IGNORED),
+            )
 
 
 def padded(rows: Iterator[list[int]], filler: int) -> Tensor:

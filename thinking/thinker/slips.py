@@ -141,13 +141,18 @@ def flawed_thought(rng: Random, chain: Chain, mix: SlipMix) -> _Thought:
             thought.slip(rng.choices(kinds, weights)[0])
         else:
             thought.step()
-        waits = mix.waits_after_slip if thought.has_slip else mix.waits
-        if thought.lines and rng.random() < waits * (3 if thought.is_done else 1):
+        if thought.lines and rng.random() < _waits(thought, mix):
             thought.wait()
     if rng.random() < slips / 2:
         (extra,) = random_chain(rng, chain.modulus, 1).operations
         thought.write(thought.value, extra, extra.apply(thought.value, chain.modulus))
     return thought
+
+
+def _waits(thought: _Thought, mix: SlipMix) -> float:
+    """How likely a look back is: likelier after a slip, and at the end."""
+    waits = mix.waits_after_slip if thought.has_slip else mix.waits
+    return waits * (3 if thought.is_done else 1)
 
 
 def another(rng: Random, number: int, modulus: int) -> int:
