@@ -81,7 +81,7 @@ async def test_the_positions_share_the_text_in_the_engines_cache(thinker_server:
         return float(found[1])
 
     before = await thinker_server.get_text("/metrics")
-    # Longer than two of the cache's blocks of 128 tokens.
+    # Longer than two of the cache's blocks, whichever size they have.
     long = [{"role": "user", "content": " ".join([QUESTION] * 12)}]
     reply = await get_map(thinker_server, messages=long, thought_tokens=8)
     assert reply["usage"]["prompt_tokens"] > 300
