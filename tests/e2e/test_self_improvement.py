@@ -17,11 +17,11 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from clients.cli import main
-from server.embedded import resolve_model
 from tests.e2e.conftest import ThinkerServer
 from thinking.thinker.chain import MAX_STEPS, QUESTIONS, random_chain
 from thinking.thinker.fine_tuning import fine_tune, read_rows
-from thinking.thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER, load_tokenizer
+from thinking.thinker.folder import THINKER, read_folder
+from thinking.thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 NUM_ASKED = 250
@@ -94,9 +94,7 @@ def test_a_model_learns_from_its_own_judged_thoughts(
     assert len(rows) > NUM_ASKED / 4
     assert report
 
-    folder = resolve_model("thinker").path_or_hub_id
-    tokenizer = load_tokenizer(Path(folder))
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model, tokenizer = read_folder(THINKER)
     held_out = longer_chains("held out", NUM_HELD_OUT)
     before = share_right(model, tokenizer, held_out)
     fine_tune(model, tokenizer, rows)
