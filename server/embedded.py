@@ -59,6 +59,9 @@ EMBEDDED_MODELS: Mapping[str, GgufPackage | ShippedFolder] = {
         sampling=MappingProxyType({"temperature": 0.2, "top_p": 0.9}),
     ),
     "thinker": ShippedFolder(module="thinking.thinker", folder="weights"),
+    "thinker-implicit": ShippedFolder(module="thinking.thinker", folder="implicit"),
+    # A reward model: found by this name, served by vLLM's own pooling server.
+    "thinker-scorer": ShippedFolder(module="thinking.thinker", folder="scorer"),
 }
 DEFAULT_MODEL = "smollm2-135m-instruct"
 

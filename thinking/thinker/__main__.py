@@ -1,80 +1,87 @@
-"""``python -m thinking.thinker``: make the embedded model anew, or its examinations.
+"""``python -m thinking.thinker``: make the embedded models anew, or their examinations.
 
-``train --output FOLDER`` writes an ordinary model folder: config, weights, tokenizer with
-its chat template; ``exam --output FOLDER`` the held-out task files.
+``train``, ``scorer`` and ``implicit`` each write an ordinary model folder: config, weights,
+tokenizer with its chat template; ``exam`` writes the held-out task files; ``measure`` prints
+what the models can do. Knows the command line; nothing of how anything is made.
 """
 
 import argparse
-import json
 import os
-from itertools import islice
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from thinking.thinker.batches import FragmentTokens, batches
-from thinking.thinker.corpus import CorpusMix, examples
+from thinking.thinker.corpus import CorpusMix
 from thinking.thinker.exam import write_exams
-from thinking.thinker.training import ModelShape, Recipe, new_model, train
-from thinking.thinker.vocabulary import train_tokenizer
+from thinking.thinker.implicit import ImplicitRecipe, train_implicit
+from thinking.thinker.measures import MEASURES
+from thinking.thinker.scorer import ScorerRecipe, train_scorer
+from thinking.thinker.thinker import train_thinker
+from thinking.thinker.training import Recipe
 
-_TOKENIZER_EXAMPLES = 5000
+Run = Callable[[argparse.Namespace], None]
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 def main() -> None:
-    """Train and write the model folder."""
+    """Do what the arguments say."""
     parser = argparse.ArgumentParser(prog="python -m thinking.thinker", description=__doc__)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("train", help="train the thinker and write its folder")
-    command.add_argument("--output", type=Path, required=True, help="the folder to write")
-    command.add_argument("--begin-with", type=Path, metavar="FOLDER", help="train this one on")
-    command.add_argument("--boxes", type=float, default=CorpusMix().boxes, help="their share")
-    command.add_argument("--peak-rate", type=float, default=Recipe().peak_rate)
-    command.add_argument("--seed", type=int, default=1)
-    command.add_argument("--minutes", type=float, default=Recipe().minutes)
-    command.add_argument("--tokens", type=int, default=Recipe().num_tokens, help="at most so many")
-    command.set_defaults(run=_train)
+    train = _trains(commands.add_parser("train", help="train the thinker"), Recipe(), _train)
+    train.add_argument("--begin-with", type=Path, metavar="FOLDER", help="train this one on")
+    train.add_argument("--boxes", type=float, default=CorpusMix().boxes, help="their share")
+    _trains(commands.add_parser("scorer", help="train thinker-scorer"), ScorerRecipe(), _scorer)
+    implicit = commands.add_parser("implicit", help="train thinker-implicit")
+    _trains(implicit, ImplicitRecipe(), _implicit)
+    implicit.add_argument("--distance", type=float, default=ImplicitRecipe().distance_weight)
     exam = commands.add_parser("exam", help="write the held-out task files")
     exam.add_argument("--output", type=Path, required=True, help="an existing folder")
     exam.set_defaults(run=lambda arguments: write_exams(arguments.output))
+    measure = commands.add_parser("measure", help="print what the models can do")
+    measure.add_argument("what", choices=MEASURES)
+    measure.set_defaults(run=lambda arguments: MEASURES[arguments.what]())
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     arguments.run(arguments)
 
 
+def _trains(command: argparse.ArgumentParser, recipe: Recipe, run: Run) -> argparse.ArgumentParser:
+    """Add what all trainings take, with the recipe's own defaults."""
+    command.add_argument("--output", type=Path, required=True, help="the folder to write")
+    command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--minutes", type=float, default=recipe.minutes)
+    command.add_argument("--tokens", type=int, default=recipe.num_tokens, help="at most so many")
+    command.add_argument("--peak-rate", type=float, default=recipe.peak_rate)
+    command.set_defaults(run=run)
+    return command
+
+
 def _train(arguments: argparse.Namespace) -> None:
-    torch.manual_seed(arguments.seed)
-    torch.set_num_threads(os.cpu_count() or 1)
     mix = CorpusMix(boxes=arguments.boxes)
-    model, tokenizer = _beginning(arguments)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    recipe = Recipe(arguments.tokens, arguments.minutes, peak_rate=arguments.peak_rate)
-    corpus = examples(arguments.seed, mix)
-    tokens = FragmentTokens(tokenizer)
-    stream = batches(corpus, tokens, recipe.batch_tokens, tokenizer.pad_token_id)
-    train(model, stream, recipe)
-    write_folder(model, tokenizer, arguments.output)
+    recipe = _recipe(Recipe(), arguments)
+    train_thinker(arguments.seed, mix, recipe, arguments.begin_with, arguments.output)
 
 
-def _beginning(arguments: argparse.Namespace) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    folder: Path | None = arguments.begin_with
-    if folder is not None:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-        return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32), tokenizer
-    sample = islice(examples(arguments.seed), _TOKENIZER_EXAMPLES)
-    tokenizer = train_tokenizer("".join(f.text for f in example) for example in sample)
-    eos_id, pad_id = tokenizer.eos_token_id, tokenizer.pad_token_id
-    return new_model(ModelShape(), len(tokenizer), eos_id, pad_id), tokenizer
+def _scorer(arguments: argparse.Namespace) -> None:
+    train_scorer(arguments.seed, _recipe(ScorerRecipe(), arguments), arguments.output)
 
 
-def write_folder(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """An ordinary model folder; greedy by default, as there is one right answer."""
-    folder.mkdir(parents=True, exist_ok=True)
-    model.generation_config.temperature = None
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    config = {"temperature": 0.0, "eos_token_id": tokenizer.eos_token_id}
-    Path(folder, "generation_config.json").write_text(json.dumps(config, indent=2) + "\n")
+def _implicit(arguments: argparse.Namespace) -> None:
+    recipe = replace(ImplicitRecipe(), distance_weight=arguments.distance)
+    train_implicit(arguments.seed, _recipe(recipe, arguments), arguments.output)
+
+
+def _recipe(recipe: AnyRecipe, arguments: argparse.Namespace) -> AnyRecipe:
+    return replace(
+        recipe,
+        num_tokens=arguments.tokens,
+        minutes=arguments.minutes,
+        peak_rate=arguments.peak_rate,
+    )
 
 
 if __name__ == "__main__":

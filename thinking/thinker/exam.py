@@ -1,7 +1,8 @@
 """Held-out tasks as lines of a task file: what `thinking eval` asks the thinker.
 
 Decides how hard an examination is. The seeds are far from the corpus's, and the space of
-chains is so large that none of ten steps is met twice; knows nothing of how it is scored.
+chains is so large that none of ten steps is met twice (short ones are: of one step there are
+few hundred). Knows nothing of how it is scored.
 """
 
 import json
@@ -11,19 +12,28 @@ from random import Random
 
 from thinking.thinker import boxes
 from thinking.thinker.boxes import random_boxes
-from thinking.thinker.chain import QUESTIONS, random_chain
+from thinking.thinker.chain import MODULI, QUESTIONS, random_chain
 
 NUM_TASKS = 200
 CHAIN_STEPS = (5, 12)
+SHORT_STEPS = (1, 6)
 _BLANKS = {"kind": "blanks", "pattern": r"holds (\d+)"}
 Line = Mapping[str, object]
 
 
 def chains(modulus: int, num_tasks: int = NUM_TASKS) -> Iterator[Line]:
     """Chains of 5 to 12 steps; the group is the number of steps."""
-    rng = Random(f"exam chains {modulus}")
+    return _chains(Random(f"exam chains {modulus}"), modulus, CHAIN_STEPS, num_tasks)
+
+
+def short_chains(num_tasks: int = NUM_TASKS) -> Iterator[Line]:
+    """Chains of 1 to 6 steps, modulo 10: some can be answered without written steps."""
+    return _chains(Random("exam chains short"), MODULI[0], SHORT_STEPS, num_tasks)
+
+
+def _chains(rng: Random, modulus: int, steps: tuple[int, int], num_tasks: int) -> Iterator[Line]:
     for i in range(num_tasks):
-        chain = random_chain(rng, modulus, rng.randint(*CHAIN_STEPS))
+        chain = random_chain(rng, modulus, rng.randint(*steps))
         yield {
             "id": f"chain-{i}",
             "question": "".join(rng.choice(QUESTIONS)(chain)),
@@ -49,6 +59,7 @@ def mixed(num_tasks: int = NUM_TASKS) -> Iterator[Line]:
 EXAMS: Mapping[str, Callable[[], Iterator[Line]]] = {
     "chains-mod10": lambda: chains(10),
     "chains-mod100": lambda: chains(100),
+    "chains-short": short_chains,
     "mixed": mixed,
 }
 

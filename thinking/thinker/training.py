@@ -1,4 +1,4 @@
-"""Training the thinker: AdamW with warm-up and a cosine, next-token cross entropy.
+"""Training a small model: AdamW with warm-up and a cosine, by default next-token prediction.
 
 The learning rate follows the clock as well as the steps, so that a slow machine ends in
 time with a finished schedule. Knows batches and a model; nothing of the tasks.
@@ -7,14 +7,17 @@ time with a finished schedule. Knows batches and a model; nothing of the tasks.
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from thinking.thinker.batches import IGNORED
+
+# The loss of a model on one batch; a batch is several tensors, token ids first.
+Loss = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,14 @@ def new_model(shape: ModelShape, vocab_size: int, eos_id: int, pad_id: int) -> L
     )
 
 
-def train(model: LlamaForCausalLM, stream: Iterator[tuple[Tensor, Tensor]], recipe: Recipe) -> None:
-    """Train in place; progress on stderr."""
+def train(
+    model: PreTrainedModel, stream: Iterator[tuple[Tensor, ...]], recipe: Recipe, loss_of: Loss
+) -> None:
+    """Train in place by ``loss_of(model, *batch)``; progress on stderr."""
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
     )
-    step = torch.compile(_loss) if torch.cuda.is_available() else _loss
+    step = torch.compile(loss_of) if torch.cuda.is_available() else loss_of
     device = next(model.parameters()).device
     started, num_tokens, num_steps, mean_loss = time.monotonic(), 0, 0, 0.0
     model.train()
@@ -73,13 +78,13 @@ def train(model: LlamaForCausalLM, stream: Iterator[tuple[Tensor, Tensor]], reci
         rate = recipe.peak_rate * schedule(done, recipe.warm_up)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        token_ids, labels = (tensor.to(device) for tensor in next(stream))
-        loss = step(model, token_ids, labels)
+        batch = [tensor.to(device) for tensor in next(stream)]
+        loss = step(model, *batch)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        num_tokens += token_ids.numel()
+        num_tokens += batch[0].numel()
         num_steps += 1
         mean_loss += loss.item() / recipe.report_every
         if num_steps % recipe.report_every == 0:
@@ -103,7 +108,7 @@ def _share_done(recipe: Recipe, num_tokens: int, started: float) -> float:
     return max(by_time, num_tokens / recipe.num_tokens)
 
 
-def _loss(model: LlamaForCausalLM, token_ids: Tensor, labels: Tensor) -> Tensor:
+def next_token_loss(model: LlamaForCausalLM, token_ids: Tensor, labels: Tensor) -> Tensor:
     """Mean cross entropy of the learned tokens, each from those before it.
 
     The vocabulary is only looked at where something is learned.

@@ -1,0 +1,75 @@
+"""The scorer's corpus: endless replies with a verdict at each place where it is asked.
+
+Knows the judge, the replies and their token ids; nothing of the model that learns it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from thinking.thinker.batches import IGNORED, Labelled, TextTokens
+from thinking.thinker.chain import MAX_STEPS, MODULI, QUESTIONS, Chain, Operation, random_chain
+from thinking.thinker.judge import Judge, pieces_of
+from thinking.thinker.slips import SlipMix, flawed_reply
+from thinking.thinker.vocabulary import ASSISTANT, TURN_END, USER
+
+# Labels beside the verdicts 0 and 1, at the result of a line: whether its sum is right,
+# whatever stands before it. They only help training to find out how to check.
+SUM_IS_WRONG, SUM_IS_RIGHT = 2, 3
+_SUM = re.compile(r"(\d+)([-+*])(\d+)=(\d+)\n")
+_MODULUS = re.compile(r"mod(?:ulo)? (\d+)")
+_LINE_END = 2  # tokens from a line's end back to its result
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A dialogue about a chain: the question's pieces, and the reply's with their verdicts."""
+
+    question: tuple[str, ...]
+    reply: tuple[tuple[str, bool | None], ...]
+
+
+def judged(question: list[str], reply: str, chain: Chain) -> Judged:
+    """Judge each piece of a reply; `question` in fragments, at whose borders tokens end."""
+    judge = Judge(chain)
+    asked = (USER, *question, TURN_END, ASSISTANT)
+    return Judged(asked, tuple((piece, judge.read(piece)) for piece in pieces_of(reply)))
+
+
+def judged_replies(seed: int, mix: SlipMix | None = None) -> Iterator[Judged]:
+    """Replies without end, right and wrong; the same seed gives the same ones."""
+    rng = Random(f"judged {seed}")
+    mix = mix or SlipMix()
+    while True:
+        chain = random_chain(rng, rng.choice(MODULI), rng.randint(1, MAX_STEPS))
+        question = rng.choice(QUESTIONS)(chain)
+        yield judged(question, flawed_reply(rng, chain, mix), chain)
+
+
+class JudgedTokens(TextTokens):
+    """Encodes judged dialogues: the verdict (1: right) stands at a piece's last token."""
+
+    def encode_judged(self, dialogue: Judged) -> Labelled:
+        """Token ids and verdicts, as many; ``IGNORED`` where nothing is judged."""
+        token_ids = [i for text in dialogue.question for i in self.ids_of(text)]
+        labels = [IGNORED] * len(token_ids)
+        for piece, verdict in dialogue.reply:
+            ids = self.ids_of(piece)
+            token_ids += ids
+            labels += [IGNORED] * (len(ids) - 1)
+            labels.append(IGNORED if verdict is None else int(verdict))
+        return token_ids, labels
+
+    def encode_with_sums(self, dialogue: Judged) -> Labelled:
+        """The same, with each line's sum judged at its result."""
+        token_ids, labels = self.encode_judged(dialogue)
+        (modulus,) = map(int, _MODULUS.findall("".join(dialogue.question)))
+        end = sum(len(self.ids_of(text)) for text in dialogue.question)
+        for piece, _ in dialogue.reply:
+            end += len(self.ids_of(piece))
+            if step := _SUM.fullmatch(piece):
+                value, sign, operand, result = step.groups()
+                right = Operation(sign, int(operand)).apply(int(value), modulus)
+                labels[end - _LINE_END] = SUM_IS_RIGHT if right == int(result) else SUM_IS_WRONG
+        return token_ids, labels
