@@ -14,6 +14,7 @@ from clients import (
     compare_command,
     eval_command,
     export_command,
+    map_command,
     verify_command,
 )
 from clients.errors import CommandError, ExitCode
@@ -34,6 +35,7 @@ COMMANDS: tuple[Command, ...] = (
     chat_command,
     eval_command,
     compare_command,
+    map_command,
     verify_command,
     export_command,
 )

@@ -50,7 +50,7 @@ def _add_requests(group: "argparse._ArgumentGroup") -> None:
         type=optional_seed,
         default=0,
         metavar="N",
-        help="of the first sample, the next has N+1; 'none': not sent [0]",
+        help="what each task's own seed is made of; 'none': not sent [0]",
     )
     group.add_argument("--max-completion-tokens", type=at_least(1), metavar="N")
     group.add_argument("--system", metavar="TEXT", help="for tasks without a system message")

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from server.body_limit import BodyLimitMiddleware
 from server.disconnect import ClientLeftError
 from server.errors import install_error_handlers
+from server.map import endpoints as thinking_map
 from server.metrics import CONTENT_TYPE_LATEST
 from server.openai import chat, models
 from server.openapi import install_openapi
@@ -36,6 +37,7 @@ def create_app(state: ServerState) -> FastAPI:
     app.include_router(chat.router)
     app.include_router(models.router)
     app.include_router(traces.router)
+    app.include_router(thinking_map.router)
     _add_own_routes(app)
     install_openapi(app)
     install_error_handlers(app)

@@ -6,8 +6,9 @@ quotes a value back.
 """
 
 import difflib
-from collections.abc import Iterator
-from typing import Any, TypeVar, get_args
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeVar, get_args
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,6 +24,8 @@ class StrictModel(BaseModel):
     """No unknown fields, no conversions: ``true``, ``1.0`` and ``"1"`` are not integers."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    # Advice for unknown fields of this body, before that of the dialects.
+    right_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
 
 async def read_body(request: Request, model: type[BodyT]) -> BodyT:
@@ -41,7 +44,7 @@ async def read_body(request: Request, model: type[BodyT]) -> BodyT:
         raise _bad_request(model, error) from None
 
 
-def _bad_request(model: type[BaseModel], error: ValidationError) -> BadRequestError:
+def _bad_request(model: type[StrictModel], error: ValidationError) -> BadRequestError:
     """The first fault only (unknown fields first): one clear sentence beats a list."""
     faults = error.errors(include_url=False, include_input=False)
     fault = min(faults, key=lambda fault: fault["type"] != "extra_forbidden")
@@ -70,10 +73,10 @@ def field_path(location: Location) -> str:
     return path.removeprefix(".")
 
 
-def _advice(model: type[BaseModel], location: Location) -> str:
+def _advice(model: type[StrictModel], location: Location) -> str:
     """What the client may have meant by an unknown field."""
     path = ".".join(step for step in location if isinstance(step, str))
-    if advice := right_name(path):
+    if advice := model.right_names.get(path) or right_name(path):
         return f": {advice}"
     name = str(location[-1])
     parent = _model_at(model, location[:-1])

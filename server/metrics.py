@@ -30,6 +30,9 @@ class Metrics:
         self.answer_tokens = _counter(own, "answer_tokens", "Answer tokens generated.")
         self.injected_tokens = _counter(own, "injected_tokens", "Tokens forced into thoughts.")
         self.stops = _counter(own, "stops", "Choices by what ended their thought.", "cause")
+        self.branches = _counter(
+            own, "branches", "Engine requests of searches over thoughts.", "strategy"
+        )
         self.budget = _histogram(own, "budget_tokens", "Budget of a choice.", TOKEN_BUCKETS)
         self.used = _histogram(own, "used_tokens", "Hidden tokens of a choice.", TOKEN_BUCKETS)
         self.thinking_seconds = _histogram(own, "seconds", "Time in which hidden tokens came.")
@@ -60,6 +63,8 @@ class Metrics:
         self.answer_tokens.inc(decoder.tracker.num_answer)
         self.injected_tokens.inc(receipt.injected)
         self.stops.labels(receipt.stop).inc()
+        if receipt.search is not None:
+            self.branches.labels(receipt.search.strategy).inc(receipt.search.num_branches)
         self.budget.observe(receipt.budget)
         self.used.observe(receipt.used)
         times = decoder.times
@@ -69,6 +74,12 @@ class Metrics:
             self.first_token.observe(times.first_token - times.started)
         if times.first_answer_token is not None:
             self.first_answer_token.observe(times.first_answer_token - times.started)
+
+    def observe_tokens(self, *, reasoning: int, answer: int, injected: int) -> None:
+        """Tokens that were generated for something else than a choice."""
+        self.reasoning_tokens.inc(reasoning)
+        self.answer_tokens.inc(answer)
+        self.injected_tokens.inc(injected)
 
     def render(self) -> bytes:
         """Text format: ours, then the process's; each series once, also where ours are there."""

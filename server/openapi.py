@@ -43,6 +43,8 @@ _SCHEMAS: dict[str, Any] = {
             "stop": {"type": "string"},
             "seconds": {"type": "number"},
             "advice": {"type": "array", "items": {"type": "string"}},
+            "strategy": {"type": "string", "description": "Of a search over thoughts only."},
+            "branches": {"type": "integer", "description": "Engine requests of a search."},
         },
     },
     "ChatCompletion": {

@@ -80,6 +80,25 @@ def render_prompt(
     return _encode(encoder, guard.split(text, mark))
 
 
+def encode_plain(
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    *,
+    marker_texts: tuple[str, ...] = (),
+    begins: bool,
+) -> list[int]:
+    """Token ids of a caller's `text`; a control token written in it stays text.
+
+    `begins`: it is the start of a whole text, which a tokenizer may treat specially.
+    """
+    guard, encoder = _tools_for(tokenizer, marker_texts)
+    mark = _new_mark()
+    pieces = guard.split(guard.mark_text(text, mark), mark)
+    if begins:
+        return _encode(encoder, pieces)
+    return [token_id for piece_ids in encoder.encode_many(pieces) for token_id in piece_ids]
+
+
 @lru_cache(maxsize=4)
 def _tools_for(
     tokenizer: PreTrainedTokenizerBase, marker_texts: tuple[str, ...]

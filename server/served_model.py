@@ -6,10 +6,10 @@ of HTTP nor of how a body spells its wishes.
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import ConstraintError, Engine
@@ -36,6 +36,8 @@ from thinking.tracker_state import TrackerTables
 NATIVE_DEFAULT_TOKENS = 4096
 PRIMED_DEFAULT_TOKENS = 128  # models that were not trained to think gain little from more
 
+ResultT = TypeVar("ResultT")
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedPrompt:
@@ -60,12 +62,12 @@ class ServedModel:
         self.line_token_ids = line_token_ids(engine.tokenizer)
         self.policy = _policy(settings, native=engine.profile.native)
         own = (settings.thinking_start, settings.thinking_end)
-        self._marker_texts = tuple(text for text in own if text)
+        self.marker_texts = tuple(text for text in own if text)
         self._answer_never_has = tuple(_texts_of_markers(engine))
         self._planner = ThoughtPlanner(
             engine.profile,
             FragmentEncoder(engine.tokenizer),
-            ForgeryGuard(engine.tokenizer, self._marker_texts),
+            ForgeryGuard(engine.tokenizer, self.marker_texts),
         )
         self.text_markers = _text_markers(engine)
         # One thread: a tokenizer is not safe in two, and must not hold up open streams.
@@ -91,10 +93,14 @@ class ServedModel:
             PromptError: the template refuses the messages.
             BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._executor, self._prepare, messages, ask, max_completion_tokens
+        return await self.in_tokenizer_thread(
+            lambda: self._prepare(messages, ask, max_completion_tokens)
         )
+
+    async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
+        """Run what uses the tokenizer, or takes long, beside the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, work)
 
     async def check_constraint(self, constraint: AnswerConstraint, prompt: PreparedPrompt) -> None:
         """Return where the answers to `prompt` can be held to `constraint`.
@@ -127,7 +133,7 @@ class ServedModel:
         ask: BudgetAsk,
         max_completion_tokens: int | None,
     ) -> PreparedPrompt:
-        prompt = render_prompt(self.engine.tokenizer, messages, marker_texts=self._marker_texts)
+        prompt = render_prompt(self.engine.tokenizer, messages, marker_texts=self.marker_texts)
         if ask.strategy is not None:
             return self._prepare_search(prompt, ask, ask.strategy, max_completion_tokens)
         budget = self._resolve(ask, max_completion_tokens, len(prompt))

@@ -47,6 +47,13 @@ class ServerSettings(BaseSettings):
     show_thoughts: bool = Field(
         default=True, description="Whether callers may ask for thoughts with include_reasoning."
     )
+    max_map_tokens: PositiveInt = Field(
+        default=512, description="Longest text, in tokens, that a map may be made of."
+    )
+    map_concurrency: PositiveInt = Field(
+        default=64,
+        description="Engine requests that all maps together may have at a time.",
+    )
     keep_alive_seconds: PositiveFloat = Field(
         default=5.0,
         le=10.0,

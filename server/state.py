@@ -4,6 +4,7 @@ Whoever starts the server sets the engine here when it is ready, and `draining` 
 new request may begin. Does not start or stop anything itself.
 """
 
+import asyncio
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -24,6 +25,8 @@ from server.traces.recorder import TraceRecorder
 class ServerState:
     """``app.state.server``; `traces` is None where none are kept, `reward_model` likewise.
 
+    `map_slots` bounds the engine requests of all maps together.
+
     Raises:
         TraceStoreError, TraceTokenError: traces cannot be kept as the settings ask.
     """
@@ -36,6 +39,7 @@ class ServerState:
     traces: TraceRecorder | None = field(init=False)
     trace_access: TraceAccess = field(init=False)
     reward_model: RewardModel | None = field(init=False)
+    map_slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.registry, lambda: self.is_ready)
@@ -43,6 +47,7 @@ class ServerState:
         self.traces = open_traces(self.settings, self.metrics)
         has_scorer = self.settings.scorer_url is not None
         self.reward_model = RewardModel(self.settings) if has_scorer else None
+        self.map_slots = asyncio.Semaphore(self.settings.map_concurrency)
 
     @property
     def engine(self) -> Engine | None:

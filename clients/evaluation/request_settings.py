@@ -33,6 +33,17 @@ def parse_budgets(text: str) -> tuple[Budget, ...]:
     return budgets
 
 
+def seed_of(seed: int, task_id: str, sample: int) -> int:
+    """The seed of one request, from 0 to 2**31 - 1.
+
+    Each task has its own: under one seed for all, an engine draws the same noise for every
+    task, and the accuracy of 200 tasks swings like that of a few (seen: 68 % and 93 % with
+    two seeds, 87 % without any).
+    """
+    digest = hashlib.sha256(f"{seed}/{task_id}".encode()).digest()
+    return (int.from_bytes(digest[:4]) + sample) % 2**31
+
+
 def budget_name(budget: Budget) -> str:
     """As on the command line."""
     return DEFAULT_BUDGET if budget is None else str(budget)
@@ -68,7 +79,7 @@ class RequestSettings:
         body: dict[str, Any] = {"model": model, "messages": task.messages_with(self.system)}
         named = {
             "temperature": self.temperature,
-            "seed": None if self.seed is None else self.seed + sample,
+            "seed": None if self.seed is None else seed_of(self.seed, task.task_id, sample),
             "max_completion_tokens": self.max_completion_tokens,
             OPTIONS_FIELD: dict(self.options) or None,
             self.budget_field: budget,

@@ -43,6 +43,9 @@ def choose_cpu_settings(given: Mapping[str, Any]) -> CpuSettings:
         "enforce_eager": True,
         # The model's context, or less where the KV cache is too small for it.
         "max_model_len": -1,
+        # The prefix cache knows whole blocks only: with vLLM's 128 tokens, branches of a search
+        # shared 3 % of what they read, with 32 (the least that its kernels like) 75 %.
+        "block_size": 32,
     }
     environment: dict[str, str] = {}
     if not {"kv_cache_memory_bytes", "gpu_memory_utilization"} & set(given):

@@ -15,6 +15,8 @@ import httpx
 import psutil
 import pytest
 
+from server.embedded import resolve_model
+
 READY_SECONDS = 240.0  # a cold machine imports vLLM three times
 END_SECONDS = 20.0
 KV_CACHE_GIB = "1"
@@ -66,9 +68,18 @@ class Server:
 def started_server(
     log_path: Path, arguments: Sequence[str] = (), *, own_group: bool = False
 ) -> Iterator[Server]:
-    """Start the server on a free port; it may still be loading. Ended by pid at the end."""
+    """Start the server on a free port; it may still be loading."""
     port = _free_port()
     command = [sys.executable, "-m", "server", "--port", str(port), *arguments]
+    with started_process(command, port, log_path, own_group=own_group) as running:
+        yield running
+
+
+@contextmanager
+def started_process(
+    command: Sequence[str], port: int, log_path: Path, *, own_group: bool = False
+) -> Iterator[Server]:
+    """Start what listens on `port`; ended by pid at the end."""
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -89,6 +100,40 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for the whole session. Tests must leave it as they found it."""
     with started_server(tmp_path_factory.mktemp("server") / "log.txt") as running:
         running.wait_ready()
+        yield running
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkerServer(Server):
+    """A server on the thinker, with its reward model and a trace store."""
+
+    scorer_url: str
+
+
+@pytest.fixture(scope="session")
+def thinker_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThinkerServer]:
+    """One for the session, beside vLLM's own pooling server on the thinker's scorer."""
+    folder = tmp_path_factory.mktemp("thinker")
+    with started_scorer(folder / "scorer.txt") as scorer:
+        arguments = ["--model", "thinker", "--scorer-url", scorer.base_url]
+        arguments += ["--trace-store", str(folder / "traces.sqlite")]
+        with started_server(folder / "log.txt", arguments) as running:
+            scorer.wait_ready()
+            running.wait_ready()
+            yield ThinkerServer(
+                running.base_url, running.process, running.log_path, scorer.base_url
+            )
+
+
+@contextmanager
+def started_scorer(log_path: Path) -> Iterator[Server]:
+    """Start vLLM's pooling server as an operator would. It may still be loading."""
+    port = _free_port()
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--model", resolve_model("thinker-scorer").path_or_hub_id]
+    command += ["--runner", "pooling", "--dtype", "float32", "--enforce-eager"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    with started_process(command, port, log_path) as running:
         yield running
 
 

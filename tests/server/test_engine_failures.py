@@ -19,7 +19,7 @@ ENDLESS = "z" * 100_000
 class Caller:
     """A client that reads event by event and may leave (httpx's transport cannot)."""
 
-    def __init__(self, app: FastAPI, **fields: Any) -> None:
+    def __init__(self, app: FastAPI, path: str = "/v1/chat/completions", /, **fields: Any) -> None:
         self.received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._body: bytes | None = json.dumps(chat_body(**fields)).encode()
         self._left = asyncio.Event()
@@ -28,8 +28,8 @@ class Caller:
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
             "method": "POST",
-            "path": "/v1/chat/completions",
-            "raw_path": b"/v1/chat/completions",
+            "path": path,
+            "raw_path": path.encode(),
             "query_string": b"",
             "root_path": "",
             "scheme": "http",

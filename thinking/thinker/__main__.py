@@ -16,10 +16,10 @@ import torch
 
 from thinking.thinker.corpus import CorpusMix
 from thinking.thinker.exam import write_exams
-from thinking.thinker.implicit import ImplicitRecipe, train_implicit
+from thinking.thinker.implicit_training import ImplicitRecipe, train_implicit
 from thinking.thinker.measures import MEASURES
-from thinking.thinker.scorer import ScorerRecipe, train_scorer
-from thinking.thinker.thinker import train_thinker
+from thinking.thinker.scorer_training import ScorerRecipe, train_scorer
+from thinking.thinker.thinker_training import train_thinker
 from thinking.thinker.training import Recipe
 
 Run = Callable[[argparse.Namespace], None]

@@ -21,6 +21,9 @@ from thinking.thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER
 IMPLICIT = "<|implicit|>"
 IMPLICIT_THOUGHT = f"{START}{IMPLICIT}{END}"
 MAX_IMPLICIT_STEPS = 8
+# How often a chain has 1, 2, … steps: what is not learned for one is not for two.
+_WEIGHTS = (12, 8, 4, 2, 1, 1, 1, 1)
+_SMALLER_MODULUS = 0.7  # share of the chains
 _LINE_END = 2  # tokens from a line's end back to its result
 
 
@@ -63,11 +66,12 @@ class PairTokens(TextTokens):
         return Pair(silent + answer, len(silent), written, places)
 
     def pairs(self, seed: int, num_layers: int) -> Iterator[Pair]:
-        """Pairs without end, more of short chains than of long ones."""
+        """Pairs without end, most of them of short chains, and modulo the smaller number."""
         rng = Random(f"implicit {seed}")
         while True:
-            num_steps = min(rng.randint(1, MAX_IMPLICIT_STEPS) for _ in range(2))
-            chain = random_chain(rng, rng.choice(MODULI), num_steps)
+            (num_steps,) = rng.choices(range(1, MAX_IMPLICIT_STEPS + 1), _WEIGHTS)
+            modulus = MODULI[rng.random() >= _SMALLER_MODULUS]
+            chain = random_chain(rng, modulus, num_steps)
             yield self.pair(rng.choice(QUESTIONS)(chain), chain, num_layers)
 
 

@@ -3,23 +3,15 @@
 Knows the judge, the replies and their token ids; nothing of the model that learns it.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
 from thinking.thinker.batches import IGNORED, Labelled, TextTokens
-from thinking.thinker.chain import MAX_STEPS, MODULI, QUESTIONS, Chain, Operation, random_chain
+from thinking.thinker.chain import MAX_STEPS, MODULI, QUESTIONS, Chain, random_chain
 from thinking.thinker.judge import Judge, pieces_of
 from thinking.thinker.slips import SlipMix, flawed_reply
 from thinking.thinker.vocabulary import ASSISTANT, TURN_END, USER
-
-# Labels beside the verdicts 0 and 1, at the result of a line: whether its sum is right,
-# whatever stands before it. They only help training to find out how to check.
-SUM_IS_WRONG, SUM_IS_RIGHT = 2, 3
-_SUM = re.compile(r"(\d+)([-+*])(\d+)=(\d+)\n")
-_MODULUS = re.compile(r"mod(?:ulo)? (\d+)")
-_LINE_END = 2  # tokens from a line's end back to its result
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +51,4 @@ class JudgedTokens(TextTokens):
             token_ids += ids
             labels += [IGNORED] * (len(ids) - 1)
             labels.append(IGNORED if verdict is None else int(verdict))
-        return token_ids, labels
-
-    def encode_with_sums(self, dialogue: Judged) -> Labelled:
-        """The same, with each line's sum judged at its result."""
-        token_ids, labels = self.encode_judged(dialogue)
-        (modulus,) = map(int, _MODULUS.findall("".join(dialogue.question)))
-        end = sum(len(self.ids_of(text)) for text in dialogue.question)
-        for piece, _ in dialogue.reply:
-            end += len(self.ids_of(piece))
-            if step := _SUM.fullmatch(piece):
-                value, sign, operand, result = step.groups()
-                right = Operation(sign, int(operand)).apply(int(value), modulus)
-                labels[end - _LINE_END] = SUM_IS_RIGHT if right == int(result) else SUM_IS_WRONG
         return token_ids, labels

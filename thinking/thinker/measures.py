@@ -17,7 +17,7 @@ from thinking.thinker.replies import asked, next_tokens, replies
 from thinking.thinker.scorer_quality import Quality, quality
 from thinking.thinker.vocabulary import END, PAUSE, START, TURN_END
 
-_NUM_CHAINS = 300  # a number of steps, or a modulus
+_NUM_CHAINS = 200  # a number of steps, or a modulus
 _SAMPLES = 4  # replies a chain
 # How the reply begins that asks for an answer without written steps.
 _SILENT: Mapping[str, str] = {

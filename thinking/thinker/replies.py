@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from thinking.thinker.batches import padded
 from thinking.thinker.vocabulary import ASSISTANT, TURN_END, USER
 
 _MAX_NEW_TOKENS = 200
@@ -53,13 +54,14 @@ def next_tokens(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str]
 ) -> list[str]:
     """The likeliest next token after each prompt."""
-    texts = []
-    for prompt in prompts:
-        ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids
-        with torch.no_grad():
-            logits = model(input_ids=ids).logits[0, -1]
-        texts.append(tokenizer.decode([int(logits.argmax())]))
-    return texts
+    rows = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in prompts]
+    # On the right: under causal attention no token sees what fills the row.
+    token_ids = padded(iter(rows), tokenizer.pad_token_id)
+    with torch.no_grad():
+        hidden = model.model(input_ids=token_ids, use_cache=False).last_hidden_state
+        last = hidden[torch.arange(len(rows)), torch.tensor([len(row) - 1 for row in rows])]
+        likeliest = model.lm_head(last).argmax(dim=-1)
+    return [tokenizer.decode([token_id]) for token_id in likeliest.tolist()]
 
 
 def _up_to_turn_end(text: str) -> str:

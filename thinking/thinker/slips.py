@@ -26,8 +26,8 @@ class SlipMix:
     faultless: float = 0.35
     slips: tuple[float, ...] = (0.08, 0.15, 0.3)
     # Of the places after a step: "Wait," though nothing, or something, is wrong.
-    waits: float = 0.03
-    waits_after_slip: float = 0.15
+    waits: float = 0.015
+    waits_after_slip: float = 0.08
     # Of the answers: another number than the one thought of.
     other_answer: float = 0.12
 

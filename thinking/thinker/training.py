@@ -67,8 +67,9 @@ def train(
     model: PreTrainedModel, stream: Iterator[tuple[Tensor, ...]], recipe: Recipe, loss_of: Loss
 ) -> None:
     """Train in place by ``loss_of(model, *batch)``; progress on stderr."""
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+        learned, lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
     )
     step = torch.compile(loss_of) if torch.cuda.is_available() else loss_of
     device = next(model.parameters()).device
@@ -81,7 +82,7 @@ def train(
         batch = [tensor.to(device) for tensor in next(stream)]
         loss = step(model, *batch)
         torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         num_tokens += batch[0].numel()

@@ -28,11 +28,11 @@ class ImplicitRecipe(Recipe):
     """`num_pairs` silent chains a step, beside `batch_tokens` of the thinker's own corpus."""
 
     minutes: float = 12.0
-    batch_tokens: int = 2048
-    peak_rate: float = 1e-3
+    batch_tokens: int = 1024
+    peak_rate: float = 1.5e-3
     num_pairs: int = 64
     # Of the hidden states' distance, beside the cross entropies.
-    distance_weight: float = 1.0
+    distance_weight: float = 0.5
 
 
 def train_implicit(seed: int, recipe: ImplicitRecipe, folder: Path) -> None:

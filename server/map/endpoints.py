@@ -1,0 +1,78 @@
+"""``POST /v1/thinking/map``: where in a text a thought helps."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from server.body import read_body
+from server.disconnect import run_while_connected
+from server.errors import to_api_error
+from server.map.job import prepare_map
+from server.map.mapping import MapRun
+from server.map.protocol import MapRequest
+from server.map.reading import Position
+from server.map.response import MapWriter
+from server.openai.chunks import DONE, error_event
+from server.openapi import body_documentation
+from server.state import server_state
+from server.streaming import EventStream
+
+logger = logging.getLogger(__name__)
+router = APIRouter(prefix="/v1/thinking", tags=["map"])
+
+
+@dataclass(frozen=True, slots=True)
+class MapReply:
+    """One map on its way, and how to write it down."""
+
+    run: MapRun
+    writer: MapWriter
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        """The map as server-sent events."""
+        yield self.writer.start_event()
+        positions: list[Position] = []
+        try:
+            async with aclosing(self.run.positions()) as finished:
+                async for position in finished:
+                    positions.append(position)
+                    yield self.writer.position_event(position, len(positions))
+        except Exception as error:
+            api_error = to_api_error(error)
+            if api_error.status == 500:
+                logger.exception("a stream failed")
+            yield error_event(api_error)
+            return
+        yield self.writer.summary_event(positions)
+        yield DONE
+
+    async def positions(self) -> list[Position]:
+        """All of them."""
+        async with aclosing(self.run.positions()) as finished:
+            return [position async for position in finished]
+
+
+@router.post(
+    "/map",
+    summary="Say for each token of a text how much a thought before it helps",
+    openapi_extra=body_documentation(MapRequest),
+)
+async def map_text(request: Request) -> Response:
+    """Think at most `thought_tokens` after every position of a text.
+
+    For each next token: its natural-log probability without the thought, with it, and mixed.
+    """
+    state = server_state(request)
+    model = state.ready_model()
+    body = await read_body(request, MapRequest)
+    job = await prepare_map(state.settings, model, body)
+    run = MapRun(model, job, state.map_slots, state.metrics)
+    writer = MapWriter(run, model.engine.model_name, is_list=isinstance(body.mix, list))
+    reply = MapReply(run, writer)
+    if body.stream:
+        return EventStream(reply.events(), state.settings.keep_alive_seconds)
+    return JSONResponse(writer.map(await run_while_connected(request, reply.positions())))
