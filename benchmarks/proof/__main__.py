@@ -1,0 +1,121 @@
+"""``python -m benchmarks.proof``: every figure and picture of ``docs/proof.md``, made anew.
+
+Starts the servers that it needs, asks them, and puts tables, verdicts and pictures into the
+page. Stopped and started again it goes on where it was. The exit status says whether all
+that was asked for ran, not how it fell: 1 where something failed.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.proof import (
+    answer_gates,
+    budget_curve,
+    harness,
+    mixing,
+    second_look,
+    thought_kinds,
+    thought_search,
+)
+from benchmarks.proof.evaluation import ROOT
+from benchmarks.proof.experiment import Experiment, FailedError, SkippedError
+from benchmarks.proof.laboratory import Laboratory
+from benchmarks.proof.publication import Publication
+from benchmarks.proof.servers import Servers, say
+
+EXPERIMENTS = (
+    Experiment("budget", "accuracy against the budget of one thought", budget_curve.run),
+    Experiment("gate", "where to think inside an answer", answer_gates.run),
+    Experiment("mix", "the weight of a thought in the next token", mixing.run),
+    Experiment("wait", "what “Wait,” repairs and spoils", second_look.run),
+    Experiment("lm_eval", "lm-evaluation-harness beside thinking eval", harness.run),
+    Experiment("search", "searches against one thought, at equal tokens", thought_search.run),
+    Experiment("kinds", "written thoughts, pauses, implicit thoughts", thought_kinds.run),
+)
+PAGE = ROOT / "docs" / "proof.md"
+DEFAULT_PORT = 8790
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status."""
+    parsed = _parser().parse_args(arguments)
+    if parsed.list:
+        for experiment in EXPERIMENTS:
+            print(f"{experiment.name}: {experiment.about}")
+        return 0
+    parsed.output.mkdir(parents=True, exist_ok=True)
+    # What a few tasks give is for trying, and no figure of the documentation.
+    folder = PAGE.parent if parsed.limit is None else parsed.output
+    publication = Publication(PAGE, folder / PAGE.name)
+    with Servers(parsed.port, parsed.output) as servers:
+        laboratory = Laboratory(servers, parsed.output, parsed.limit)
+        # Not `all`: one that fails is no reason not to try the others.
+        ran = [_try(experiment, laboratory, publication) for experiment in parsed.only]
+    return 0 if all(ran) else 1
+
+
+def _try(experiment: Experiment, laboratory: Laboratory, publication: Publication) -> bool:
+    """Whether nothing failed; what is skipped is said and has not failed."""
+    try:
+        finding = experiment.run(laboratory)
+    except SkippedError as reason:
+        say(f"{experiment.name}: skipped: {reason}; the page keeps what it has")
+        return True
+    except FailedError as error:
+        say(f"{experiment.name}: failed: {error}")
+        return False
+    print(f"## {experiment.name}\n\n{publication.publish(experiment.name, finding)}\n", flush=True)
+    return True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.proof", description=__doc__)
+    parser.add_argument("--list", action="store_true", help="name the experiments and end")
+    parser.add_argument(
+        "--only",
+        type=_experiments,
+        default=list(EXPERIMENTS),
+        metavar="NAME,…",
+        help="these experiments [all]",
+    )
+    parser.add_argument(
+        "--limit",
+        type=_tasks,
+        metavar="N",
+        help="only N tasks of each set, for trying; page and pictures then go to --output",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=ROOT / "build" / "eval",
+        metavar="FOLDER",
+        help="reports, journals and logs; remove it to ask everything anew [build/eval]",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=DEFAULT_PORT,
+        help="of the server; the scorer has the next; journals go on with the same [%(default)s]",
+    )
+    return parser
+
+
+def _experiments(text: str) -> list[Experiment]:
+    by_name = {experiment.name: experiment for experiment in EXPERIMENTS}
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in by_name:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(by_name)}")
+    return [by_name[name] for name in names]
+
+
+def _tasks(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} should be 2 or more")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""How all pictures of the page look.
+
+Knows axes and colours, no experiment. Needs no display.
+"""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette: told apart by the colour-blind too; markers do it without colour.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+WIDTH, WIDE, HEIGHT, DPI = 7.5, 12.0, 4.5, 150  # inches, and dots an inch
+
+
+def new_axes(title: str, x_label: str) -> tuple[Figure, Axes]:
+    """A figure with one plot."""
+    figure, (axes,) = new_plots([title], x_label)
+    return figure, axes
+
+
+def new_plots(titles: Sequence[str], x_label: str) -> tuple[Figure, list[Axes]]:
+    """A figure with plots side by side, whose vertical axes are a share."""
+    width = WIDTH if len(titles) == 1 else WIDE
+    figure = Figure(figsize=(width, HEIGHT), layout="constrained")
+    FigureCanvasAgg(figure)
+    plots = list(figure.subplots(1, len(titles), squeeze=False)[0])
+    for axes, title in zip(plots, titles, strict=True):
+        axes.set_title(title, loc="left", fontsize="medium")
+        axes.set_xlabel(x_label)
+        axes.set_ylim(0, 1.03)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value * 100:.0f} %")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    plots[0].set_ylabel("accuracy")
+    return figure, plots
+
+
+def curve(
+    axes: Axes,
+    xs: Sequence[float],
+    shares: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    index: int,
+    label: str,
+) -> None:
+    """A line with its points and their bands; `index` chooses colour and marker."""
+    colour, marker = style(index)
+    axes.plot(xs, shares, color=colour, marker=marker, markersize=5, label=label)
+    lows, highs = zip(*intervals, strict=True)
+    axes.fill_between(xs, lows, highs, color=colour, alpha=0.13, linewidth=0)
+
+
+def style(index: int) -> tuple[str, str]:
+    """Colour and marker."""
+    return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+
+
+def png(figure: Figure) -> bytes:
+    """The same figure gives the same bytes: no version of matplotlib is in it."""
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    return file.getvalue()

@@ -1,0 +1,124 @@
+"""lm-evaluation-harness against the server: does it agree with ``thinking eval``?
+
+Runs the same tasks as a local task of the harness, in an environment of its own, offline;
+then compares the verdicts task by task. Knows the harness's YAML and its samples file.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.proof.claims import Claim, Verdict, percent
+from benchmarks.proof.evaluation import CONCURRENCY, ROOT, EvalRun, task_file
+from benchmarks.proof.experiment import FailedError, Finding
+from benchmarks.proof.laboratory import Laboratory
+from benchmarks.proof.servers import say
+from benchmarks.proof.tables import table
+
+TASKS = "chains-mod10"
+HARNESS_TASK = "chains_mod10"
+BUDGETS = (64, 128)  # on the slope, where verdicts are mixed, and above the knee
+INSTALLER = ROOT / "deploy" / "lm-eval.sh"
+COMMAND = ROOT / ".cache" / "lm-eval" / "bin" / "lm_eval"
+MAX_TOKENS = 300
+FILTER = "number"
+
+
+def run(laboratory: Laboratory) -> Finding:
+    """See the module."""
+    ours = laboratory.evaluate(
+        EvalRun("lm_eval", TASKS, BUDGETS, temperature=0.0, max_completion_tokens=MAX_TOKENS)
+    )
+    folder = laboratory.folder("thinker") / "lm_eval"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{HARNESS_TASK}.yaml").write_text(json.dumps(task_of_harness(), indent=2))
+    _do([str(INSTALLER)], folder / "install.log")
+    rows, claims = [], []
+    for budget in BUDGETS:
+        verdicts = [outcome["right"] == 1 for outcome in ours.outcomes(budget)]
+        theirs = _ask_harness(laboratory, folder, budget)
+        num_alike = agreement(verdicts, theirs)
+        shares = [percent(sum(side) / len(side)) for side in (verdicts, theirs)]
+        rows.append([str(budget), *shares, f"{num_alike} of {len(verdicts)}"])
+        text = f"lm-eval and thinking eval agree on each task at budget {budget}"
+        measured = f"{num_alike} of {len(verdicts)}"
+        claims.append(Claim(text, measured, Verdict.of(num_alike == len(verdicts))))
+    head = ["budget", "thinking eval", "lm-eval", "the same verdict"]
+    return Finding(table(head, rows), claims)
+
+
+def task_of_harness() -> dict[str, Any]:
+    """Our task file as a task of the harness; JSON is YAML."""
+    return {
+        "task": HARNESS_TASK,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(task_file(TASKS))}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        "doc_to_text": "{{question}}",
+        "doc_to_target": "{{answer}}",
+        "generation_kwargs": {"until": [], "do_sample": False, "max_gen_toks": MAX_TOKENS},
+        "filter_list": [
+            {
+                "name": FILTER,
+                "filter": [
+                    {"function": "regex", "regex_pattern": r"(-?\d+)", "group_select": -1},
+                    {"function": "take_first"},
+                ],
+            }
+        ],
+        "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+    }
+
+
+def agreement(ours: Sequence[bool], theirs: Sequence[bool]) -> int:
+    """How many verdicts are alike.
+
+    Raises:
+        ValueError: not as many on both sides.
+    """
+    return sum(a == b for a, b in zip(ours, theirs, strict=True))
+
+
+def read_samples(path: Path) -> list[bool]:
+    """The verdicts in a samples file of the harness, in the order of the tasks."""
+    samples = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    chosen = [sample for sample in samples if sample["filter"] == FILTER]
+    return [s["exact_match"] == 1 for s in sorted(chosen, key=lambda s: int(s["doc_id"]))]
+
+
+def _ask_harness(laboratory: Laboratory, folder: Path, budget: int) -> list[bool]:
+    url = laboratory.servers.serve("thinker")
+    output = folder / f"budget-{budget}"
+    say(f"lm_eval: {TASKS} at {budget}")
+    server = {
+        "base_url": f"{url}/chat/completions",
+        "model": "thinker",
+        "num_concurrent": CONCURRENCY,
+        "tokenizer_backend": None,
+    }
+    command = [str(COMMAND), "--model", "local-chat-completions", "--tasks", HARNESS_TASK]
+    command += ["--model_args", ",".join(f"{name}={value}" for name, value in server.items())]
+    command += ["--include_path", str(folder), "--output_path", str(output)]
+    command += ["--gen_kwargs", f"max_thinking_tokens={budget}"]
+    command += ["--log_samples", "--apply_chat_template"]
+    if laboratory.limit is not None:
+        command += ["--limit", str(laboratory.limit)]
+    for old in output.rglob("samples_*.jsonl"):
+        old.unlink()
+    _do(command, folder / f"budget-{budget}.log")
+    (samples,) = output.rglob("samples_*.jsonl")
+    return read_samples(samples)
+
+
+def _do(command: Sequence[str], log: Path) -> None:
+    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OPENAI_API_KEY": "none"}
+    with log.open("wb") as file:
+        done = subprocess.run(
+            command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | offline, check=False
+        )
+    if done.returncode:
+        raise FailedError(f"{Path(command[0]).name}: status {done.returncode}; see {log}")
