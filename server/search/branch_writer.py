@@ -23,7 +23,7 @@ from thinking.phase import Phase, TokenKind
 from thinking.plan import ThinkingPlan
 from thinking.segments import Segmenter
 from thinking.strategies.account import ThoughtAccount
-from thinking.strategies.branch import Branch
+from thinking.strategies.branch import Branch, Line
 from thinking.tracker import ThinkingTracker
 
 # Seeds of a choice's branches lie apart from those of the next choices.
@@ -144,7 +144,8 @@ class _GrowingBranch:
         self._stop_token_ids = model.engine.profile.stop_token_ids
         self._token_ids: list[int] = []
         self._entries: list[TokenLogprobs] = []
-        self._thought_logprob = branch.thought_logprob
+        self._line, self._weakest_line = branch.line, branch.weakest_line
+        self._line_token_ids = model.line_token_ids
         self._answer_logprob = branch.answer_logprob
 
     @property
@@ -169,11 +170,17 @@ class _GrowingBranch:
         for token_id, entry in zip(output.token_ids, output.logprobs, strict=True):
             kind = self._tracker.advance(token_id)
             if kind is TokenKind.THOUGHT:
-                self._thought_logprob += entry.sampled.logprob
+                self._note_thought(token_id, entry.sampled.logprob)
             elif kind is TokenKind.ANSWER:
                 self._answer_logprob += entry.sampled.logprob
             self._token_ids.append(token_id)
             self._entries.append(entry)
+
+    def _note_thought(self, token_id: int, logprob: float) -> None:
+        self._line = self._line.with_token(logprob)
+        if token_id in self._line_token_ids:
+            self._weakest_line = min(self._weakest_line, self._line.mean)
+            self._line = Line()
 
     def branch(self) -> WrittenBranch:
         """What the branch has become."""
@@ -184,8 +191,9 @@ class _GrowingBranch:
             num_hidden=tracker.num_hidden,
             num_injected=tracker.num_injected,
             num_answer=tracker.num_answer,
-            thought_logprob=self._thought_logprob,
             answer_logprob=self._answer_logprob,
+            weakest_line=self._weakest_line,
+            line=self._line,
             is_thinking=tracker.is_hidden,
             thought_is_over=tracker.state.phase in (Phase.CLOSING, Phase.ANSWER),
             finish_reason="stop" if has_ended else None,

@@ -17,11 +17,11 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from clients.cli import main
-from server.embedded import resolve_model
 from tests.e2e.conftest import ThinkerServer
 from thinking.thinker.chain import MAX_STEPS, QUESTIONS, random_chain
 from thinking.thinker.fine_tuning import fine_tune, read_rows
-from thinking.thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER, load_tokenizer
+from thinking.thinker.folder import THINKER, read_folder
+from thinking.thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 NUM_ASKED = 250
@@ -31,9 +31,10 @@ TEMPERATURE = 0.7
 Tasks = Sequence[tuple[str, str]]
 
 
-def longer_chains(seed: str, number: int) -> Tasks:
+def chains_of(seed: str, number: int, least: int) -> Tasks:
+    """Of `least` steps and of one more."""
     rng = Random(seed)
-    chains = [random_chain(rng, 10, MAX_STEPS + 1 + i % 2) for i in range(number)]
+    chains = [random_chain(rng, 10, least + i % 2) for i in range(number)]
     return [("".join(rng.choice(QUESTIONS)(chain)), str(chain.result)) for chain in chains]
 
 
@@ -83,7 +84,7 @@ def test_a_model_learns_from_its_own_judged_thoughts(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     url = ["--url", f"{thinker_server.base_url}/v1"]
-    asked = longer_chains("asked", NUM_ASKED)
+    asked = chains_of("asked", NUM_ASKED, MAX_STEPS + 1)
     asyncio.run(ask_all(thinker_server, asked))
     answers = [json.dumps({"prompt": question, "answer": answer}) for question, answer in asked]
     Path("answers.jsonl").write_text("\n".join(answers))
@@ -94,11 +95,12 @@ def test_a_model_learns_from_its_own_judged_thoughts(
     assert len(rows) > NUM_ASKED / 4
     assert report
 
-    folder = resolve_model("thinker").path_or_hub_id
-    tokenizer = load_tokenizer(Path(folder))
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    held_out = longer_chains("held out", NUM_HELD_OUT)
+    model, tokenizer = read_folder(THINKER)
+    held_out = chains_of("held out", NUM_HELD_OUT, MAX_STEPS + 1)
+    known = chains_of("known", NUM_HELD_OUT // 3, MAX_STEPS // 2)
     before = share_right(model, tokenizer, held_out)
+    knew = share_right(model, tokenizer, known)
     fine_tune(model, tokenizer, rows)
     after = share_right(model, tokenizer, held_out)
     assert after > before + 0.05, f"{before:.1%} before, {after:.1%} after {len(rows)} examples"
+    assert share_right(model, tokenizer, known) > knew - 0.03

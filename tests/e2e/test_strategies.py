@@ -2,14 +2,19 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from random import Random
+from statistics import fmean
 from typing import Any
 
 import httpx
 import pytest
 
+from server.embedded import resolve_model
 from tests.e2e.conftest import ThinkerServer
 from thinking.thinker.chain import QUESTIONS, random_chain
+from thinking.thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER, load_tokenizer
 
 pytestmark = pytest.mark.e2e
 BUDGET = 500
@@ -66,24 +71,51 @@ async def test_a_search_answers_within_the_one_budget(
     assert "thought|>" not in shown + choice["message"]["content"]
 
 
-async def test_a_reward_model_finds_right_answers_that_one_thought_misses(
-    thinker_server: ThinkerServer,
-) -> None:
+async def scores_of(server: ThinkerServer, replies: Sequence[tuple[str, str, str]]) -> list[float]:
+    """What the reward model says of (question, thought, answer)."""
+    tokenizer = load_tokenizer(Path(resolve_model("thinker").path_or_hub_id))
+    texts = [f"{USER}{q}{TURN_END}{ASSISTANT}{START}{t}{END}{a}" for q, t, a in replies]
+    inputs = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    async with httpx.AsyncClient(base_url=server.scorer_url, timeout=60) as client:
+        response = await client.post("/classify", json={"input": inputs})
+    return [entry["probs"][-1] for entry in response.raise_for_status().json()["data"]]
+
+
+async def test_the_reward_model_likes_what_it_has_chosen(thinker_server: ThinkerServer) -> None:
     rng = Random("reward")
-    chains = [random_chain(rng, 100, rng.randint(6, 12)) for _ in range(50)]
-    asked = [("".join(rng.choice(QUESTIONS)(chain)), str(chain.result)) for chain in chains]
-    rights = {}
+    chains = [random_chain(rng, 100, rng.randint(6, 12)) for _ in range(24)]
+    asked = ["".join(rng.choice(QUESTIONS)(chain)) for chain in chains]
+    means = {}
     async with client_of(thinker_server) as client:
         for name, strategy in (("single", None), ("reward", {"name": "reward", "n": 6})):
-            bodies = [
-                body(question, strategy, temperature=1.3, seed=i)
-                for i, (question, _) in enumerate(asked)
+            fields = {"temperature": 1.3, "include_reasoning": True, "max_thinking_tokens": 700}
+            bodies = [body(q, strategy, seed=i, **fields) for i, q in enumerate(asked)]
+            choices = await asyncio.gather(*(choice_of(client, b) for b in bodies))
+            messages = [choice["message"] for choice in choices]
+            replies = [
+                (question, message["reasoning"], message["content"])
+                for question, message in zip(asked, messages, strict=True)
             ]
-            bodies = [{**b, "max_thinking_tokens": 700} for b in bodies]
+            means[name] = fmean(await scores_of(thinker_server, replies))
+    assert means["reward"] > means["single"] + 0.02, means
+
+
+async def test_a_confident_beam_finds_what_one_thought_misses(
+    thinker_server: ThinkerServer,
+) -> None:
+    rng = Random("beam")
+    chains = [random_chain(rng, 100, rng.randint(6, 12)) for _ in range(40)]
+    asked = [("".join(rng.choice(QUESTIONS)(chain)), str(chain.result)) for chain in chains]
+    rights = {}
+    beam = {"name": "beam", "width": 1, "expand": 4, "step_tokens": 12, "score_by": "confidence"}
+    async with client_of(thinker_server) as client:
+        for name, strategy in (("single", None), ("beam", beam)):
+            fields = {"temperature": 1.3, "max_thinking_tokens": 700}
+            bodies = [body(q, strategy, seed=i, **fields) for i, (q, _) in enumerate(asked)]
             choices = await asyncio.gather(*(choice_of(client, b) for b in bodies))
             answers = [choice["message"]["content"].strip() for choice in choices]
             rights[name] = sum(a == right for a, (_, right) in zip(answers, asked, strict=True))
-    assert rights["reward"] >= rights["single"] + 5, rights
+    assert rights["beam"] >= rights["single"] + 6, rights
 
 
 async def test_branches_share_their_prefix_in_the_engines_cache(

@@ -1,8 +1,9 @@
 """``python -m thinking.thinker``: make the embedded models anew, or their examinations.
 
-``train``, ``scorer`` and ``implicit`` each write an ordinary model folder: config, weights,
-tokenizer with its chat template; ``exam`` writes the held-out task files; ``measure`` prints
-what the models can do. Knows the command line; nothing of how anything is made.
+``train``, ``scorer``, ``implicit`` and ``tune`` each write an ordinary model folder: config,
+weights, tokenizer with its chat template; ``exam`` writes the held-out task files;
+``measure`` prints what the models can do. Knows the command line; nothing of how anything
+is made.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import torch
 
 from thinking.thinker.corpus import CorpusMix
 from thinking.thinker.exam import write_exams
+from thinking.thinker.fine_tuning import fine_tune, read_rows
+from thinking.thinker.folder import THINKER, read_folder, write_folder
 from thinking.thinker.implicit_training import ImplicitRecipe, train_implicit
 from thinking.thinker.measures import MEASURES
 from thinking.thinker.scorer_training import ScorerRecipe, train_scorer
@@ -38,6 +41,11 @@ def main() -> None:
     implicit = commands.add_parser("implicit", help="train thinker-implicit")
     _trains(implicit, ImplicitRecipe(), _implicit)
     implicit.add_argument("--distance", type=float, default=ImplicitRecipe().distance_weight)
+    tune = commands.add_parser("tune", help="train the thinker on an export of judged thoughts")
+    tune.add_argument("--data", type=Path, required=True, help="of `thinking export --format sft`")
+    tune.add_argument("--begin-with", type=Path, metavar="FOLDER", default=THINKER)
+    tune.add_argument("--output", type=Path, required=True, help="the folder to write")
+    tune.set_defaults(run=_tune)
     exam = commands.add_parser("exam", help="write the held-out task files")
     exam.add_argument("--output", type=Path, required=True, help="an existing folder")
     exam.set_defaults(run=lambda arguments: write_exams(arguments.output))
@@ -73,6 +81,12 @@ def _scorer(arguments: argparse.Namespace) -> None:
 def _implicit(arguments: argparse.Namespace) -> None:
     recipe = replace(ImplicitRecipe(), distance_weight=arguments.distance)
     train_implicit(arguments.seed, _recipe(recipe, arguments), arguments.output)
+
+
+def _tune(arguments: argparse.Namespace) -> None:
+    model, tokenizer = read_folder(arguments.begin_with)
+    fine_tune(model, tokenizer, read_rows(arguments.data))
+    write_folder(model, tokenizer, arguments.output)
 
 
 def _recipe(recipe: AnyRecipe, arguments: argparse.Namespace) -> AnyRecipe:
