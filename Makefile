@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test unit e2e lint types check bench lock image-cpu image-cuda clean
+.PHONY: help setup serve test unit e2e lint types check bench eval lock image-cpu image-cuda clean
 
 help: ## This list
 	@awk -F ":.*## " '/^[a-z0-9 -]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ check: lint types test ## Lint, types, tests
 
 bench: setup ## Compare with peers, side by side
 	@$(PYTHON) -m benchmarks.sampler $(ARGS)
+
+eval: setup ## Show again that thinking pays: all figures of docs/proof.md (ARGS="--only budget")
+	@$(PYTHON) -m benchmarks.proof $(ARGS)
 
 lock: ## Resolve pyproject.toml into deploy/requirements/ (ARGS="--upgrade" for newer versions)
 	@deploy/lock.sh $(ARGS)

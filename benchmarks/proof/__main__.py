@@ -6,6 +6,7 @@ that was asked for ran, not how it fell: 1 where something failed.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for experiment in EXPERIMENTS:
             print(f"{experiment.name}: {experiment.about}")
         return 0
+    # So that an end from outside is an end of the servers too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parsed.output.mkdir(parents=True, exist_ok=True)
     # What a few tasks give is for trying, and no figure of the documentation.
     folder = PAGE.parent if parsed.limit is None else parsed.output

@@ -21,6 +21,7 @@ MAX_SEGMENTS = 200
 ALWAYS, OPENING, ENTROPY, NEVER = "always", "opening thought", "entropy > 1.0", "never"
 MOST_LOST = POINT
 MOST_TOKENS = 0.6
+LOWEST_DRAWN = 0.4
 
 
 def gated(gate: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,12 +91,15 @@ def _row(name: str, point: Point) -> list[str]:
 def _picture(measured: Mapping[str, Measured]) -> bytes:
     figure, axes = new_axes("Mixed texts: where to think", "mean tokens of thought a reply")
     axes.set_xscale("symlog", linthresh=10)
+    axes.set_ylim(LOWEST_DRAWN, 1.03)
     for index, (name, m) in enumerate(measured.items()):
         point = _point(m)
         x, (low, high) = point.mean_reasoning_tokens, point.accuracy.interval
         colour, marker = style(index)
         axes.vlines(x, low, high, color=colour, alpha=0.5)
-        axes.plot([x], [point.accuracy.share], marker, color=colour, markersize=8, label=name)
+        # Hollow: several lie on one place.
+        (drawn,) = axes.plot([x], [point.accuracy.share], marker, color=colour, label=name)
+        drawn.set(markerfacecolor="none", markeredgewidth=2, markersize=10)
     ticks = (0, 5, 10, 20, 50, 100, 200, 500)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()

@@ -34,7 +34,7 @@ def claims(report: Report) -> list[Claim]:
     return [
         at_most("Modulo 10, at most 15 % without a thought", at_zero, MOST_WITHOUT),
         at_least(
-            f"modulo 10, at least 95 % at the knee (budget {knee})",
+            f"Modulo 10, at least 95 % at the knee (budget {knee})",
             report.at(knee).accuracy.share,
             LEAST_AT_KNEE,
         ),
@@ -44,7 +44,7 @@ def claims(report: Report) -> list[Claim]:
 
 def _drop(report: Report, modulus: int) -> list[Claim]:
     drop = largest_drop([report.at(budget).accuracy.share for budget in BUDGETS])
-    text = f"modulo {modulus}, never more than 2 points below the best so far"
+    text = f"Modulo {modulus}, never more than 2 points below the best so far"
     return [at_most(text, drop, LARGEST_DROP)]
 
 

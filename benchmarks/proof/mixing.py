@@ -46,14 +46,14 @@ def gain_of_mixing(runs: list[Measured], temperature: float) -> Claim:
     best = max(range(1, len(others)), key=lambda i: others[i].report.at(BUDGET).accuracy.share)
     difference = paired_difference(others[best].by_task(BUDGET), alone.by_task(BUDGET))
     return Claim(
-        f"{_name(temperature)}, the best mixture ({WEIGHTS[best]:g}) beats the thought alone (1)",
+        f"{_name(temperature).capitalize()}, the best mixture ({WEIGHTS[best]:g}) beats weight 1",
         f"{difference} points",
         Verdict.of(difference.is_gain),
     )
 
 
 def _name(temperature: float) -> str:
-    return f"temperature {temperature:g}" if temperature else "greedy"
+    return f"at temperature {temperature:g}" if temperature else "greedy"
 
 
 def _picture(accuracies: dict[float, list[Accuracy]]) -> bytes:

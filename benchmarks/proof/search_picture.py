@@ -5,8 +5,10 @@ from typing import Protocol
 
 from matplotlib.axes import Axes
 
-from benchmarks.proof.drawing import curve, new_plots, png
+from benchmarks.proof.drawing import curve, new_plots, png, style
 from benchmarks.proof.report import Point
+
+LAST_TICK = 500
 
 
 class Drawn(Protocol):
@@ -42,7 +44,16 @@ def _draw(axes: Axes, drawn: Sequence[Drawn]) -> None:
         shares = [accuracy.share for accuracy in accuracies]
         intervals = [accuracy.interval for accuracy in accuracies]
         curve(axes, [d.tokens for d in line], shares, intervals, index, family)
+        if not index:
+            _draw_on(axes, line[-1])
     axes.set_xscale("log")
-    ticks = [15, 30, 60, 120, 250, 500]
+    axes.set_xlim(right=LAST_TICK * 1.3)
+    ticks = [15, 30, 60, 120, 250, LAST_TICK]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
+
+
+def _draw_on(axes: Axes, last: Drawn) -> None:
+    """More budget does not lengthen a thought that has ended: what it would give at the right."""
+    share, colour = last.point.accuracy.share, style(0)[0]
+    axes.plot([last.tokens, LAST_TICK * 1.3], [share, share], ":", color=colour, linewidth=1)

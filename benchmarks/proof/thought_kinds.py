@@ -18,7 +18,7 @@ TASKS = "chains-short"
 THINKER, IMPLICIT = "thinker", "thinker-implicit"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is itself: a key
 class Kind:
     """A way to think before the answer."""
 

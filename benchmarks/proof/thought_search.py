@@ -28,7 +28,7 @@ ANSWER_TOKENS = 4
 STEP_TOKENS = 12
 STEPS_BUDGET = 900
 REWARD, CONFIDENCE = "reward", "confidence"
-SINGLE, HELD = "one thought", "one, held open"
+SINGLE, HELD = "one thought", "one, held open with “Wait,”"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,7 @@ def run(laboratory: Laboratory) -> Finding:
             variants = [search for search in searches if search.family == family]
             claims.append(family_claim(words, variants, singles))
         drawn.append([*singles, *searches])
+        _compare(laboratory, tasks, [*singles, *searches])
     return Finding("\n\n".join(parts), claims, search_picture(list(TASKS.values()), drawn))
 
 
@@ -127,10 +128,17 @@ def family_claim(words: str, variants: Sequence[Tried], singles: Sequence[Tried]
     gains = [(variant, variant.beats(rival(variant, singles))) for variant in variants]
     best, gain = max(gains, key=lambda pair: pair[1].low)
     return Claim(
-        f"{words}, {best.label} beats one thought at equal total tokens",
+        f"{words.capitalize()}, {best.label} beats one thought at equal total tokens",
         f"{gain} points",
         Verdict.of(gain.is_gain),
     )
+
+
+def _compare(laboratory: Laboratory, tasks: str, tried: Sequence[Tried]) -> None:
+    """Keep what ``thinking compare`` says too, beside the reports."""
+    reports = list(dict.fromkeys(one.measured.path for one in tried))
+    text = laboratory.thinking(["compare", "--axis=completion", *map(str, reports)])
+    (laboratory.output / f"compare-{tasks}.md").write_text(text)
 
 
 def _singles(laboratory: Laboratory, tasks: str) -> list[Tried]:
@@ -146,7 +154,7 @@ def _singles(laboratory: Laboratory, tasks: str) -> list[Tried]:
             samples=SAMPLES,
             extra={"min_thinking_tokens": least},
         )
-        label = f"{HELD} for {least}"
+        label = f"one, held open for {least}"
         tried.append(Tried(HELD, label, laboratory.evaluate(held), least + ROOM_TO_END))
     return tried
 

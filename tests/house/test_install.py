@@ -46,7 +46,9 @@ def _triples(parts: list[str]) -> list[tuple[str, str, str]]:
     return list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
 
 
-@pytest.mark.parametrize("target", ["setup", "serve", "test", "lint", "types", "check", "bench"])
+@pytest.mark.parametrize(
+    "target", ["setup", "serve", "test", "lint", "types", "check", "bench", "eval"]
+)
 def test_make_installs_with_the_script(target: str) -> None:
     assert INSTALLER in run("make", "--dry-run", target).stdout
 
