@@ -18,15 +18,16 @@ from benchmarks.proof.report import Measured, Point
 from benchmarks.proof.search_picture import search_picture
 from benchmarks.proof.tables import NOTHING, count, table
 
-TASKS = {"chains-mod100": "modulo 100", "chains-mod10": "modulo 10"}
-SAMPLES = 3
+TASKS = {"chains-mod100": "modulo 100"}
+SAMPLES = 1
 SINGLE_BUDGETS = (16, 32, 48, 64, 96, 128)
-HELD_OPEN = (80, 150, 300)  # min_thinking_tokens
+HELD_OPEN = (80, 150)  # min_thinking_tokens
 ROOM_TO_END = 120  # of a thought that was held open
 BRANCH_TOKENS = 112  # the longest thought, its markers, a trial answer, and no grace reached
 ANSWER_TOKENS = 4
 STEP_TOKENS = 12
 STEPS_BUDGET = 900
+REWARD, CONFIDENCE = "reward", "confidence"
 SINGLE, HELD = "one thought", "one, held open with “Wait,”"
 
 
@@ -42,7 +43,8 @@ class Search:
     @property
     def needs_scorer(self) -> bool:
         """Whether it asks the reward model."""
-        return self.options["name"] in {"reward", "beam", "mcts"}
+        by_reward = self.options.get("score_by") != CONFIDENCE
+        return self.options["name"] in {"reward", "beam", "mcts"} and by_reward
 
 
 def whole(name: str, n: int) -> Search:
@@ -51,19 +53,24 @@ def whole(name: str, n: int) -> Search:
     return Search(name, f"{name}, n = {n}", options, n * BRANCH_TOKENS)
 
 
-def steps(name: str, label: str, budget: int = STEPS_BUDGET, **fields: int) -> Search:
-    """A search by steps of a line."""
-    options = {"name": name, **fields, "step_tokens": STEP_TOKENS}
-    return Search(name, f"{name}, {label}", options, budget)
+def steps(name: str, label: str, score_by: str, **fields: int) -> Search:
+    """A search by steps of a line, judged by the reward model or the thinker itself."""
+    options = {"name": name, **fields, "step_tokens": STEP_TOKENS, "score_by": score_by}
+    family = f"{name} by {score_by}"
+    return Search(family, f"{family}, {label}", options, STEPS_BUDGET)
 
 
 SEARCHES = (
     *(whole("best_of", n) for n in (2, 4, 8)),
     *(whole("self_consistency", n) for n in (3, 5, 9)),
     *(whole("reward", n) for n in (2, 4, 8)),
-    steps("beam", "1 × 4", width=1, expand=4),
-    steps("beam", "2 × 3", width=2, expand=3),
-    steps("mcts", "expand 3", expand=3),
+    steps("beam", "1 × 4", REWARD, width=1, expand=4),
+    steps("beam", "2 × 3", REWARD, width=2, expand=3),
+    steps("beam", "1 × 2", CONFIDENCE, width=1, expand=2),
+    steps("beam", "1 × 4", CONFIDENCE, width=1, expand=4),
+    steps("beam", "2 × 3", CONFIDENCE, width=2, expand=3),
+    steps("mcts", "expand 3", REWARD, expand=3),
+    steps("mcts", "expand 3", CONFIDENCE, expand=3),
 )
 
 
@@ -176,7 +183,7 @@ def _searches(laboratory: Laboratory, tasks: str) -> list[Tried]:
 
 def _file_name(search: Search) -> str:
     numbers = [str(v) for k, v in search.options.items() if k in {"n", "width", "expand"}]
-    return "-".join([search.family, *numbers])
+    return "-".join([search.family.replace(" ", "-"), *numbers])
 
 
 def _families(searches: Sequence[Tried]) -> list[str]:
