@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette: told apart by the colour-blind too; markers do it without colour.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# Okabe and Ito's palette and two more: told apart by the colour-blind too; markers do it
+# without colour.
+COLOURS = tuple("#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000 #999999 #882255".split())
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 WIDTH, WIDE, HEIGHT, DPI = 7.5, 12.0, 4.5, 150  # inches, and dots an inch
 
 
