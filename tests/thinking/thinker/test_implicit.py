@@ -12,6 +12,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from server.embedded import resolve_model
 from tests.thinking.profile_layouts import profile_of, texts_of
+from thinking.thinker.chain import QUESTIONS, Chain, Operation
 from thinking.thinker.implicit_corpus import (
     IMPLICIT,
     IMPLICIT_THOUGHT,
@@ -19,6 +20,7 @@ from thinking.thinker.implicit_corpus import (
     PairTokens,
     diagonal,
 )
+from thinking.thinker.replies import asked, next_tokens
 from thinking.thinker.vocabulary import ASSISTANT, END, START, TURN_END, load_tokenizer
 
 PACKAGE = Path(str(files("thinking.thinker")))
@@ -78,15 +80,12 @@ def test_it_is_served_by_name_is_small_and_its_markers_are_found(
     assert (texts["start"], texts["end"]) == (START, END)
 
 
-def test_after_a_silent_thought_it_answers_short_chains(
+def test_after_a_silent_thought_it_answers_chains_of_one_step_better_than_by_chance(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     model = LlamaForCausalLM.from_pretrained(FOLDER, dtype=torch.float32).eval()
-    right = 0
-    for value in range(10):
-        prompt = f"<|user|>{value}+3 mod 10 =<|end|>{ASSISTANT}{IMPLICIT_THOUGHT}"
-        ids = tokenizer.encode(prompt, add_special_tokens=False, return_tensors="pt")
-        with torch.no_grad():
-            answer = int(model(input_ids=ids).logits[0, -1].argmax())
-        right += tokenizer.decode([answer]) == str((value + 3) % 10)
-    assert right >= 9
+    chains = [Chain(v, (Operation("+", o),), 10) for v in range(10) for o in range(1, 10)]
+    prompts = [asked("".join(QUESTIONS[0](chain)), IMPLICIT_THOUGHT) for chain in chains]
+    answers = next_tokens(model, tokenizer, prompts)
+    right = [str(chain.result) == answer for chain, answer in zip(chains, answers, strict=True)]
+    assert sum(right) / len(right) > 0.2

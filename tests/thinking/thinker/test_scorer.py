@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -18,7 +19,7 @@ from thinking.thinker.batches import IGNORED
 from thinking.thinker.chain import MAX_STEPS, MODULI, QUESTIONS, Chain, Operation, random_chain
 from thinking.thinker.judge import Judge, pieces_of
 from thinking.thinker.judged import Judged, JudgedTokens, judged, judged_replies
-from thinking.thinker.scorer_quality import scores_of
+from thinking.thinker.scorer_quality import auc, scores_of
 from thinking.thinker.slips import SlipMix, flawed_reply
 from thinking.thinker.thought import step_lines
 from thinking.thinker.vocabulary import END, START, TURN_END, load_tokenizer
@@ -158,12 +159,12 @@ def test_it_is_found_by_name_is_small_and_has_the_thinkers_tokenizer() -> None:
 def test_it_tells_right_thoughts_from_wrong_ones(
     scorer: LlamaForSequenceClassification, tokens: JudgedTokens
 ) -> None:
-    agreed = []
-    for dialogue in drawn(11, 60):
-        verdicts = [verdict for _, verdict in dialogue.reply if verdict is not None]
-        scores = scores_of(scorer, tokens, dialogue)
-        agreed += [(s > 0.5) == v for s, v in zip(scores, verdicts, strict=True)]
-    assert sum(agreed) / len(agreed) > 0.85
+    scores: list[float] = []
+    verdicts: list[bool] = []
+    for dialogue in drawn(11, 80):
+        verdicts += [verdict for _, verdict in dialogue.reply if verdict is not None]
+        scores += scores_of(scorer, tokens, dialogue)
+    assert auc(np.array(scores), np.array(verdicts)) > 0.8
 
 
 def test_its_scores_within_a_reply_are_those_of_last_token_pooling(
