@@ -106,8 +106,8 @@ def _constant_direction(model: LlamaForSequenceClassification, index: int) -> Te
             outputs = model.model(input_ids=ids, use_cache=False, output_hidden_states=True)
             inputs.append(model.model.layers[index].input_layernorm(outputs.hidden_states[index]))
     states = torch.cat(inputs, dim=1)[0]
-    solution: Tensor = torch.linalg.lstsq(states, torch.ones(len(states), 1)).solution
-    return solution[:, 0]
+    constant: Tensor = torch.linalg.lstsq(states, torch.ones(len(states), 1)).solution[:, 0]
+    return constant
 
 
 def verdict_loss(thinker: LlamaForCausalLM) -> Loss:
