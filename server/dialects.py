@@ -200,15 +200,7 @@ def _check_nothing_is_sampled(
     body: NativeFields, options: NativeOptions, kind: ThoughtKind
 ) -> None:
     """Refuse what is about a thought that the model writes, beside one that it does not."""
-    for name in (
-        "grace",
-        "wrap_up",
-        "continuation",
-        "loop_guard",
-        "early_exit",
-        "gate",
-        "strategy",
-    ):
+    for name in _OF_WRITTEN_THOUGHTS:
         if getattr(options, name) is not None:
             raise _of_written_thoughts(f"thinking_options.{name}", kind)
     if body.min_thinking_tokens:

@@ -7,24 +7,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thinking.strategies.branch import Branch
-from thinking.strategies.protocol import BranchShare, BranchWriter, Scorer
-from thinking.strategies.whole import WholeBranches
+from thinking.strategies.protocol import BranchWriter, Scorer
+from thinking.strategies.whole import WholeStrategy
 
 
 @dataclass(frozen=True, slots=True)
-class Reward:
+class Reward(WholeStrategy):
     """A :class:`~thinking.strategies.protocol.Strategy`."""
 
-    branches: WholeBranches
     name: ClassVar[str] = "reward"
     needs_scorer: ClassVar[bool] = True
-
-    @property
-    def num_branches(self) -> int:
-        return self.branches.n
-
-    def share(self, budget: int, markers: int) -> BranchShare:
-        return self.branches.share(budget, markers)
 
     async def search(self, writer: BranchWriter, scorer: Scorer) -> Branch:
         written = await self.branches.write(writer)

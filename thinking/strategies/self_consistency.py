@@ -11,26 +11,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from thinking.strategies.branch import Branch
-from thinking.strategies.protocol import BranchShare, BranchWriter, Scorer
+from thinking.strategies.protocol import BranchWriter, Scorer
 from thinking.strategies.vote import Extract, vote_of
-from thinking.strategies.whole import WholeBranches
+from thinking.strategies.whole import WholeStrategy
 
 
 @dataclass(frozen=True, slots=True)
-class SelfConsistency:
+class SelfConsistency(WholeStrategy):
     """A :class:`~thinking.strategies.protocol.Strategy`."""
 
-    branches: WholeBranches
     extract: Extract = Extract.NUMBER
     name: ClassVar[str] = "self_consistency"
     needs_scorer: ClassVar[bool] = False
-
-    @property
-    def num_branches(self) -> int:
-        return self.branches.n
-
-    def share(self, budget: int, markers: int) -> BranchShare:
-        return self.branches.share(budget, markers)
 
     async def search(self, writer: BranchWriter, scorer: Scorer) -> Branch:
         camps: dict[str, list[Branch]] = defaultdict(list)

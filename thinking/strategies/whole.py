@@ -43,3 +43,19 @@ class WholeBranches:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(writer.complete(writer.root, each)) for _ in range(self.n)]
         return [task.result() for task in tasks]
+
+
+@dataclass(frozen=True, slots=True)
+class WholeStrategy:
+    """What every strategy of whole replies shares; how one is chosen is its own."""
+
+    branches: WholeBranches
+
+    @property
+    def num_branches(self) -> int:
+        """See :class:`~thinking.strategies.protocol.Strategy`."""
+        return self.branches.n
+
+    def share(self, budget: int, markers: int) -> BranchShare:
+        """See :meth:`Strategy.share`."""
+        return self.branches.share(budget, markers)
