@@ -12,8 +12,11 @@ from typing import Any, ClassVar, TypeVar, get_args
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json, to_json
 
-from server.dialects import right_name
+from server.dialects.advice import WRONG_NAMES
+from server.dialects.reading import TREE, take_claims
+from server.dialects.ruling import ThinkingWish, rule
 from server.errors import ApiError, BadRequestError
 
 Location = tuple[str | int, ...]
@@ -32,16 +35,49 @@ async def read_body(request: Request, model: type[BodyT]) -> BodyT:
     """Read and check a JSON body.
 
     Raises:
-        ApiError: 400 for what is wrong in it, 413 where it is too large, 415 where it
-            is not declared as JSON (so that no web page can post here unasked).
+        ApiError: 400 for what is wrong in it, 415 where it is not declared as JSON (so that
+            no web page can post here unasked). 413 comes from the middleware.
     """
+    return _parse(model, await _raw_body(request))
+
+
+async def read_thinking_body(request: Request, model: type[BodyT]) -> tuple[BodyT, ThinkingWish]:
+    """Read a body that may say, in any dialect, how much to think.
+
+    Raises:
+        ApiError: as :func:`read_body`, and 400 where two of its fields disagree.
+    """
+    raw = await _raw_body(request)
+    try:
+        values = from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise _invalid_json(str(error)) from None
+    if not isinstance(values, dict):
+        return _parse(model, raw), ThinkingWish()
+    claims, rest = take_claims(values, _wire_names(model))
+    if len(rest) < len(values) or claims:
+        # As JSON again: strict models take lists for tuples there, for one thing.
+        raw = to_json(rest)
+    return _parse(model, raw), rule(claims)
+
+
+async def _raw_body(request: Request) -> bytes:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiError(415, "send JSON with 'content-type: application/json'", code="not_json")
+    return await request.body()
+
+
+def _parse(model: type[BodyT], raw: bytes) -> BodyT:
     try:
-        return model.model_validate_json(await request.body())
+        return model.model_validate_json(raw)
     except ValidationError as error:
         raise _bad_request(model, error) from None
+
+
+def _invalid_json(reason: str) -> BadRequestError:
+    message = f"the body is not valid JSON in UTF-8: {reason}"
+    return BadRequestError(message, code="invalid_json")
 
 
 def _bad_request(model: type[StrictModel], error: ValidationError) -> BadRequestError:
@@ -52,9 +88,7 @@ def _bad_request(model: type[StrictModel], error: ValidationError) -> BadRequest
     path = field_path(location)
     match fault["type"]:
         case "json_invalid":
-            reason = fault["ctx"]["error"]
-            message = f"the body is not valid JSON in UTF-8: {reason}"
-            return BadRequestError(message, code="invalid_json")
+            return _invalid_json(fault["ctx"]["error"])
         case "extra_forbidden":
             message = f"unknown field {path!r}{_advice(model, location)}"
             return BadRequestError(message, param=path, code="unknown_field")
@@ -76,14 +110,17 @@ def field_path(location: Location) -> str:
 def _advice(model: type[StrictModel], location: Location) -> str:
     """What the client may have meant by an unknown field."""
     path = ".".join(step for step in location if isinstance(step, str))
-    if advice := model.right_names.get(path) or right_name(path):
-        return f": {advice}"
     name = str(location[-1])
+    if advice := model.right_names.get(path) or WRONG_NAMES.get(name):
+        return f": {advice}"
     parent = _model_at(model, location[:-1])
     for candidate, where in ((parent, location[:-1]), *_places(model)):
         if name in _wire_names(candidate):
             return f": it belongs at {field_path((*where, name))!r}"
-    nearest = difflib.get_close_matches(name, _wire_names(parent), n=1, cutoff=0.5)
+    if name in TREE and len(location) > 1 and not isinstance(TREE[name], dict):
+        return f": it belongs at the top level, {name!r}"
+    known = [*_wire_names(parent), *(TREE if len(location) == 1 else ())]
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if nearest:
         return f": did you mean {field_path((*location[:-1], nearest[0]))!r}?"
     return ""

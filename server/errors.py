@@ -4,6 +4,7 @@ An :class:`ApiError` is what a client reads, in OpenAI's shape. Messages name fi
 what would be right; they never quote a request's or a model's text.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from server.prompt import PromptError
 from server.search.errors import SearchError
 from thinking.budget import BudgetError
 
+logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = "5"
 
 
@@ -131,6 +133,14 @@ def to_api_error(error: BaseException) -> ApiError:
             return _from_http_exception(error)
         case _:
             return ApiError(500, "internal error", type="internal_error", code="internal_error")
+
+
+def reported(error: BaseException) -> ApiError:
+    """The same, of an error in a stream that has begun: it is logged here or nowhere."""
+    api_error = to_api_error(error)
+    if api_error.status == 500:
+        logger.error("a stream failed", exc_info=error)
+    return api_error
 
 
 def install_error_handlers(app: FastAPI) -> None:

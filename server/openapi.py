@@ -10,6 +10,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from server.dialects.schema import thinking_properties
+
 _REF = "#/components/schemas/{model}"
 _NULLABLE_INTEGER = {"type": ["integer", "null"]}
 _NULLABLE_STRING = {"type": ["string", "null"]}
@@ -80,11 +82,14 @@ _ERRORS = {
     "503": "The engine is not ready, is closing, or has died.",
 }
 _documented: dict[str, type[BaseModel]] = {}
+# Names of bodies that may say, in any dialect, how much to think.
+_thinking: set[str] = set()
 
 
 def chat_documentation(body: type[BaseModel]) -> dict[str, Any]:
     """``openapi_extra`` of the chat endpoint."""
     _documented[body.__name__] = body
+    _thinking.add(body.__name__)
     return {
         "requestBody": {"required": True, "content": _json(body.__name__)},
         "responses": {
@@ -133,6 +138,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for name, model in _documented.items():
         schema = model.model_json_schema(ref_template=_REF)
         schemas.update(schema.pop("$defs", {}))
+        if name in _thinking:
+            # An object that is also the body's own keeps its own schema.
+            schema["properties"] = thinking_properties() | schema["properties"]
         schemas[name] = schema
     return document
 

@@ -6,16 +6,17 @@ of HTTP nor of how a body spells its wishes.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import ConstraintError, Engine
 from server.errors import BadRequestError
 from server.forgery import ForgeryGuard
-from server.prompt import render_prompt
+from server.prompt import encode_plain, render_prompt
+from server.reply.prompting import Conversation, PlainPrompt
 from server.settings import ServerSettings
 from server.strategies import budget_too_small, share_of_branch
 from server.thought_planner import ThoughtPlanner
@@ -83,7 +84,7 @@ class ServedModel:
 
     async def prepare(
         self,
-        messages: Sequence[Mapping[str, Any]],
+        prompt: Conversation | PlainPrompt,
         ask: BudgetAsk,
         max_completion_tokens: int | None,
     ) -> PreparedPrompt:
@@ -94,7 +95,7 @@ class ServedModel:
             BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
         """
         return await self.in_tokenizer_thread(
-            lambda: self._prepare(messages, ask, max_completion_tokens)
+            lambda: self._prepare(prompt, ask, max_completion_tokens)
         )
 
     async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
@@ -129,11 +130,11 @@ class ServedModel:
 
     def _prepare(
         self,
-        messages: Sequence[Mapping[str, Any]],
+        asked: Conversation | PlainPrompt,
         ask: BudgetAsk,
         max_completion_tokens: int | None,
     ) -> PreparedPrompt:
-        prompt = render_prompt(self.engine.tokenizer, messages, marker_texts=self.marker_texts)
+        prompt = self._prompt_token_ids(asked)
         if ask.strategy is not None:
             return self._prepare_search(prompt, ask, ask.strategy, max_completion_tokens)
         budget = self._resolve(ask, max_completion_tokens, len(prompt))
@@ -146,6 +147,21 @@ class ServedModel:
         if plan.thinks:
             plan = self._planner.plan(ask, budget)
         return self._prepared(prompt, budget, plan, () if plan.thinks else self._advice(budget))
+
+    def _prompt_token_ids(self, asked: Conversation | PlainPrompt) -> Sequence[int]:
+        tokenizer = self.engine.tokenizer
+        if isinstance(asked, Conversation):
+            return render_prompt(
+                tokenizer,
+                asked.messages,
+                marker_texts=self.marker_texts,
+                **asked.template_kwargs,
+            )
+        if isinstance(asked.content, str):
+            return encode_plain(
+                tokenizer, asked.content, marker_texts=self.marker_texts, begins=True
+            )
+        return asked.content
 
     def _prepared(
         self,

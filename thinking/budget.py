@@ -75,6 +75,8 @@ class BudgetAsk:
     max_thinking_source: str = "max_thinking_tokens"
     effort: Effort | None = None
     effort_source: str = "reasoning_effort"
+    # The field that asked for a thought without saying how long.
+    switched_on_by: str | None = None
     answer_reserve: int | None = None
     # int: tokens; float in [0, 1]: share of the budget
     grace: int | float | None = None
@@ -173,6 +175,9 @@ def _requested(ask: BudgetAsk, policy: BudgetPolicy) -> tuple[int | None, str]:
         return ask.max_thinking_tokens, ask.max_thinking_source
     if ask.effort is not None:
         return policy.effort_tokens[ask.effort], ask.effort_source
+    if ask.switched_on_by is not None and policy.default_tokens == 0:
+        # The default of such a server is not to think; the client asked for it.
+        return policy.effort_tokens[Effort.MEDIUM], ask.switched_on_by
     return policy.default_tokens, DEFAULT_SOURCE
 
 

@@ -1,6 +1,5 @@
 """``POST /v1/thinking/map``: where in a text a thought helps."""
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from server.body import read_body
 from server.disconnect import run_while_connected
-from server.errors import to_api_error
+from server.errors import reported
 from server.map.job import prepare_map
 from server.map.mapping import MapRun
 from server.map.protocol import MapRequest
@@ -21,7 +20,6 @@ from server.openapi import body_documentation
 from server.state import server_state
 from server.streaming import EventStream
 
-logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1/thinking", tags=["map"])
 
 
@@ -42,10 +40,7 @@ class MapReply:
                     positions.append(position)
                     yield self.writer.position_event(position, len(positions))
         except Exception as error:
-            api_error = to_api_error(error)
-            if api_error.status == 500:
-                logger.exception("a stream failed")
-            yield error_event(api_error)
+            yield error_event(reported(error))
             return
         yield self.writer.summary_event(positions)
         yield DONE

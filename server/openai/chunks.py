@@ -24,6 +24,7 @@ class ChunkWriter:
     def __init__(
         self, head: ReplyHead, *, includes_usage: bool, logprobs: LogprobsWriter | None
     ) -> None:
+        self.includes_usage = includes_usage
         self._head = head
         self._logprobs = logprobs
         opening = _to_json(head.to_dict("chat.completion.chunk"))[:-1]

@@ -5,16 +5,17 @@ truthful, or refused by name where it would change the reply. What needs the mod
 vocabulary, its context) is checked later, where the model is known.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
+from server.fields.only_values import OnlyValues, Unsupported, only_schema
+from server.fields.structured import ResponseFormat, StructuredOutputs
+from server.fields.thinking_options import ThinkingOptions
 from server.openai.messages import Message
-from server.openai.only_values import OnlyValues, Unsupported, only_schema
-from server.openai.structured import ResponseFormat, StructuredOutputs
-from server.openai.thinking_options import ThinkingOptions
+from server.reply.sampling import SamplingAsk
 
 MAX_CHOICES = 16
 MAX_STOP_STRINGS = 16
@@ -30,19 +31,11 @@ class StreamOptions(StrictModel):
 
 
 class ChatCompletionRequest(StrictModel):
-    """What to answer, how to sample, and how much may be thought."""
+    """What to answer and how to sample. How much may be thought: see ``server.dialects``."""
 
     model: str
     messages: list[Message] = Field(min_length=1)
 
-    max_thinking_tokens: Annotated[
-        int | None,
-        Field(ge=-1, description="Most hidden tokens; 0: none; -1 or null: the server's default."),
-    ] = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
-        None
-    )
-    include_reasoning: bool | None = Field(None, description="Show the thought.")
     thinking_options: ThinkingOptions | None = None
     min_thinking_tokens: Annotated[
         int | None, Field(ge=0, description="Fewest hidden tokens: a thought is held open.")
@@ -117,6 +110,22 @@ class ChatCompletionRequest(StrictModel):
         if self.stream_options is not None and not self.stream:
             raise _contradiction("stream_options needs stream: true")
         return self
+
+    @property
+    def sampling(self) -> SamplingAsk:
+        """How the reply is sampled."""
+        return SamplingAsk(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            seed=self.seed,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            repetition_penalty=self.repetition_penalty,
+            logit_bias=self.logit_bias,
+            num_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+        )
 
     @property
     def reply_limit(self) -> int | None:

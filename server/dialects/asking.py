@@ -1,15 +1,14 @@
-"""The one place that reads what a body says about thinking.
+"""A request's wish and its rarer options, as the :class:`BudgetAsk` of ``thinking.budget``.
 
-Native spellings become a :class:`BudgetAsk`; spellings of other servers are known by
-name, so that each is refused with the name that is right here instead of being ignored.
-Knows nothing of models, tokens or the server's limits.
+Checks the options against each other and against the wish. Knows nothing of models, tokens
+or the server's limits.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from server.dialects.claims import Claim, ClaimKind
+from server.dialects.ruling import ThinkingWish, contradiction
 from server.errors import BadRequestError
 from server.gates import NativeSegments, segment_rules
 from server.strategies import NativeStrategy, strategy_of
@@ -17,10 +16,7 @@ from thinking.budget import BudgetAsk, Effort
 from thinking.kind import ThoughtKind
 from thinking.loop_guard import LoopGuard
 
-_USE_COUNT = "use 'max_thinking_tokens'"
-_USE_WRAP_UP = "use 'thinking_options.wrap_up'"
-_USE_SWITCH = "use 'max_thinking_tokens' (0: no thinking) or 'reasoning_effort'"
-_USE_SHOW = "use 'include_reasoning'"
+WRAP_UP = "thinking_options.wrap_up"
 
 # Of `thinking_options`: what has no sense where nothing of a thought is sampled.
 _OF_WRITTEN_THOUGHTS = (
@@ -32,45 +28,6 @@ _OF_WRITTEN_THOUGHTS = (
     "gate",
     "strategy",
 )
-# Field path of another server → what to write here.
-FOREIGN_FIELDS: Mapping[str, str] = MappingProxyType(
-    {
-        "thinking_token_budget": _USE_COUNT,
-        "thinking_budget": _USE_COUNT,
-        "thinking_budget_tokens": _USE_COUNT,
-        "thinking_tokens": _USE_COUNT,
-        "reasoning_budget": _USE_COUNT,
-        "reasoning_budget_tokens": _USE_COUNT,
-        "reasoning_max_tokens": _USE_COUNT,
-        "reasoning_tokens": _USE_COUNT,
-        "max_reasoning_tokens": _USE_COUNT,
-        "budget_tokens": _USE_COUNT,
-        "think_budget": _USE_COUNT,
-        "nvext": _USE_COUNT,
-        "custom_params": _USE_COUNT,
-        "logits_processors_args": f"{_USE_COUNT} and 'thinking_options.wrap_up'",
-        "reasoning_budget_message": _USE_WRAP_UP,
-        "think_stop_sentence": _USE_WRAP_UP,
-        "reasoning": "use 'max_thinking_tokens', 'reasoning_effort' and 'include_reasoning'",
-        "thinking": _USE_SWITCH,
-        "output_config": "use 'reasoning_effort'",
-        "effort": "use 'reasoning_effort'",
-        "generationConfig": "use 'max_thinking_tokens' and 'include_reasoning'",
-        "thinkingConfig": "use 'max_thinking_tokens' and 'include_reasoning'",
-        "think": _USE_SWITCH,
-        "enable_thinking": _USE_SWITCH,
-        "chat_template_kwargs": _USE_SWITCH,
-        "separate_reasoning": _USE_SHOW,
-        "stream_reasoning": _USE_SHOW,
-        "includeThoughts": _USE_SHOW,
-        "extra_body": "its fields belong at the top level of the body",
-    }
-)
-
-
-def right_name(path: str) -> str | None:
-    """Advice for a foreign field at `path`; wherever it stands, its own name counts."""
-    return FOREIGN_FIELDS.get(path) or FOREIGN_FIELDS.get(path.rpartition(".")[2])
 
 
 class NativeLoopGuard(Protocol):
@@ -129,51 +86,79 @@ class NativeOptions(NativeSegments, Protocol):
         """A search over thoughts."""
 
 
-class NativeFields(Protocol):
-    """The thinking fields of a body, checked one by one but not against each other."""
+@dataclass(frozen=True, slots=True)
+class ThinkingFields:
+    """All that one body says about thinking.
 
-    @property
-    def max_thinking_tokens(self) -> int | None:
-        """-1: as if not given."""
+    `reply_limit` is the most tokens of the whole reply, where the body names it.
+    """
 
-    @property
-    def min_thinking_tokens(self) -> int | None:
-        """A thought is held open until then."""
-
-    @property
-    def reasoning_effort(self) -> str | None:
-        """A member of :class:`Effort`."""
-
-    @property
-    def thinking_options(self) -> NativeOptions | None:
-        """The rarer options."""
+    wish: ThinkingWish
+    options: NativeOptions | None = None
+    min_thinking_tokens: int | None = None
+    reply_limit: int | None = None
 
 
-def budget_ask(body: NativeFields) -> BudgetAsk:
-    """What `body` says about its budget.
+def budget_ask(fields: ThinkingFields) -> BudgetAsk:
+    """What a body says about its budget.
 
     Raises:
-        BadRequestError: effort "none" beside a budget above zero, or a gate's fields at odds.
+        BadRequestError: two fields at odds, or a share of a reply without a limit.
     """
-    tokens = None if body.max_thinking_tokens == -1 else body.max_thinking_tokens
-    effort = None if body.reasoning_effort is None else Effort(body.reasoning_effort)
-    if effort is Effort.NONE and tokens:
+    ask = _with_options(_wished(fields), fields)
+    return replace(ask, wrap_up=_wrap_up(fields))
+
+
+def _wished(fields: ThinkingFields) -> BudgetAsk:
+    wish = fields.wish
+    ask = BudgetAsk(min_thinking_tokens=fields.min_thinking_tokens)
+    if wish.effort is not None:
+        assert isinstance(wish.effort.value, Effort)
+        ask = replace(ask, effort=wish.effort.value, effort_source=wish.effort.path)
+    if (count := wish.tokens or _share(fields)) is not None:
+        tokens = int(count.value) if not isinstance(count.value, Effort) else 0
+        ask = replace(ask, max_thinking_tokens=tokens, max_thinking_source=count.path)
+    if wish.switch is not None:
+        if wish.switch.value:
+            return replace(ask, switched_on_by=wish.switch.path)
+        return replace(ask, max_thinking_tokens=0, max_thinking_source=wish.switch.path)
+    return ask
+
+
+def _share(fields: ThinkingFields) -> Claim | None:
+    """A share of the reply, in tokens."""
+    share = fields.wish.share
+    if share is None:
+        return None
+    if fields.reply_limit is None:
         raise BadRequestError(
-            f"reasoning_effort 'none' contradicts max_thinking_tokens {tokens}; send one of them",
-            param="reasoning_effort",
-            code="contradictory_fields",
+            f"{share.path}: a share needs the reply's limit (max_tokens); send it, or tokens "
+            "(an integer)",
+            param=share.path,
+            code="invalid_value",
         )
-    ask = BudgetAsk(
-        max_thinking_tokens=tokens,
-        effort=effort,
-        min_thinking_tokens=body.min_thinking_tokens,
-    )
-    options = body.thinking_options
+    assert isinstance(share.value, float)
+    return replace(share, kind=ClaimKind.TOKENS, value=int(share.value * fields.reply_limit))
+
+
+def _wrap_up(fields: ThinkingFields) -> str | None:
+    """The text under any of its names."""
+    own = None if fields.options is None else fields.options.wrap_up or None
+    foreign = fields.wish.wrap_up
+    if foreign is None:
+        return own
+    if own is not None and own != foreign.value:
+        raise contradiction(Claim(WRAP_UP, ClaimKind.WRAP_UP, own), foreign)
+    return str(foreign.value)
+
+
+def _with_options(ask: BudgetAsk, fields: ThinkingFields) -> BudgetAsk:
+    options = fields.options
     if options is None:
         return ask
     kind = ThoughtKind(options.kind or ThoughtKind.TEXT.value)
     if kind is not ThoughtKind.TEXT:
-        _check_nothing_is_sampled(body, options, kind)
+        _check_nothing_is_sampled(fields, options, kind)
     strategy = None if options.strategy is None else strategy_of(options.strategy)
     if strategy is not None and options.gate is not None and options.gate.mode != "off":
         raise BadRequestError(
@@ -186,7 +171,6 @@ def budget_ask(body: NativeFields) -> BudgetAsk:
         ask,
         answer_reserve=options.answer_reserve,
         grace=options.grace,
-        wrap_up=options.wrap_up or None,
         continuation=options.continuation,
         early_exit=options.early_exit,
         loop_guard=_loop_guard(options.loop_guard),
@@ -197,13 +181,15 @@ def budget_ask(body: NativeFields) -> BudgetAsk:
 
 
 def _check_nothing_is_sampled(
-    body: NativeFields, options: NativeOptions, kind: ThoughtKind
+    fields: ThinkingFields, options: NativeOptions, kind: ThoughtKind
 ) -> None:
     """Refuse what is about a thought that the model writes, beside one that it does not."""
     for name in _OF_WRITTEN_THOUGHTS:
         if getattr(options, name) is not None:
             raise _of_written_thoughts(f"thinking_options.{name}", kind)
-    if body.min_thinking_tokens:
+    if fields.wish.wrap_up is not None:
+        raise _of_written_thoughts(fields.wish.wrap_up.path, kind)
+    if fields.min_thinking_tokens:
         raise _of_written_thoughts("min_thinking_tokens", kind)
 
 

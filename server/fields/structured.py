@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError, from_json
 
 from server.body import StrictModel
 from server.engine.constraint import AnswerConstraint, ConstraintKind
-from server.openai.json_schema import (
+from server.fields.json_schema import (
     MAX_COUNT,
     MAX_SCHEMA_CHARACTERS,
     literal_texts,

@@ -1,0 +1,124 @@
+"""How one field of a dialect is read: its JSON value as a claim, or what would be right.
+
+A reader gives None where the value says nothing (null, or a number that means "yours").
+It raises ValueError with the words that follow "should be".
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.dialects.claims import ClaimKind, ClaimValue
+from thinking.budget import Effort
+
+Reading = tuple[ClaimKind, ClaimValue] | None
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A kind of field: how it is read, and its JSON schema."""
+
+    read: Callable[[Any], Reading]
+    schema: Json
+
+
+def _count(value: Any) -> Reading:
+    if type(value) is not int or value < -1:
+        raise ValueError("an integer: tokens from 0 up, or -1 for the server's default")
+    return None if value == -1 else (ClaimKind.TOKENS, value)
+
+
+def _count_or_share(value: Any) -> Reading:
+    if type(value) is float and 0 < value < 1:
+        return ClaimKind.SHARE, value
+    try:
+        return _count(value)
+    except ValueError:
+        text = "tokens (an integer from 0 up) or a share of the reply (between 0.0 and 1.0)"
+        raise ValueError(text) from None
+
+
+def _effort(value: Any) -> Reading:
+    if value not in _EFFORTS:
+        raise ValueError(f"one of {', '.join(map(repr, _EFFORTS))}")
+    return ClaimKind.EFFORT, Effort(value)
+
+
+def _level(value: Any) -> Reading:
+    """Gemini writes its levels in capitals too; its "unspecified" says nothing."""
+    if value == "THINKING_LEVEL_UNSPECIFIED":
+        return None
+    return _effort(value.lower() if isinstance(value, str) else value)
+
+
+def _switch(value: Any) -> Reading:
+    return ClaimKind.SWITCH, _boolean(value)
+
+
+def _switch_or_effort(value: Any) -> Reading:
+    if isinstance(value, bool):
+        return ClaimKind.SWITCH, value
+    try:
+        return _effort(value)
+    except ValueError as error:
+        raise ValueError(f"true, false or {error}") from None
+
+
+def _show(value: Any) -> Reading:
+    return ClaimKind.SHOW, _boolean(value)
+
+
+def _hide(value: Any) -> Reading:
+    return ClaimKind.SHOW, not _boolean(value)
+
+
+def _separate(value: Any) -> Reading:
+    if not _boolean(value):
+        text = "true or left out: a thought is never put into the content"
+        raise ValueError(text)
+    return ClaimKind.SHOW, True
+
+
+def _text(value: Any) -> Reading:
+    if not isinstance(value, str) or len(value) > MAX_WRAP_UP_CHARACTERS:
+        raise ValueError(f"a text of at most {MAX_WRAP_UP_CHARACTERS} characters")
+    return (ClaimKind.WRAP_UP, value) if value else None
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def _one_of(kind: ClaimKind, values: Mapping[str, bool]) -> Reader:
+    """A word that stands for yes or no."""
+
+    def read(value: Any) -> Reading:
+        if not isinstance(value, str) or value not in values:
+            raise ValueError(f"one of {', '.join(map(repr, values))}")
+        return kind, values[value]
+
+    return Reader(read, {"enum": [*values, None]})
+
+
+MAX_WRAP_UP_CHARACTERS = 2_000
+_EFFORTS = tuple(effort.value for effort in Effort)
+_NULLABLE_BOOLEAN = {"type": ["boolean", "null"]}
+_EFFORT_SCHEMA = {"enum": [*_EFFORTS, None]}
+
+COUNT = Reader(_count, {"type": ["integer", "null"], "minimum": -1})
+COUNT_OR_SHARE = Reader(_count_or_share, {"type": ["number", "null"], "minimum": -1})
+EFFORT = Reader(_effort, _EFFORT_SCHEMA)
+LEVEL = Reader(_level, {"type": ["string", "null"]})
+SWITCH = Reader(_switch, _NULLABLE_BOOLEAN)
+SWITCH_OR_EFFORT = Reader(_switch_or_effort, {"enum": [True, False, *_EFFORTS, None]})
+SHOW = Reader(_show, _NULLABLE_BOOLEAN)
+HIDE = Reader(_hide, _NULLABLE_BOOLEAN)
+SEPARATE = Reader(_separate, {"enum": [True, None]})
+TEXT = Reader(_text, {"type": ["string", "null"], "maxLength": MAX_WRAP_UP_CHARACTERS})
+TYPE = _one_of(ClaimKind.SWITCH, {"enabled": True, "adaptive": True, "disabled": False})
+# We have no summaries: who asks for one is shown the thought itself.
+SUMMARY = _one_of(ClaimKind.SHOW, {"auto": True, "concise": True, "detailed": True})
+DISPLAY = _one_of(ClaimKind.SHOW, {"summarized": True, "omitted": False})

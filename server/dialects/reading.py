@@ -1,0 +1,106 @@
+"""Takes the fields of the dialects out of a request's body.
+
+What is left is the endpoint's own, and read by its model. Compares nothing: see ``ruling``.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from server.dialects.claims import Claim
+from server.dialects.spellings import SPELLINGS, Spelling
+from server.errors import BadRequestError
+
+Tree = dict[str, "Tree | Spelling"]
+
+
+def _tree() -> Tree:
+    """The table by the steps of its paths."""
+    root: Tree = {}
+    for spelling in SPELLINGS:
+        *steps, leaf = spelling.path.split(".")
+        node = root
+        for step in steps:
+            deeper = node.setdefault(step, {})
+            assert isinstance(deeper, dict)  # no row lies inside another
+            node = deeper
+        node[leaf] = spelling
+    return root
+
+
+TREE = _tree()
+
+
+def take_claims(
+    body: Mapping[str, Any], own_fields: Collection[str]
+) -> tuple[list[Claim], dict[str, Any]]:
+    """What `body` says of thinking, and `body` without it.
+
+    Objects that are the endpoint's own (`own_fields`) may hold more than the table knows.
+
+    Raises:
+        BadRequestError: a value is wrong, or a field of a foreign object is unknown.
+    """
+    claims: list[Claim] = []
+    rest: dict[str, Any] = {}
+    for name, value in body.items():
+        node = TREE.get(name)
+        if node is None:
+            rest[name] = value
+        elif isinstance(node, Spelling):
+            claims += _claims_of(node, value)
+        elif value is not None:
+            found, left = _take_from(node, value, name)
+            claims += found
+            if name in own_fields:
+                if left or not found:
+                    rest[name] = left
+            else:
+                _check_known(left, node, name)
+    return claims, rest
+
+
+def _take_from(node: Tree, value: Any, path: str) -> tuple[list[Claim], dict[str, Any]]:
+    """Claims in an object at `path`, and what it holds besides."""
+    if not isinstance(value, dict):
+        raise _wrong(path, f"an object with {_names(node)}")
+    claims: list[Claim] = []
+    left: dict[str, Any] = {}
+    for name, item in value.items():
+        deeper = node.get(name)
+        if deeper is None:
+            left[name] = item
+        elif isinstance(deeper, Spelling):
+            claims += _claims_of(deeper, item)
+        elif item is not None:
+            found, unknown = _take_from(deeper, item, f"{path}.{name}")
+            claims += found
+            _check_known(unknown, deeper, f"{path}.{name}")
+    return claims, left
+
+
+def _claims_of(spelling: Spelling, value: Any) -> Iterator[Claim]:
+    if value is None:
+        return
+    try:
+        reading = spelling.reader.read(value)
+    except ValueError as error:
+        raise _wrong(spelling.path, str(error)) from None
+    if reading is not None:
+        yield Claim(spelling.path, *reading)
+
+
+def _check_known(left: Mapping[str, Any], node: Tree, path: str) -> None:
+    for name in left:
+        raise BadRequestError(
+            f"unknown field '{path}.{name}': {path} has {_names(node)}",
+            param=f"{path}.{name}",
+            code="unknown_field",
+        )
+
+
+def _names(node: Tree) -> str:
+    return ", ".join(repr(name) for name in node)
+
+
+def _wrong(path: str, right: str) -> BadRequestError:
+    return BadRequestError(f"{path}: should be {right}", param=path, code="invalid_value")

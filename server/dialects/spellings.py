@@ -1,0 +1,76 @@
+"""The table of dialects: each field, of any server, that says how much to think.
+
+All rows hold on every endpoint. Where a field stands, what it means and who writes it so;
+how it is read is in ``readers``, what follows where two rows disagree in ``ruling``.
+"""
+
+from dataclasses import dataclass
+
+from server.dialects.readers import (
+    COUNT,
+    COUNT_OR_SHARE,
+    DISPLAY,
+    EFFORT,
+    HIDE,
+    LEVEL,
+    SEPARATE,
+    SHOW,
+    SUMMARY,
+    SWITCH,
+    SWITCH_OR_EFFORT,
+    TEXT,
+    TYPE,
+    Reader,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """One row. `path` has dots where objects lie in objects; `who` writes it so."""
+
+    path: str
+    reader: Reader
+    who: str
+
+
+SPELLINGS = (
+    Spelling("max_thinking_tokens", COUNT, "this server, Atlas"),
+    Spelling("reasoning_effort", EFFORT, "this server, OpenAI, vLLM, SGLang, Ollama, Mistral"),
+    Spelling("include_reasoning", SHOW, "this server, vLLM, OpenRouter"),
+    Spelling("thinking_token_budget", COUNT, "vLLM, TensorRT-LLM, Dynamo"),
+    Spelling("nvext.max_thinking_tokens", COUNT, "NVIDIA NIM, Dynamo"),
+    Spelling("thinking_budget", COUNT, "DashScope (Qwen), SiliconFlow, mlx-vlm"),
+    Spelling("custom_params.thinking_budget", COUNT, "SGLang"),
+    Spelling("chat_template_kwargs.thinking_budget", COUNT, "SGLang"),
+    Spelling("chat_template_kwargs.thinking_token_budget", COUNT, "vLLM, misplaced"),
+    Spelling("chat_template_kwargs.reasoning_effort", EFFORT, "SGLang, vLLM (gpt-oss)"),
+    Spelling("thinking_budget_tokens", COUNT, "llama.cpp"),
+    Spelling("reasoning_budget_tokens", COUNT, "llama.cpp"),
+    Spelling("reasoning_budget_message", TEXT, "llama.cpp"),
+    Spelling("reasoning_max_tokens", COUNT, "FastDeploy, Rapid-MLX"),
+    Spelling("logits_processors_args.thinking_budget", COUNT, "FastDeploy"),
+    Spelling("logits_processors_args.think_stop_sentence", TEXT, "FastDeploy"),
+    Spelling("reasoning.max_tokens", COUNT, "OpenRouter"),
+    Spelling("reasoning.effort", EFFORT, "OpenAI Responses, OpenRouter"),
+    Spelling("reasoning.enabled", SWITCH, "OpenRouter, SGLang"),
+    Spelling("reasoning.exclude", HIDE, "OpenRouter"),
+    Spelling("reasoning.summary", SUMMARY, "OpenAI Responses"),
+    Spelling("reasoning.generate_summary", SUMMARY, "OpenAI Responses, its older name"),
+    Spelling("thinking.type", TYPE, "Anthropic, DeepSeek, Z.ai"),
+    Spelling("thinking.budget_tokens", COUNT, "Anthropic"),
+    Spelling("thinking.display", DISPLAY, "Anthropic"),
+    Spelling("output_config.effort", EFFORT, "Anthropic"),
+    Spelling("generationConfig.thinkingConfig.thinkingBudget", COUNT, "Gemini"),
+    Spelling("generationConfig.thinkingConfig.thinkingLevel", LEVEL, "Gemini"),
+    Spelling("generationConfig.thinkingConfig.includeThoughts", SHOW, "Gemini"),
+    Spelling("google.thinking_config.thinking_budget", COUNT, "Gemini through OpenAI's client"),
+    Spelling("google.thinking_config.thinking_level", LEVEL, "Gemini through OpenAI's client"),
+    Spelling("google.thinking_config.include_thoughts", SHOW, "Gemini through OpenAI's client"),
+    Spelling("think", SWITCH_OR_EFFORT, "Ollama"),
+    Spelling("think_budget", COUNT_OR_SHARE, "Rapid-MLX (tokens), imp (a share)"),
+    Spelling("enable_thinking", SWITCH, "DashScope (Qwen), FastDeploy"),
+    Spelling("chat_template_kwargs.enable_thinking", SWITCH, "Qwen and GLM templates"),
+    Spelling("chat_template_kwargs.thinking", SWITCH, "DeepSeek and Kimi templates"),
+    Spelling("separate_reasoning", SEPARATE, "SGLang"),
+    Spelling("stream_reasoning", SHOW, "SGLang"),
+)

@@ -1,0 +1,33 @@
+"""What a request asks for, in terms that all endpoints share.
+
+Each endpoint turns its body into a :class:`ReplyAsk` and knows nothing of what follows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from server.dialects.asking import ThinkingFields
+from server.engine.constraint import AnswerConstraint
+from server.reply.prompting import Conversation, PlainPrompt
+from server.reply.sampling import SamplingAsk
+from server.tools.tool import ToolUse
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAsk:
+    """One request. `reply_id` is the wire's id of the reply, unique in the process.
+
+    `thinking.reply_limit` holds for thought and answer together. `store` false: keep no trace;
+    true: the client relies on one.
+    """
+
+    reply_id: str
+    model_name: str
+    prompt: Conversation | PlainPrompt
+    thinking: ThinkingFields
+    sampling: SamplingAsk = field(default_factory=SamplingAsk)
+    num_choices: int = 1
+    stops: Sequence[str] = ()
+    constraint: AnswerConstraint | None = None
+    tool_use: ToolUse | None = None
+    store: bool | None = None

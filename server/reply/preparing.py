@@ -1,0 +1,105 @@
+"""From what a request asks for to a reply that can begin: all checks that need the model."""
+
+from dataclasses import replace
+
+from server.dialects.asking import budget_ask
+from server.engine.protocol import SamplingSettings
+from server.errors import BadRequestError, NotAllowedError, UnknownModelError
+from server.generation_job import GenerationJob, SearchJob
+from server.messages import plain_messages
+from server.reply.ask import ReplyAsk
+from server.reply.prompting import Conversation
+from server.reply.reply import Reply
+from server.reply.sampling import sampling_settings
+from server.served_model import ServedModel
+from server.state import ServerState
+from server.strategies import check_branches_differ, check_scorer
+from server.traces.capture import TraceHead, traced_sampling
+from thinking.budget import BudgetAsk
+from thinking.strategies.protocol import Strategy
+
+
+async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -> Reply:
+    """Check `ask` against the model and the server, and plan the reply.
+
+    Raises:
+        ApiError: 400, 403 or 404; see the messages.
+        BudgetError, PromptError, ConstraintError: see :mod:`server.errors`.
+    """
+    if ask.model_name != model.engine.model_name:
+        raise UnknownModelError(model.engine.model_name)
+    shows_thought = _shows_thought(state, ask)
+    keeps_trace = _keeps_trace(state, ask)
+    budget = budget_ask(ask.thinking)
+    _check_can_search(state, ask, budget)
+    prompt = await model.prepare(ask.prompt, budget, ask.thinking.reply_limit)
+    if ask.constraint is not None:
+        await model.check_constraint(ask.constraint, prompt)
+    sampling = sampling_settings(
+        ask.sampling,
+        model.engine,
+        prompt.budget.max_tokens,
+        is_constrained=ask.constraint is not None,
+    )
+    job = GenerationJob(
+        request_id=ask.reply_id,
+        prompt=prompt,
+        sampling=sampling,
+        num_choices=ask.num_choices,
+        stops=ask.stops,
+        shows_thought=shows_thought or keeps_trace,
+        constraint=ask.constraint,
+    )
+    if budget.strategy is not None:
+        job = replace(job, search=_search(state, ask, budget.strategy, sampling))
+    trace = _trace_head(model, ask, job) if keeps_trace else None
+    return Reply(state, model, job, shows_thought, trace)
+
+
+def _shows_thought(state: ServerState, ask: ReplyAsk) -> bool:
+    wish = ask.thinking.wish
+    if wish.shows_thought and not state.settings.show_thoughts:
+        raise NotAllowedError("this server does not show thoughts", param=wish.show_field)
+    return wish.shows_thought
+
+
+def _keeps_trace(state: ServerState, ask: ReplyAsk) -> bool:
+    if ask.store and state.traces is None:
+        raise BadRequestError(
+            "store: should be false or left out: this server keeps no traces (--trace-store)",
+            param="store",
+            code="invalid_value",
+        )
+    is_chat = isinstance(ask.prompt, Conversation)
+    return state.traces is not None and ask.store is not False and is_chat
+
+
+def _check_can_search(state: ServerState, ask: ReplyAsk, budget: BudgetAsk) -> None:
+    if budget.strategy is not None:
+        check_scorer(budget.strategy, has_scorer=state.reward_model is not None)
+        if not isinstance(ask.prompt, Conversation):
+            raise BadRequestError(
+                "thinking_options.strategy: a search needs a conversation; use the chat endpoint",
+                param="thinking_options.strategy",
+                code="invalid_value",
+            )
+
+
+def _search(
+    state: ServerState, ask: ReplyAsk, strategy: Strategy, sampling: SamplingSettings
+) -> SearchJob:
+    check_branches_differ(strategy, sampling)
+    assert isinstance(ask.prompt, Conversation)
+    judge = state.reward_model if strategy.needs_scorer else None
+    return SearchJob(strategy, judge, plain_messages(ask.prompt.messages, knows_developer=True))
+
+
+def _trace_head(model: ServedModel, ask: ReplyAsk, job: GenerationJob) -> TraceHead:
+    assert isinstance(ask.prompt, Conversation)
+    return TraceHead(
+        trace_id=ask.reply_id,
+        model=model.engine.model_name,
+        messages=plain_messages(ask.prompt.messages, knows_developer=True),
+        sampling=traced_sampling(job),
+        markers=model.marker_pair,
+    )

@@ -1,0 +1,46 @@
+"""One reply on its way: what to generate, and for whom. No wire is known."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from server.choice import ChoiceDelta
+from server.generation import generate
+from server.generation_job import GenerationJob
+from server.served_model import ServedModel
+from server.state import ServerState
+from server.traces.capture import TraceHead, captured
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`shows_thought`: the client asked for thoughts and may see them. `trace` None: none is kept.
+
+    Made by :func:`server.reply.preparing.prepare_reply`.
+    """
+
+    state: ServerState
+    model: ServedModel
+    job: GenerationJob
+    shows_thought: bool
+    trace: TraceHead | None
+
+    @property
+    def num_prompt_tokens(self) -> int:
+        """Length of the prompt."""
+        return len(self.job.prompt.token_ids)
+
+    def deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
+        """The generation; it starts when it is first read, and ends when it is closed."""
+        deltas = generate(self.model, self.job, self.state.metrics)
+        if self.trace is None or self.state.traces is None:
+            return deltas
+        return captured(deltas, self.trace, self.state.traces, shows_thought=self.shows_thought)
+
+    async def collect(self) -> list[ChoiceDelta]:
+        """All deltas of each choice, joined; each has its result."""
+        choices = [ChoiceDelta(index) for index in range(self.job.num_choices)]
+        async with aclosing(self.deltas()) as deltas:
+            async for delta in deltas:
+                choices[delta.index].add(delta)
+        return choices
