@@ -17,6 +17,7 @@ from server.engine.protocol import EngineOutput, TokenLogprobs
 from server.marker_filter import MarkerFilter
 from server.served_model import PreparedPrompt
 from server.stop_strings import StopMatcher
+from server.tools.call import ToolCallDelta
 from thinking.phase import StopCause
 from thinking.plan import ThinkingPlan
 from thinking.receipt import BranchTally, Receipt, make_receipt
@@ -24,7 +25,7 @@ from thinking.segments import Segmenter, SplitTokens
 from thinking.tracker import ThinkingTracker
 from thinking.tracker_state import TrackerTables
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 # Between the thoughts of one reply, where they are shown.
 THOUGHT_BREAK = "\n\n"
 
@@ -46,18 +47,21 @@ class ChoiceDelta:
     index: int
     content: str = ""
     reasoning: str = ""
+    tool_calls: list[ToolCallDelta] = field(default_factory=list)
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     result: ChoiceResult | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to tell."""
-        return not (self.content or self.reasoning or self.logprobs or self.result)
+        has_text = bool(self.content or self.reasoning or self.tool_calls)
+        return not (has_text or self.logprobs or self.result)
 
     def add(self, later: "ChoiceDelta") -> None:
         """Join a later delta of the same choice to this one."""
         self.content += later.content
         self.reasoning += later.reasoning
+        self.tool_calls += later.tool_calls
         self.logprobs += later.logprobs
         self.result = later.result
 

@@ -16,6 +16,7 @@ from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.exit_codes import ExitCode
 from server.lifecycle import HttpServer, Lifecycle
+from server.sealed_thoughts import SealKeyError
 from server.settings import ServerSettings
 from server.state import ServerState
 from server.traces.access import TraceTokenError
@@ -34,7 +35,7 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
         return ExitCode.START_FAILED
     try:
         return asyncio.run(_run(settings, engine_options, listener))
-    except (TraceStoreError, TraceTokenError) as error:
+    except (SealKeyError, TraceStoreError, TraceTokenError) as error:
         say(f"error: traces: {error}")
         return ExitCode.USAGE
     finally:

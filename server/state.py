@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from server.engine.protocol import Engine
 from server.errors import UnavailableError
 from server.metrics import Metrics
+from server.sealed_thoughts import ThoughtSeal
 from server.search.reward_model import RewardModel
 from server.served_model import ServedModel
 from server.settings import ServerSettings
@@ -29,6 +30,7 @@ class ServerState:
 
     Raises:
         TraceStoreError, TraceTokenError: traces cannot be kept as the settings ask.
+        SealKeyError: the keys for thoughts in the environment are malformed.
     """
 
     settings: ServerSettings
@@ -39,6 +41,7 @@ class ServerState:
     traces: TraceRecorder | None = field(init=False)
     trace_access: TraceAccess = field(init=False)
     reward_model: RewardModel | None = field(init=False)
+    seal: ThoughtSeal = field(init=False)
     map_slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,6 +50,7 @@ class ServerState:
         self.traces = open_traces(self.settings, self.metrics)
         has_scorer = self.settings.scorer_url is not None
         self.reward_model = RewardModel(self.settings) if has_scorer else None
+        self.seal = ThoughtSeal.from_environment()
         self.map_slots = asyncio.Semaphore(self.settings.map_concurrency)
 
     @property

@@ -18,7 +18,8 @@ class ReplyAsk:
     """One request. `reply_id` is the wire's id of the reply, unique in the process.
 
     `thinking.reply_limit` holds for thought and answer together. `store` false: keep no trace;
-    true: the client relies on one.
+    true: the client relies on one. `keeps_thought`: the endpoint reads the thought's text though
+    the client may not see it, to seal it; it must not show it.
     """
 
     reply_id: str
@@ -31,3 +32,4 @@ class ReplyAsk:
     constraint: AnswerConstraint | None = None
     tool_use: ToolUse | None = None
     store: bool | None = None
+    keeps_thought: bool = False

@@ -47,13 +47,13 @@ async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -
         sampling=sampling,
         num_choices=ask.num_choices,
         stops=ask.stops,
-        shows_thought=shows_thought or keeps_trace,
+        shows_thought=shows_thought or ask.keeps_thought or keeps_trace,
         constraint=ask.constraint,
     )
     if budget.strategy is not None:
         job = replace(job, search=_search(state, ask, budget.strategy, sampling))
     trace = _trace_head(model, ask, job) if keeps_trace else None
-    return Reply(state, model, job, shows_thought, trace)
+    return Reply(state, model, job, shows_thought, ask.keeps_thought, trace)
 
 
 def _shows_thought(state: ServerState, ask: ReplyAsk) -> bool:

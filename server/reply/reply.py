@@ -14,7 +14,8 @@ from server.traces.capture import TraceHead, captured
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`shows_thought`: the client asked for thoughts and may see them. `trace` None: none is kept.
+    """`shows_thought`: the client asked for thoughts and may see them. `keeps_thought`: the
+    deltas have them all the same. `trace` None: none is kept.
 
     Made by :func:`server.reply.preparing.prepare_reply`.
     """
@@ -23,6 +24,7 @@ class Reply:
     model: ServedModel
     job: GenerationJob
     shows_thought: bool
+    keeps_thought: bool
     trace: TraceHead | None
 
     @property
@@ -35,7 +37,8 @@ class Reply:
         deltas = generate(self.model, self.job, self.state.metrics)
         if self.trace is None or self.state.traces is None:
             return deltas
-        return captured(deltas, self.trace, self.state.traces, shows_thought=self.shows_thought)
+        passes = self.shows_thought or self.keeps_thought
+        return captured(deltas, self.trace, self.state.traces, shows_thought=passes)
 
     async def collect(self) -> list[ChoiceDelta]:
         """All deltas of each choice, joined; each has its result."""

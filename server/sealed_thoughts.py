@@ -1,0 +1,69 @@
+"""Thoughts that travel through a client: encrypted and authenticated, so that no one else
+can read, change or forge one.
+
+A client keeps what it was given (`encrypted_content`, `signature`, `data`) and sends it back
+with the next turn: the server needs no memory of it. Fernet (AES-128-CBC with HMAC-SHA256,
+https://github.com/fernet/spec), from the ``cryptography`` package. Keys come from the environment
+only.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+KEYS_VARIABLE = "THINKING_SERVER_THOUGHT_KEYS"
+# Says what is inside, so that nothing else that these keys ever encrypt is taken for a thought.
+_KIND = "thought"
+
+
+class SealError(ValueError):
+    """A sealed thought that is not ours, has been changed, or was sealed with another key."""
+
+
+class SealKeyError(ValueError):
+    """The environment's keys are malformed."""
+
+
+class ThoughtSeal:
+    """Seals with the first key, opens with any: put a new key in front to rotate.
+
+    Raises:
+        SealKeyError: a key is not 32 bytes in URL-safe base64.
+    """
+
+    def __init__(self, keys: Sequence[str] = ()) -> None:
+        try:
+            # Without a key: one of this process only; what it seals does not outlive it.
+            fernets = [Fernet(key) for key in keys or (Fernet.generate_key(),)]
+        except ValueError:
+            raise SealKeyError(
+                f"{KEYS_VARIABLE}: each key should be 32 bytes in URL-safe base64, with commas "
+                "between them"
+            ) from None
+        self._fernet = MultiFernet(fernets)
+
+    @classmethod
+    def from_environment(cls) -> "ThoughtSeal":
+        """With the keys of ``THINKING_SERVER_THOUGHT_KEYS`` (commas between them)."""
+        keys = os.environ.get(KEYS_VARIABLE, "").split(",")
+        return cls([key.strip() for key in keys if key.strip()])
+
+    def seal(self, thought: str) -> str:
+        """`thought` as ASCII text that only this server can read."""
+        return self._fernet.encrypt(json.dumps({_KIND: thought}).encode()).decode()
+
+    def open(self, sealed: str) -> str:
+        """The thought that was sealed.
+
+        Raises:
+            SealError: not sealed by a key of ours, or changed since.
+        """
+        try:
+            content = json.loads(self._fernet.decrypt(sealed.encode("utf-8", "replace")))
+        except (InvalidToken, ValueError):
+            raise SealError("was not made by this server, or has been changed") from None
+        if not isinstance(content, dict) or not isinstance(content.get(_KIND), str):
+            raise SealError("is not a thought")
+        return str(content[_KIND])
