@@ -19,6 +19,7 @@ from server.prompt import encode_plain, render_prompt
 from server.reply.prompting import Conversation, PlainPrompt
 from server.settings import ServerSettings
 from server.strategies import budget_too_small, share_of_branch
+from server.template import check_template_kwargs, thinking_hints
 from server.thought_planner import ThoughtPlanner
 from thinking.boundaries import boundary_token_ids, line_token_ids
 from thinking.budget import (
@@ -134,7 +135,7 @@ class ServedModel:
         ask: BudgetAsk,
         max_completion_tokens: int | None,
     ) -> PreparedPrompt:
-        prompt = self._prompt_token_ids(asked)
+        prompt = self._prompt_token_ids(asked, ask)
         if ask.strategy is not None:
             return self._prepare_search(prompt, ask, ask.strategy, max_completion_tokens)
         budget = self._resolve(ask, max_completion_tokens, len(prompt))
@@ -148,14 +149,13 @@ class ServedModel:
             plan = self._planner.plan(ask, budget)
         return self._prepared(prompt, budget, plan, () if plan.thinks else self._advice(budget))
 
-    def _prompt_token_ids(self, asked: Conversation | PlainPrompt) -> Sequence[int]:
+    def _prompt_token_ids(self, asked: Conversation | PlainPrompt, ask: BudgetAsk) -> Sequence[int]:
         tokenizer = self.engine.tokenizer
         if isinstance(asked, Conversation):
+            check_template_kwargs(tokenizer, asked.template_kwargs)
+            kwargs = thinking_hints(tokenizer, ask) | asked.template_kwargs
             return render_prompt(
-                tokenizer,
-                asked.messages,
-                marker_texts=self.marker_texts,
-                **asked.template_kwargs,
+                tokenizer, asked.messages, marker_texts=self.marker_texts, **kwargs
             )
         if isinstance(asked.content, str):
             return encode_plain(
