@@ -5,7 +5,7 @@ nothing of HTTP, text or how a plan is made.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -27,6 +27,7 @@ from server.engine.protocol import (
     EngineRequestError,
 )
 from server.engine.start_errors import EngineStartError
+from server.engine.tool_parsing import ToolParsing
 from server.engine.vllm_messages import (
     grammar_text,
     to_engine_output,
@@ -35,6 +36,8 @@ from server.engine.vllm_messages import (
 )
 from server.engine.vllm_options import add_markers, make_config, tokenizer_of
 from server.settings import ServerSettings
+from server.tools.reading import ToolCallReader
+from server.tools.tool import Tool
 from thinking.markers import MarkerProfile
 from thinking.vllm_plugin.reasoning_gate import gate_arguments
 
@@ -47,9 +50,12 @@ SHUTDOWN_SECONDS = 5.0
 class VllmEngine:
     """An :class:`~server.engine.protocol.Engine`. Made by :meth:`start` only."""
 
-    def __init__(self, llm: AsyncLLM, profile: MarkerProfile, model_name: str) -> None:
+    def __init__(
+        self, llm: AsyncLLM, profile: MarkerProfile, tool_parsing: ToolParsing, model_name: str
+    ) -> None:
         self._llm = llm
         self._profile = profile
+        self._tool_parsing = tool_parsing
         self._model_name = model_name
         self._tokenizer = tokenizer_of(llm.vllm_config)
         compact = llm.vllm_config.structured_outputs_config.disable_any_whitespace
@@ -81,11 +87,12 @@ class VllmEngine:
     ) -> "VllmEngine":
         config = make_config(options)
         profile = add_markers(config, settings)
+        tool_parsing = ToolParsing(tokenizer_of(config), settings.tool_call_parser)
         try:
             llm = AsyncLLM.from_vllm_config(config)
         except Exception as error:  # anything: the cause is in the engine's own log lines
             raise EngineStartError(f"the engine did not start: {error}") from error
-        return cls(llm, profile, model_name)
+        return cls(llm, profile, tool_parsing, model_name)
 
     @property
     def model_name(self) -> str:
@@ -117,6 +124,14 @@ class VllmEngine:
     @property
     def profile(self) -> MarkerProfile:
         return self._profile
+
+    @property
+    def reads_tool_calls(self) -> bool:
+        return self._tool_parsing.can_read
+
+    def new_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
+        """See :meth:`server.engine.protocol.Engine.new_tool_call_reader`."""
+        return self._tool_parsing.new_reader(tools)
 
     @property
     def is_alive(self) -> bool:
