@@ -2,9 +2,12 @@
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from tests.server.conftest import Served
+import pytest
+
+from tests.server.conftest import Serve, Served
 
 ADD: dict[str, Any] = {
     "type": "function",
@@ -20,6 +23,12 @@ ADD: dict[str, Any] = {
 }
 LOOK_UP: dict[str, Any] = {"type": "function", "function": {"name": "look-up"}}
 NAMED_ADD: dict[str, Any] = {"type": "function", "function": {"name": "add"}}
+
+
+@pytest.fixture
+def serve(serve: Serve) -> Serve:
+    """With room for tools in a prompt of letters."""
+    return partial(serve, max_model_len=4096)
 
 
 def written(name: str, arguments: str) -> str:
@@ -38,7 +47,7 @@ class Turn:
 
 async def whole(served: Served, **fields: Any) -> Turn:
     """The choice of a reply that is not streamed."""
-    response = await served.chat(temperature=0, **fields)
+    response = await served.chat(**({"temperature": 0} | fields))
     assert response.status_code == 200, response.text
     (choice,) = response.json()["choices"]
     calls = choice["message"].get("tool_calls", [])
@@ -52,7 +61,7 @@ async def streamed(served: Served, **fields: Any) -> Turn:
     """The choice of a streamed reply; each call has come with its id and name first."""
     content, finish_reason = "", ""
     calls: list[tuple[str, str]] = []
-    for event in await served.events(temperature=0, **fields):
+    for event in await served.events(**({"temperature": 0} | fields)):
         (choice,) = event["choices"]
         content += choice["delta"].get("content") or ""
         finish_reason = choice["finish_reason"] or finish_reason

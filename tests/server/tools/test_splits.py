@@ -105,9 +105,9 @@ def test_what_a_cut_answer_tells_is_the_beginning_of_the_whole(
     text = listed(*made)[:length]
     content, found = told(read(text, CarefulReader(ListedCallsReader(new_call_id)), [], ()))
     assert content == ("" if found else text)
-    for (name, piece), (wanted, given) in zip(found, made, strict=False):
+    for (name, piece), (wanted, whole) in zip(found, made, strict=False):
         assert name == wanted
-        assert json.dumps(given).startswith(piece)
+        assert json.dumps(whole).startswith(piece)
 
 
 def test_only_tokens_of_calls_become_text() -> None:
