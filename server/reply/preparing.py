@@ -74,7 +74,9 @@ def _told_of_tools(model: ServedModel, ask: ReplyAsk) -> ReplyAsk:
 
 def _constraint(ask: ReplyAsk) -> AnswerConstraint | None:
     """What the client asked for, or what makes the answer call a tool; endpoints refuse both."""
-    forced = None if ask.tool_use is None else tool_constraint(ask.tool_use)
+    if ask.tool_use is None:
+        return ask.constraint
+    forced = tool_constraint(ask.tool_use)
     if forced is not None and ask.constraint is not None:
         raise BadRequestError(
             f"{ask.constraint.field}: should be left out where {ask.tool_use.field} demands a call",

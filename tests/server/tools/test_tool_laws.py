@@ -71,7 +71,7 @@ async def test_without_tools_and_with_none_a_call_is_text(serve: Serve) -> None:
 
 
 async def test_a_required_call_is_held_to_json(serve: Serve) -> None:
-    calls = ("add", {"a": 3, "b": -4}), ("look-up", {})
+    calls: list[tuple[str, dict[str, Any]]] = [("add", {"a": 3, "b": -4}), ("look-up", {})]
     served = serve(wants(f"hm</think>{listed(*calls)}"))
     turn = await both(served, tools=[ADD, LOOK_UP], tool_choice="required")
     assert turn == Turn(None, [("add", '{"a": 3, "b": -4}'), ("look-up", "{}")], "tool_calls")
@@ -177,14 +177,15 @@ async def test_the_openai_client_reads_calls(serve: Serve) -> None:
     tools: Any = [ADD]
     create = served.openai.chat.completions.create
     reply = await create(model="scripted", messages=messages, tools=tools, temperature=0)
-    (call,) = reply.choices[0].message.tool_calls or ()
+    (call,) = reply.choices[0].message.tool_calls or []
     assert call.type == "function"
     assert json.loads(call.function.arguments) == {"a": 1, "b": 22}
     async with served.openai.chat.completions.stream(
         model="scripted", messages=messages, tools=tools, temperature=0
     ) as stream:
         final = await stream.get_final_completion()
-    (streamed_call,) = final.choices[0].message.tool_calls or ()
+    (streamed_call,) = final.choices[0].message.tool_calls or []
+    assert streamed_call.type == "function"
     assert streamed_call.function.arguments == call.function.arguments
     # The reply goes back as it came, with its result.
     answer = [*messages, reply.choices[0].message.model_dump(exclude_none=True)]
