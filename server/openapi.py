@@ -64,7 +64,7 @@ _SCHEMAS: dict[str, Any] = {
                         "index": {"type": "integer"},
                         "message": {"type": "object"},
                         "logprobs": {"type": ["object", "null"]},
-                        "finish_reason": {"enum": ["stop", "length"]},
+                        "finish_reason": {"enum": ["stop", "length", "tool_calls"]},
                         "thinking": {"$ref": "#/components/schemas/Receipt"},
                     },
                 },

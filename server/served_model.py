@@ -23,6 +23,7 @@ from server.settings import ServerSettings
 from server.strategies import budget_too_small, share_of_branch
 from server.template import check_template_kwargs, thinking_hints
 from server.thought_planner import ThoughtPlanner
+from server.tools.visible_tokens import call_token_ids
 from thinking.boundaries import boundary_token_ids, line_token_ids
 from thinking.budget import (
     DEFAULT_EFFORT_TOKENS,
@@ -77,6 +78,7 @@ class ServedModel:
             ForgeryGuard(engine.tokenizer, self.marker_texts),
         )
         self.text_markers = _text_markers(engine)
+        self.call_token_ids = call_token_ids(engine.tokenizer, engine.profile)
         # One thread: a tokenizer is not safe in two, and must not hold up open streams.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
 
