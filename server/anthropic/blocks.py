@@ -70,6 +70,7 @@ class ThinkingBlock(StrictModel):
     type: Literal["thinking"]
     thinking: str
     signature: str
+    cache_control: CacheControl = None
 
 
 class RedactedThinkingBlock(StrictModel):
@@ -77,6 +78,7 @@ class RedactedThinkingBlock(StrictModel):
 
     type: Literal["redacted_thinking"]
     data: str
+    cache_control: CacheControl = None
 
 
 class ToolUseBlock(StrictModel):

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from server.openapi import add_schemas, reply_documentation
+from server.openapi import add_schemas, chat_documentation
 
 _INTEGER = {"type": "integer"}
 _STRING_OR_NULL = {"type": ["string", "null"]}
@@ -61,9 +61,12 @@ add_schemas(_SCHEMAS)
 
 def message_documentation(body: type[BaseModel]) -> dict[str, Any]:
     """``openapi_extra`` of ``/v1/messages``."""
-    return reply_documentation(body, reply="AnthropicMessage", error="AnthropicError")
+    return chat_documentation(body, "AnthropicMessage", "AnthropicError")
 
 
 def count_documentation(body: type[BaseModel]) -> dict[str, Any]:
     """``openapi_extra`` of ``/v1/messages/count_tokens``."""
-    return reply_documentation(body, reply="TokenCount", error="AnthropicError", streams=False)
+    documentation = chat_documentation(body, "TokenCount", "AnthropicError")
+    answer = {"application/json": {"schema": {"$ref": "#/components/schemas/TokenCount"}}}
+    documentation["responses"]["200"] = {"description": "The count.", "content": answer}
+    return documentation

@@ -52,17 +52,15 @@ def _of_objects(schema: dict[str, Any]) -> dict[str, Any]:
 class ToolDefinition(StrictModel):
     """A tool of the client's."""
 
-    name: str = Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
     input_schema: Annotated[dict[str, Any], AfterValidator(_of_objects)]
     description: str | None = None
     type: Literal["custom"] | None = None
     cache_control: CacheControl = None
     eager_input_streaming: bool | None = Field(None, description="Taken: input is streamed.")
-    strict: Annotated[
-        bool | None,
-        OnlyValues(False, why="only tool_choice 'any' and 'tool' hold input to its schema"),
-        only_schema(False),
-    ] = None
+    strict: bool | None = Field(
+        None, description="Taken; input is held to the schema where tool_choice demands a call."
+    )
     defer_loading: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
     input_examples: Annotated[Any, OnlyValues([]), only_schema([])] = None
     allowed_callers: Annotated[Any, OnlyValues(["direct"]), only_schema(["direct"])] = None

@@ -63,7 +63,8 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]", "web_search"),
     ({"tools": [{"name": "add"}]}, "tools[0].input_schema", "required"),
     ({"tools": [TOOL | {"input_schema": {"type": "array"}}]}, "tools[0].input_schema", "object"),
-    ({"tools": [TOOL | {"strict": True}]}, "tools[0].strict", "tool_choice"),
+    ({"tools": [TOOL | {"defer_loading": True}]}, "tools[0].defer_loading", "not supported"),
+    ({"tools": [TOOL | {"name": "a b"}]}, "tools[0].name", "pattern"),
     ({"tools": [TOOL, TOOL]}, "tools: each", "name"),
     ({"tool_choice": {"type": "any"}}, "tool_choice: ", "no tools"),
     ({"tools": [TOOL], "tool_choice": {"type": "tool"}}, "tool_choice", "'name'"),
@@ -177,3 +178,38 @@ def test_the_bodies_are_documented() -> None:
         if part.startswith("#/components/schemas/")
     }
     assert references <= set(schemas)
+
+
+# As Claude Code 2 sends it, shortened.
+CLAUDE_CODE: dict[str, Any] = {
+    "max_tokens": 100,
+    "stream": True,
+    "metadata": {"user_id": "user_1_account__session_2"},
+    "system": [
+        {"type": "text", "text": "You are Claude Code."},
+        {
+            "type": "text",
+            "text": "You help.",
+            "cache_control": {"type": "ephemeral", "ttl": "1h", "scope": "global"},
+        },
+    ],
+    "messages": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "<system-reminder>…</system-reminder>"},
+                {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}},
+            ],
+        }
+    ],
+    "tools": [TOOL | {"description": "Adds.", "eager_input_streaming": True}],
+    "thinking": {"type": "adaptive"},
+    "output_config": {"effort": "medium"},
+    "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+}
+
+
+async def test_what_claude_code_sends_is_answered(serve: Serve) -> None:
+    response = await serve().http.post(f"{PATH}?beta=true", json=body(**CLAUDE_CODE))
+    assert response.status_code == 200, response.text
+    assert response.text.endswith('event: message_stop\ndata: {"type":"message_stop"}\n\n')

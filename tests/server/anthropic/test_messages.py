@@ -223,6 +223,16 @@ async def test_silence_is_kept_alive_and_the_client_does_not_mind(
         assert await stream.get_final_text() == ANSWER
 
 
+async def test_nothing_is_sent_for_hidden_text(serve: Serve) -> None:
+    """An empty piece would pass for an event, and keep the comments away."""
+    served = serve(wants(WANTED), show_thoughts=False)
+    caller = Caller(served.app, PATH, **body(stream=True, thinking=thinking()))
+    await caller.task
+    pieces = [caller.received.get_nowait() for _ in range(caller.received.qsize())]
+    assert len(pieces) > 4
+    assert all(piece["body"] for piece in pieces if piece.get("more_body"))
+
+
 async def test_an_engine_that_dies_ends_the_stream_with_an_error_event(serve: Serve) -> None:
     served = serve(wants("x" * 400))
     caller = Caller(served.app, PATH, **body(stream=True))
