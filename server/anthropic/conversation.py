@@ -47,9 +47,18 @@ def conversation_of(body: CountTokensRequest, seal: ThoughtSeal) -> Conversation
     messages: list[ChatMessage] = []
     if body.system:
         messages.append({"role": "system", "content": _lines(body.system)})
-    for place, message in enumerate(body.messages):
-        messages += reader.read(message, f"messages[{place}]")
+    for place, turn in enumerate(body.messages):
+        for message in reader.read(turn, f"messages[{place}]"):
+            _append(messages, message)
     return Conversation(messages)
+
+
+def _append(messages: list[ChatMessage], message: ChatMessage) -> None:
+    """Turns of the user's in a row are one turn: many templates take no others."""
+    if message["role"] == "user" and messages and messages[-1]["role"] == "user":
+        messages[-1]["content"] += "\n" + message["content"]
+    else:
+        messages.append(message)
 
 
 class _TurnReader:

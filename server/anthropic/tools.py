@@ -49,7 +49,7 @@ def _of_objects(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", **schema}
 
 
-class ToolDefinition(StrictModel):
+class CustomTool(StrictModel):
     """A tool of the client's."""
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
@@ -70,7 +70,7 @@ class ToolDefinition(StrictModel):
         return Tool(self.name, self.description, self.input_schema)
 
 
-AnyTool = Annotated[ToolDefinition, BeforeValidator(_only_custom)]
+AnyTool = Annotated[CustomTool, BeforeValidator(_only_custom)]
 
 
 class ToolChoice(StrictModel):
@@ -87,7 +87,7 @@ class ToolChoice(StrictModel):
         return self
 
 
-def tool_use(tools: list[ToolDefinition] | None, choice: ToolChoice | None) -> ToolUse | None:
+def tool_use(tools: list[CustomTool] | None, choice: ToolChoice | None) -> ToolUse | None:
     """How the model may use `tools`; None: there are none.
 
     Raises:
@@ -103,7 +103,7 @@ def tool_use(tools: list[ToolDefinition] | None, choice: ToolChoice | None) -> T
     return ToolUse(made, _MODES[choice.type], choice.name, parallel)
 
 
-def _check(tools: Sequence[ToolDefinition], choice: ToolChoice | None) -> None:
+def _check(tools: Sequence[CustomTool], choice: ToolChoice | None) -> None:
     names = [tool.name for tool in tools]
     if len(set(names)) < len(names):
         raise _wrong("tools", "each should have a name of its own")

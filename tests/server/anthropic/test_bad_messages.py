@@ -5,6 +5,7 @@ from typing import Any
 import anthropic
 import pytest
 
+from server import openapi
 from server.app import create_app
 from tests.server.anthropic.conftest import PATH, Connect, body, post, sdk, thinking
 from tests.server.conftest import Serve, Served, make_state
@@ -178,6 +179,16 @@ def test_the_bodies_are_documented() -> None:
         if part.startswith("#/components/schemas/")
     }
     assert references <= set(schemas)
+
+
+def test_no_two_bodies_mean_different_things_by_one_name() -> None:
+    """One document has them all: the later would replace the earlier."""
+    create_app(make_state())
+    known: dict[str, Any] = {}
+    for name, model in openapi._documented.items():
+        schema = model.model_json_schema(ref_template="{model}")
+        for each, meaning in {name: schema, **schema.pop("$defs", {})}.items():
+            assert known.setdefault(each, meaning) == meaning, each
 
 
 # As Claude Code 2 sends it, shortened.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from server.anthropic.content import ContentWriter, Event, ThoughtDisplay
+from server.anthropic.content import ContentWriter, Event, ThoughtDisplay, blocks_of
 from server.anthropic.message import MessageHead, MessageWriter, whole_message
 from server.choice import ChoiceDelta, ChoiceResult
 from server.sealed_thoughts import ThoughtSeal
@@ -145,3 +145,15 @@ def test_a_thought_that_is_not_shown_is_in_no_event(pieces: list[Piece], opens: 
     secret = [(kind, "§" * 30 if kind == "thought" else text) for kind, text in pieces]
     for display in set(ThoughtDisplay) - {ThoughtDisplay.SHOWN}:
         assert "§§" not in str(written(deltas(secret, None), display, opens=opens))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [('{"a": 1, "b": [2', {"a": 1, "b": [2]}), ("", {}), ("[1]", {}), ("not JSON", {})],
+)
+def test_arguments_that_are_no_object_still_make_a_block(arguments: str, value: Any) -> None:
+    """`max_tokens` may cut them, and a model may write anything."""
+    call = ChoiceDelta(0, tool_calls=[ToolCallDelta(0, "call_7", "add", arguments)])
+    made = written([call, *deltas([], None)], ThoughtDisplay.NONE, opens=False)
+    block = {"type": "tool_use", "id": "toolu_7", "name": "add", "input": value}
+    assert blocks_of(made) == [block]

@@ -52,6 +52,12 @@ def test_texts_are_strings_or_blocks_and_system_comes_first() -> None:
     assert chat(QUESTION, system="Be brief")[0] == {"role": "system", "content": "Be brief"}
 
 
+def test_turns_of_the_users_in_a_row_are_one() -> None:
+    assert chat(QUESTION, QUESTION | {"content": "Well?"}) == [
+        {"role": "user", "content": "How many?\nWell?"}
+    ]
+
+
 @pytest.mark.parametrize(
     "block",
     [thought(), thought(THOUGHT), {"type": "redacted_thinking", "data": SEALED}],
