@@ -61,6 +61,7 @@ async def test_a_plain_message_has_its_text_counts_and_receipt(
         ({"max_thinking_tokens": 40, "include_reasoning": True}, True, ["thinking", "text"]),
         ({"thinking": {"type": "disabled"}}, True, ["text"]),
         ({"thinking": thinking(0, type="disabled")}, True, ["text"]),
+        ({"thinking": {"type": "disabled", "display": "summarized"}}, True, ["text"]),
         ({"thinking": thinking()}, False, ["redacted_thinking", "text"]),
         ({}, False, ["text"]),
     ],
