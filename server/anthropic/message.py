@@ -89,6 +89,7 @@ def whole_message(
 def _stop(result: ChoiceResult | None) -> dict[str, Any]:
     if result is None:
         return {"stop_reason": None, "stop_sequence": None}
-    if result.stop is not None:
+    # A client has to answer calls, whatever came after them.
+    if result.stop is not None and result.finish_reason != "tool_calls":
         return {"stop_reason": "stop_sequence", "stop_sequence": result.stop}
     return {"stop_reason": _STOP_REASONS[result.finish_reason], "stop_sequence": None}

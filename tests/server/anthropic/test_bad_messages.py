@@ -221,6 +221,7 @@ CLAUDE_CODE: dict[str, Any] = {
 
 
 async def test_what_claude_code_sends_is_answered(serve: Serve) -> None:
-    response = await serve().http.post(f"{PATH}?beta=true", json=body(**CLAUDE_CODE))
+    served = serve(max_model_len=4096)
+    response = await served.http.post(f"{PATH}?beta=true", json=body(**CLAUDE_CODE))
     assert response.status_code == 200, response.text
     assert response.text.endswith('event: message_stop\ndata: {"type":"message_stop"}\n\n')
