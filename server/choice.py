@@ -35,12 +35,13 @@ THOUGHT_BREAK = "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class ChoiceResult:
-    """How a choice ended; counts are tokens."""
+    """How a choice ended; counts are tokens. `stop` is the stop string that ended it."""
 
     finish_reason: FinishReason
     receipt: Receipt
     num_reasoning: int
     num_answer: int
+    stop: str | None = None
 
 
 @dataclass(slots=True)
@@ -234,7 +235,8 @@ class ChoiceDecoder:
 
     def _result(self, finish_reason: FinishReason) -> ChoiceResult:
         receipt = self._receipt()
-        return ChoiceResult(finish_reason, receipt, receipt.used, self.tracker.num_answer)
+        stop = self._matcher.matched_stop
+        return ChoiceResult(finish_reason, receipt, receipt.used, self.tracker.num_answer, stop)
 
     def _receipt(self) -> Receipt:
         return make_receipt(

@@ -4,6 +4,7 @@ Bodies are read by :mod:`server.body`, not by the framework, so their schemas ar
 into the OpenAPI document here.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -86,8 +87,15 @@ _documented: dict[str, type[BaseModel]] = {}
 _thinking: set[str] = set()
 
 
-def chat_documentation(body: type[BaseModel]) -> dict[str, Any]:
-    """``openapi_extra`` of the chat endpoint."""
+def add_schemas(schemas: Mapping[str, Any]) -> None:
+    """Put schemas of another API's objects into the document."""
+    _SCHEMAS.update(schemas)
+
+
+def chat_documentation(
+    body: type[BaseModel], reply: str = "ChatCompletion", error: str = "Error"
+) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that thinks; `reply` and `error` name its schemas."""
     _documented[body.__name__] = body
     _thinking.add(body.__name__)
     return {
@@ -95,11 +103,10 @@ def chat_documentation(body: type[BaseModel]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The reply; with `stream`, its chunks as server-sent events.",
-                "content": _json("ChatCompletion")
-                | {"text/event-stream": {"schema": {"type": "string"}}},
+                "content": _json(reply) | {"text/event-stream": {"schema": {"type": "string"}}},
             },
             **{
-                status: {"description": text, "content": _json("Error")}
+                status: {"description": text, "content": _json(error)}
                 for status, text in _ERRORS.items()
             },
         },

@@ -14,7 +14,7 @@ from typing import TypeVar
 from server.advice import prompt_advice
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import ConstraintError, Engine, EnginePrompt
-from server.errors import BadRequestError
+from server.errors import BadRequestError, PromptTooLongError
 from server.forgery import ForgeryGuard
 from server.images import images_of
 from server.prompt import PromptError, encode_plain, render_prompt
@@ -235,12 +235,7 @@ class ServedModel:
     ) -> ThinkingBudget:
         context = self.engine.max_model_len
         if num_prompt_tokens >= context:
-            raise BadRequestError(
-                f"the prompt has {num_prompt_tokens} tokens; this model's context holds "
-                f"{context}, and the reply needs at least one of them",
-                param="messages",
-                code="context_length_exceeded",
-            )
+            raise PromptTooLongError(num_prompt_tokens, context, param="messages")
         return resolve_budget(
             ask,
             self.policy,
