@@ -72,6 +72,19 @@ _SCHEMAS: dict[str, Any] = {
             "usage": {"type": "object"},
         },
     },
+    "Response": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": "response"},
+            "created_at": {"type": "integer"},
+            "status": {"enum": ["completed", "incomplete"]},
+            "model": {"type": "string"},
+            "output": {"type": "array", "items": {"type": "object"}},
+            "usage": {"type": "object"},
+            "thinking": {"$ref": "#/components/schemas/Receipt"},
+        },
+    },
 }
 _ERRORS = {
     "400": "A field is wrong; the message names it and what would be right.",
@@ -86,8 +99,8 @@ _documented: dict[str, type[BaseModel]] = {}
 _thinking: set[str] = set()
 
 
-def chat_documentation(body: type[BaseModel]) -> dict[str, Any]:
-    """``openapi_extra`` of the chat endpoint."""
+def chat_documentation(body: type[BaseModel], reply: str = "ChatCompletion") -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that thinks and answers with the schema `reply`."""
     _documented[body.__name__] = body
     _thinking.add(body.__name__)
     return {
@@ -95,8 +108,7 @@ def chat_documentation(body: type[BaseModel]) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The reply; with `stream`, its chunks as server-sent events.",
-                "content": _json("ChatCompletion")
-                | {"text/event-stream": {"schema": {"type": "string"}}},
+                "content": _json(reply) | {"text/event-stream": {"schema": {"type": "string"}}},
             },
             **{
                 status: {"description": text, "content": _json("Error")}
