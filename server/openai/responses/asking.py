@@ -83,6 +83,9 @@ def read_ask(body: ResponsesRequest, store: ResponseStore, seal: ThoughtSeal) ->
             param="store",
             code="invalid_value",
         )
+    if not body.input and body.previous_response_id is None:
+        message = "input: a text or at least one item is needed"
+        raise BadRequestError(message, param="input", code="missing_field")
     token = secrets.token_hex(16)
     previous = _previous(body.previous_response_id, store)
     given = [
@@ -90,9 +93,6 @@ def read_ask(body: ResponsesRequest, store: ResponseStore, seal: ThoughtSeal) ->
         for place, item in enumerate(body.input)
     ]
     conversation = build_conversation(seal, body.instructions, previous, given)
-    if not conversation.messages:
-        message = "input: there is nothing to answer in it"
-        raise BadRequestError(message, param="input", code="invalid_value")
     return ResponseAsk(token, given, previous, conversation)
 
 

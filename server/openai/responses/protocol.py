@@ -151,8 +151,6 @@ class ResponsesRequest(StrictModel):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
-        if not self.input and self.previous_response_id is None:
-            raise fault("input: a text or at least one item is needed")
         if self.top_logprobs and not self.includes(LOGPROBS):
             raise fault(f"top_logprobs needs include: [{LOGPROBS!r}]")
         if self.stream_options is not None and not self.stream:

@@ -106,7 +106,7 @@ class ResponseRun:
 def _num_bytes(items: Iterable[Item]) -> int:
     """About what `items` take."""
     return sum(
-        len(item.model_dump_json())
+        len(to_json(item.to_listed()))
         + (len(item.thought.encode()) if isinstance(item, StoredReasoningItem) else 0)
         for item in items
     )
