@@ -18,6 +18,7 @@ from server.errors import install_error_handlers
 from server.map import endpoints as thinking_map
 from server.metrics import CONTENT_TYPE_LATEST
 from server.openai import chat, models
+from server.openai.responses import endpoints as responses
 from server.openapi import install_openapi
 from server.request_id import RequestIdMiddleware
 from server.request_metrics import RequestMetricsMiddleware
@@ -37,6 +38,7 @@ def create_app(state: ServerState) -> FastAPI:
     app.state.server = state
     app.include_router(chat.router)
     app.include_router(messages.router)
+    app.include_router(responses.router)
     app.include_router(models.router)
     app.include_router(traces.router)
     app.include_router(thinking_map.router)

@@ -73,6 +73,19 @@ _SCHEMAS: dict[str, Any] = {
             "usage": {"type": "object"},
         },
     },
+    "Response": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": "response"},
+            "created_at": {"type": "integer"},
+            "status": {"enum": ["completed", "incomplete"]},
+            "model": {"type": "string"},
+            "output": {"type": "array", "items": {"type": "object"}},
+            "usage": {"type": "object"},
+            "thinking": {"$ref": "#/components/schemas/Receipt"},
+        },
+    },
 }
 _ERRORS = {
     "400": "A field is wrong; the message names it and what would be right.",
