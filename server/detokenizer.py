@@ -1,22 +1,37 @@
 """Token ids to text, as they come.
 
-Special tokens give no text; bytes that are not yet a whole character are held back. A
-choice cut inside a character ends before it. Knows nothing of thoughts.
+Special tokens give no text unless asked for; bytes that are not yet a whole character are
+held back. A choice cut inside a character ends before it. Knows nothing of thoughts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 from transformers import PreTrainedTokenizerBase
 
+# Tokens before a stream that its first ones may depend on: more than a character has.
+MAX_CONTEXT = 8
+
 
 class Detokenizer:
-    """One stream of tokens; what has been returned is never taken back."""
+    """One stream of tokens; what has been returned is never taken back.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    `after` are the tokens that the stream goes on from: they decide about a space at its start,
+    and may end inside a character. `shows_special`: the texts of special tokens are given too.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        after: Sequence[int] = (),
+        shows_special: bool = False,
+    ) -> None:
         self._backend: Tokenizer = tokenizer.backend_tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
+        self._skips_special = not shows_special
+        self._stream = self._new_stream()
+        self.push(after[-MAX_CONTEXT:])
 
     def push(self, token_ids: Iterable[int]) -> str:
         """Text that these tokens complete; ids that the tokenizer lacks give none."""
@@ -30,5 +45,8 @@ class Detokenizer:
             # is no prefix of the text with this one. Start anew at this token.
             if "prefix" not in str(error).lower():
                 raise
-        self._stream = DecodeStream(skip_special_tokens=True)
+        self._stream = self._new_stream()
         return self._stream.step(self._backend, token_id) or ""
+
+    def _new_stream(self) -> DecodeStream:
+        return DecodeStream(skip_special_tokens=self._skips_special)

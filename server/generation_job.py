@@ -11,6 +11,7 @@ from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import SamplingSettings
 from server.search.reward_model import RewardModel
 from server.served_model import PreparedPrompt
+from thinking.segments import AnswerEnd
 from thinking.strategies.protocol import Strategy
 
 SEED_MASK = 2**63 - 1
@@ -33,7 +34,7 @@ class GenerationJob:
     """What to generate. `sampling.seed` is the first choice's; the others count on.
 
     `shows_thought`: the deltas carry the thoughts' text; who may see it is not decided here.
-    `search` None: each choice has a single thought.
+    `search` None: each choice has a single thought. `answer_end`: where answers end besides.
     """
 
     request_id: str
@@ -43,4 +44,5 @@ class GenerationJob:
     stops: Sequence[str] = ()
     shows_thought: bool = False
     constraint: AnswerConstraint | None = None
+    answer_end: AnswerEnd = AnswerEnd()
     search: SearchJob | None = None

@@ -139,7 +139,7 @@ class VllmEngine:
             async with aclosing(outputs):
                 async for output in outputs:
                     _check_kept(output.outputs[0].finish_reason, request.constraint)
-                    yield to_engine_output(output.outputs[0], request.sampling.num_logprobs)
+                    yield to_engine_output(output, request)
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:
         """See :meth:`server.engine.protocol.Engine.check_constraint`."""

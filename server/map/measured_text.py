@@ -13,7 +13,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from server.errors import BadRequestError
-from server.prompt import encode_plain, render_prompt
+from server.prompt import encode_plain, render_prompt, start_of_text
 from thinking.boundaries import token_bytes
 from thinking.markers import MarkerProfile
 
@@ -65,18 +65,9 @@ def encode_measured_text(
 
 
 def _start_of_text(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """What the tokenizer itself puts before a text; else what stands between two texts.
-
-    The first token's probability needs some token before it.
-    """
-    own = list(tokenizer("").input_ids)
-    if own and own[-1] == tokenizer.eos_token_id and own[-1] != tokenizer.bos_token_id:
-        own.pop()  # put behind a text
-    if own:
-        return own
-    for token_id in (tokenizer.bos_token_id, tokenizer.eos_token_id):
-        if token_id is not None:
-            return [int(token_id)]
+    """The first token's probability needs some token before it."""
+    if start := start_of_text(tokenizer):
+        return start
     message = "messages is required: this model has no token that begins a text"
     raise BadRequestError(message, param="messages", code="missing_field")
 

@@ -8,14 +8,17 @@ from server.errors import BadRequestError, NotAllowedError, UnknownModelError
 from server.generation_job import GenerationJob, SearchJob
 from server.messages import plain_messages
 from server.reply.ask import ReplyAsk
+from server.reply.limits import ReplyLimits
+from server.reply.plain_prompt import check_token_ids
 from server.reply.prompting import Conversation
 from server.reply.reply import Reply
-from server.reply.sampling import sampling_settings
+from server.reply.sampling import check_answer_only, sampling_settings
 from server.served_model import ServedModel
 from server.state import ServerState
 from server.strategies import check_branches_differ, check_scorer
 from server.traces.capture import TraceHead, traced_sampling
 from thinking.budget import BudgetAsk
+from thinking.segments import AnswerEnd
 from thinking.strategies.protocol import Strategy
 
 
@@ -32,7 +35,8 @@ async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -
     keeps_trace = _keeps_trace(state, ask)
     budget = budget_ask(ask.thinking)
     _check_can_search(state, ask, budget)
-    prompt = await model.prepare(ask.prompt, budget, ask.thinking.reply_limit)
+    limits = ReplyLimits(ask.thinking.reply_limit, ask.max_answer_tokens)
+    prompt = await model.prepare(ask.prompt, budget, limits)
     if ask.constraint is not None:
         await model.check_constraint(ask.constraint, prompt)
     sampling = sampling_settings(
@@ -41,6 +45,7 @@ async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -
         prompt.budget.max_tokens,
         is_constrained=ask.constraint is not None,
     )
+    check_answer_only(ask.sampling, prompt.plan, sampling.max_tokens)
     job = GenerationJob(
         request_id=ask.reply_id,
         prompt=prompt,
@@ -49,11 +54,17 @@ async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -
         stops=ask.stops,
         shows_thought=shows_thought or ask.keeps_thought or keeps_trace,
         constraint=ask.constraint,
+        answer_end=_answer_end(model, ask),
     )
     if budget.strategy is not None:
         job = replace(job, search=_search(state, ask, budget.strategy, sampling))
     trace = _trace_head(model, ask, job) if keeps_trace else None
     return Reply(state, model, job, shows_thought, ask.keeps_thought, trace)
+
+
+def _answer_end(model: ServedModel, ask: ReplyAsk) -> AnswerEnd:
+    check_token_ids(ask.stop_token_ids, model.engine.vocab_size, "stop_token_ids")
+    return AnswerEnd(ask.max_answer_tokens, frozenset(ask.stop_token_ids))
 
 
 def _shows_thought(state: ServerState, ask: ReplyAsk) -> bool:

@@ -1,0 +1,47 @@
+"""A plain prompt as token ids, checked against the model's vocabulary."""
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from server.errors import BadRequestError
+from server.prompt import encode_document, encode_plain
+from server.reply.prompting import PlainPrompt
+
+
+def plain_token_ids(
+    prompt: PlainPrompt,
+    tokenizer: PreTrainedTokenizerBase,
+    vocab_size: int,
+    marker_texts: tuple[str, ...],
+) -> Sequence[int]:
+    """The ids, never none. Uses the tokenizer: one thread at a time.
+
+    Raises:
+        BadRequestError: an id that the model lacks, or an empty prompt where no token of this
+            model begins a text.
+    """
+    content = prompt.content
+    if not isinstance(content, str):
+        check_token_ids(content, vocab_size, prompt.field)
+        token_ids: Sequence[int] = content
+    elif prompt.begins:
+        token_ids = encode_document(tokenizer, content, marker_texts)
+    else:
+        token_ids = encode_plain(tokenizer, content, marker_texts=marker_texts, begins=True)
+    if not token_ids:
+        message = f"{prompt.field}: has no token, and nothing that begins a text is put before it"
+        raise BadRequestError(message, param=prompt.field, code="invalid_value")
+    return token_ids
+
+
+def check_token_ids(token_ids: Sequence[int], vocab_size: int, field: str) -> None:
+    """Raise BadRequestError where one is no id of the model."""
+    for place, token_id in enumerate(token_ids):
+        if not 0 <= token_id < vocab_size:
+            path = f"{field}[{place}]"
+            raise BadRequestError(
+                f"{path}: should be a token id from 0 to {vocab_size - 1}",
+                param=path,
+                code="invalid_value",
+            )
