@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from server.advice import prompt_advice
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import ConstraintError, Engine
 from server.errors import BadRequestError
@@ -69,6 +70,7 @@ class ServedModel:
     def __init__(self, engine: Engine, settings: ServerSettings) -> None:
         self.engine = engine
         self.created = int(time.time())
+        self._advises = settings.advice
         self.tables = TrackerTables(engine.profile, boundary_token_ids(engine.tokenizer))
         self.line_token_ids = line_token_ids(engine.tokenizer)
         self.policy = _policy(settings, native=engine.profile.native)
@@ -103,9 +105,12 @@ class ServedModel:
             PromptError: the template refuses the messages.
             BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
         """
-        return await self.in_tokenizer_thread(
+        prepared = await self.in_tokenizer_thread(
             lambda: self._prepare(prompt, ask, limits)
         )
+        if self._advises and prepared.plan.thinks and isinstance(prompt, Conversation):
+            return replace(prepared, advice=(*prepared.advice, *prompt_advice(prompt.messages)))
+        return prepared
 
     async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
         """Run what uses the tokenizer, or takes long, beside the event loop."""
@@ -171,7 +176,7 @@ class ServedModel:
         if isinstance(asked, PlainPrompt):
             return plain_token_ids(asked, tokenizer, self.engine.vocab_size, self.marker_texts)
         check_template_kwargs(tokenizer, asked.template_kwargs)
-        kwargs = thinking_hints(tokenizer, ask) | asked.template_kwargs
+        kwargs = {**thinking_hints(tokenizer, ask), **asked.template_kwargs}
         if asked.continues:
             kwargs["continue_final_message"] = True
         return render_prompt(tokenizer, asked.messages, marker_texts=self.marker_texts, **kwargs)
