@@ -44,5 +44,5 @@ class GenerationJob:
     stops: Sequence[str] = ()
     shows_thought: bool = False
     constraint: AnswerConstraint | None = None
-    answer_end: AnswerEnd = AnswerEnd()
+    answer_end: AnswerEnd | None = None
     search: SearchJob | None = None

@@ -105,12 +105,18 @@ class ServedModel:
             PromptError: the template refuses the messages.
             BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
         """
-        prepared = await self.in_tokenizer_thread(
-            lambda: self._prepare(prompt, ask, limits)
-        )
+        prepared = await self.in_tokenizer_thread(lambda: self._prepare(prompt, ask, limits))
         if self._advises and prepared.plan.thinks and isinstance(prompt, Conversation):
             return replace(prepared, advice=(*prepared.advice, *prompt_advice(prompt.messages)))
         return prepared
+
+    async def encode(self, prompt: Conversation | PlainPrompt) -> Sequence[int]:
+        """Token ids of a prompt that says nothing of thinking.
+
+        Raises:
+            PromptError, BadRequestError: the messages, or a token id, are wrong.
+        """
+        return await self.in_tokenizer_thread(lambda: self._prompt_token_ids(prompt, BudgetAsk()))
 
     async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
         """Run what uses the tokenizer, or takes long, beside the event loop."""
@@ -179,6 +185,8 @@ class ServedModel:
         kwargs = {**thinking_hints(tokenizer, ask), **asked.template_kwargs}
         if asked.continues:
             kwargs["continue_final_message"] = True
+        if not asked.begins_reply:
+            kwargs["add_generation_prompt"] = False
         return render_prompt(tokenizer, asked.messages, marker_texts=self.marker_texts, **kwargs)
 
     def _prepared(

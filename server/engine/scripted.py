@@ -2,8 +2,8 @@
 
 It drives the real sampler over the logits of a tiny "model" (:mod:`.scripted_model`) in
 a real batch loop, so plans are enforced as in the worker of a real engine. It knows
-temperature, seed, bias, bounds and log-probabilities (the prompt's too); other sampling parameters change nothing.
-Constraints are noted in `constraints`; answers are not held to them.
+temperature, seed, bias, bounds and log-probabilities (the prompt's too); other sampling
+parameters change nothing. Constraints are noted in `constraints`; answers are not held to them.
 """
 
 import asyncio

@@ -15,9 +15,7 @@ class ReplyLimits:
     total: int | None = None
     answer: int | None = None
 
-    def resolve(
-        self, ask: BudgetAsk, policy: BudgetPolicy, context_left: int
-    ) -> ThinkingBudget:
+    def resolve(self, ask: BudgetAsk, policy: BudgetPolicy, context_left: int) -> ThinkingBudget:
         """The budget of a reply under these limits.
 
         Raises:

@@ -88,9 +88,10 @@ def _keeps_trace(state: ServerState, ask: ReplyAsk) -> bool:
 def _check_can_search(state: ServerState, ask: ReplyAsk, budget: BudgetAsk) -> None:
     if budget.strategy is not None:
         check_scorer(budget.strategy, has_scorer=state.reward_model is not None)
-        if not isinstance(ask.prompt, Conversation):
+        if budget.strategy.needs_scorer and not isinstance(ask.prompt, Conversation):
             raise BadRequestError(
-                "thinking_options.strategy: a search needs a conversation; use the chat endpoint",
+                "thinking_options.strategy: a reward model judges replies to a conversation; use "
+                "the chat endpoint, or a strategy without one",
                 param="thinking_options.strategy",
                 code="invalid_value",
             )
@@ -100,7 +101,8 @@ def _search(
     state: ServerState, ask: ReplyAsk, strategy: Strategy, sampling: SamplingSettings
 ) -> SearchJob:
     check_branches_differ(strategy, sampling)
-    assert isinstance(ask.prompt, Conversation)
+    if not isinstance(ask.prompt, Conversation):
+        return SearchJob(strategy, None, ())
     judge = state.reward_model if strategy.needs_scorer else None
     return SearchJob(strategy, judge, plain_messages(ask.prompt.messages, knows_developer=True))
 

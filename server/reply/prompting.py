@@ -10,13 +10,15 @@ class Conversation:
     """Messages in OpenAI's chat form, for the model's template.
 
     `template_kwargs` go to the template. `field` is where the messages stand in the body.
-    `continues`: the last message, an assistant's, is the beginning of the reply.
+    `continues`: the last message, an assistant's, is the beginning of the reply. `begins_reply`
+    false: nothing of a reply follows the messages; for looking at them only.
     """
 
     messages: Sequence[Mapping[str, Any]]
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     field: str = "messages"
     continues: bool = False
+    begins_reply: bool = True
 
 
 @dataclass(frozen=True, slots=True)
