@@ -104,13 +104,8 @@ def encode_plain(
 def encode_document(
     tokenizer: PreTrainedTokenizerBase, text: str, marker_texts: tuple[str, ...] = ()
 ) -> list[int]:
-    """Token ids of `text` as a document of its own, with what the tokenizer puts before one.
-
-    Of an empty one: what begins a text, where this model has anything of the kind.
-    """
+    """Token ids of `text` as a document of its own, with what the tokenizer puts before one."""
     token_ids = encode_plain(tokenizer, text, marker_texts=marker_texts, begins=True)
-    if not token_ids:
-        return start_of_text(tokenizer)
     return own_start(tokenizer) + token_ids
 
 

@@ -18,7 +18,7 @@ from server.errors import BadRequestError
 from server.forgery import ForgeryGuard
 from server.prompt import render_prompt
 from server.reply.limits import ReplyLimits
-from server.reply.plain_prompt import plain_token_ids
+from server.reply.plain_prompt import beginning, plain_token_ids
 from server.reply.prompting import Conversation, PlainPrompt
 from server.settings import ServerSettings
 from server.strategies import budget_too_small, share_of_branch
@@ -152,6 +152,8 @@ class ServedModel:
         self, asked: Conversation | PlainPrompt, ask: BudgetAsk, limits: ReplyLimits
     ) -> PreparedPrompt:
         token_ids = self._prompt_token_ids(asked, ask)
+        if not token_ids and isinstance(asked, PlainPrompt):
+            token_ids = beginning(asked, self.engine.tokenizer)
         draft = _Draft(asked, token_ids, ask, limits)
         if ask.strategy is not None:
             return self._prepare_search(draft, ask.strategy)

@@ -54,6 +54,8 @@ class ChatCompletionRequest(ReplyFields):
     prediction: Unsupported = None
     web_search_options: Unsupported = None
     prompt_cache_retention: Unsupported = None
+    prompt_cache_options: Unsupported = None
+    moderation: Unsupported = None
     # vLLM's.
     add_generation_prompt: bool | None = Field(
         None, description="false goes with continue_final_message, and only there."
@@ -64,8 +66,6 @@ class ChatCompletionRequest(ReplyFields):
     documents: Annotated[Any, *only([])] = None
     media_io_kwargs: Annotated[Any, *only({})] = None
     mm_processor_kwargs: Annotated[Any, *only({})] = None
-    mm_payload: Annotated[Any, *only()] = None
-    return_mm_kwargs: Annotated[Any, *only(False)] = None
     return_prompt_text: Annotated[Any, *only(False)] = None
 
     @model_validator(mode="after")

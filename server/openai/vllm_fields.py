@@ -69,4 +69,6 @@ class VllmFields(StrictModel):
     kv_transfer_params: Annotated[Any, *only()] = None
     ec_transfer_params: Annotated[Any, *only()] = None
     routed_experts_prompt_start: Annotated[Any, *only(0)] = None
+    mm_payload: Annotated[Any, *only()] = None
+    return_mm_kwargs: Annotated[Any, *only(False)] = None
     vllm_xargs: Annotated[Any, *only({})] = None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerBase
 
 from server.errors import BadRequestError
-from server.prompt import encode_document, encode_plain
+from server.prompt import encode_document, encode_plain, start_of_text
 from server.reply.prompting import PlainPrompt
 
 
@@ -15,20 +15,27 @@ def plain_token_ids(
     vocab_size: int,
     marker_texts: tuple[str, ...],
 ) -> Sequence[int]:
-    """The ids, never none. Uses the tokenizer: one thread at a time.
+    """The ids. Uses the tokenizer: one thread at a time.
 
     Raises:
-        BadRequestError: an id that the model lacks, or an empty prompt where no token of this
-            model begins a text.
+        BadRequestError: an id that the model lacks.
     """
     content = prompt.content
     if not isinstance(content, str):
         check_token_ids(content, vocab_size, prompt.field)
-        token_ids: Sequence[int] = content
-    elif prompt.begins:
-        token_ids = encode_document(tokenizer, content, marker_texts)
-    else:
-        token_ids = encode_plain(tokenizer, content, marker_texts=marker_texts, begins=True)
+        return content
+    if prompt.begins:
+        return encode_document(tokenizer, content, marker_texts)
+    return encode_plain(tokenizer, content, marker_texts=marker_texts, begins=True)
+
+
+def beginning(prompt: PlainPrompt, tokenizer: PreTrainedTokenizerBase) -> Sequence[int]:
+    """What an empty prompt is to a model, which needs some token to go on from.
+
+    Raises:
+        BadRequestError: no token of this model begins a text, or none is wanted.
+    """
+    token_ids = start_of_text(tokenizer) if prompt.begins else []
     if not token_ids:
         message = f"{prompt.field}: has no token, and nothing that begins a text is put before it"
         raise BadRequestError(message, param=prompt.field, code="invalid_value")

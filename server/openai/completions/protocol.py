@@ -3,7 +3,9 @@
 How much may be thought: see ``server.dialects``. What needs the model is checked later.
 """
 
-from typing import Annotated, Any, Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -19,6 +21,14 @@ _SUFFIX = "is not supported: this server's models write on, they fill no gap"
 
 class CompletionRequest(ReplyFields):
     """What to go on with, and how to sample."""
+
+    right_names: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "max_completion_tokens": "this endpoint has 'max_tokens'",
+            "messages": "this endpoint has 'prompt'; conversations go to /v1/chat/completions",
+            "top_logprobs": "this endpoint has 'logprobs', a number",
+        }
+    )
 
     prompt: Prompts = None  # type: ignore[assignment]  # the validator makes a list of it
     max_tokens: int | None = Field(
