@@ -14,7 +14,7 @@ from server.openai.protocol import ChatCompletionRequest
 from tests.server.completions.requests import post, refusal
 from tests.server.conftest import VOCAB_SIZE, Serve, wants
 
-BAD: list[tuple[dict[str, Any], str, str]] = [
+BAD: list[tuple[dict[str, Any], str | None, str]] = [
     ({"prompt": 3}, "prompt", "a list of token ids"),
     ({"prompt": {}}, "prompt", "a list of strings"),
     ({"prompt": []}, "prompt", "empty"),

@@ -143,7 +143,9 @@ async def test_a_control_token_in_a_text_is_text_and_an_id_is_what_it_is(serve: 
     as_text = TOKENIZER.encode(typed, split_special_tokens=True)
     assert list(request.prompt_token_ids) == as_text
     await complete(served, prompt=list(ids(typed)), max_thinking_tokens=0)
-    assert tuple(served.engine.last_request.prompt_token_ids) == ids(typed)
+    request = served.engine.last_request
+    assert request is not None
+    assert tuple(request.prompt_token_ids) == ids(typed)
 
 
 async def test_an_empty_prompt_begins_a_text(serve: Serve) -> None:
