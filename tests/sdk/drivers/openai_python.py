@@ -1,0 +1,106 @@
+"""OpenAI's SDK for Python."""
+
+import json
+
+from openai import OpenAI
+
+from tests.sdk.drivers.report import (
+    BUDGET,
+    MAX_TOKENS,
+    MODEL,
+    QUESTION,
+    Reply,
+    base_url,
+    report,
+    streamed,
+)
+from tests.sdk.drivers.weather import TOOL, TOOL_NAME, WEATHER_QUESTION, Weather
+
+client = OpenAI(base_url=f"{base_url()}/v1", api_key="none")
+
+
+def plain() -> Reply:
+    completion = client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": QUESTION}],
+        max_completion_tokens=MAX_TOKENS,
+    )
+    return {"text": completion.choices[0].message.content}
+
+
+def stream() -> Reply:
+    with client.chat.completions.stream(
+        model=MODEL,
+        messages=[{"role": "user", "content": QUESTION}],
+        max_completion_tokens=MAX_TOKENS,
+    ) as events:
+        return streamed([event.delta for event in events if event.type == "content.delta"])
+
+
+def budget() -> Reply:
+    completion = client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": QUESTION}],
+        max_completion_tokens=MAX_TOKENS,
+        extra_body={"max_thinking_tokens": BUDGET},
+    )
+    assert completion.usage
+    assert completion.usage.completion_tokens_details
+    receipt = (completion.choices[0].model_extra or {})["thinking"]
+    return {
+        "reasoning_tokens": completion.usage.completion_tokens_details.reasoning_tokens,
+        "receipt": receipt,
+    }
+
+
+def tools() -> Reply:
+    completion = client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": WEATHER_QUESTION}],
+        tools=[TOOL],  # type: ignore[list-item]  # a plain dictionary, as users write it
+        tool_choice={"type": "function", "function": {"name": TOOL_NAME}},
+        extra_body={"max_thinking_tokens": BUDGET},
+    )
+    (call,) = completion.choices[0].message.tool_calls or []
+    assert call.type == "function"
+    return {"name": call.function.name, "arguments": json.loads(call.function.arguments)}
+
+
+def structured() -> Reply:
+    completion = client.chat.completions.parse(
+        model=MODEL,
+        messages=[{"role": "user", "content": WEATHER_QUESTION}],
+        response_format=Weather,
+        extra_body={"max_thinking_tokens": BUDGET},
+    )
+    parsed = completion.choices[0].message.parsed
+    assert parsed
+    return {"value": parsed.model_dump()}
+
+
+def responses() -> Reply:
+    response = client.responses.create(
+        model=MODEL,
+        input=QUESTION,
+        max_output_tokens=MAX_TOKENS,
+        extra_body={"max_thinking_tokens": BUDGET},
+    )
+    assert response.usage
+    return {
+        "text": response.output_text,
+        "reasoning_tokens": response.usage.output_tokens_details.reasoning_tokens,
+    }
+
+
+if __name__ == "__main__":
+    report(
+        "openai",
+        {
+            "plain": plain,
+            "streamed": stream,
+            "budget": budget,
+            "tools": tools,
+            "structured": structured,
+            "responses": responses,
+        },
+    )

@@ -1,0 +1,114 @@
+"""What each client of others gets from the real server, seen through its own objects."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.sdk.catalogue import CLIENTS, Client
+from tests.sdk.conftest import Reply, Report
+from tests.sdk.drivers.report import BUDGET
+
+pytestmark = [pytest.mark.e2e, pytest.mark.sdk]
+
+ReplyOf = Callable[[Client, str], Reply]
+
+
+def having(feature: str) -> pytest.MarkDecorator:
+    """All clients that have `feature`."""
+    clients = [client for client in CLIENTS if feature in client.features]
+    return pytest.mark.parametrize("client", clients, ids=lambda client: client.driver)
+
+
+@pytest.fixture
+def reply_of(report_of: Callable[[Client], Report]) -> ReplyOf:
+    def reply(client: Client, feature: str) -> Reply:
+        answer: Reply = report_of(client)["replies"][feature]
+        assert "error" not in answer, answer["error"]
+        return answer
+
+    return reply
+
+
+def is_within(reply: Reply) -> bool:
+    return 0 < reply["reasoning_tokens"] <= reply.get("budget", BUDGET)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.driver)
+def test_what_runs_is_the_locked_version(
+    client: Client, report_of: Callable[[Client], Report]
+) -> None:
+    assert report_of(client)["version"] == client.locked_version()
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.driver)
+def test_a_driver_tries_what_the_table_says_and_nothing_else(
+    client: Client, report_of: Callable[[Client], Report]
+) -> None:
+    assert set(report_of(client)["replies"]) == set(client.features)
+
+
+@having("plain")
+def test_a_plain_call_is_answered(client: Client, reply_of: ReplyOf) -> None:
+    assert reply_of(client, "plain")["text"]
+
+
+@having("streamed")
+def test_a_stream_comes_in_pieces(client: Client, reply_of: ReplyOf) -> None:
+    reply = reply_of(client, "streamed")
+    assert reply["text"]
+    assert reply["num_pieces"] > 1
+
+
+@having("budget")
+def test_a_budget_is_kept_and_the_client_sees_what_was_thought(
+    client: Client, reply_of: ReplyOf
+) -> None:
+    assert is_within(reply_of(client, "budget"))
+
+
+@pytest.mark.parametrize(
+    "driver", ["openai_python", "openai_node", "anthropic_python", "anthropic_node"]
+)
+def test_the_receipt_comes_through_and_agrees_with_the_usage(
+    driver: str, reply_of: ReplyOf
+) -> None:
+    (client,) = (client for client in CLIENTS if client.driver == driver)
+    reply = reply_of(client, "budget")
+    assert reply["receipt"]["budget"] == BUDGET
+    assert reply["receipt"]["used"] == reply["reasoning_tokens"]
+
+
+@having("tools")
+def test_a_tool_that_must_be_called_is_called(client: Client, reply_of: ReplyOf) -> None:
+    reply = reply_of(client, "tools")
+    assert reply["name"] == "get_weather"
+    assert is_weather(reply["arguments"])
+
+
+@having("structured")
+def test_a_structured_answer_keeps_its_schema(client: Client, reply_of: ReplyOf) -> None:
+    assert is_weather(reply_of(client, "structured")["value"])
+
+
+@having("responses")
+def test_responses_answer_within_the_budget(client: Client, reply_of: ReplyOf) -> None:
+    reply = reply_of(client, "responses")
+    assert reply["text"]
+    assert is_within(reply)
+
+
+# With Anthropic's own SDKs all of the above are Messages.
+@pytest.mark.parametrize("driver", ["litellm"])
+def test_messages_answer_within_the_budget(driver: str, reply_of: ReplyOf) -> None:
+    (client,) = (client for client in CLIENTS if client.driver == driver)
+    reply = reply_of(client, "messages")
+    assert reply["text"]
+    assert is_within(reply)
+
+
+def is_weather(value: dict[str, str]) -> bool:
+    return (
+        set(value) == {"city", "unit"}
+        and value["city"] in ("Berlin", "Paris")
+        and value["unit"] in ("celsius", "fahrenheit")
+    )
