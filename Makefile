@@ -21,7 +21,7 @@ serve: setup ## Serve on 127.0.0.1 (PORT=8000 MODEL=<name, folder or hub id> ARG
 
 # Clients of others that install within seconds; of the rest `make test` says what it left out.
 QUICK_CLIENTS := langchain litellm pydantic-ai instructor llm $(if $(shell command -v npm),node)
-SLOW_CLIENTS := lm-eval node
+SLOW_CLIENTS := lm-eval node curl
 
 test: setup ## Run the whole suite (PYTEST_ARGS="…")
 	@deploy/client-env.sh $(QUICK_CLIENTS)

@@ -2,9 +2,9 @@
 # Installs clients of others, each into an environment of its own: what they pin need not suit
 # the server, nor each other.
 #
-#   deploy/client-env.sh NAME …   (of tests/sdk/requirements/NAME.txt, or `node`)
+#   deploy/client-env.sh NAME …   (of tests/sdk/requirements/NAME.txt, `node` or `curl`)
 #
-# Ends up in .cache/clients/NAME. Doing it again does nothing: a stamp, written last, holds what
+# Ends up in .cache/clients/NAME, curl with jq in the system. Doing it again does nothing: a stamp, written last, holds what
 # was installed. Does not know what the clients are for.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -43,13 +43,15 @@ install_node_clients() {
     echo "$key" >"$folder/.installed"
 }
 
-[ $# -gt 0 ] || fail "which client? $(basename -s .txt $locks/*.txt | xargs) node"
+[ $# -gt 0 ] || fail "which client? $(basename -s .txt $locks/*.txt | xargs) node curl"
 mkdir -p .cache/clients
 exec 9>.cache/clients/.lock
 flock 9 # two `make` at once: the second waits, then finds the work done
 for name in "$@"; do
     if [ "$name" = node ]; then
         install_node_clients
+    elif [ "$name" = curl ]; then
+        { command -v curl && command -v jq; } >/dev/null || apt_install curl jq
     elif [ -f "$locks/$name.txt" ]; then
         install_python_client "$name"
     else

@@ -30,7 +30,7 @@ def reply_of(report_of: Callable[[Client], Report]) -> ReplyOf:
 
 
 def is_within(reply: Reply) -> bool:
-    return 0 < reply["reasoning_tokens"] <= reply.get("budget", BUDGET)
+    return 0 < int(reply["reasoning_tokens"]) <= int(reply.get("budget", BUDGET))
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.driver)

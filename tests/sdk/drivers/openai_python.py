@@ -2,7 +2,7 @@
 
 import json
 
-from openai import OpenAI
+from openai import OpenAI, pydantic_function_tool
 
 from tests.sdk.drivers.report import (
     BUDGET,
@@ -14,7 +14,7 @@ from tests.sdk.drivers.report import (
     report,
     streamed,
 )
-from tests.sdk.drivers.weather import TOOL, TOOL_NAME, WEATHER_QUESTION, Weather
+from tests.sdk.drivers.weather import TOOL_NAME, TOOL_TEXT, WEATHER_QUESTION, Weather
 
 client = OpenAI(base_url=f"{base_url()}/v1", api_key="none")
 
@@ -57,7 +57,7 @@ def tools() -> Reply:
     completion = client.chat.completions.create(
         model=MODEL,
         messages=[{"role": "user", "content": WEATHER_QUESTION}],
-        tools=[TOOL],  # type: ignore[list-item]  # a plain dictionary, as users write it
+        tools=[pydantic_function_tool(Weather, name=TOOL_NAME, description=TOOL_TEXT)],
         tool_choice={"type": "function", "function": {"name": TOOL_NAME}},
         extra_body={"max_thinking_tokens": BUDGET},
     )
