@@ -1,7 +1,7 @@
 """Messages of a chat: text in, text only.
 
-Accepts what OpenAI's clients send back of our own replies (thoughts, receipts): a
-model's earlier thoughts are no part of a prompt and are dropped here.
+Accepts what OpenAI's clients send back of our own replies. Whether a thought of an earlier
+turn is part of the prompt is for the model's template to say.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -72,7 +72,7 @@ class Message(StrictModel):
     ] = None
     name: str | None = None
     tool_call_id: str | None = None
-    # Of our own earlier replies; not part of the prompt.
+    # Two names of the thought of an earlier reply: the model's template keeps or drops it.
     reasoning: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
@@ -87,9 +87,14 @@ class Message(StrictModel):
             raise _fault(f"content is required in a message of role {self.role!r}")
         if self.role != "assistant" and (self.reasoning or self.reasoning_content):
             raise _fault("reasoning belongs to messages of role 'assistant' only")
+        if self.reasoning and self.reasoning_content not in (None, self.reasoning):
+            raise _fault("reasoning and reasoning_content differ; send one of them")
         return self
 
     def to_prompt(self) -> dict[str, Any]:
         """What the prompt is made of."""
         shown = ("role", "content", "name", "tool_call_id")
-        return {key: value for key in shown if (value := getattr(self, key)) is not None}
+        prompt = {key: value for key in shown if (value := getattr(self, key)) is not None}
+        if thought := self.reasoning_content or self.reasoning:
+            prompt["reasoning_content"] = thought
+        return prompt

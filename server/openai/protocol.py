@@ -69,6 +69,9 @@ class ChatCompletionRequest(StrictModel):
     structured_outputs: StructuredOutputs | None = Field(
         None, description="The same with more kinds, in vLLM's spelling; send one of the two."
     )
+    chat_template_kwargs: dict[str, Any] | None = Field(
+        None, description="For the model's chat template, where it reads them."
+    )
     store: bool | None = Field(
         None, description="false: keep no trace of this request, where the server keeps any."
     )
