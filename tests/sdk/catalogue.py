@@ -29,6 +29,7 @@ class Client:
         features: What it can do at all: of `CALLS`, and calls to further endpoints.
         budget: How a budget is spelt with it, in Markdown.
         quirks: What else a user must know.
+        protocol: What its `CALLS` are calls to.
     """
 
     driver: str
@@ -37,6 +38,7 @@ class Client:
     features: tuple[str, ...]
     budget: str
     quirks: str
+    protocol: str = "chat"
 
     @property
     def is_for_node(self) -> bool:
@@ -95,6 +97,7 @@ CLIENTS = (
         CALLS,
         '`thinking={"type": "enabled", "budget_tokens": 64}`',
         "All of it is Messages. Base URL without `/v1`; budgets under 1024 are taken.",
+        protocol="messages",
     ),
     Client(
         "anthropic_node",
@@ -103,6 +106,7 @@ CLIENTS = (
         CALLS,
         '`thinking: { type: "enabled", budget_tokens: 64 }`',
         "As in Python.",
+        protocol="messages",
     ),
     Client(
         "langchain",
