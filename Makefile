@@ -19,16 +19,15 @@ setup: ## Install all that is needed into .venv (DEVICE=cpu|cuda; default: what 
 serve: setup ## Serve on 127.0.0.1 (PORT=8000 MODEL=<name, folder or hub id> ARGS="…")
 	@exec .venv/bin/thinking-server --host 127.0.0.1 --port $(PORT) $(if $(MODEL),--model $(MODEL)) $(ARGS)
 
-# Clients of others that install within seconds; of the rest `make test` says what it left out.
-QUICK_CLIENTS := langchain litellm pydantic-ai instructor llm $(if $(shell command -v npm),node)
-SLOW_CLIENTS := lm-eval node curl
+# Clients of others: within seconds each. Those for node need it; `make test` says what it left out.
+CLIENTS := langchain litellm pydantic-ai instructor llm lm-eval
 
 test: setup ## Run the whole suite (PYTEST_ARGS="…")
-	@deploy/client-env.sh $(QUICK_CLIENTS)
+	@deploy/client-env.sh $(CLIENTS) $(if $(shell command -v npm),node)
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 test-clients: setup ## Run all clients of others against the real server, leaving out none
-	@deploy/client-env.sh $(sort $(QUICK_CLIENTS) $(SLOW_CLIENTS))
+	@deploy/client-env.sh $(CLIENTS) node curl
 	@TEST_ALL_CLIENTS=1 $(PYTHON) -m pytest -m sdk $(PYTEST_ARGS)
 
 unit: setup ## Run the tests that need no engine

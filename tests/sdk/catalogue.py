@@ -78,7 +78,7 @@ CLIENTS = (
         "openai_python",
         "openai",
         None,
-        (*CALLS, "responses"),
+        (*CALLS, "responses", "completions"),
         '`extra_body={"max_thinking_tokens": 64}` or `reasoning_effort="low"`',
         'The receipt is `choice.model_extra["thinking"]`.',
     ),
@@ -120,7 +120,7 @@ CLIENTS = (
         "litellm",
         "litellm",
         "litellm",
-        (*CALLS, "responses", "messages"),
+        (*CALLS, "responses", "messages", "completions"),
         "`completion(…, max_thinking_tokens=64)`",
         "Model `openai/NAME` with `/v1`, `anthropic/NAME` without. For the latter say "
         '`allowed_openai_params=["thinking"]`.',

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from tests.sdk.catalogue import CALLS, CLIENTS, ROOT, Client
 
 PAGE = ROOT / "docs" / "clients.md"
-ENDPOINTS = ("responses", "messages")
+ENDPOINTS = ("responses", "messages", "completions")
 YES, NONE = "✓", "–"
 
 

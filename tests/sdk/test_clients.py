@@ -97,11 +97,16 @@ def test_responses_answer_within_the_budget(client: Client, reply_of: ReplyOf) -
     assert is_within(reply)
 
 
-# With Anthropic's own SDKs all of the above are Messages.
-@pytest.mark.parametrize("driver", ["litellm"])
-def test_messages_answer_within_the_budget(driver: str, reply_of: ReplyOf) -> None:
-    (client,) = (client for client in CLIENTS if client.driver == driver)
+@having("messages")
+def test_messages_answer_within_the_budget(client: Client, reply_of: ReplyOf) -> None:
     reply = reply_of(client, "messages")
+    assert reply["text"]
+    assert is_within(reply)
+
+
+@having("completions")
+def test_completions_go_on_within_the_budget(client: Client, reply_of: ReplyOf) -> None:
+    reply = reply_of(client, "completions")
     assert reply["text"]
     assert is_within(reply)
 

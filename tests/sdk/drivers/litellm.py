@@ -90,6 +90,21 @@ def messages() -> Reply:
     }
 
 
+def completions() -> Reply:
+    completion = litellm.text_completion(
+        model=f"text-completion-openai/{MODEL}",
+        api_base=f"{base_url()}/v1",
+        api_key="none",
+        prompt="17 + 25 =",
+        max_tokens=MAX_TOKENS,
+        max_thinking_tokens=BUDGET,
+    )
+    return {
+        "text": completion.choices[0].text,
+        "reasoning_tokens": completion.usage.completion_tokens_details.reasoning_tokens,
+    }
+
+
 if __name__ == "__main__":
     report(
         "litellm",
@@ -101,5 +116,6 @@ if __name__ == "__main__":
             "structured": structured,
             "responses": responses,
             "messages": messages,
+            "completions": completions,
         },
     )

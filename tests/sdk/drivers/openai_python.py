@@ -92,6 +92,21 @@ def responses() -> Reply:
     }
 
 
+def completions() -> Reply:
+    completion = client.completions.create(
+        model=MODEL,
+        prompt="17 + 25 =",
+        max_tokens=MAX_TOKENS,
+        extra_body={"max_thinking_tokens": BUDGET},
+    )
+    assert completion.usage
+    assert completion.usage.completion_tokens_details
+    return {
+        "text": completion.choices[0].text,
+        "reasoning_tokens": completion.usage.completion_tokens_details.reasoning_tokens,
+    }
+
+
 if __name__ == "__main__":
     report(
         "openai",
@@ -102,5 +117,6 @@ if __name__ == "__main__":
             "tools": tools,
             "structured": structured,
             "responses": responses,
+            "completions": completions,
         },
     )
