@@ -4,7 +4,7 @@ import json
 import os
 
 from anthropic import Anthropic
-from anthropic.types import MessageParam, ToolParam
+from anthropic.types import MessageParam, ToolParam, ToolResultBlockParam
 
 MODEL = os.environ.get("MODEL", "smollm2-135m-instruct")
 client = Anthropic(
@@ -57,17 +57,13 @@ message = client.messages.create(
     tools=[weather_of],
     tool_choice={"type": "any"},  # a large model may decide by itself: "auto"
 )
-messages.append({"role": "assistant", "content": message.content})
+results: list[ToolResultBlockParam] = []
 for block in message.content:
     if block.type == "tool_use":
         print(f"call:   {block.name}({json.dumps(block.input)})")
-        result = "Sunny, 21 °C."
-        messages.append(
-            {
-                "role": "user",
-                "content": [{"type": "tool_result", "tool_use_id": block.id, "content": result}],
-            }
-        )
+        results.append({"type": "tool_result", "tool_use_id": block.id, "content": "Sunny, 21 °C."})
+messages.append({"role": "assistant", "content": message.content})
+messages.append({"role": "user", "content": results})
 message = client.messages.create(
     model=MODEL,
     messages=messages,

@@ -56,13 +56,13 @@ const called = await client.messages.create({
   tools,
   tool_choice: { type: "any" }, // a large model may decide by itself: "auto"
 });
-talk.push({ role: "assistant", content: called.content });
+const results: Anthropic.ToolResultBlockParam[] = [];
 for (const block of called.content) {
   if (block.type !== "tool_use") continue;
   console.log(`call:   ${block.name}(${JSON.stringify(block.input)})`);
-  const result = { type: "tool_result" as const, tool_use_id: block.id, content: "Sunny, 21 °C." };
-  talk.push({ role: "user", content: [result] });
+  results.push({ type: "tool_result", tool_use_id: block.id, content: "Sunny, 21 °C." });
 }
+talk.push({ role: "assistant", content: called.content }, { role: "user", content: results });
 const answered = await client.messages.create({
   model,
   messages: talk,

@@ -119,7 +119,10 @@ def test_a_signed_thought_comes_back_and_a_forged_one_does_not(client: Anthropic
 
 def test_a_tool_is_called_and_its_result_is_read(client: Anthropic) -> None:
     first = client.messages.create(
-        messages=ASKED_WEATHER, tools=[TOOL], tool_choice={"type": "any"}, **LIMITS
+        messages=ASKED_WEATHER,
+        tools=[TOOL],
+        tool_choice={"type": "any", "disable_parallel_tool_use": True},
+        **LIMITS,
     )
     call = call_of(first)
     assert first.stop_reason == "tool_use"

@@ -138,7 +138,7 @@ def test_a_sealed_thought_comes_back_without_a_store(client: OpenAI) -> None:
 
 
 def test_a_tool_is_called_and_its_result_is_read(client: OpenAI) -> None:
-    fields: Any = {"tools": [TOOL], **BUDGETED}
+    fields: Any = {"tools": [TOOL], "parallel_tool_calls": False, **BUDGETED}
     first = client.responses.create(input=WEATHER_QUESTION, tool_choice="required", **fields)
     (call,) = (item for item in first.output if item.type == "function_call")
     assert call.name == TOOL_NAME
@@ -154,7 +154,10 @@ def test_a_tool_is_called_and_its_result_is_read(client: OpenAI) -> None:
 
 def test_the_arguments_of_a_tool_are_streamed(client: OpenAI) -> None:
     with client.responses.stream(
-        input=WEATHER_QUESTION, tools=[TOOL], tool_choice="required", **BUDGETED
+        input=WEATHER_QUESTION,
+        tools=[TOOL],
+        tool_choice={"type": "function", "name": TOOL_NAME},
+        **BUDGETED,
     ) as stream:
         events = list(stream)
         final = stream.get_final_response()
