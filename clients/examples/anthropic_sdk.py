@@ -53,7 +53,8 @@ messages: list[MessageParam] = [{"role": "user", "content": "How is the weather 
 message = client.messages.create(
     model=MODEL,
     messages=messages,
-    max_tokens=100,
+    max_tokens=200,
+    thinking={"type": "enabled", "budget_tokens": 64},
     tools=[weather_of],
     tool_choice={"type": "any"},  # a large model may decide by itself: "auto"
 )

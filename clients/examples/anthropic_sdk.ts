@@ -52,7 +52,8 @@ const talk: Anthropic.MessageParam[] = [{ role: "user", content: "How is the wea
 const called = await client.messages.create({
   model,
   messages: talk,
-  max_tokens: 100,
+  max_tokens: 200,
+  thinking: { type: "enabled", budget_tokens: 64 },
   tools,
   tool_choice: { type: "any" }, // a large model may decide by itself: "auto"
 });

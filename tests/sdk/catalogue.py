@@ -96,7 +96,8 @@ CLIENTS = (
         None,
         CALLS,
         '`thinking={"type": "enabled", "budget_tokens": 64}`',
-        "All of it is Messages. Base URL without `/v1`; budgets under 1024 are taken.",
+        "All of it is Messages. Base URL without `/v1`; budgets under 1024 are taken. "
+        "`temperature` and its like are no fields of the SDK any more: `extra_body`.",
         protocol="messages",
     ),
     Client(

@@ -20,9 +20,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.sdk]
 
 ASKED: list[MessageParam] = [{"role": "user", "content": QUESTION}]
 ASKED_WEATHER: list[MessageParam] = [{"role": "user", "content": WEATHER_QUESTION}]
-LIMITS: dict[str, Any] = {"model": MODEL, "max_tokens": MAX_TOKENS}
+GREEDY: dict[str, Any] = {"temperature": 0}
+LIMITS: dict[str, Any] = {"model": MODEL, "max_tokens": MAX_TOKENS, "extra_body": GREEDY}
 THINKING: Any = {"type": "enabled", "budget_tokens": BUDGET}
 SHOWN: Any = THINKING | {"display": "summarized"}
+NO_THINKING: Any = {"type": "disabled"}
 TOOL: Any = {
     "name": TOOL_NAME,
     "description": TOOL_TEXT,
@@ -70,7 +72,7 @@ def test_usage_and_receipt_agree_and_keep_the_budget(client: Anthropic) -> None:
 
 
 def test_thinking_disabled_thinks_nothing(client: Anthropic) -> None:
-    message = client.messages.create(messages=ASKED, thinking={"type": "disabled"}, **LIMITS)
+    message = client.messages.create(messages=ASKED, thinking=NO_THINKING, **LIMITS)
     assert (message.model_extra or {})["thinking"]["used"] == 0
     assert {block.type for block in message.content} == {"text"}
 
@@ -120,6 +122,7 @@ def test_a_signed_thought_comes_back_and_a_forged_one_does_not(client: Anthropic
 def test_a_tool_is_called_and_its_result_is_read(client: Anthropic) -> None:
     first = client.messages.create(
         messages=ASKED_WEATHER,
+        thinking=NO_THINKING,
         tools=[TOOL],
         tool_choice={"type": "any", "disable_parallel_tool_use": True},
         **LIMITS,
@@ -137,7 +140,7 @@ def test_a_tool_is_called_and_its_result_is_read(client: Anthropic) -> None:
         },
     ]
     second = client.messages.create(
-        messages=turns, tools=[TOOL], tool_choice={"type": "none"}, **LIMITS
+        messages=turns, thinking=NO_THINKING, tools=[TOOL], tool_choice={"type": "none"}, **LIMITS
     )
     assert text_of(second)
 
@@ -145,6 +148,7 @@ def test_a_tool_is_called_and_its_result_is_read(client: Anthropic) -> None:
 def test_the_arguments_of_a_tool_are_streamed(client: Anthropic) -> None:
     with client.messages.stream(
         messages=ASKED_WEATHER,
+        thinking=NO_THINKING,
         tools=[TOOL],
         tool_choice={"type": "tool", "name": TOOL_NAME},
         **LIMITS,
@@ -164,7 +168,9 @@ def test_counted_tokens_are_those_that_are_billed(client: Anthropic) -> None:
 
 def test_an_error_has_the_shape_that_the_sdk_reads(client: Anthropic) -> None:
     with pytest.raises(BadRequestError) as caught:
-        client.messages.create(messages=ASKED, extra_body={"max_thinking_token": 5}, **LIMITS)
+        client.messages.create(
+            model=MODEL, messages=ASKED, max_tokens=9, extra_body={"max_thinking_token": 5}
+        )
     body: Any = caught.value.body
     assert body["type"] == "error"
     assert body["error"]["type"] == "invalid_request_error"

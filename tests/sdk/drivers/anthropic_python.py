@@ -1,5 +1,7 @@
 """Anthropic's SDK for Python."""
 
+from typing import Any
+
 from anthropic import Anthropic
 
 from tests.sdk.drivers.report import (
@@ -14,32 +16,33 @@ from tests.sdk.drivers.report import (
 )
 from tests.sdk.drivers.weather import TOOL_NAME, TOOL_TEXT, WEATHER_QUESTION, Weather
 
+# Greedy, so that a run is like the one before it; the SDK has no field for that any more.
+ASKED: Any = {
+    "model": MODEL,
+    "messages": [{"role": "user", "content": QUESTION}],
+    "max_tokens": MAX_TOKENS,
+    "extra_body": {"temperature": 0},
+}
+ASKED_WEATHER = ASKED | {
+    "messages": [{"role": "user", "content": WEATHER_QUESTION}],
+    "thinking": {"type": "disabled"},  # all of the few tokens are for the answer
+}
 client = Anthropic(base_url=base_url(), api_key="none", max_retries=0)
 
 
 def plain() -> Reply:
-    message = client.messages.create(
-        model=MODEL,
-        messages=[{"role": "user", "content": QUESTION}],
-        max_tokens=MAX_TOKENS,
-    )
+    message = client.messages.create(**ASKED)
     return {"text": "".join(block.text for block in message.content if block.type == "text")}
 
 
 def stream() -> Reply:
-    with client.messages.stream(
-        model=MODEL,
-        messages=[{"role": "user", "content": QUESTION}],
-        max_tokens=MAX_TOKENS,
-    ) as events:
+    with client.messages.stream(**ASKED) as events:
         return streamed(list(events.text_stream))
 
 
 def budget() -> Reply:
     message = client.messages.create(
-        model=MODEL,
-        messages=[{"role": "user", "content": QUESTION}],
-        max_tokens=MAX_TOKENS,
+        **ASKED,
         thinking={"type": "enabled", "budget_tokens": BUDGET},
     )
     assert message.usage.output_tokens_details
@@ -52,9 +55,7 @@ def budget() -> Reply:
 
 def tools() -> Reply:
     message = client.messages.create(
-        model=MODEL,
-        messages=[{"role": "user", "content": WEATHER_QUESTION}],
-        max_tokens=MAX_TOKENS,
+        **ASKED_WEATHER,
         tools=[
             {
                 "name": TOOL_NAME,
@@ -70,9 +71,7 @@ def tools() -> Reply:
 
 def structured() -> Reply:
     message = client.messages.parse(
-        model=MODEL,
-        messages=[{"role": "user", "content": WEATHER_QUESTION}],
-        max_tokens=MAX_TOKENS,
+        **ASKED_WEATHER,
         output_format=Weather,
     )
     assert message.parsed_output

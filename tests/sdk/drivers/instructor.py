@@ -28,6 +28,7 @@ def ask(method: str, mode: instructor.Mode, response_model: Any, question: str) 
         response_model=response_model,
         max_retries=0,
         max_completion_tokens=MAX_TOKENS,
+        temperature=0,
         extra_body={"max_thinking_tokens": BUDGET},
     )
 

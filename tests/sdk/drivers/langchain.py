@@ -18,7 +18,7 @@ from tests.sdk.drivers.weather import TOOL, TOOL_NAME, WEATHER_QUESTION, Weather
 
 
 def model(**fields: Any) -> ChatOpenAI:
-    fields = {"max_completion_tokens": MAX_TOKENS, "max_retries": 0} | fields
+    fields = {"max_completion_tokens": MAX_TOKENS, "max_retries": 0, "temperature": 0} | fields
     return ChatOpenAI(model=MODEL, base_url=f"{base_url()}/v1", api_key="none", **fields)
 
 

@@ -24,6 +24,7 @@ def ask(question: str = QUESTION, **fields: Any) -> Any:
         api_base=f"{base_url()}/v1",
         api_key="none",
         messages=[{"role": "user", "content": question}],
+        temperature=0,
         **fields,
     )
 
@@ -65,6 +66,7 @@ def responses() -> Reply:
         api_key="none",
         input=QUESTION,
         max_output_tokens=MAX_TOKENS,
+        temperature=0,
         extra_body={"max_thinking_tokens": BUDGET},
     )
     return {
@@ -81,6 +83,7 @@ def messages() -> Reply:
         api_key="none",
         messages=[{"role": "user", "content": QUESTION}],
         max_tokens=MAX_TOKENS,
+        temperature=0,
         thinking={"type": "enabled", "budget_tokens": BUDGET},
         allowed_openai_params=["thinking"],  # it does not know that our model thinks
     )
@@ -97,6 +100,7 @@ def completions() -> Reply:
         api_key="none",
         prompt="17 + 25 =",
         max_tokens=MAX_TOKENS,
+        temperature=0,
         max_thinking_tokens=BUDGET,
     )
     return {

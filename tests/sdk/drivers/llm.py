@@ -18,7 +18,7 @@ MODELS = [
 
 
 def ask(question: str = QUESTION, *, name: str = "chat", **fields: Any) -> Any:
-    return llm.get_model(name).prompt(question, max_tokens=MAX_TOKENS, **fields)
+    return llm.get_model(name).prompt(question, max_tokens=MAX_TOKENS, temperature=0, **fields)
 
 
 def plain() -> Reply:

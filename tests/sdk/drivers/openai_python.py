@@ -1,6 +1,7 @@
 """OpenAI's SDK for Python."""
 
 import json
+from typing import Any
 
 from openai import OpenAI, pydantic_function_tool
 
@@ -16,34 +17,30 @@ from tests.sdk.drivers.report import (
 )
 from tests.sdk.drivers.weather import TOOL_NAME, TOOL_TEXT, WEATHER_QUESTION, Weather
 
+# Greedy, so that a run is like the one before it.
+ASKED: Any = {
+    "model": MODEL,
+    "messages": [{"role": "user", "content": QUESTION}],
+    "max_completion_tokens": MAX_TOKENS,
+    "temperature": 0,
+}
+ASKED_WEATHER = ASKED | {"messages": [{"role": "user", "content": WEATHER_QUESTION}]}
+BUDGETED: Any = {"extra_body": {"max_thinking_tokens": BUDGET}}
 client = OpenAI(base_url=f"{base_url()}/v1", api_key="none")
 
 
 def plain() -> Reply:
-    completion = client.chat.completions.create(
-        model=MODEL,
-        messages=[{"role": "user", "content": QUESTION}],
-        max_completion_tokens=MAX_TOKENS,
-    )
+    completion = client.chat.completions.create(**ASKED)
     return {"text": completion.choices[0].message.content}
 
 
 def stream() -> Reply:
-    with client.chat.completions.stream(
-        model=MODEL,
-        messages=[{"role": "user", "content": QUESTION}],
-        max_completion_tokens=MAX_TOKENS,
-    ) as events:
+    with client.chat.completions.stream(**ASKED) as events:
         return streamed([event.delta for event in events if event.type == "content.delta"])
 
 
 def budget() -> Reply:
-    completion = client.chat.completions.create(
-        model=MODEL,
-        messages=[{"role": "user", "content": QUESTION}],
-        max_completion_tokens=MAX_TOKENS,
-        extra_body={"max_thinking_tokens": BUDGET},
-    )
+    completion = client.chat.completions.create(**ASKED, **BUDGETED)
     assert completion.usage
     assert completion.usage.completion_tokens_details
     receipt = (completion.choices[0].model_extra or {})["thinking"]
@@ -55,11 +52,10 @@ def budget() -> Reply:
 
 def tools() -> Reply:
     completion = client.chat.completions.create(
-        model=MODEL,
-        messages=[{"role": "user", "content": WEATHER_QUESTION}],
+        **ASKED_WEATHER,
         tools=[pydantic_function_tool(Weather, name=TOOL_NAME, description=TOOL_TEXT)],
         tool_choice={"type": "function", "function": {"name": TOOL_NAME}},
-        extra_body={"max_thinking_tokens": BUDGET},
+        **BUDGETED,
     )
     (call,) = completion.choices[0].message.tool_calls or []
     assert call.type == "function"
@@ -68,10 +64,9 @@ def tools() -> Reply:
 
 def structured() -> Reply:
     completion = client.chat.completions.parse(
-        model=MODEL,
-        messages=[{"role": "user", "content": WEATHER_QUESTION}],
+        **ASKED_WEATHER,
         response_format=Weather,
-        extra_body={"max_thinking_tokens": BUDGET},
+        **BUDGETED,
     )
     parsed = completion.choices[0].message.parsed
     assert parsed
@@ -83,7 +78,8 @@ def responses() -> Reply:
         model=MODEL,
         input=QUESTION,
         max_output_tokens=MAX_TOKENS,
-        extra_body={"max_thinking_tokens": BUDGET},
+        temperature=0,
+        **BUDGETED,
     )
     assert response.usage
     return {
@@ -97,7 +93,8 @@ def completions() -> Reply:
         model=MODEL,
         prompt="17 + 25 =",
         max_tokens=MAX_TOKENS,
-        extra_body={"max_thinking_tokens": BUDGET},
+        temperature=0,
+        **BUDGETED,
     )
     assert completion.usage
     assert completion.usage.completion_tokens_details

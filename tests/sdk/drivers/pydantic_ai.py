@@ -20,19 +20,20 @@ from tests.sdk.drivers.weather import TOOL_NAME, TOOL_TEXT, WEATHER_QUESTION, We
 
 provider = OpenAIProvider(base_url=f"{base_url()}/v1", api_key="none")
 chat_model = OpenAIChatModel(MODEL, provider=provider)
-BUDGETED = {"max_tokens": MAX_TOKENS, "extra_body": {"max_thinking_tokens": BUDGET}}
+GREEDY = {"max_tokens": MAX_TOKENS, "temperature": 0.0}
+BUDGETED = {**GREEDY, "extra_body": {"max_thinking_tokens": BUDGET}}
 
 
-def agent(model: Any = chat_model, output_type: Any = str, **settings: Any) -> Any:
-    return Agent(model, output_type=output_type, model_settings=BUDGETED | settings, retries=0)
+def agent(model: Any = chat_model, output_type: Any = str, settings: Any = BUDGETED) -> Any:
+    return Agent(model, output_type=output_type, model_settings=settings, retries=0)
 
 
 def plain() -> Reply:
-    return {"text": Agent(chat_model).run_sync(QUESTION).output}
+    return {"text": agent(settings=GREEDY).run_sync(QUESTION).output}
 
 
 def stream() -> Reply:
-    result = agent().run_stream_sync(QUESTION)
+    result = agent(settings=GREEDY).run_stream_sync(QUESTION)
     return streamed(list(result.stream_text(delta=True, debounce_by=None)))
 
 

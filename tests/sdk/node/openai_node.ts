@@ -29,6 +29,7 @@ async function plain(): Promise<Reply> {
     model: MODEL,
     messages: question,
     max_completion_tokens: MAX_TOKENS,
+    temperature: 0,
   });
   return { text: completion.choices[0]!.message.content };
 }
@@ -38,6 +39,7 @@ async function stream(): Promise<Reply> {
     model: MODEL,
     messages: question,
     max_completion_tokens: MAX_TOKENS,
+    temperature: 0,
   });
   const pieces: string[] = [];
   events.on("content", (piece) => pieces.push(piece));
@@ -50,6 +52,7 @@ async function budget(): Promise<Reply> {
     model: MODEL,
     messages: question,
     max_completion_tokens: MAX_TOKENS,
+    temperature: 0,
     ...budgeted,
   });
   const choice = completion.choices[0] as OpenAI.ChatCompletion.Choice & { thinking: unknown };
@@ -96,6 +99,7 @@ async function responses(): Promise<Reply> {
     model: MODEL,
     input: QUESTION,
     max_output_tokens: MAX_TOKENS,
+    temperature: 0,
     ...budgeted,
   });
   return {
