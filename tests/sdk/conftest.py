@@ -5,8 +5,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.sdk.catalogue import CLIENTS, ENVIRONMENTS, NODE, ROOT, Client
 
 EXAMPLES = ROOT / "clients" / "examples"
 DRIVER_SECONDS = 300
+DRIVERS_AT_ONCE = 4
 # Set by `make test-clients`: nothing may be left out there.
 ALL_MUST_RUN = "TEST_ALL_CLIENTS"
 # Clients that would ask the network for prices, models or data sets.
@@ -68,23 +70,45 @@ def node_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def report_of(
     server: Server, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Client], Report]:
-    """Run a client's driver, or give what it said before."""
-    said: dict[str, Report] = {}
+) -> Iterator[Callable[[Client], Report]]:
+    """What a client's driver said. All that this session asks for run side by side: the server
+    batches what they ask, and most of their time goes into imports."""
 
-    def drive(client: Client) -> list[str | Path]:
+    def drive(client: Client) -> Future[Report]:
+        command: list[str | Path] = [client.python, "-m", f"tests.sdk.drivers.{client.driver}"]
         if client.is_for_node:
-            return tsx(request.getfixturevalue("node_folder"), client.driver)
-        return [client.python, "-m", f"tests.sdk.drivers.{client.driver}"]
+            command = tsx(request.getfixturevalue("node_folder"), client.driver)
+        folder = tmp_path_factory.mktemp(client.driver)
+        return pool.submit(report_from, [*command, server.base_url], folder)
 
-    def report(client: Client) -> Report:
-        need(client)
-        if client.driver not in said:
-            folder = tmp_path_factory.mktemp(client.driver)
-            output = run([*drive(client), server.base_url], LLM_USER_PATH=str(folder))
-            said[client.driver] = json.loads(output.splitlines()[-1])
-        return said[client.driver]
+    with ThreadPoolExecutor(DRIVERS_AT_ONCE) as pool:
+        running = {
+            client.driver: drive(client) for client in asked_for(request) if not client.missing()
+        }
 
+        def report(client: Client) -> Report:
+            need(client)
+            return running[client.driver].result()
+
+        yield report
+
+
+def asked_for(request: pytest.FixtureRequest) -> list[Client]:
+    """The clients that tests of this session are about."""
+    parameters: list[dict[str, Any]] = [
+        item.callspec.params for item in request.session.items if has_parameters(item)
+    ]
+    asked: list[Client] = [each["client"] for each in parameters if "client" in each]
+    return [client for client in CLIENTS if client in asked]
+
+
+def has_parameters(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    return hasattr(item, "callspec")
+
+
+def report_from(command: list[str | Path], folder: Path) -> Report:
+    """What the driver printed last."""
+    report: Report = json.loads(run(command, LLM_USER_PATH=str(folder)).splitlines()[-1])
     return report
 
 
