@@ -130,3 +130,39 @@ async def test_stop_sequences_and_formats_hold_for_the_answer(client: AsyncAnthr
     formed = await whole(client, thinking=SHOWN, output_config=config)
     assert "".join(text_of(formed).split()) in ('{"fruit":"apple"}', '{"fruit":"pear"}')
     assert num_thought(formed) > 0
+
+
+ADD: Any = {
+    "name": "add",
+    "description": "Adds two numbers.",
+    "input_schema": {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+        "required": ["a", "b"],
+        "additionalProperties": False,
+    },
+}
+
+
+@pytest.mark.parametrize("ask", [streamed, whole])
+async def test_a_demanded_call_and_its_result_go_round(client: AsyncAnthropic, ask: Any) -> None:
+    choice = {"type": "tool", "name": "add"}
+    fields: dict[str, Any] = {"tools": [ADD], "thinking": SHOWN, "max_tokens": 160}
+    first = await ask(client, tool_choice=choice, **fields)
+    assert first.content[0].type == "thinking"
+    call = first.content[-1]
+    assert call.type == "tool_use"
+    assert call.name == "add"
+    if first.stop_reason == "tool_use":
+        assert set(call.input) == {"a", "b"}
+    else:
+        assert first.stop_reason == "max_tokens"
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "7"}
+    turns = [
+        QUESTION,
+        {"role": "assistant", "content": first.content},
+        {"role": "user", "content": [result]},
+    ]
+    second = await ask(client, messages=turns, **fields)
+    assert second.usage.input_tokens > first.usage.input_tokens
+    assert num_thought(second) <= SHOWN["budget_tokens"]

@@ -57,7 +57,7 @@ class FunctionChoice(StrictModel):
     name: str
 
 
-class AllowedTools(StrictModel):
+class AllowedFunctions(StrictModel):
     """Some of the tools."""
 
     type: Literal["allowed_tools"]
@@ -66,9 +66,9 @@ class AllowedTools(StrictModel):
 
 
 _TOOLS = {"function": FunctionTool}
-_CHOICES: Mapping[str, type[FunctionChoice | AllowedTools]] = {
+_CHOICES: Mapping[str, type[FunctionChoice | AllowedFunctions]] = {
     "function": FunctionChoice,
-    "allowed_tools": AllowedTools,
+    "allowed_tools": AllowedFunctions,
 }
 _MODES = {mode.value: mode for mode in (ToolMode.NONE, ToolMode.AUTO, ToolMode.REQUIRED)}
 
@@ -101,7 +101,7 @@ Tools = Annotated[
     list[FunctionTool] | None,
     PlainValidator(_tools, json_schema_input_type=list[FunctionTool] | None),
 ]
-_ChoiceType = Literal["none", "auto", "required"] | FunctionChoice | AllowedTools | None
+_ChoiceType = Literal["none", "auto", "required"] | FunctionChoice | AllowedFunctions | None
 ToolChoice = Annotated[_ChoiceType, PlainValidator(_choice, json_schema_input_type=_ChoiceType)]
 
 
@@ -124,7 +124,7 @@ def tool_use(
     is_parallel = parallel is not False
     if isinstance(choice, FunctionChoice):
         return ToolUse(known, ToolMode.NAMED, choice.name, parallel=is_parallel)
-    if isinstance(choice, AllowedTools):
+    if isinstance(choice, AllowedFunctions):
         allowed = [tool for tool in known if tool.name in chosen]
         return ToolUse(allowed, _MODES[choice.mode], parallel=is_parallel)
     return ToolUse(known, _MODES[choice or "auto"], parallel=is_parallel)
@@ -133,7 +133,7 @@ def tool_use(
 def _chosen(choice: _ChoiceType) -> set[str]:
     if isinstance(choice, FunctionChoice):
         return {choice.name}
-    if isinstance(choice, AllowedTools):
+    if isinstance(choice, AllowedFunctions):
         return {tool.name for tool in choice.tools}
     return set()
 
