@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 MARKERS = ("<|startofthought|>", "<|endofthought|>", "startofthought", "endofthought")
 QUESTION: Any = {"role": "user", "content": "Anna has 3 apples and buys 4 more. How many has she?"}
 BUDGETS = (1, 8, 20, 64)
-SHOWN = {"type": "enabled", "budget_tokens": 40, "display": "summarized"}
+SHOWN: Any = {"type": "enabled", "budget_tokens": 40, "display": "summarized"}
 SCHEMA = {
     "type": "object",
     "properties": {"fruit": {"enum": ["apple", "pear"]}},
