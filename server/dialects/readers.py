@@ -17,10 +17,11 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A kind of field: how it is read, and its JSON schema."""
+    """A kind of field: how it is read, its JSON schema, and its meaning for people."""
 
     read: Callable[[Any], Reading]
     schema: Json
+    meaning: str
 
 
 def _count(value: Any) -> Reading:
@@ -92,7 +93,7 @@ def _boolean(value: Any) -> bool:
     return value
 
 
-def _one_of(kind: ClaimKind, values: Mapping[str, bool]) -> Reader:
+def _one_of(kind: ClaimKind, values: Mapping[str, bool], meaning: str) -> Reader:
     """A word that stands for yes or no."""
 
     def read(value: Any) -> Reading:
@@ -100,7 +101,7 @@ def _one_of(kind: ClaimKind, values: Mapping[str, bool]) -> Reader:
             raise ValueError(f"one of {', '.join(map(repr, values))}")
         return kind, values[value]
 
-    return Reader(read, {"enum": [*values, None]})
+    return Reader(read, {"enum": [*values, None]}, meaning)
 
 
 MAX_WRAP_UP_CHARACTERS = 2_000
@@ -108,17 +109,43 @@ _EFFORTS = tuple(effort.value for effort in Effort)
 _NULLABLE_BOOLEAN = {"type": ["boolean", "null"]}
 _EFFORT_SCHEMA = {"enum": [*_EFFORTS, None]}
 
-COUNT = Reader(_count, {"type": ["integer", "null"], "minimum": -1})
-COUNT_OR_SHARE = Reader(_count_or_share, {"type": ["number", "null"], "minimum": -1})
-EFFORT = Reader(_effort, _EFFORT_SCHEMA)
-LEVEL = Reader(_level, {"type": ["string", "null"]})
-SWITCH = Reader(_switch, _NULLABLE_BOOLEAN)
-SWITCH_OR_EFFORT = Reader(_switch_or_effort, {"enum": [True, False, *_EFFORTS, None]})
-SHOW = Reader(_show, _NULLABLE_BOOLEAN)
-HIDE = Reader(_hide, _NULLABLE_BOOLEAN)
-SEPARATE = Reader(_separate, {"enum": [True, None]})
-TEXT = Reader(_text, {"type": ["string", "null"], "maxLength": MAX_WRAP_UP_CHARACTERS})
-TYPE = _one_of(ClaimKind.SWITCH, {"enabled": True, "adaptive": True, "disabled": False})
+COUNT = Reader(_count, {"type": ["integer", "null"], "minimum": -1}, "most hidden tokens")
+COUNT_OR_SHARE = Reader(
+    _count_or_share,
+    {"type": ["number", "null"], "minimum": -1},
+    "most hidden tokens; between 0.0 and 1.0: that share of `max_tokens`",
+)
+EFFORT = Reader(_effort, _EFFORT_SCHEMA, "effort; `none`: no thought")
+LEVEL = Reader(_level, {"type": ["string", "null"]}, "effort, also in capitals")
+SWITCH = Reader(_switch, _NULLABLE_BOOLEAN, "`false`: no thought")
+SWITCH_OR_EFFORT = Reader(
+    _switch_or_effort, {"enum": [True, False, *_EFFORTS, None]}, "`false`: no thought; or an effort"
+)
+SHOW = Reader(_show, _NULLABLE_BOOLEAN, "whether the thought is shown")
+HIDE = Reader(_hide, _NULLABLE_BOOLEAN, "`true`: the thought is not shown")
+SEPARATE = Reader(
+    _separate,
+    {"enum": [True, None]},
+    "`true`: the thought is shown; `false` is refused: it is never put into the content",
+)
+TEXT = Reader(
+    _text,
+    {"type": ["string", "null"], "maxLength": MAX_WRAP_UP_CHARACTERS},
+    "text that ends a thought which was cut, as `thinking_options.wrap_up`",
+)
+TYPE = _one_of(
+    ClaimKind.SWITCH,
+    {"enabled": True, "adaptive": True, "disabled": False},
+    "`disabled`: no thought",
+)
 # We have no summaries: who asks for one is shown the thought itself.
-SUMMARY = _one_of(ClaimKind.SHOW, {"auto": True, "concise": True, "detailed": True})
-DISPLAY = _one_of(ClaimKind.SHOW, {"summarized": True, "omitted": False})
+SUMMARY = _one_of(
+    ClaimKind.SHOW,
+    {"auto": True, "concise": True, "detailed": True},
+    "the thought is shown: itself, we do not summarise",
+)
+DISPLAY = _one_of(
+    ClaimKind.SHOW,
+    {"summarized": True, "omitted": False},
+    "`summarized`: the thought is shown, itself; `omitted`: it is not",
+)

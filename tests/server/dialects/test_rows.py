@@ -2,7 +2,9 @@
 
 import pytest
 
+from server.dialects.page import markdown
 from server.dialects.spellings import SPELLINGS
+from tests.house.sources import ROOT
 from tests.server.conftest import Serve, wants
 from tests.server.dialects.rows import HIGH, LOW, REPLY_LIMIT, ROWS, WRAP_UP, Row
 
@@ -68,3 +70,7 @@ async def test_a_foreign_closing_text_ends_a_cut_thought(serve: Serve, path: str
         **Row(path, WRAP_UP).body(WRAP_UP),
     )
     assert reply.json()["choices"][0]["message"]["reasoning"].endswith(WRAP_UP)
+
+
+def test_the_page_in_the_docs_is_current() -> None:
+    assert (ROOT / "docs" / "dialects.md").read_text() == markdown()
