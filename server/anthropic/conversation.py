@@ -5,6 +5,7 @@ result answers a call that there was, whether a thought is one that this server 
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from server.anthropic.blocks import (
 from server.anthropic.protocol import CountTokensRequest, TurnMessage
 from server.choice import THOUGHT_BREAK
 from server.errors import BadRequestError
+from server.images import MAX_IMAGE_BYTES, MAX_IMAGES
+from server.messages import IMAGE_PART
 from server.reply.prompting import Conversation
 from server.sealed_thoughts import SealError, ThoughtSeal
 
@@ -29,6 +32,8 @@ _KINDS: dict[str, tuple[type[Block], ...]] = {
     "system": (TextBlock,),
 }
 ChatMessage = dict[str, Any]
+Content = str | list[dict[str, Any]]
+Shown = TextBlock | ImageBlock
 
 
 def conversation_of(body: CountTokensRequest, seal: ThoughtSeal) -> Conversation:
@@ -55,10 +60,21 @@ def conversation_of(body: CountTokensRequest, seal: ThoughtSeal) -> Conversation
 
 def _append(messages: list[ChatMessage], message: ChatMessage) -> None:
     """Turns of the user's in a row are one turn: many templates take no others."""
-    if message["role"] == "user" and messages and messages[-1]["role"] == "user":
-        messages[-1]["content"] += "\n" + message["content"]
+    last = messages[-1] if messages else message
+    if last is not message and last["role"] == message["role"] == "user":
+        last["content"] = _joined(last["content"], message["content"])
     else:
         messages.append(message)
+
+
+def _joined(first: Content, second: Content) -> Content:
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n{second}"
+    return [*_parts(first), *_parts(second)]
+
+
+def _parts(content: Content) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 class _TurnReader:
@@ -67,6 +83,7 @@ class _TurnReader:
     def __init__(self, seal: ThoughtSeal) -> None:
         self._seal = seal
         self._call_ids: set[str] = set()
+        self._num_images = 0
 
     def read(self, message: TurnMessage, field: str) -> list[ChatMessage]:
         """One turn may become several messages: each result of a tool is its own."""
@@ -76,10 +93,36 @@ class _TurnReader:
         if message.role == "assistant":
             return [self._assistant(message.content, places)]
         results = list(self._results(message.content, places))
-        texts = [block for block in message.content if isinstance(block, TextBlock)]
-        if results and not texts:
+        shown = list(self._shown(message.content, places))
+        if results and not shown:
             return results
-        return [*results, {"role": message.role, "content": _lines(texts)}]
+        return [*results, {"role": message.role, "content": _content(shown)}]
+
+    def _shown(self, blocks: Sequence[Block], places: Sequence[str]) -> Iterator[Shown]:
+        """Texts and images, those of results too: templates know images of the user's only."""
+        for block, place in zip(blocks, places, strict=True):
+            if isinstance(block, ToolResultBlock):
+                for number, part in enumerate(block.content or ()):
+                    if isinstance(part, ImageBlock):
+                        self._check_image(part, f"{place}.content[{number}]")
+                        yield part
+            elif isinstance(block, ImageBlock):
+                self._check_image(block, place)
+                yield block
+            elif isinstance(block, TextBlock):
+                yield block
+
+    def _check_image(self, image: ImageBlock, place: str) -> None:
+        """Here, where its place in the body is known."""
+        self._num_images += 1
+        if self._num_images > MAX_IMAGES:
+            raise _wrong(place, f"a request may have {MAX_IMAGES} images")
+        if len(image.source.data) > MAX_IMAGE_BYTES * 4 // 3 + 4:
+            raise _wrong(f"{place}.source.data", f"an image may have {MAX_IMAGE_BYTES} bytes")
+        try:
+            b64decode(image.source.data, validate=True)
+        except ValueError:
+            raise _wrong(f"{place}.source.data", "is not valid base64") from None
 
     def _assistant(self, blocks: Sequence[Block], places: Sequence[str]) -> ChatMessage:
         text, thoughts, calls = "", [], []
@@ -123,7 +166,7 @@ class _TurnReader:
                 raise _wrong(
                     f"{place}.tool_use_id", "should be the id of a tool_use block before it"
                 )
-            text = _lines(_texts(block.content or (), f"{place}.content"))
+            text = _lines([part for part in block.content or () if isinstance(part, TextBlock)])
             yield {
                 "role": "tool",
                 "tool_call_id": block.tool_use_id,
@@ -134,19 +177,22 @@ class _TurnReader:
 def _check_stands_right(block: Block, role: str, place: str) -> None:
     if not isinstance(block, _KINDS[role]):
         raise _wrong(place, f"{block.type} blocks do not belong into messages of role {role!r}")
-    if isinstance(block, ImageBlock):
-        raise _wrong(place, "images are not supported: the model here reads text only")
 
 
-def _texts(blocks: Sequence[TextBlock | ImageBlock], field: str) -> Iterator[TextBlock]:
-    for place, block in enumerate(blocks):
-        if isinstance(block, ImageBlock):
-            problem = "images are not supported: the model here reads text only"
-            raise _wrong(f"{field}[{place}]", problem)
-        yield block
+def _content(shown: Sequence[Shown]) -> Content:
+    """One text, or parts where there are images."""
+    texts = [block for block in shown if isinstance(block, TextBlock)]
+    return _lines(texts) if len(texts) == len(shown) else [_part(block) for block in shown]
 
 
-def _lines(blocks: Sequence[TextBlock] | Iterator[TextBlock]) -> str:
+def _part(block: Shown) -> dict[str, Any]:
+    if isinstance(block, TextBlock):
+        return {"type": "text", "text": block.text}
+    url = f"data:{block.source.media_type};base64,{block.source.data}"
+    return {"type": IMAGE_PART, "image_url": {"url": url}}
+
+
+def _lines(blocks: Sequence[TextBlock]) -> str:
     return "\n".join(block.text for block in blocks)
 
 

@@ -24,6 +24,10 @@ SEAL = ThoughtSeal()
 SEALED = SEAL.seal(THOUGHT)
 QUESTION = {"role": "user", "content": "How many?"}
 USE = {"type": "tool_use", "id": "toolu_1", "name": "add", "input": {"a": 2}}
+IMAGE: dict[str, Any] = {
+    "type": "image",
+    "source": {"type": "base64", "media_type": "image/png", "data": "aaaa"},
+}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "4"}
 
 
@@ -50,6 +54,29 @@ def test_texts_are_strings_or_blocks_and_system_comes_first() -> None:
         {"role": "user", "content": "one\ntwo"},
     ]
     assert chat(QUESTION, system="Be brief")[0] == {"role": "system", "content": "Be brief"}
+
+
+def test_images_stand_where_they_stood_and_those_of_results_after_them() -> None:
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aaaa"}}
+    words = {"type": "text", "text": "What?"}
+    made = chat({"role": "user", "content": [IMAGE, text("What?")]}, {"role": "user"} | QUESTION)
+    assert made == [
+        {"role": "user", "content": [part, words, {"type": "text", "text": "How many?"}]}
+    ]
+    result = {**RESULT, "content": [text("4"), IMAGE]}
+    made = chat(
+        QUESTION, {"role": "assistant", "content": [USE]}, {"role": "user", "content": [result]}
+    )
+    assert made[2:] == [
+        {"role": "tool", "tool_call_id": "toolu_1", "content": "4"},
+        {"role": "user", "content": [part]},
+    ]
+
+
+async def test_a_model_that_reads_text_only_says_so(serve: Serve) -> None:
+    response = await post(serve(), messages=[{"role": "user", "content": [IMAGE]}])
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "messages: this model reads text only, no images"
 
 
 def test_turns_of_the_users_in_a_row_are_one() -> None:
@@ -98,9 +125,6 @@ def test_calls_and_results_take_the_templates_form_results_first() -> None:
     ]
 
 
-IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aa"}}
-
-
 @pytest.mark.parametrize(
     ("role", "block", "param"),
     [
@@ -113,7 +137,11 @@ IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png"
         ("user", USE, "content[0]"),
         ("user", thought(), "content[0]"),
         ("user", RESULT, "content[0].tool_use_id"),
-        ("user", IMAGE, "content[0]"),
+        (
+            "user",
+            {**IMAGE, "source": {**IMAGE["source"], "data": "?"}},
+            "content[0].source.data",
+        ),
         ("system", USE, "content[0]"),
     ],
 )
