@@ -14,6 +14,7 @@ from server.reply.prompting import Conversation
 from server.tools.families import speaks_of_tools
 from server.tools.tool import Tool, ToolMode, ToolUse
 
+Content = str | list[dict[str, Any]]
 _PROMPT = """\
 # Tools
 
@@ -47,8 +48,17 @@ def told_of_tools(
         return replace(conversation, template_kwargs=kwargs)
     if not tools and not any(_is_of_tools(message) for message in conversation.messages):
         return conversation
-    plain = plain_messages(conversation.messages, knows_developer=True)
+    plain = _plain(conversation.messages)
     return replace(conversation, messages=_with_prompt(_as_text(plain), tools))
+
+
+def _plain(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Content as text; where it has images it is left as it is, for they are read later."""
+    plain = plain_messages(messages, knows_developer=True)
+    return [
+        {**made, "content": given["content"]} if isinstance(made["content"], list) else made
+        for made, given in zip(plain, messages, strict=True)
+    ]
 
 
 def _is_of_tools(message: Mapping[str, Any]) -> bool:
@@ -64,7 +74,7 @@ def _with_prompt(messages: list[dict[str, Any]], tools: Sequence[Tool]) -> list[
     first, *rest = messages
     if first["role"] not in ("system", "developer"):
         return [{"role": "system", "content": prompt}, *messages]
-    return [{**first, "content": f"{first['content']}\n\n{prompt}"}, *rest]
+    return [{**first, "content": _joined([first["content"], "", prompt])}, *rest]
 
 
 def _as_text(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -73,9 +83,9 @@ def _as_text(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     was_result = False
     for message in messages:
         is_result = message["role"] == "tool"
-        content = _result_text(message) if is_result else _text_with_calls(message)
+        content = _result(message) if is_result else _with_calls(message)
         if is_result and was_result:
-            written[-1]["content"] += "\n" + content
+            written[-1]["content"] = _joined([written[-1]["content"], content])
         else:
             role = "user" if is_result else message["role"]
             kept = {k: v for k, v in message.items() if k not in ("tool_calls", "tool_call_id")}
@@ -84,17 +94,29 @@ def _as_text(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return written
 
 
-def _result_text(message: Mapping[str, Any]) -> str:
-    return f"<tool_response>\n{message['content']}\n</tool_response>"
+def _result(message: Mapping[str, Any]) -> Content:
+    return _joined(["<tool_response>", message["content"], "</tool_response>"])
 
 
-def _text_with_calls(message: Mapping[str, Any]) -> str:
+def _with_calls(message: Mapping[str, Any]) -> Content:
     calls = [call["function"] for call in message.get("tool_calls") or ()]
     texts = [
         f"<tool_call>\n{_json({key: call[key] for key in ('name', 'arguments')})}\n</tool_call>"
         for call in calls
     ]
-    return "\n".join(text for text in (message["content"], *texts) if text)
+    return _joined([content for content in (message["content"], *texts) if content])
+
+
+def _joined(contents: Sequence[Content]) -> Content:
+    """One text; parts where one of them has parts."""
+    texts = [content for content in contents if isinstance(content, str)]
+    if len(texts) == len(contents):
+        return "\n".join(texts)
+    return [part for content in contents for part in _parts(content)]
+
+
+def _parts(content: Content) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def _json(value: Any) -> str:

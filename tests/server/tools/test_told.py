@@ -7,6 +7,7 @@ from server.prompt import render_prompt
 from server.reply.prompting import Conversation
 from server.tools.prompting import told_of_tools
 from server.tools.tool import Tool, ToolMode, ToolUse
+from tests.server.conftest import Serve
 from tests.toy_tokenizers import CHATML, TOOLS, byte_level
 
 ADD = Tool("add", "Adds.", {"type": "object", "properties": {"a": {"type": "integer"}}})
@@ -72,3 +73,23 @@ def test_tools_cannot_forge_control_tokens() -> None:
             for asked in (conversation, plain)
         ]
         assert starts[0] == starts[1]
+
+
+def test_images_beside_tools_stay_what_they_are() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aaaa"}}
+    _, asked, _, answered = told(
+        {"role": "user", "content": [image]},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "c", "content": [image]},
+        {"role": "tool", "tool_call_id": "c", "content": "4"},
+    ).messages
+    assert asked == {"role": "user", "content": [image]}
+    assert [part for part in answered["content"] if part["type"] != "text"] == [image]
+
+
+async def test_a_model_that_reads_text_only_refuses_an_image_beside_tools(serve: Serve) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aaaa"}}
+    turn = {"role": "user", "content": [image]}
+    response = await serve().chat(messages=[turn], tools=[ADD.to_dict()])
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "messages"
