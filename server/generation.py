@@ -85,4 +85,5 @@ def _engine_request(job: GenerationJob, index: int) -> EngineRequest:
         sampling=sampling,
         plan=job.prompt.plan,
         constraint=job.constraint,
+        images=job.prompt.images,
     )

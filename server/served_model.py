@@ -13,10 +13,11 @@ from typing import TypeVar
 
 from server.advice import prompt_advice
 from server.engine.constraint import AnswerConstraint
-from server.engine.protocol import ConstraintError, Engine
+from server.engine.protocol import ConstraintError, Engine, EnginePrompt
 from server.errors import BadRequestError
 from server.forgery import ForgeryGuard
-from server.prompt import render_prompt
+from server.images import images_of
+from server.prompt import PromptError, render_prompt
 from server.reply.limits import ReplyLimits
 from server.reply.plain_prompt import beginning, plain_token_ids
 from server.reply.prompting import Conversation, PlainPrompt
@@ -57,6 +58,8 @@ class PreparedPrompt:
     advice: tuple[str, ...] = ()
     # Whether the reply goes on with the prompt's own text.
     continues: bool = False
+    # Of the engine's own kind, for its requests; None: the prompt has none.
+    images: object | None = None
 
     @property
     def context_token_ids(self) -> Sequence[int]:
@@ -105,10 +108,32 @@ class ServedModel:
             PromptError: the template refuses the messages.
             BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
         """
-        prepared = await self.in_tokenizer_thread(lambda: self._prepare(prompt, ask, limits))
+        rendered = await self._render(prompt, ask)
+        prepared = await self.in_tokenizer_thread(
+            lambda: self._prepare(prompt, rendered.token_ids, ask, limits)
+        )
+        advice = prepared.advice
         if self._advises and prepared.plan.thinks and isinstance(prompt, Conversation):
-            return replace(prepared, advice=(*prepared.advice, *prompt_advice(prompt.messages)))
-        return prepared
+            advice = (*advice, *prompt_advice(prompt.messages))
+        return replace(prepared, advice=advice, images=rendered.images)
+
+    async def _render(self, asked: Conversation | PlainPrompt, ask: BudgetAsk) -> EnginePrompt:
+        """The prompt as the model sees it."""
+        images = []
+        if isinstance(asked, Conversation):
+            images = await self.in_tokenizer_thread(lambda: self._images(asked))
+        token_ids = await self.in_tokenizer_thread(lambda: self._prompt_token_ids(asked, ask))
+        if not images:
+            return EnginePrompt(token_ids)
+        return await self.engine.with_images(token_ids, images)
+
+    def _images(self, asked: Conversation) -> list[bytes]:
+        images = images_of(asked.messages, asked.field)
+        most = self.engine.max_images
+        if len(images) > most:
+            reads = f"at most {most} images a prompt" if most else "text only, no images"
+            raise PromptError(asked.field, f"this model reads {reads}")
+        return images
 
     async def encode(self, prompt: Conversation | PlainPrompt) -> Sequence[int]:
         """Token ids of a prompt that says nothing of thinking.
@@ -116,7 +141,7 @@ class ServedModel:
         Raises:
             PromptError, BadRequestError: the messages, or a token id, are wrong.
         """
-        return await self.in_tokenizer_thread(lambda: self._prompt_token_ids(prompt, BudgetAsk()))
+        return (await self._render(prompt, BudgetAsk())).token_ids
 
     async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
         """Run what uses the tokenizer, or takes long, beside the event loop."""
@@ -149,9 +174,12 @@ class ServedModel:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _prepare(
-        self, asked: Conversation | PlainPrompt, ask: BudgetAsk, limits: ReplyLimits
+        self,
+        asked: Conversation | PlainPrompt,
+        token_ids: Sequence[int],
+        ask: BudgetAsk,
+        limits: ReplyLimits,
     ) -> PreparedPrompt:
-        token_ids = self._prompt_token_ids(asked, ask)
         if not token_ids and isinstance(asked, PlainPrompt):
             token_ids = beginning(asked, self.engine.tokenizer)
         draft = _Draft(asked, token_ids, ask, limits)

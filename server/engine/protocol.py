@@ -59,6 +59,17 @@ class SamplingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EnginePrompt:
+    """Prompt ids as the model sees them, images expanded to as many tokens as they take.
+
+    `images` is the engine's own, for :class:`EngineRequest`; None: there are none.
+    """
+
+    token_ids: Sequence[int]
+    images: object | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineRequest:
     """One choice to generate. `request_id` is unique in the process.
 
@@ -75,6 +86,8 @@ class EngineRequest:
     constraint: AnswerConstraint | None = None
     stop_token_ids: Sequence[int] = ()
     num_prompt_logprobs: int | None = None
+    # Of the `EnginePrompt` with which the prompt begins.
+    images: object | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +155,10 @@ class Engine(Protocol):
         """The model's markers."""
 
     @property
+    def max_images(self) -> int:
+        """Most images of one prompt; 0: the model reads text only."""
+
+    @property
     def is_alive(self) -> bool:
         """False once the engine has died."""
 
@@ -155,6 +172,13 @@ class Engine(Protocol):
         Raises:
             EngineRequestError: the request is refused.
             EngineDeadError: the engine died before or during the request.
+        """
+
+    async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
+        """A prompt with its images (encoded as PNG, JPEG …) in place of their tokens.
+
+        Raises:
+            EngineRequestError: an image cannot be read, or has no place in the prompt.
         """
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:

@@ -7,7 +7,7 @@ parameters change nothing. Constraints are noted in `constraints`; answers are n
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +17,7 @@ from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import (
     EngineDeadError,
     EngineOutput,
+    EnginePrompt,
     EngineRequest,
     EngineRequestError,
     TokenLogprob,
@@ -60,6 +61,7 @@ class ScriptedEngine:
         self.max_model_len = max_model_len
         self.vocab_size = source.vocab_size
         self.max_logprobs = 20
+        self.max_images = 0
         self.default_sampling: Mapping[str, float] = {}
         self.tokenizer = tokenizer
         self.profile = profile
@@ -84,6 +86,10 @@ class ScriptedEngine:
     def num_running(self) -> int:
         """Rows of the batch."""
         return len(self._rows)
+
+    async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
+        """See :meth:`server.engine.protocol.Engine.with_images`."""
+        raise EngineRequestError("a scripted model sees nothing")
 
     def kill(self) -> None:
         """Die, as an engine whose process is gone."""

@@ -1,4 +1,4 @@
-"""Messages of a chat: text in, text only.
+"""Messages of a chat: texts, and images where the model reads them.
 
 Accepts what OpenAI's clients send back of our own replies. Whether a thought of an earlier
 turn is part of the prompt is for the model's template to say.
@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
+from server.messages import IMAGE_PART
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 _CONTENT_SCHEMA = {
@@ -19,8 +20,16 @@ _CONTENT_SCHEMA = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
-                "required": ["type", "text"],
+                "properties": {
+                    "type": {"enum": ["text", IMAGE_PART]},
+                    "text": {"type": "string"},
+                    "image_url": {
+                        "type": "object",
+                        "properties": {"url": {"type": "string"}, "detail": {"type": "string"}},
+                        "required": ["url"],
+                    },
+                },
+                "required": ["type"],
             },
         },
         {"type": "null"},
@@ -28,12 +37,12 @@ _CONTENT_SCHEMA = {
 }
 
 
-def _text_only(content: Any) -> Any:
-    """`content` as it is; anything but text is refused by name."""
+def _checked_content(content: Any) -> Any:
+    """`content` as it is; anything but text and images is refused by name."""
     if content is None or isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise _fault("should be a string or a list of text parts")
+        raise _fault("should be a string or a list of parts")
     for part in content:
         _check_part(part)
     return content
@@ -42,10 +51,25 @@ def _text_only(content: Any) -> Any:
 def _check_part(part: Any) -> None:
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
         raise _fault('each part should be {"type": "text", "text": "…"}')
+    if part["type"] == IMAGE_PART:
+        _check_image(part)
+        return
     if part["type"] not in ("text", "input_text", "output_text"):
-        raise _fault("only text parts are supported: no images, audio or files")
+        raise _fault("only text and image_url parts are supported: no audio, no files")
     if set(part) - {"type", "text"} or not isinstance(part.get("text"), str):
         raise _fault('a text part should be {"type": "text", "text": "…"} and nothing else')
+
+
+def _check_image(part: dict[str, Any]) -> None:
+    image = part.get("image_url")
+    is_object = isinstance(image, dict) and isinstance(image.get("url"), str)
+    if set(part) != {"type", "image_url"} or not is_object:
+        form = '{"type": "image_url", "image_url": {"url": "data:…"}}'
+        raise _fault(f"an image part should be {form}")
+    assert isinstance(image, dict)
+    # The model's own processor decides how finely it looks.
+    if set(image) - {"url", "detail"} or image.get("detail") not in (None, "auto", "low", "high"):
+        raise _fault("image_url should have 'url', and may have 'detail': auto, low or high")
 
 
 def _nothing(value: Any) -> Any:
@@ -66,8 +90,8 @@ class Message(StrictModel):
 
     role: Role
     content: Annotated[
-        str | list[dict[str, str]] | None,
-        BeforeValidator(_text_only),
+        str | list[dict[str, Any]] | None,
+        BeforeValidator(_checked_content),
         WithJsonSchema(_CONTENT_SCHEMA),
     ] = None
     name: str | None = None

@@ -24,6 +24,7 @@ ALLOWED: dict[str, list[str]] = {
         "server/cli.py",
         "server/engine/cpu.py",
         "server/engine/vllm_engine.py",
+        "server/engine/vllm_images.py",
         "server/engine/vllm_messages.py",
         "server/engine/vllm_options.py",
     ],
