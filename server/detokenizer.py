@@ -1,10 +1,11 @@
 """Token ids to text, as they come.
 
-Special tokens give no text unless asked for; bytes that are not yet a whole character are
-held back. A choice cut inside a character ends before it. Knows nothing of thoughts.
+Special tokens give no text, but for those that are asked for; bytes that are not yet a whole
+character are held back. A choice cut inside a character ends before it. Knows nothing of
+thoughts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
@@ -18,7 +19,7 @@ class Detokenizer:
     """One stream of tokens; what has been returned is never taken back.
 
     `after` are the tokens that the stream goes on from: they decide about a space at its start,
-    and may end inside a character. `shows_special`: the texts of special tokens are given too.
+    and may end inside a character. `shown_special` are special tokens that give their text.
     """
 
     def __init__(
@@ -26,16 +27,21 @@ class Detokenizer:
         tokenizer: PreTrainedTokenizerBase,
         *,
         after: Sequence[int] = (),
-        shows_special: bool = False,
+        shown_special: Collection[int] = (),
     ) -> None:
         self._backend: Tokenizer = tokenizer.backend_tokenizer
-        self._skips_special = not shows_special
+        self._hidden: frozenset[int] = frozenset()
+        if shown_special:
+            added = tokenizer.added_tokens_decoder.items()
+            special = (token_id for token_id, token in added if token.special)
+            self._hidden = frozenset(special).difference(shown_special)
+        self._skips_special = not shown_special
         self._stream = self._new_stream()
         self.push(after[-MAX_CONTEXT:])
 
     def push(self, token_ids: Iterable[int]) -> str:
         """Text that these tokens complete; ids that the tokenizer lacks give none."""
-        return "".join(self._step(token_id) for token_id in token_ids)
+        return "".join(self._step(i) for i in token_ids if i not in self._hidden)
 
     def _step(self, token_id: int) -> str:
         try:

@@ -48,6 +48,8 @@ def _decoder(model: ServedModel, job: GenerationJob, index: int) -> ChoiceDecode
         stops=job.stops,
         marker_texts=model.text_markers,
         shows_thought=job.shows_thought,
+        tool_calls=job.new_tool_reader() if job.new_tool_reader else None,
+        call_token_ids=model.call_token_ids,
         answer_end=job.answer_end,
     )
 

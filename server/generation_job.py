@@ -11,6 +11,7 @@ from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import SamplingSettings
 from server.search.reward_model import RewardModel
 from server.served_model import PreparedPrompt
+from server.tools.readers import ReaderMaker
 from thinking.segments import AnswerEnd
 from thinking.strategies.protocol import Strategy
 
@@ -35,6 +36,7 @@ class GenerationJob:
 
     `shows_thought`: the deltas carry the thoughts' text; who may see it is not decided here.
     `search` None: each choice has a single thought. `answer_end`: where answers end besides.
+    `new_tool_reader` None: it calls no tool.
     """
 
     request_id: str
@@ -46,3 +48,4 @@ class GenerationJob:
     constraint: AnswerConstraint | None = None
     answer_end: AnswerEnd | None = None
     search: SearchJob | None = None
+    new_tool_reader: ReaderMaker | None = None

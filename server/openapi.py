@@ -65,12 +65,25 @@ _SCHEMAS: dict[str, Any] = {
                         "index": {"type": "integer"},
                         "message": {"type": "object"},
                         "logprobs": {"type": ["object", "null"]},
-                        "finish_reason": {"enum": ["stop", "length"]},
+                        "finish_reason": {"enum": ["stop", "length", "tool_calls"]},
                         "thinking": {"$ref": "#/components/schemas/Receipt"},
                     },
                 },
             },
             "usage": {"type": "object"},
+        },
+    },
+    "Response": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": "response"},
+            "created_at": {"type": "integer"},
+            "status": {"enum": ["completed", "incomplete"]},
+            "model": {"type": "string"},
+            "output": {"type": "array", "items": {"type": "object"}},
+            "usage": {"type": "object"},
+            "thinking": {"$ref": "#/components/schemas/Receipt"},
         },
     },
 }
@@ -92,9 +105,11 @@ def add_schemas(schemas: Mapping[str, Any]) -> None:
     _SCHEMAS.update(schemas)
 
 
-def chat_documentation(body: type[BaseModel]) -> dict[str, Any]:
-    """``openapi_extra`` of the chat endpoint."""
-    return reply_documentation(body, reply="ChatCompletion", error="Error")
+def chat_documentation(
+    body: type[BaseModel], reply: str = "ChatCompletion", error: str = "Error"
+) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that thinks; `reply` and `error` name its schemas."""
+    return reply_documentation(body, reply=reply, error=error)
 
 
 def reply_documentation(

@@ -14,7 +14,7 @@ from typing import TypeVar
 from server.advice import prompt_advice
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import ConstraintError, Engine, EnginePrompt
-from server.errors import BadRequestError
+from server.errors import BadRequestError, PromptTooLongError
 from server.forgery import ForgeryGuard
 from server.images import images_of
 from server.prompt import PromptError, render_prompt
@@ -25,6 +25,7 @@ from server.settings import ServerSettings
 from server.strategies import budget_too_small, share_of_branch
 from server.template import check_template_kwargs, thinking_hints
 from server.thought_planner import ThoughtPlanner
+from server.tools.visible_tokens import call_token_ids
 from thinking.boundaries import boundary_token_ids, line_token_ids
 from thinking.budget import (
     DEFAULT_EFFORT_TOKENS,
@@ -56,10 +57,10 @@ class PreparedPrompt:
     context_left: int
     thought_room: int
     advice: tuple[str, ...] = ()
-    # Whether the reply goes on with the prompt's own text.
-    continues: bool = False
     # Of the engine's own kind, for its requests; None: the prompt has none.
     images: object | None = None
+    # Whether the reply goes on with the prompt's own text.
+    continues: bool = False
 
     @property
     def context_token_ids(self) -> Sequence[int]:
@@ -85,6 +86,7 @@ class ServedModel:
         self._planner = ThoughtPlanner(engine.profile, encoder, guard)
         self._inner_planner = ThoughtPlanner(engine.profile.inside_text, encoder, guard)
         self.text_markers = _text_markers(engine)
+        self.call_token_ids = call_token_ids(engine.tokenizer, engine.profile)
         # One thread: a tokenizer is not safe in two, and must not hold up open streams.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
 
@@ -109,9 +111,8 @@ class ServedModel:
             BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
         """
         rendered = await self._render(prompt, ask)
-        prepared = await self.in_tokenizer_thread(
-            lambda: self._prepare(prompt, rendered.token_ids, ask, limits)
-        )
+        draft = _Draft(prompt, rendered.token_ids, ask, limits)
+        prepared = await self.in_tokenizer_thread(lambda: self._prepare(draft))
         advice = prepared.advice
         if self._advises and prepared.plan.thinks and isinstance(prompt, Conversation):
             advice = (*advice, *prompt_advice(prompt.messages))
@@ -123,6 +124,8 @@ class ServedModel:
         if isinstance(asked, Conversation):
             images = await self.in_tokenizer_thread(lambda: self._images(asked))
         token_ids = await self.in_tokenizer_thread(lambda: self._prompt_token_ids(asked, ask))
+        if not token_ids and isinstance(asked, PlainPrompt):
+            token_ids = beginning(asked, self.engine.tokenizer)
         if not images:
             return EnginePrompt(token_ids)
         return await self.engine.with_images(token_ids, images)
@@ -173,24 +176,15 @@ class ServedModel:
         """Free the tokenizer's thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _prepare(
-        self,
-        asked: Conversation | PlainPrompt,
-        token_ids: Sequence[int],
-        ask: BudgetAsk,
-        limits: ReplyLimits,
-    ) -> PreparedPrompt:
-        if not token_ids and isinstance(asked, PlainPrompt):
-            token_ids = beginning(asked, self.engine.tokenizer)
-        draft = _Draft(asked, token_ids, ask, limits)
-        if ask.strategy is not None:
-            return self._prepare_search(draft, ask.strategy)
+    def _prepare(self, draft: "_Draft") -> PreparedPrompt:
+        if draft.ask.strategy is not None:
+            return self._prepare_search(draft, draft.ask.strategy)
         prepared = self._planned(draft)
         if prepared.plan.opens:
             return prepared
-        if not asked.continues:
+        if not draft.asked.continues:
             # Where the template opens a thought, it is closed in the prompt too.
-            closed = [*token_ids, *self.engine.profile.no_thought_token_ids]
+            closed = [*draft.token_ids, *self.engine.profile.no_thought_token_ids]
             prepared = self._planned(replace(draft, token_ids=closed))
         if prepared.plan.thinks:
             return prepared
@@ -252,12 +246,7 @@ class ServedModel:
     def _resolve(self, draft: "_Draft", num_branches: int = 1) -> ThinkingBudget:
         context, num_prompt_tokens = self.engine.max_model_len, len(draft.token_ids)
         if num_prompt_tokens >= context:
-            raise BadRequestError(
-                f"the prompt has {num_prompt_tokens} tokens; this model's context holds "
-                f"{context}, and the reply needs at least one of them",
-                param=draft.asked.field,
-                code="context_length_exceeded",
-            )
+            raise PromptTooLongError(num_prompt_tokens, context, param=draft.asked.field)
         return draft.limits.resolve(
             draft.ask, self.policy, (context - num_prompt_tokens) * num_branches
         )

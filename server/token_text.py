@@ -31,7 +31,8 @@ def text_offsets(
 
     Those of one character begin together.
     """
-    detokenizer = Detokenizer(tokenizer, shows_special=shows_special)
+    shown = tokenizer.added_tokens_decoder if shows_special else ()
+    detokenizer = Detokenizer(tokenizer, shown_special=shown)
     offsets, pieces, length = [], [], 0
     for token_id in token_ids:
         offsets.append(length)

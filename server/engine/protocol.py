@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 from transformers import PreTrainedTokenizerBase
 
 from server.engine.constraint import AnswerConstraint
+from server.tools.reading import ToolCallReader
+from server.tools.tool import Tool
 from thinking.markers import MarkerProfile
 from thinking.plan import ThinkingPlan
 
@@ -85,9 +87,9 @@ class EngineRequest:
     plan: ThinkingPlan
     constraint: AnswerConstraint | None = None
     stop_token_ids: Sequence[int] = ()
-    num_prompt_logprobs: int | None = None
     # Of the `EnginePrompt` with which the prompt begins.
     images: object | None = None
+    num_prompt_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,14 @@ class Engine(Protocol):
     @property
     def max_images(self) -> int:
         """Most images of one prompt; 0: the model reads text only."""
+
+    @property
+    def reads_tool_calls(self) -> bool:
+        """Whether tool calls in the model's own form can be read."""
+
+    def new_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
+        """Reads one answer that may call `tools` in the model's own form; not where
+        :attr:`reads_tool_calls` is false."""
 
     @property
     def is_alive(self) -> bool:

@@ -24,6 +24,8 @@ from server.engine.protocol import (
     TokenLogprobs,
 )
 from server.engine.scripted_model import LogitsSource
+from server.tools.reading import ToolCallReader
+from server.tools.tool import Tool
 from thinking.arrays import arrays_for
 from thinking.automaton_tables import AutomatonTables
 from thinking.boundaries import boundary_token_ids, token_bytes
@@ -56,6 +58,7 @@ class ScriptedEngine:
         *,
         model_name: str = "scripted",
         max_model_len: int = 2048,
+        tool_call_parser: str | None = None,
     ) -> None:
         self.model_name = model_name
         self.max_model_len = max_model_len
@@ -65,6 +68,8 @@ class ScriptedEngine:
         self.default_sampling: Mapping[str, float] = {}
         self.tokenizer = tokenizer
         self.profile = profile
+        self.reads_tool_calls = True
+        self._tool_call_parser = tool_call_parser
         self._source = source
         tracker = TrackerTables(profile, boundary_token_ids(tokenizer))
         tables = AutomatonTables(tracker, self.vocab_size, arrays_for(CPU), token_bytes(tokenizer))
@@ -97,6 +102,12 @@ class ScriptedEngine:
         for row in self._rows:
             row.outputs.put_nowait(EngineDeadError("killed"))
         self._rows.clear()
+
+    def new_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
+        """See :meth:`server.engine.protocol.Engine.new_tool_call_reader`."""
+        from server.engine.tool_parsing import ToolParsing  # seconds, which most tests save
+
+        return ToolParsing(self.tokenizer, self._tool_call_parser).new_reader(tools)
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:
         """See :meth:`server.engine.protocol.Engine.check_constraint`."""

@@ -28,6 +28,7 @@ from server.engine.protocol import (
     EngineRequestError,
 )
 from server.engine.start_errors import EngineStartError
+from server.engine.tool_parsing import ToolParsing
 from server.engine.vllm_images import engine_input, max_images, with_images
 from server.engine.vllm_messages import (
     grammar_text,
@@ -37,6 +38,8 @@ from server.engine.vllm_messages import (
 )
 from server.engine.vllm_options import add_markers, make_config, tokenizer_of
 from server.settings import ServerSettings
+from server.tools.reading import ToolCallReader
+from server.tools.tool import Tool
 from thinking.markers import MarkerProfile
 from thinking.vllm_plugin.reasoning_gate import gate_arguments
 
@@ -49,9 +52,12 @@ SHUTDOWN_SECONDS = 5.0
 class VllmEngine:
     """An :class:`~server.engine.protocol.Engine`. Made by :meth:`start` only."""
 
-    def __init__(self, llm: AsyncLLM, profile: MarkerProfile, model_name: str) -> None:
+    def __init__(
+        self, llm: AsyncLLM, profile: MarkerProfile, tool_parsing: ToolParsing, model_name: str
+    ) -> None:
         self._llm = llm
         self._profile = profile
+        self._tool_parsing = tool_parsing
         self._model_name = model_name
         self._tokenizer = tokenizer_of(llm.vllm_config)
         self._max_images = max_images(llm)
@@ -84,11 +90,12 @@ class VllmEngine:
     ) -> "VllmEngine":
         config = make_config(options)
         profile = add_markers(config, settings)
+        tool_parsing = ToolParsing(tokenizer_of(config), settings.tool_call_parser)
         try:
             llm = AsyncLLM.from_vllm_config(config)
         except Exception as error:  # anything: the cause is in the engine's own log lines
             raise EngineStartError(f"the engine did not start: {error}") from error
-        return cls(llm, profile, model_name)
+        return cls(llm, profile, tool_parsing, model_name)
 
     @property
     def model_name(self) -> str:
@@ -124,6 +131,14 @@ class VllmEngine:
     @property
     def max_images(self) -> int:
         return self._max_images
+
+    @property
+    def reads_tool_calls(self) -> bool:
+        return self._tool_parsing.can_read
+
+    def new_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
+        """See :meth:`server.engine.protocol.Engine.new_tool_call_reader`."""
+        return self._tool_parsing.new_reader(tools)
 
     @property
     def is_alive(self) -> bool:

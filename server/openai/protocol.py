@@ -7,13 +7,15 @@ vocabulary, its context) is checked later, where the model is known.
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
-from server.openai.messages import Message
+from server.openai.messages import Message, check_tool_results
 from server.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction
+from server.openai.tools import NamedChoice, ToolChoice, Tools, check_choice, tool_use
 from server.openai.vllm_fields import only
 from server.reply.sampling import SamplingAsk
+from server.tools.tool import ToolMode, ToolUse
 
 _TEMPLATE = "is not supported: the model's own template is used; see chat_template_kwargs"
 
@@ -30,6 +32,9 @@ class ChatCompletionRequest(ReplyFields):
     chat_template_kwargs: dict[str, Any] | None = Field(
         None, description="For the model's chat template, where it reads them."
     )
+    tools: Tools | None = Field(None, description="Functions that the model may call.")
+    tool_choice: ToolChoice | None = Field(None, description="Default: auto with tools, else none.")
+    parallel_tool_calls: bool | None = Field(None, description="false: at most one call.")
     continue_final_message: bool | None = Field(
         None, description="The last message, an assistant's, is the beginning of the reply."
     )
@@ -40,15 +45,14 @@ class ChatCompletionRequest(ReplyFields):
     metadata: dict[str, str] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    parallel_tool_calls: bool | None = None
     service_tier: Annotated[
         str | None, OnlyValues("auto", "default"), only_schema("auto", "default")
     ] = None
     verbosity: Annotated[str | None, OnlyValues("medium"), only_schema("medium")] = None
-    tool_choice: Annotated[Any, OnlyValues("none", "auto"), only_schema("none", "auto")] = None
-    tools: Annotated[Any, OnlyValues([]), only_schema([])] = None
-    functions: Annotated[Any, OnlyValues([]), only_schema([])] = None
-    function_call: Annotated[Any, OnlyValues("none", "auto"), only_schema("none", "auto")] = None
+    functions: Annotated[Any, OnlyValues([], why="send tools"), only_schema([])] = None
+    function_call: Annotated[
+        Any, OnlyValues("none", "auto", why="send tool_choice"), only_schema("none", "auto")
+    ] = None
     modalities: Annotated[Any, OnlyValues(["text"]), only_schema(["text"])] = None
     audio: Unsupported = None
     prediction: Unsupported = None
@@ -68,6 +72,19 @@ class ChatCompletionRequest(ReplyFields):
     mm_processor_kwargs: Annotated[Any, *only({})] = None
     return_prompt_text: Annotated[Any, *only(False)] = None
 
+    @field_validator("messages")
+    @classmethod
+    def _results_have_calls(cls, messages: list[Message]) -> list[Message]:
+        check_tool_results(messages)
+        return messages
+
+    @field_validator("tool_choice")
+    @classmethod
+    def _is_among_tools(cls, choice: Any, info: ValidationInfo) -> Any:
+        if "tools" in info.data:  # otherwise they are at fault themselves
+            check_choice(choice, info.data["tools"] or ())
+        return choice
+
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         if (
@@ -78,8 +95,26 @@ class ChatCompletionRequest(ReplyFields):
             raise contradiction("max_tokens and max_completion_tokens differ; send one of them")
         if self.top_logprobs is not None and not self.logprobs:
             raise contradiction("top_logprobs needs logprobs: true")
+        if fault := self._calls_against_form():
+            raise contradiction(fault)
         self._check_continuation()
         return self
+
+    def _calls_against_form(self) -> str | None:
+        """Why the answer cannot both call tools and have its form."""
+        use = self.tool_use
+        if use is None or use.mode is ToolMode.NONE:
+            return None
+        has_format = self.response_format is not None and self.response_format.type != "text"
+        if use.mode is not ToolMode.AUTO and (has_format or self.structured_outputs is not None):
+            form = "response_format" if has_format else "structured_outputs"
+            return f"{form} and a tool_choice that demands a call: send one of them"
+        if has_format:
+            return (
+                "response_format would keep the answer from calling tools: send "
+                'tool_choice "none" with it, or leave it out'
+            )
+        return None
 
     def _check_continuation(self) -> None:
         continues = bool(self.continue_final_message)
@@ -89,6 +124,16 @@ class ChatCompletionRequest(ReplyFields):
             raise contradiction(
                 "add_generation_prompt: should be false with continue_final_message, else true"
             )
+
+    @property
+    def tool_use(self) -> ToolUse | None:
+        """The tools; None: the request has none."""
+        return tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
+
+    @property
+    def names_tool(self) -> bool:
+        """Whether one function is demanded by its name."""
+        return isinstance(self.tool_choice, NamedChoice)
 
     @property
     def sampling(self) -> SamplingAsk:

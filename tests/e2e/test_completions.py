@@ -41,7 +41,8 @@ async def complete(
         **{"model": MODEL, "prompt": PROMPT, "temperature": 0, **fields},
         extra_body={"max_thinking_tokens": budget, **(extra or {})},
     )
-    return reply.model_dump()
+    dumped: dict[str, Any] = reply.model_dump()
+    return dumped
 
 
 async def test_a_conversations_tokens_are_gone_on_with_as_the_chat_would(
