@@ -124,8 +124,6 @@ class ServedModel:
         if isinstance(asked, Conversation):
             images = await self.in_tokenizer_thread(lambda: self._images(asked))
         token_ids = await self.in_tokenizer_thread(lambda: self._prompt_token_ids(asked, ask))
-        if not token_ids and isinstance(asked, PlainPrompt):
-            token_ids = beginning(asked, self.engine.tokenizer)
         if not images:
             return EnginePrompt(token_ids)
         return await self.engine.with_images(token_ids, images)
@@ -144,7 +142,7 @@ class ServedModel:
         Raises:
             PromptError, BadRequestError: the messages, or a token id, are wrong.
         """
-        return await self.in_tokenizer_thread(lambda: self._prompt_token_ids(prompt, BudgetAsk()))
+        return (await self._render(prompt, BudgetAsk())).token_ids
 
     async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
         """Run what uses the tokenizer, or takes long, beside the event loop."""
@@ -177,6 +175,9 @@ class ServedModel:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _prepare(self, draft: "_Draft") -> PreparedPrompt:
+        if not draft.token_ids and isinstance(draft.asked, PlainPrompt):
+            start = beginning(draft.asked, self.engine.tokenizer)
+            draft = replace(draft, token_ids=start)
         if draft.ask.strategy is not None:
             return self._prepare_search(draft, draft.ask.strategy)
         prepared = self._planned(draft)

@@ -11,9 +11,11 @@ from server.body import read_body
 from server.errors import UnknownModelError
 from server.openapi import body_documentation
 from server.reply.plain_prompt import check_token_ids
+from server.reply.prompting import Conversation
 from server.served_model import ServedModel
 from server.state import server_state
 from server.tokens.protocol import DetokenizeRequest, TokenizeRequest
+from server.tools.prompting import told_of_tools
 
 router = APIRouter(tags=["tokens"])
 
@@ -28,7 +30,10 @@ async def tokenize(request: Request) -> dict[str, Any]:
     model = server_state(request).ready_model()
     body = await read_body(request, TokenizeRequest)
     _check_model(model, body.model)
-    token_ids = list(await model.encode(body.to_prompt()))
+    prompt = body.to_prompt()
+    if isinstance(prompt, Conversation):
+        prompt = told_of_tools(prompt, body.tool_use, model.engine.tokenizer.chat_template)
+    token_ids = list(await model.encode(prompt))
     token_strs = None
     if body.return_token_strs:
         tokens = model.engine.tokenizer.convert_ids_to_tokens(token_ids)

@@ -7,10 +7,17 @@ from pydantic import Field, model_validator
 from server.body import StrictModel
 from server.openai.messages import Message
 from server.openai.reply_fields import contradiction
+from server.openai.tools import Tools, tool_use
 from server.openai.vllm_fields import only
 from server.reply.prompting import Conversation, PlainPrompt
+from server.tools.tool import ToolUse
 
-_OF_MESSAGES = ("add_generation_prompt", "continue_final_message", "chat_template_kwargs")
+_OF_MESSAGES = (
+    "add_generation_prompt",
+    "continue_final_message",
+    "chat_template_kwargs",
+    "tools",
+)
 _TEMPLATE = "is not supported: the model's own template is used; see chat_template_kwargs"
 
 
@@ -33,7 +40,7 @@ class TokenizeRequest(StrictModel):
     chat_template_kwargs: dict[str, Any] | None = Field(
         None, description="For the model's chat template, where it reads them."
     )
-    tools: Annotated[Any, *only([])] = None
+    tools: Tools | None = Field(None, description="Functions that the model is told of.")
     chat_template: Annotated[Any, *only(why=_TEMPLATE)] = None
     media_io_kwargs: Annotated[Any, *only({})] = None
     mm_processor_kwargs: Annotated[Any, *only({})] = None
@@ -57,6 +64,11 @@ class TokenizeRequest(StrictModel):
         for name in _OF_MESSAGES:
             if getattr(self, name) is not None:
                 raise contradiction(f"{name} goes with messages")
+
+    @property
+    def tool_use(self) -> ToolUse | None:
+        """The tools that a conversation's model is told of."""
+        return tool_use(self.tools, None, parallel=None)
 
     def to_prompt(self) -> Conversation | PlainPrompt:
         """What is to be encoded, as a request for a reply would have it."""

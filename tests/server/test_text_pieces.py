@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from server.detokenizer import Detokenizer
 from server.stop_strings import StopMatcher
 from tests.server.conftest import STOP_ID, TOKENIZER, VOCAB_SIZE, ids
+from tests.toy_tokenizers import sentencepiece_like
 
 letters = st.text("ab\n", max_size=30)
 stop_lists = st.lists(st.text("ab\n", min_size=1, max_size=5), max_size=4)
@@ -67,3 +68,21 @@ def test_any_tokens_are_read(token_ids: list[int]) -> None:
 
 def test_special_tokens_give_no_text() -> None:
     assert Detokenizer(TOKENIZER).push([*ids("a"), STOP_ID, *ids("b")]) == "ab"
+
+
+@given(st.text("a\N{SNOWMAN} ", max_size=20), st.data())
+def test_a_stream_that_goes_on_from_tokens_has_what_they_lacked(
+    text: str, data: st.DataObject
+) -> None:
+    """Together with the text of the tokens before, the whole text; a half character is its own."""
+    token_ids = TOKENIZER.encode(text)
+    cut = data.draw(st.integers(0, len(token_ids)))
+    before = Detokenizer(TOKENIZER).push(token_ids[:cut])
+    assert before + Detokenizer(TOKENIZER, after=token_ids[:cut]).push(token_ids[cut:]) == text
+
+
+def test_a_space_before_a_word_is_kept_behind_other_tokens() -> None:
+    tokenizer = sentencepiece_like()
+    token_ids = tokenizer.encode("a a", add_special_tokens=False)
+    assert Detokenizer(tokenizer).push(token_ids[1:]) == "a"
+    assert Detokenizer(tokenizer, after=token_ids[:1]).push(token_ids[1:]) == " a"

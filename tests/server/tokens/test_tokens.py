@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from tests.server.conftest import MODEL, TOKENIZER, VOCAB_SIZE, Serve, Served, ids
 
 MESSAGES = [{"role": "user", "content": "How many?"}]
+CONTINUED = [*MESSAGES, {"role": "assistant", "content": "About"}]
+TOOLS = [{"type": "function", "function": {"name": "count"}}]
 
 
 async def tokenize(served: Served, **fields: Any) -> dict[str, Any]:
@@ -27,8 +29,8 @@ async def detokenize(served: Served, tokens: list[int]) -> str:
 
 @pytest.fixture
 def served(serve: Serve) -> Served:
-    """A server."""
-    return serve()
+    """A server whose context has room for tools."""
+    return serve(max_model_len=2048)
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -52,11 +54,13 @@ async def test_a_text_is_what_a_completion_reads(served: Served) -> None:
 
 
 async def test_a_conversation_is_what_a_chat_reads(served: Served) -> None:
-    reply = await tokenize(served, messages=MESSAGES)
-    chat = (await served.chat(messages=MESSAGES)).json()
-    assert served.engine.last_request is not None
-    assert list(served.engine.last_request.prompt_token_ids) == reply["tokens"]
-    assert chat["usage"]["prompt_tokens"] == reply["count"]
+    for fields in ({}, {"tools": TOOLS}, {"messages": CONTINUED, "continue_final_message": True}):
+        asked: dict[str, Any] = {"messages": MESSAGES, **fields}
+        reply = await tokenize(served, **asked)
+        chat = (await served.chat(**asked)).json()
+        assert served.engine.last_request is not None
+        assert list(served.engine.last_request.prompt_token_ids) == reply["tokens"]
+        assert chat["usage"]["prompt_tokens"] == reply["count"]
 
 
 async def test_special_tokens_have_a_text_here(served: Served) -> None:
@@ -72,7 +76,8 @@ async def test_special_tokens_have_a_text_here(served: Served) -> None:
         ("/tokenize", {"prompt": "a", "add_generation_prompt": True}, 400, None),
         ("/tokenize", {"messages": []}, 400, "messages"),
         ("/tokenize", {"messages": MESSAGES, "continue_final_message": True}, 400, None),
-        ("/tokenize", {"messages": MESSAGES, "tools": [{}]}, 400, "tools"),
+        ("/tokenize", {"messages": MESSAGES, "tools": [{}]}, 400, "tools[0].type"),
+        ("/tokenize", {"prompt": "a", "tools": TOOLS}, 400, None),
         ("/tokenize", {"prompt": "a", "model": "other"}, 404, "model"),
         ("/tokenize", {"prompt": "a", "promt": "b"}, 400, "promt"),
         ("/detokenize", {"model": MODEL}, 400, "tokens"),
