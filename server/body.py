@@ -55,7 +55,7 @@ async def read_thinking_body(request: Request, model: type[BodyT]) -> tuple[Body
     if not isinstance(values, dict):
         return _parse(model, raw), ThinkingWish()
     claims, rest = take_claims(values, _wire_names(model))
-    if len(rest) < len(values) or claims:
+    if rest != values:
         # As JSON again: strict models take lists for tuples there, for one thing.
         raw = to_json(rest)
     return _parse(model, raw), rule(claims)

@@ -35,7 +35,10 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
         return ExitCode.START_FAILED
     try:
         return asyncio.run(_run(settings, engine_options, listener))
-    except (SealKeyError, TraceStoreError, TraceTokenError) as error:
+    except SealKeyError as error:
+        say(f"error: {error}")
+        return ExitCode.USAGE
+    except (TraceStoreError, TraceTokenError) as error:
         say(f"error: traces: {error}")
         return ExitCode.USAGE
     finally:

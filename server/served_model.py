@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from server.advice import prompt_advice
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import ConstraintError, Engine
 from server.errors import BadRequestError
@@ -19,6 +20,7 @@ from server.prompt import encode_plain, render_prompt
 from server.reply.prompting import Conversation, PlainPrompt
 from server.settings import ServerSettings
 from server.strategies import budget_too_small, share_of_branch
+from server.template import check_template_kwargs, thinking_hints
 from server.thought_planner import ThoughtPlanner
 from server.tools.visible_tokens import call_token_ids
 from thinking.boundaries import boundary_token_ids, line_token_ids
@@ -60,6 +62,7 @@ class ServedModel:
     def __init__(self, engine: Engine, settings: ServerSettings) -> None:
         self.engine = engine
         self.created = int(time.time())
+        self._advises = settings.advice
         self.tables = TrackerTables(engine.profile, boundary_token_ids(engine.tokenizer))
         self.line_token_ids = line_token_ids(engine.tokenizer)
         self.policy = _policy(settings, native=engine.profile.native)
@@ -96,9 +99,12 @@ class ServedModel:
             PromptError: the template refuses the messages.
             BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
         """
-        return await self.in_tokenizer_thread(
+        prepared = await self.in_tokenizer_thread(
             lambda: self._prepare(prompt, ask, max_completion_tokens)
         )
+        if self._advises and prepared.plan.thinks and isinstance(prompt, Conversation):
+            return replace(prepared, advice=(*prepared.advice, *prompt_advice(prompt.messages)))
+        return prepared
 
     async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
         """Run what uses the tokenizer, or takes long, beside the event loop."""
@@ -136,7 +142,7 @@ class ServedModel:
         ask: BudgetAsk,
         max_completion_tokens: int | None,
     ) -> PreparedPrompt:
-        prompt = self._prompt_token_ids(asked)
+        prompt = self._prompt_token_ids(asked, ask)
         if ask.strategy is not None:
             return self._prepare_search(prompt, ask, ask.strategy, max_completion_tokens)
         budget = self._resolve(ask, max_completion_tokens, len(prompt))
@@ -150,14 +156,15 @@ class ServedModel:
             plan = self._planner.plan(ask, budget)
         return self._prepared(prompt, budget, plan, () if plan.thinks else self._advice(budget))
 
-    def _prompt_token_ids(self, asked: Conversation | PlainPrompt) -> Sequence[int]:
+    def _prompt_token_ids(self, asked: Conversation | PlainPrompt, ask: BudgetAsk) -> Sequence[int]:
         tokenizer = self.engine.tokenizer
         if isinstance(asked, Conversation):
+            check_template_kwargs(tokenizer, asked.template_kwargs)
+            kwargs = {**thinking_hints(tokenizer, ask), **asked.template_kwargs}
+            if asked.tools:
+                kwargs["tools"] = list(asked.tools)
             return render_prompt(
-                tokenizer,
-                asked.messages,
-                marker_texts=self.marker_texts,
-                **asked.template_kwargs,
+                tokenizer, asked.messages, marker_texts=self.marker_texts, **kwargs
             )
         if isinstance(asked.content, str):
             return encode_plain(

@@ -47,6 +47,11 @@ class ServerSettings(BaseSettings):
     show_thoughts: bool = Field(
         default=True, description="Whether callers may ask for thoughts with include_reasoning."
     )
+    advice: bool = Field(
+        default=True,
+        description="Whether receipts give advice on prompts (docs/dialects.md). The text of a "
+        "prompt is never changed.",
+    )
     max_map_tokens: PositiveInt = Field(
         default=512, description="Longest text, in tokens, that a map may be made of."
     )

@@ -71,7 +71,9 @@ def _ask(body: ChatCompletionRequest, wish: ThinkingWish) -> ReplyAsk:
     return ReplyAsk(
         reply_id=f"chatcmpl-{secrets.token_hex(16)}",
         model_name=body.model,
-        prompt=Conversation([message.to_prompt() for message in body.messages]),
+        prompt=Conversation(
+            [message.to_prompt() for message in body.messages], body.chat_template_kwargs or {}
+        ),
         thinking=ThinkingFields(
             wish, body.thinking_options, body.min_thinking_tokens, body.reply_limit
         ),

@@ -114,7 +114,7 @@ class Message(StrictModel):
     ] = None
     name: str | None = None
     tool_call_id: str | None = None
-    # Of our own earlier replies; the template keeps the thought or drops it.
+    # Two names of the thought of an earlier reply: the model's template keeps or drops it.
     reasoning: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
@@ -133,6 +133,8 @@ class Message(StrictModel):
             raise _fault("tool_calls belong to messages of role 'assistant' only")
         if (self.role == "tool") != (self.tool_call_id is not None):
             raise _fault("tool_call_id belongs to messages of role 'tool', and only there")
+        if self.reasoning and self.reasoning_content not in (None, self.reasoning):
+            raise _fault("reasoning and reasoning_content differ; send one of them")
         return self
 
     def to_prompt(self) -> dict[str, Any]:

@@ -81,6 +81,9 @@ class ChatCompletionRequest(StrictModel):
     tools: Tools | None = Field(None, description="Functions that the model may call.")
     tool_choice: ToolChoice | None = Field(None, description="Default: auto with tools, else none.")
     parallel_tool_calls: bool | None = Field(None, description="false: at most one call.")
+    chat_template_kwargs: dict[str, Any] | None = Field(
+        None, description="For the model's chat template, where it reads them."
+    )
     store: bool | None = Field(
         None, description="false: keep no trace of this request, where the server keeps any."
     )

@@ -9,12 +9,14 @@ from typing import Any
 class Conversation:
     """Messages in OpenAI's chat form, for the model's template.
 
-    `template_kwargs` go to the template. `field` is where the messages stand in the body.
+    `template_kwargs` are the caller's, for the template, and so are `tools` (OpenAI's form), put
+    here by ``server.tools.prompting``. `field` is where the messages stand in the body.
     """
 
     messages: Sequence[Mapping[str, Any]]
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     field: str = "messages"
+    tools: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
