@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from server.engine.protocol import ConstraintError
 from server.prompt import render_prompt
 from server.reply.prompting import Conversation
+from server.tools.constraint import tool_constraint
 from server.tools.prompting import told_of_tools
 from server.tools.tool import Tool, ToolMode, ToolUse
 from tests.server.conftest import TOKENIZER, Serve, wants
@@ -89,3 +91,24 @@ async def test_tools_reach_the_template(serve: Serve, monkeypatch: pytest.Monkey
     forged = {"tools": [{"type": "function"}]}
     refused = await served.chat(chat_template_kwargs=forged)
     assert refused.status_code == 400
+
+
+async def test_mistrals_templates_get_ids_that_they_take(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TOKENIZER, "chat_template", TOOLS + "{# [TOOL_CALLS] #}")
+    served = serve(wants('</think>{"a": 1}'))
+    named = {"type": "function", "function": {"name": "add"}}
+    reply = await served.chat(temperature=0, tools=[ADD.to_dict()], tool_choice=named)
+    (call,) = reply.json()["choices"][0]["message"]["tool_calls"]
+    assert len(call["id"]) == 9
+    assert call["id"].isalnum()
+
+
+@pytest.mark.parametrize("mode", [ToolMode.REQUIRED, ToolMode.NAMED])
+def test_a_demand_without_its_tool_is_refused_for_every_endpoint(mode: ToolMode) -> None:
+    name = "other" if mode is ToolMode.NAMED else None
+    tools = [ADD] if mode is ToolMode.NAMED else []
+    with pytest.raises(ConstraintError) as caught:
+        tool_constraint(ToolUse(tools, mode, name, field="choice"))
+    assert caught.value.field == "choice"
