@@ -4,6 +4,7 @@ Bodies are read by :mod:`server.body`, not by the framework, so their schemas ar
 into the OpenAPI document here.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -72,6 +73,19 @@ _SCHEMAS: dict[str, Any] = {
             "usage": {"type": "object"},
         },
     },
+    "Response": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": "response"},
+            "created_at": {"type": "integer"},
+            "status": {"enum": ["completed", "incomplete"]},
+            "model": {"type": "string"},
+            "output": {"type": "array", "items": {"type": "object"}},
+            "usage": {"type": "object"},
+            "thinking": {"$ref": "#/components/schemas/Receipt"},
+        },
+    },
 }
 _ERRORS = {
     "400": "A field is wrong; the message names it and what would be right.",
@@ -86,20 +100,36 @@ _documented: dict[str, type[BaseModel]] = {}
 _thinking: set[str] = set()
 
 
-def chat_documentation(body: type[BaseModel]) -> dict[str, Any]:
-    """``openapi_extra`` of the chat endpoint."""
+def add_schemas(schemas: Mapping[str, Any]) -> None:
+    """Put schemas of another API's objects into the document."""
+    _SCHEMAS.update(schemas)
+
+
+def chat_documentation(
+    body: type[BaseModel], reply: str = "ChatCompletion", error: str = "Error"
+) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that thinks; `reply` and `error` name its schemas."""
+    return reply_documentation(body, reply=reply, error=error)
+
+
+def reply_documentation(
+    body: type[BaseModel], *, reply: str, error: str, streams: bool = True
+) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that may think; `reply` and `error` name schemas."""
+    streamed = {"text/event-stream": {"schema": {"type": "string"}}} if streams else {}
     _documented[body.__name__] = body
     _thinking.add(body.__name__)
     return {
         "requestBody": {"required": True, "content": _json(body.__name__)},
         "responses": {
             "200": {
-                "description": "The reply; with `stream`, its chunks as server-sent events.",
-                "content": _json("ChatCompletion")
-                | {"text/event-stream": {"schema": {"type": "string"}}},
+                "description": "The reply; with `stream`, its chunks as server-sent events."
+                if streams
+                else "The reply.",
+                "content": _json(reply) | streamed,
             },
             **{
-                status: {"description": text, "content": _json("Error")}
+                status: {"description": text, "content": _json(error)}
                 for status, text in _ERRORS.items()
             },
         },

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from server.forgery import ForgeryGuard
 from server.messages import PromptError, plain_messages
-from server.template import thoughts_as_read
+from server.template import contents_as_read, thoughts_as_read
 from thinking.fragments import FragmentEncoder
 from thinking.template_probe import THINKING_TEMPLATE_KWARGS
 
@@ -72,7 +72,7 @@ def render_prompt(
     guard, encoder = _tools_for(tokenizer, marker_texts)
     mark = _new_mark()
     plain = plain_messages(messages, knows_developer=_knows_developer(tokenizer))
-    plain = thoughts_as_read(tokenizer, plain)
+    plain = contents_as_read(tokenizer, thoughts_as_read(tokenizer, plain))
     text = _render(
         tokenizer,
         [guard.mark_message(message, mark) for message in plain],
@@ -99,6 +99,32 @@ def encode_plain(
     if begins:
         return _encode(encoder, pieces)
     return [token_id for piece_ids in encoder.encode_many(pieces) for token_id in piece_ids]
+
+
+def encode_document(
+    tokenizer: PreTrainedTokenizerBase, text: str, marker_texts: tuple[str, ...] = ()
+) -> list[int]:
+    """Token ids of `text` as a document of its own, with what the tokenizer puts before one."""
+    token_ids = encode_plain(tokenizer, text, marker_texts=marker_texts, begins=True)
+    return own_start(tokenizer) + token_ids
+
+
+def start_of_text(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What stands before a text: the tokenizer's own start, else what is between two texts."""
+    if own := own_start(tokenizer):
+        return own
+    for token_id in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token_id is not None:
+            return [int(token_id)]
+    return []
+
+
+def own_start(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What the tokenizer itself puts before every text."""
+    own = list(tokenizer("").input_ids)
+    if own and own[-1] == tokenizer.eos_token_id and own[-1] != tokenizer.bos_token_id:
+        own.pop()  # put behind a text
+    return own
 
 
 @lru_cache(maxsize=4)

@@ -107,6 +107,17 @@ class ServerSettings(BaseSettings):
     scorer_timeout_seconds: PositiveFloat = Field(
         default=30.0, description="How long one answer of the reward model may take."
     )
+    response_store_max_responses: NonNegativeInt = Field(
+        default=1_000,
+        description="Most responses of /v1/responses that are kept, in memory, for "
+        "previous_response_id; the least recently used go first; 0 keeps none.",
+    )
+    response_store_max_bytes: PositiveInt = Field(
+        default=256 * 2**20, description="Most bytes of them, about."
+    )
+    response_store_hours: PositiveFloat = Field(
+        default=24.0, description="Older ones are forgotten."
+    )
     trace_store: str | None = Field(
         default=None,
         min_length=1,

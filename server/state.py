@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from server.engine.protocol import Engine
 from server.errors import UnavailableError
 from server.metrics import Metrics
+from server.openai.responses.store import ResponseStore
 from server.sealed_thoughts import ThoughtSeal
 from server.search.reward_model import RewardModel
 from server.served_model import ServedModel
@@ -42,6 +43,7 @@ class ServerState:
     trace_access: TraceAccess = field(init=False)
     reward_model: RewardModel | None = field(init=False)
     seal: ThoughtSeal = field(init=False)
+    responses: ResponseStore = field(init=False)
     map_slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +53,11 @@ class ServerState:
         has_scorer = self.settings.scorer_url is not None
         self.reward_model = RewardModel(self.settings) if has_scorer else None
         self.seal = ThoughtSeal.from_environment()
+        self.responses = ResponseStore(
+            self.settings.response_store_max_responses,
+            self.settings.response_store_max_bytes,
+            self.settings.response_store_hours,
+        )
         self.map_slots = asyncio.Semaphore(self.settings.map_concurrency)
 
     @property

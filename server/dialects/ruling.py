@@ -14,7 +14,10 @@ from thinking.budget import Effort
 
 @dataclass(frozen=True, slots=True)
 class ThinkingWish:
-    """What a request says about thinking; None: nothing. Each with the field that said it."""
+    """What a request says about thinking; None: nothing. Each with the field that said it.
+
+    `show_paths` are all fields that speak of showing the thought.
+    """
 
     tokens: Claim | None = None
     share: Claim | None = None
@@ -22,6 +25,7 @@ class ThinkingWish:
     switch: Claim | None = None
     show: Claim | None = None
     wrap_up: Claim | None = None
+    show_paths: tuple[str, ...] = ()
 
     @property
     def shows_thought(self) -> bool:
@@ -49,6 +53,7 @@ def rule(claims: Sequence[Claim]) -> ThinkingWish:
         switch=agreed[ClaimKind.SWITCH],
         show=agreed[ClaimKind.SHOW],
         wrap_up=agreed[ClaimKind.WRAP_UP],
+        show_paths=tuple(claim.path for claim in claims if claim.kind is ClaimKind.SHOW),
     )
     _check_on_and_off(wish)
     _check_counts(wish)

@@ -23,11 +23,13 @@ from server.engine.protocol import (
     EngineDeadError,
     EngineError,
     EngineOutput,
+    EnginePrompt,
     EngineRequest,
     EngineRequestError,
 )
 from server.engine.start_errors import EngineStartError
 from server.engine.tool_parsing import ToolParsing
+from server.engine.vllm_images import engine_input, max_images, with_images
 from server.engine.vllm_messages import (
     grammar_text,
     to_engine_output,
@@ -58,6 +60,7 @@ class VllmEngine:
         self._tool_parsing = tool_parsing
         self._model_name = model_name
         self._tokenizer = tokenizer_of(llm.vllm_config)
+        self._max_images = max_images(llm)
         compact = llm.vllm_config.structured_outputs_config.disable_any_whitespace
         self._grammar_check = GrammarCheck(
             self._tokenizer, self.vocab_size, profile.stop_token_ids, any_whitespace=not compact
@@ -126,6 +129,10 @@ class VllmEngine:
         return self._profile
 
     @property
+    def max_images(self) -> int:
+        return self._max_images
+
+    @property
     def reads_tool_calls(self) -> bool:
         return self._tool_parsing.can_read
 
@@ -145,7 +152,7 @@ class VllmEngine:
         """See :meth:`server.engine.protocol.Engine.generate`."""
         with _our_errors():
             outputs = self._llm.generate(
-                tokens_input(list(request.prompt_token_ids)),
+                _input_of(request),
                 to_sampling_params(request),
                 request.request_id,
                 reasoning_parser_kwargs=self._gate_arguments(request),
@@ -154,7 +161,12 @@ class VllmEngine:
             async with aclosing(outputs):
                 async for output in outputs:
                     _check_kept(output.outputs[0].finish_reason, request.constraint)
-                    yield to_engine_output(output.outputs[0], request.sampling.num_logprobs)
+                    yield to_engine_output(output, request)
+
+    async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
+        """See :meth:`server.engine.protocol.Engine.with_images`."""
+        with _our_errors():
+            return await with_images(self._llm, token_ids, images)
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:
         """See :meth:`server.engine.protocol.Engine.check_constraint`."""
@@ -189,6 +201,12 @@ class VllmEngine:
             self._llm.output_handler.cancel()
         self._grammar_check.close()
         await asyncio.to_thread(self._llm.shutdown, SHUTDOWN_SECONDS)
+
+
+def _input_of(request: EngineRequest) -> Any:
+    if request.images is not None:
+        return engine_input(request.images, request.prompt_token_ids)
+    return tokens_input(list(request.prompt_token_ids))
 
 
 def _check_kept(finish_reason: str | None, constraint: AnswerConstraint | None) -> None:

@@ -1,4 +1,4 @@
-"""Messages of a chat: text in, text only.
+"""Messages of a chat: texts, and images where the model reads them.
 
 Accepts what OpenAI's clients send back of our own replies. Earlier thoughts and tool calls go
 to the chat template, which keeps or drops them.
@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError, from_json
 
 from server.body import StrictModel
 from server.fields.json_schema import MAX_SCHEMA_DEPTH
+from server.messages import IMAGE_PART
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 _CONTENT_SCHEMA = {
@@ -21,8 +22,16 @@ _CONTENT_SCHEMA = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
-                "required": ["type", "text"],
+                "properties": {
+                    "type": {"enum": ["text", IMAGE_PART]},
+                    "text": {"type": "string"},
+                    "image_url": {
+                        "type": "object",
+                        "properties": {"url": {"type": "string"}, "detail": {"type": "string"}},
+                        "required": ["url"],
+                    },
+                },
+                "required": ["type"],
             },
         },
         {"type": "null"},
@@ -30,12 +39,12 @@ _CONTENT_SCHEMA = {
 }
 
 
-def _text_only(content: Any) -> Any:
-    """`content` as it is; anything but text is refused by name."""
+def _checked_content(content: Any) -> Any:
+    """`content` as it is; anything but text and images is refused by name."""
     if content is None or isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise _fault("should be a string or a list of text parts")
+        raise _fault("should be a string or a list of parts")
     for part in content:
         _check_part(part)
     return content
@@ -44,10 +53,25 @@ def _text_only(content: Any) -> Any:
 def _check_part(part: Any) -> None:
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
         raise _fault('each part should be {"type": "text", "text": "…"}')
+    if part["type"] == IMAGE_PART:
+        _check_image(part)
+        return
     if part["type"] not in ("text", "input_text", "output_text"):
-        raise _fault("only text parts are supported: no images, audio or files")
+        raise _fault("only text and image_url parts are supported: no audio, no files")
     if set(part) - {"type", "text"} or not isinstance(part.get("text"), str):
         raise _fault('a text part should be {"type": "text", "text": "…"} and nothing else')
+
+
+def _check_image(part: dict[str, Any]) -> None:
+    image = part.get("image_url")
+    is_object = isinstance(image, dict) and isinstance(image.get("url"), str)
+    if set(part) != {"type", "image_url"} or not is_object:
+        form = '{"type": "image_url", "image_url": {"url": "data:…"}}'
+        raise _fault(f"an image part should be {form}")
+    assert isinstance(image, dict)
+    # The model's own processor decides how finely it looks.
+    if set(image) - {"url", "detail"} or image.get("detail") not in (None, "auto", "low", "high"):
+        raise _fault("image_url should have 'url', and may have 'detail': auto, low or high")
 
 
 def _nothing(value: Any) -> Any:
@@ -108,8 +132,8 @@ class Message(StrictModel):
 
     role: Role
     content: Annotated[
-        str | list[dict[str, str]] | None,
-        BeforeValidator(_text_only),
+        str | list[dict[str, Any]] | None,
+        BeforeValidator(_checked_content),
         WithJsonSchema(_CONTENT_SCHEMA),
     ] = None
     name: str | None = None
@@ -129,12 +153,12 @@ class Message(StrictModel):
             raise _fault(f"content is required in a message of role {self.role!r}")
         if self.role != "assistant" and (self.reasoning or self.reasoning_content):
             raise _fault("reasoning belongs to messages of role 'assistant' only")
+        if self.reasoning and self.reasoning_content not in (None, self.reasoning):
+            raise _fault("reasoning and reasoning_content differ; send one of them")
         if self.role != "assistant" and self.tool_calls:
             raise _fault("tool_calls belong to messages of role 'assistant' only")
         if (self.role == "tool") != (self.tool_call_id is not None):
             raise _fault("tool_call_id belongs to messages of role 'tool', and only there")
-        if self.reasoning and self.reasoning_content not in (None, self.reasoning):
-            raise _fault("reasoning and reasoning_content differ; send one of them")
         return self
 
     def to_prompt(self) -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""From a Responses body to what all endpoints ask for, and its errors back to its own fields."""
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from server.dialects.asking import ThinkingFields
+from server.dialects.ruling import ThinkingWish
+from server.errors import ApiError, BadRequestError, to_api_error
+from server.messages import PromptError
+from server.openai.responses.conversation import ConversationBuilder, build_conversation
+from server.openai.responses.items import InputItem, Item, ItemReference
+from server.openai.responses.protocol import ResponsesRequest
+from server.openai.responses.store import ID_PREFIX, ResponseStore
+from server.reply.ask import ReplyAsk
+from server.reply.prompting import Conversation
+from server.sealed_thoughts import ThoughtSeal
+
+_MESSAGE = re.compile(r"\bmessages\[(\d+)\]")
+_PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "reasoning": "rs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseAsk:
+    """One request: its own `input`, what went before, and both as messages.
+
+    `token` makes the ids of the response and of its items.
+    """
+
+    token: str
+    input: Sequence[Item]
+    previous: Sequence[Item]
+    conversation: ConversationBuilder
+
+    def to_reply_ask(self, body: ResponsesRequest, wish: ThinkingWish) -> ReplyAsk:
+        """What the reply is made of. Its trace follows `store` only where that forbids it."""
+        return ReplyAsk(
+            reply_id=ID_PREFIX + self.token,
+            model_name=body.model,
+            prompt=Conversation(
+                self.conversation.messages, body.chat_template_kwargs or {}, field="input"
+            ),
+            thinking=ThinkingFields(
+                wish, body.thinking_options, body.min_thinking_tokens, body.max_output_tokens
+            ),
+            sampling=body.sampling,
+            stops=body.stop or (),
+            constraint=body.constraint,
+            tool_use=body.tool_use,
+            store=None if body.stores else False,
+            keeps_thought=True,
+        )
+
+    def in_own_words(self, error: ApiError | PromptError) -> ApiError:
+        """An error about the messages as one about the fields that they came from."""
+        told = to_api_error(error)
+        told.message = self._renamed(told.message)
+        if told.param is not None:
+            told.param = "input" if told.param == "messages" else self._renamed(told.param)
+        return told
+
+    def _renamed(self, text: str) -> str:
+        places = self.conversation.places
+        return _MESSAGE.sub(lambda found: places[int(found[1])], text)
+
+
+def read_ask(body: ResponsesRequest, store: ResponseStore, seal: ThoughtSeal) -> ResponseAsk:
+    """Find what `body` refers to, and make messages of it all.
+
+    Raises:
+        BadRequestError: an unknown response or item, or see ``build_conversation``.
+    """
+    if body.store and store.is_off:
+        raise BadRequestError(
+            "store: should be false or left out: this server keeps no responses "
+            "(--response-store-max-responses)",
+            param="store",
+            code="invalid_value",
+        )
+    if not body.input and body.previous_response_id is None:
+        message = "input: a text or at least one item is needed"
+        raise BadRequestError(message, param="input", code="missing_field")
+    token = secrets.token_hex(16)
+    previous = _previous(body.previous_response_id, store)
+    given = [
+        _with_id(_found(item, place, store), f"{token}_in{place}")
+        for place, item in enumerate(body.input)
+    ]
+    conversation = build_conversation(seal, body.instructions, previous, given)
+    return ResponseAsk(token, given, previous, conversation)
+
+
+def _previous(response_id: str | None, store: ResponseStore) -> Sequence[Item]:
+    if response_id is None:
+        return ()
+    stored = store.get(response_id)
+    if stored is None:
+        raise BadRequestError(
+            "previous_response_id: no such response is stored here: it never was (store: false, "
+            "another replica), or it has been deleted or has made room for others",
+            param="previous_response_id",
+            code="previous_response_not_found",
+        )
+    return stored.context
+
+
+def _found(item: InputItem, place: int, store: ResponseStore) -> Item:
+    if not isinstance(item, ItemReference):
+        return item
+    stored = store.item(item.id)
+    if stored is None:
+        raise BadRequestError(
+            f"input[{place}].id: no such item is stored here",
+            param=f"input[{place}].id",
+            code="item_not_found",
+        )
+    return stored
+
+
+def _with_id(item: Item, name: str) -> Item:
+    if item.id is not None:
+        return item
+    return item.model_copy(update={"id": f"{_PREFIXES[item.type]}_{name}"})

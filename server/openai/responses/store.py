@@ -1,0 +1,76 @@
+"""Responses that clients may come back to: bounded, in memory, lost when the server ends.
+
+The least recently used go first. Thoughts that a client has not seen are kept beside what it
+has seen; giving out only the latter is for those who read.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cachetools import TTLCache
+
+from server.openai.responses.items import Item
+
+ID_PREFIX = "resp_"
+# An item's id holds that of its response: "msg_<32 hexadecimal digits>_0".
+_ITEM_ID = re.compile(r"^[a-z]+_([0-9a-f]{32})_(?:in)?\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """`response` is the wire's object. `input` is this request's own; `context` is all that a
+    follow-up goes on with: what came before, the input and the output."""
+
+    response: Mapping[str, Any]
+    input: Sequence[Item]
+    context: Sequence[Item]
+    num_bytes: int
+
+
+class ResponseStore:
+    """At most `max_responses` and `max_bytes`, none older than `hours`; 0 responses: keeps none."""
+
+    def __init__(
+        self,
+        max_responses: int,
+        max_bytes: int,
+        hours: float,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_responses = max_responses
+        self._max_bytes = max_bytes
+        self._stored: TTLCache[str, StoredResponse] = TTLCache(
+            max_bytes, hours * 3600, timer, getsizeof=lambda stored: stored.num_bytes
+        )
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing is ever kept."""
+        return self._max_responses == 0
+
+    def put(self, stored: StoredResponse) -> None:
+        """Keep a response, unless it alone is larger than the store."""
+        if self.is_off or stored.num_bytes > self._max_bytes:
+            return
+        self._stored[stored.response["id"]] = stored
+        while len(self._stored) > self._max_responses:
+            self._stored.popitem()
+
+    def get(self, response_id: str) -> StoredResponse | None:
+        """The response, if it is still there."""
+        return self._stored.get(response_id)
+
+    def delete(self, response_id: str) -> bool:
+        """Forget a response; whether it was there."""
+        return self._stored.pop(response_id, None) is not None
+
+    def item(self, item_id: str) -> Item | None:
+        """An item of a stored response's input or output."""
+        found = _ITEM_ID.match(item_id)
+        stored = self.get(ID_PREFIX + found[1]) if found else None
+        if stored is None:
+            return None
+        return next((item for item in stored.context if item.id == item_id), None)

@@ -1,0 +1,58 @@
+"""Bodies, transcripts and small conversations with the endpoint."""
+
+import json
+from typing import Any
+
+import httpx
+
+from tests.server.conftest import MODEL, Served
+
+Json = dict[str, Any]
+
+
+def body(**fields: Any) -> Json:
+    """A small valid body, changed by `fields`."""
+    return {"model": MODEL, "input": "How many?", "temperature": 0, **fields}
+
+
+async def post(served: Served, **fields: Any) -> httpx.Response:
+    return await served.http.post("/v1/responses", json=body(**fields))
+
+
+async def respond(served: Served, **fields: Any) -> Json:
+    """The response to a body that is right."""
+    response = await post(served, **fields)
+    assert response.status_code == 200, response.text
+    found: Json = response.json()
+    return found
+
+
+async def refusal(served: Served, **fields: Any) -> Json:
+    """The error of a body that is wrong."""
+    response = await post(served, **fields)
+    assert response.status_code == 400, response.text
+    found: Json = response.json()["error"]
+    return found
+
+
+async def transcript(served: Served, **fields: Any) -> list[Json]:
+    """The events of a stream, checked for their frames and numbers."""
+    response = await post(served, stream=True, **fields)
+    assert response.status_code == 200, response.text
+    frames = [frame for frame in response.text.split("\n\n") if frame and frame[0] != ":"]
+    events = []
+    for number, frame in enumerate(frames):
+        name, data = frame.split("\n")
+        event = json.loads(data.removeprefix("data: "))
+        assert name == f"event: {event['type']}"
+        assert event["sequence_number"] == number
+        events.append(event)
+    return events
+
+
+def items_of(response: Json, kind: str) -> list[Json]:
+    return [item for item in response["output"] if item["type"] == kind]
+
+
+def answer_of(response: Json) -> str:
+    return "".join(item["content"][0]["text"] for item in items_of(response, "message"))
