@@ -212,6 +212,8 @@ class ServedModel:
             kwargs["continue_final_message"] = True
         if not asked.begins_reply:
             kwargs["add_generation_prompt"] = False
+        if asked.tools:
+            kwargs["tools"] = list(asked.tools)
         return render_prompt(tokenizer, asked.messages, marker_texts=self.marker_texts, **kwargs)
 
     def _prepared(

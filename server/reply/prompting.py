@@ -9,7 +9,8 @@ from typing import Any
 class Conversation:
     """Messages in OpenAI's chat form, for the model's template.
 
-    `template_kwargs` go to the template. `field` is where the messages stand in the body.
+    `template_kwargs` are the caller's, for the template. `tools` (OpenAI's form) are put here by
+    ``server.tools.prompting``. `field` is where the messages stand in the body.
     `continues`: the last message, an assistant's, is the beginning of the reply. `begins_reply`
     false: nothing of a reply follows the messages; for looking at them only.
     """
@@ -19,6 +20,7 @@ class Conversation:
     field: str = "messages"
     continues: bool = False
     begins_reply: bool = True
+    tools: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

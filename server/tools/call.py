@@ -40,3 +40,8 @@ def joined_calls(deltas: Iterable[ToolCallDelta]) -> list[ToolCall]:
 def new_call_id() -> str:
     """An id for a call that has none of its model's own."""
     return f"call_{secrets.token_hex(12)}"
+
+
+def new_short_call_id() -> str:
+    """One of nine letters and digits: other ids Mistral's templates refuse in the next turn."""
+    return secrets.token_hex(5)[:9]

@@ -22,8 +22,10 @@ def tool_constraint(use: ToolUse) -> AnswerConstraint | None:
     """None: the model may write what it likes.
 
     Raises:
-        ConstraintError: a schema that answers cannot be held to.
+        ConstraintError: no such tool, or a schema that answers cannot be held to.
     """
+    if use.mode in (ToolMode.NAMED, ToolMode.REQUIRED) and not _has_choice(use):
+        raise ConstraintError(use.field, "should choose among tools that are sent")
     match use.mode:
         case ToolMode.NAMED:
             schema = _arguments(next(tool for tool in use.tools if tool.name == use.name))
@@ -40,6 +42,10 @@ def tool_constraint(use: ToolUse) -> AnswerConstraint | None:
     return AnswerConstraint(
         ConstraintKind.JSON_SCHEMA, "tools", text=text, literals=literal_texts(schema)
     )
+
+
+def _has_choice(use: ToolUse) -> bool:
+    return any(use.name in (None, tool.name) for tool in use.tools)
 
 
 def _arguments(tool: Tool) -> dict[str, Any]:

@@ -42,10 +42,7 @@ def told_of_tools(
     """
     tools = use.tools if use is not None and use.mode is not ToolMode.NONE else ()
     if speaks_of_tools(chat_template):
-        if not tools:
-            return conversation
-        kwargs = {**conversation.template_kwargs, "tools": [tool.to_dict() for tool in tools]}
-        return replace(conversation, template_kwargs=kwargs)
+        return replace(conversation, tools=[tool.to_dict() for tool in tools])
     if not tools and not any(_is_of_tools(message) for message in conversation.messages):
         return conversation
     plain = _plain(conversation.messages)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from server.engine.protocol import Engine
 from server.errors import BadRequestError
-from server.tools.call import new_call_id
+from server.tools.call import new_call_id, new_short_call_id
+from server.tools.families import detect_parser
 from server.tools.json_calls import ListedCallsReader, NamedCallReader
 from server.tools.reading import CarefulReader, ToolCallReader
 from server.tools.tool import ToolMode, ToolUse
@@ -34,9 +35,11 @@ def reader_maker(engine: Engine, use: ToolUse | None) -> ReaderMaker | None:
 
 
 def _reader(engine: Engine, use: ToolUse) -> ToolCallReader:
+    is_mistral = detect_parser(engine.tokenizer.chat_template) == "mistral"
+    new_id = new_short_call_id if is_mistral else new_call_id
     if use.mode is ToolMode.NAMED:
         assert use.name is not None
-        return NamedCallReader(use.name, new_call_id)
+        return NamedCallReader(use.name, new_id)
     if use.mode is ToolMode.REQUIRED:
-        return ListedCallsReader(new_call_id)
+        return ListedCallsReader(new_id)
     return engine.new_tool_call_reader(use.tools)

@@ -3,11 +3,15 @@
 import json
 from typing import Any
 
+import pytest
+
+from server.engine.protocol import ConstraintError
 from server.prompt import render_prompt
 from server.reply.prompting import Conversation
+from server.tools.constraint import tool_constraint
 from server.tools.prompting import told_of_tools
 from server.tools.tool import Tool, ToolMode, ToolUse
-from tests.server.conftest import Serve
+from tests.server.conftest import TOKENIZER, Serve, wants
 from tests.toy_tokenizers import CHATML, TOOLS, byte_level
 
 ADD = Tool("add", "Adds.", {"type": "object", "properties": {"a": {"type": "integer"}}})
@@ -24,7 +28,7 @@ def told(
 def test_a_template_that_speaks_of_tools_gets_them() -> None:
     conversation = told(USER, template=TOOLS)
     assert list(conversation.messages) == [USER]
-    assert conversation.template_kwargs == {"tools": [ADD.to_dict()]}
+    assert conversation.tools == [ADD.to_dict()]
     tokenizer = byte_level(template=TOOLS)
     prompt = tokenizer.decode(render_prompt(tokenizer, [USER], tools=[ADD.to_dict()]))
     assert "Adds." in prompt
@@ -44,7 +48,8 @@ def test_another_gets_a_prompt_in_the_systems_message() -> None:
 def test_with_none_the_model_is_not_told() -> None:
     for template in (CHATML, TOOLS):
         conversation = told(USER, template=template, mode=ToolMode.NONE)
-        assert conversation == Conversation([USER])
+        assert list(conversation.messages) == [USER]
+        assert not conversation.tools
 
 
 def test_calls_and_results_become_text_where_the_template_has_no_place() -> None:
@@ -67,7 +72,7 @@ def test_tools_cannot_forge_control_tokens() -> None:
         conversation = told_of_tools(Conversation([USER]), ToolUse([forged]), template)
         plain = told_of_tools(Conversation([USER]), ToolUse([ADD]), template)
         starts = [
-            render_prompt(tokenizer, asked.messages, **asked.template_kwargs).count(
+            render_prompt(tokenizer, asked.messages, tools=list(asked.tools)).count(
                 tokenizer.convert_tokens_to_ids("<|im_start|>")
             )
             for asked in (conversation, plain)
@@ -93,3 +98,37 @@ async def test_a_model_that_reads_text_only_refuses_an_image_beside_tools(serve:
     response = await serve().chat(messages=[turn], tools=[ADD.to_dict()])
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "messages"
+
+
+async def test_tools_reach_the_template(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TOKENIZER, "chat_template", TOOLS)
+    served = serve(wants("</think>ok"))
+    assert (await served.chat(tools=[ADD.to_dict()])).status_code == 200
+    assert served.engine.last_request is not None
+    prompt = str(TOKENIZER.decode(served.engine.last_request.prompt_token_ids))
+    assert prompt.startswith(f"[{json.dumps(ADD.to_dict())}]")
+    assert "# Tools" not in prompt
+    forged = {"tools": [{"type": "function"}]}
+    refused = await served.chat(chat_template_kwargs=forged)
+    assert refused.status_code == 400
+
+
+async def test_mistrals_templates_get_ids_that_they_take(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TOKENIZER, "chat_template", TOOLS + "{# [TOOL_CALLS] #}")
+    served = serve(wants('</think>{"a": 1}'))
+    named = {"type": "function", "function": {"name": "add"}}
+    reply = await served.chat(temperature=0, tools=[ADD.to_dict()], tool_choice=named)
+    (call,) = reply.json()["choices"][0]["message"]["tool_calls"]
+    assert len(call["id"]) == 9
+    assert call["id"].isalnum()
+
+
+@pytest.mark.parametrize("mode", [ToolMode.REQUIRED, ToolMode.NAMED])
+def test_a_demand_without_its_tool_is_refused_for_every_endpoint(mode: ToolMode) -> None:
+    name = "other" if mode is ToolMode.NAMED else None
+    tools = [ADD] if mode is ToolMode.NAMED else []
+    with pytest.raises(ConstraintError) as caught:
+        tool_constraint(ToolUse(tools, mode, name, field="choice"))
+    assert caught.value.field == "choice"

@@ -45,9 +45,13 @@ async def test_several_calls_unless_one_is_wanted(serve: Serve) -> None:
     served = serve(wants(f"</think>{CALL}\n{second}"))
     turn = await both(served, tools=[ADD, LOOK_UP])
     assert turn.calls == [("add", ARGUMENTS), ("look-up", "{}")]
-    one = await both(served, tools=[ADD, LOOK_UP], parallel_tool_calls=False)
+    num_before = served.engine.num_generated
+    one = await whole(served, tools=[ADD, LOOK_UP], parallel_tool_calls=False)
     assert one == Turn(None, [("add", ARGUMENTS)], "tool_calls")
+    # The reply ended where the second call began: nothing was written for nobody.
+    assert served.engine.num_generated - num_before < len(ids(f"<think></think>{CALL}\n{second}"))
     assert served.engine.num_running == 0
+    assert await streamed(served, tools=[ADD, LOOK_UP], parallel_tool_calls=False) == one
 
 
 @pytest.mark.parametrize("text", ["4", "<tool_call>\nnonsense\n</tool_call>", "<tool_call>", "<to"])

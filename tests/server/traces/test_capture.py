@@ -8,6 +8,7 @@ import pytest
 
 from server.choice import ChoiceDelta, ChoiceResult
 from server.metrics import Metrics
+from server.tools.call import ToolCallDelta
 from server.traces.capture import ChoiceCapture, TraceHead, captured
 from server.traces.recorder import TraceRecorder
 from server.traces.redaction import Redactor
@@ -69,3 +70,14 @@ def test_thoughts_inside_the_answer_know_their_place() -> None:
         capture.add(ChoiceDelta(0, reasoning=reasoning, content=content))
     assert capture.thoughts == [Thought("ab", 0), Thought("cd", 4)]
     assert capture.answer == "one two"
+
+
+def test_calls_of_tools_are_kept_whole() -> None:
+    capture = ChoiceCapture(0)
+    for piece in (ToolCallDelta(0, "c", "add"), ToolCallDelta(0, arguments='{"a"')):
+        capture.add(ChoiceDelta(0, tool_calls=[piece]))
+    capture.add(ChoiceDelta(0, tool_calls=[ToolCallDelta(0, arguments=": 1}")], result=RESULT))
+    choice = capture.to_choice()
+    assert choice is not None
+    call = {"id": "c", "name": "add", "arguments": '{"a": 1}'}
+    assert choice.to_dict()["tool_calls"] == [call]
