@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from server.anthropic import messages
 from server.body_limit import BodyLimitMiddleware
 from server.disconnect import ClientLeftError
 from server.errors import install_error_handlers
@@ -37,6 +38,7 @@ def create_app(state: ServerState) -> FastAPI:
     app.state.server = state
     app.include_router(chat.router)
     app.include_router(responses.router)
+    app.include_router(messages.router)
     app.include_router(models.router)
     app.include_router(traces.router)
     app.include_router(thinking_map.router)

@@ -1,12 +1,13 @@
 """One choice: from the engine's token ids to text deltas and a receipt.
 
-Splits thought from answer, detokenises what is shown, and looks for stop strings in
-the answer. Synchronous: knows neither the engine nor the client, only tokens and time.
+Splits thought from answer, detokenises what is shown, looks for stop strings in the answer
+and has tool calls read out of it. Synchronous: knows neither the engine nor the client, only
+tokens and time.
 """
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +19,8 @@ from server.marker_filter import MarkerFilter
 from server.served_model import PreparedPrompt
 from server.stop_strings import StopMatcher
 from server.tools.call import ToolCallDelta
+from server.tools.feeding import TokenFeed
+from server.tools.reading import CarefulReader, ReadPiece
 from thinking.phase import StopCause
 from thinking.plan import ThinkingPlan
 from thinking.receipt import BranchTally, Receipt, make_receipt
@@ -32,12 +35,13 @@ THOUGHT_BREAK = "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class ChoiceResult:
-    """How a choice ended; counts are tokens."""
+    """How a choice ended; counts are tokens. `stop` is the stop string that ended it."""
 
     finish_reason: FinishReason
     receipt: Receipt
     num_reasoning: int
     num_answer: int
+    stop: str | None = None
 
 
 @dataclass(slots=True)
@@ -96,6 +100,8 @@ class ChoiceDecoder:
         stops: Sequence[str],
         marker_texts: Sequence[str],
         shows_thought: bool,
+        tool_calls: CarefulReader | None = None,
+        call_token_ids: Collection[int] = (),
     ) -> None:
         self.index = index
         self.prompt = prompt
@@ -107,7 +113,9 @@ class ChoiceDecoder:
         self._stop_token_ids = frozenset(tables.profile.stop_token_ids)
         self._keeps_thought = shows_thought
         self._segmenter = Segmenter(self.tracker, keep_thought=shows_thought)
-        self._answer = Detokenizer(tokenizer)
+        # Text, or calls: the reader sees what the answer's text would be.
+        self._feed = None if tool_calls is None else TokenFeed(tool_calls)
+        self._answer = Detokenizer(tokenizer, () if tool_calls is None else call_token_ids)
         self._thought = Detokenizer(tokenizer)
         self._marker_filter = MarkerFilter(marker_texts)
         self._matcher = StopMatcher(stops)
@@ -129,17 +137,21 @@ class ChoiceDecoder:
         delta = ChoiceDelta(self.index)
         if split.thought:
             delta.reasoning = self._decode_thought(split)
+        text = ""
         if split.answer:
             self._drop_stop_token(split, output)
-            delta.content = self._matcher.push(self._decode(split, output.logprobs))
+            text = self._matcher.push(self._decode(split, output.logprobs))
         ended = self._matcher.matched or output.finish_reason is not None
         if ended:
-            delta.content += self._matcher.push(self._marker_filter.finish())
-            delta.content += self._matcher.finish()
-            by_length = output.finish_reason == "length" and not self._matcher.matched
-            self.result = delta.result = self._result("length" if by_length else "stop")
-        self._num_released += len(delta.content)
+            text += self._matcher.push(self._marker_filter.finish())
+            text += self._matcher.finish()
+        self._num_released += len(text)
         self._release_logprobs(delta, whole=ended and not self._matcher.matched)
+        by_length = output.finish_reason == "length" and not self._matcher.matched
+        piece = self._read(text, ended=ended, is_cut=by_length)
+        delta.content, delta.tool_calls = piece.content, piece.calls
+        if ended or self._has_enough_calls:
+            self.result = delta.result = self._result(self._finish_reason(by_length=by_length))
         return delta
 
     def cancelled_receipt(self) -> Receipt:
@@ -147,6 +159,24 @@ class ChoiceDecoder:
         if self.tracker.is_hidden:
             self.tracker.stop_cause = StopCause.CANCELLED
         return self._receipt()
+
+    @property
+    def _has_enough_calls(self) -> bool:
+        return self._feed is not None and self._feed.is_over
+
+    def _finish_reason(self, *, by_length: bool) -> FinishReason:
+        if self._feed is not None and self._feed.has_called:
+            return "length" if by_length and not self._feed.is_over else "tool_calls"
+        return "length" if by_length else "stop"
+
+    def _read(self, text: str, *, ended: bool, is_cut: bool) -> ReadPiece:
+        """What the answer's new text is: content, or of tool calls."""
+        if self._feed is None:
+            return ReadPiece(text)
+        piece = self._feed.push(text)
+        if ended:
+            piece.add(self._feed.finish(is_cut=is_cut))
+        return piece
 
     def _drop_stop_token(self, split: SplitTokens, output: EngineOutput) -> None:
         """It is counted, and it is no part of the text."""
@@ -162,12 +192,15 @@ class ChoiceDecoder:
         return text + self._thought.push(split.thought[begin:])
 
     def _decode(self, split: SplitTokens, logprobs: Sequence[TokenLogprobs] | None) -> str:
-        if logprobs is None:
+        if logprobs is None and self._feed is None:
             return self._marker_filter.push(self._answer.push(split.answer))
         text = ""
         for token_id, position in zip(split.answer, split.answer_positions, strict=True):
-            self._waiting_logprobs.append((self._num_decoded, logprobs[position]))
+            if logprobs is not None:
+                self._waiting_logprobs.append((self._num_decoded, logprobs[position]))
             piece = self._decode_one(token_id)
+            if self._feed is not None:
+                self._feed.note(token_id, len(piece))
             self._num_decoded += len(piece)
             text += piece
         return text
@@ -202,7 +235,8 @@ class ChoiceDecoder:
 
     def _result(self, finish_reason: FinishReason) -> ChoiceResult:
         receipt = self._receipt()
-        return ChoiceResult(finish_reason, receipt, receipt.used, self.tracker.num_answer)
+        stop = self._matcher.matched_stop
+        return ChoiceResult(finish_reason, receipt, receipt.used, self.tracker.num_answer, stop)
 
     def _receipt(self) -> Receipt:
         return make_receipt(

@@ -1,10 +1,11 @@
 """Token ids to text, as they come.
 
-Special tokens give no text; bytes that are not yet a whole character are held back. A
-choice cut inside a character ends before it. Knows nothing of thoughts.
+Special tokens give no text, but for those that are asked for; bytes that are not yet a whole
+character are held back. A choice cut inside a character ends before it. Knows nothing of
+thoughts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
@@ -12,15 +13,26 @@ from transformers import PreTrainedTokenizerBase
 
 
 class Detokenizer:
-    """One stream of tokens; what has been returned is never taken back."""
+    """One stream of tokens; what has been returned is never taken back.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    `shown_special` are special tokens that give their text.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, shown_special: Collection[int] = ()
+    ) -> None:
         self._backend: Tokenizer = tokenizer.backend_tokenizer
-        self._stream = DecodeStream(skip_special_tokens=True)
+        self._hidden: frozenset[int] = frozenset()
+        if shown_special:
+            added = tokenizer.added_tokens_decoder.items()
+            special = (token_id for token_id, token in added if token.special)
+            self._hidden = frozenset(special).difference(shown_special)
+        self._skips_all = not shown_special
+        self._stream = DecodeStream(skip_special_tokens=self._skips_all)
 
     def push(self, token_ids: Iterable[int]) -> str:
         """Text that these tokens complete; ids that the tokenizer lacks give none."""
-        return "".join(self._step(token_id) for token_id in token_ids)
+        return "".join(self._step(i) for i in token_ids if i not in self._hidden)
 
     def _step(self, token_id: int) -> str:
         try:
@@ -30,5 +42,5 @@ class Detokenizer:
             # is no prefix of the text with this one. Start anew at this token.
             if "prefix" not in str(error).lower():
                 raise
-        self._stream = DecodeStream(skip_special_tokens=True)
+        self._stream = DecodeStream(skip_special_tokens=self._skips_all)
         return self._stream.step(self._backend, token_id) or ""

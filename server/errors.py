@@ -1,6 +1,6 @@
 """Errors of the API, and the one place where foreign errors become them.
 
-An :class:`ApiError` is what a client reads, in OpenAI's shape. Messages name fields and
+An :class:`ApiError` is what a client reads, in the shape of its API. Messages name fields and
 what would be right; they never quote a request's or a model's text.
 """
 
@@ -19,6 +19,7 @@ from server.engine.protocol import (
     EngineError,
     EngineRequestError,
 )
+from server.error_shapes import anthropic_error, openai_error, speaks_anthropic
 from server.prompt import PromptError
 from server.search.errors import SearchError
 from thinking.budget import BudgetError
@@ -49,15 +50,12 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def to_dict(self) -> dict[str, Any]:
-        """The wire form, also sent as an event of a stream that has begun."""
-        return {
-            "error": {
-                "message": self.message,
-                "type": self.type,
-                "param": self.param,
-                "code": self.code,
-            }
-        }
+        """OpenAI's form, also sent as an event of a stream that has begun."""
+        return openai_error(self.message, self.type, self.param, self.code)
+
+    def to_anthropic(self, request_id: str | None) -> dict[str, Any]:
+        """Anthropic's form, also sent as such an event."""
+        return anthropic_error(self.status, self.message, self.param, request_id)
 
 
 class BadRequestError(ApiError):
@@ -91,6 +89,19 @@ class BodyTooLargeError(ApiError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(413, f"the body is larger than {limit} bytes", code="body_too_large")
+
+
+class PromptTooLongError(BadRequestError):
+    """400: the prompt fills the model's context."""
+
+    def __init__(self, num_tokens: int, context: int, param: str) -> None:
+        super().__init__(
+            f"the prompt has {num_tokens} tokens; this model's context holds {context}, and "
+            "the reply needs at least one of them",
+            param=param,
+            code="context_length_exceeded",
+        )
+        self.num_tokens = num_tokens
 
 
 class UnavailableError(ApiError):
@@ -144,7 +155,7 @@ def reported(error: BaseException) -> ApiError:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every exception in OpenAI's shape."""
+    """Answer every exception in the shape that the path asks for."""
     # Starlette looks a handler up by class: `Exception` alone would mean a logged 500.
     foreseen: Sequence[type[Exception]] = (
         ApiError,
@@ -162,10 +173,13 @@ def install_error_handlers(app: FastAPI) -> None:
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:
     api_error = to_api_error(error)
-    headers = api_error.headers
-    if api_error.status == 500 and (request_id := getattr(request.state, "request_id", None)):
+    headers, body = api_error.headers, api_error.to_dict()
+    request_id = getattr(request.state, "request_id", None)
+    if api_error.status == 500 and request_id:
         headers = {**headers, "x-request-id": request_id}  # sent from outside our middleware
-    return JSONResponse(api_error.to_dict(), api_error.status, headers)
+    if speaks_anthropic(request.scope):
+        body = api_error.to_anthropic(request_id)
+    return JSONResponse(body, api_error.status, headers)
 
 
 def _from_http_exception(error: HTTPException) -> ApiError:

@@ -51,6 +51,8 @@ def _decoder(model: ServedModel, job: GenerationJob, index: int) -> ChoiceDecode
         stops=job.stops,
         marker_texts=model.text_markers,
         shows_thought=job.shows_thought,
+        tool_calls=job.new_tool_reader() if job.new_tool_reader else None,
+        call_token_ids=model.call_token_ids,
     )
 
 
@@ -131,4 +133,5 @@ def _engine_request(job: GenerationJob, index: int) -> EngineRequest:
         sampling=sampling,
         plan=job.prompt.plan,
         constraint=job.constraint,
+        images=job.prompt.images,
     )

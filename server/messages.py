@@ -10,6 +10,7 @@ from typing import Any
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
+IMAGE_PART = "image_url"
 
 
 class PromptError(ValueError):
@@ -24,6 +25,8 @@ def plain_messages(
     messages: Sequence[Mapping[str, Any]], *, knows_developer: bool
 ) -> list[dict[str, Any]]:
     """Copies with a known role, content as text, and tool arguments as objects.
+
+    Content with images stays a list: texts, and ``{"type": "image"}`` where one stands.
 
     Raises:
         PromptError: no messages, an unknown role, or content that is not text.
@@ -43,13 +46,13 @@ def _plain_message(message: Mapping[str, Any], field: str, knows_developer: bool
     if role == "developer" and not knows_developer:
         role = "system"
     plain = {key: value for key, value in message.items() if value is not None}
-    plain |= {"role": role, "content": _text_of(message.get("content"), f"{field}.content")}
+    plain |= {"role": role, "content": _content_of(message.get("content"), f"{field}.content")}
     if calls := plain.get("tool_calls"):
         plain["tool_calls"] = [_opened_call(call) for call in calls]
     return plain
 
 
-def _text_of(content: Any, field: str) -> str:
+def _content_of(content: Any, field: str) -> str | list[dict[str, str]]:
     """Content as one text; parts are joined by line breaks, as vLLM does."""
     if content is None:
         return ""
@@ -57,7 +60,20 @@ def _text_of(content: Any, field: str) -> str:
         return content
     if not isinstance(content, list | tuple):
         raise PromptError(field, "must be a text or a list of text parts")
+    if any(_is_image(part) for part in content):
+        return [_template_part(part, f"{field}[{i}]") for i, part in enumerate(content)]
     return "\n".join(_part_text(part, f"{field}[{i}]") for i, part in enumerate(content))
+
+
+def _is_image(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == IMAGE_PART
+
+
+def _template_part(part: Any, field: str) -> dict[str, str]:
+    """A part as templates that know images read it."""
+    if _is_image(part):
+        return {"type": "image"}
+    return {"type": "text", "text": _part_text(part, field)}
 
 
 def _part_text(part: Any, field: str) -> str:
@@ -65,7 +81,7 @@ def _part_text(part: Any, field: str) -> str:
         return part
     kind = part.get("type", "text") if isinstance(part, Mapping) else None
     if kind not in _TEXT_PARTS:
-        raise PromptError(field, "this model reads text parts only")
+        raise PromptError(field, "should be a text or an image_url part")
     text = part.get("refusal" if kind == "refusal" else "text")
     if not isinstance(text, str):
         raise PromptError(f"{field}.text", "must be a text")
@@ -82,6 +98,6 @@ def _opened_call(call: Any) -> Any:
         return call
     try:
         arguments = json.loads(function["arguments"])
-    except ValueError:
+    except (ValueError, RecursionError):
         return call
     return {**call, "function": {**function, "arguments": arguments}}

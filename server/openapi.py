@@ -4,6 +4,7 @@ Bodies are read by :mod:`server.body`, not by the framework, so their schemas ar
 into the OpenAPI document here.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -64,7 +65,7 @@ _SCHEMAS: dict[str, Any] = {
                         "index": {"type": "integer"},
                         "message": {"type": "object"},
                         "logprobs": {"type": ["object", "null"]},
-                        "finish_reason": {"enum": ["stop", "length"]},
+                        "finish_reason": {"enum": ["stop", "length", "tool_calls"]},
                         "thinking": {"$ref": "#/components/schemas/Receipt"},
                     },
                 },
@@ -99,8 +100,15 @@ _documented: dict[str, type[BaseModel]] = {}
 _thinking: set[str] = set()
 
 
-def chat_documentation(body: type[BaseModel], reply: str = "ChatCompletion") -> dict[str, Any]:
-    """``openapi_extra`` of an endpoint that thinks and answers with the schema `reply`."""
+def add_schemas(schemas: Mapping[str, Any]) -> None:
+    """Put schemas of another API's objects into the document."""
+    _SCHEMAS.update(schemas)
+
+
+def chat_documentation(
+    body: type[BaseModel], reply: str = "ChatCompletion", error: str = "Error"
+) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that thinks; `reply` and `error` name its schemas."""
     _documented[body.__name__] = body
     _thinking.add(body.__name__)
     return {
@@ -111,7 +119,7 @@ def chat_documentation(body: type[BaseModel], reply: str = "ChatCompletion") -> 
                 "content": _json(reply) | {"text/event-stream": {"schema": {"type": "string"}}},
             },
             **{
-                status: {"description": text, "content": _json("Error")}
+                status: {"description": text, "content": _json(error)}
                 for status, text in _ERRORS.items()
             },
         },

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from server.forgery import ForgeryGuard
 from server.messages import PromptError, plain_messages
-from server.template import thoughts_as_read
+from server.template import contents_as_read, thoughts_as_read
 from thinking.fragments import FragmentEncoder
 from thinking.template_probe import THINKING_TEMPLATE_KWARGS
 
@@ -72,7 +72,7 @@ def render_prompt(
     guard, encoder = _tools_for(tokenizer, marker_texts)
     mark = _new_mark()
     plain = plain_messages(messages, knows_developer=_knows_developer(tokenizer))
-    plain = thoughts_as_read(tokenizer, plain)
+    plain = contents_as_read(tokenizer, thoughts_as_read(tokenizer, plain))
     text = _render(
         tokenizer,
         [guard.mark_message(message, mark) for message in plain],

@@ -1,4 +1,7 @@
-"""Middleware: every response carries ``x-request-id``, the caller's own where it is sane."""
+"""Middleware: every response carries ``x-request-id``, the caller's own where it is sane.
+
+For Anthropic's clients also under the name that they read.
+"""
 
 import re
 import secrets
@@ -6,7 +9,10 @@ import secrets
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.error_shapes import speaks_anthropic
+
 HEADER = "x-request-id"
+ANTHROPIC_HEADER = "request-id"
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -27,7 +33,10 @@ class RequestIdMiddleware:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[HEADER] = request_id
+                if speaks_anthropic(scope):
+                    headers[ANTHROPIC_HEADER] = request_id
             await send(message)
 
         await self.app(scope, receive, send_with_id)

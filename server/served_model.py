@@ -13,15 +13,17 @@ from typing import TypeVar
 
 from server.advice import prompt_advice
 from server.engine.constraint import AnswerConstraint
-from server.engine.protocol import ConstraintError, Engine
-from server.errors import BadRequestError
+from server.engine.protocol import ConstraintError, Engine, EnginePrompt
+from server.errors import BadRequestError, PromptTooLongError
 from server.forgery import ForgeryGuard
-from server.prompt import encode_plain, render_prompt
+from server.images import images_of
+from server.prompt import PromptError, encode_plain, render_prompt
 from server.reply.prompting import Conversation, PlainPrompt
 from server.settings import ServerSettings
 from server.strategies import budget_too_small, share_of_branch
 from server.template import check_template_kwargs, thinking_hints
 from server.thought_planner import ThoughtPlanner
+from server.tools.visible_tokens import call_token_ids
 from thinking.boundaries import boundary_token_ids, line_token_ids
 from thinking.budget import (
     DEFAULT_EFFORT_TOKENS,
@@ -53,6 +55,8 @@ class PreparedPrompt:
     context_left: int
     thought_room: int
     advice: tuple[str, ...] = ()
+    # Of the engine's own kind, for its requests; None: the prompt has none.
+    images: object | None = None
 
 
 class ServedModel:
@@ -74,6 +78,7 @@ class ServedModel:
             ForgeryGuard(engine.tokenizer, self.marker_texts),
         )
         self.text_markers = _text_markers(engine)
+        self.call_token_ids = call_token_ids(engine.tokenizer, engine.profile)
         # One thread: a tokenizer is not safe in two, and must not hold up open streams.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
 
@@ -97,12 +102,32 @@ class ServedModel:
             PromptError: the template refuses the messages.
             BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
         """
+        rendered = await self._render(prompt, ask)
         prepared = await self.in_tokenizer_thread(
-            lambda: self._prepare(prompt, ask, max_completion_tokens)
+            lambda: self._prepare(rendered.token_ids, ask, max_completion_tokens)
         )
+        advice = prepared.advice
         if self._advises and prepared.plan.thinks and isinstance(prompt, Conversation):
-            return replace(prepared, advice=(*prepared.advice, *prompt_advice(prompt.messages)))
-        return prepared
+            advice = (*advice, *prompt_advice(prompt.messages))
+        return replace(prepared, advice=advice, images=rendered.images)
+
+    async def _render(self, asked: Conversation | PlainPrompt, ask: BudgetAsk) -> EnginePrompt:
+        """The prompt as the model sees it."""
+        images = []
+        if isinstance(asked, Conversation):
+            images = await self.in_tokenizer_thread(lambda: self._images(asked))
+        token_ids = await self.in_tokenizer_thread(lambda: self._prompt_token_ids(asked, ask))
+        if not images:
+            return EnginePrompt(token_ids)
+        return await self.engine.with_images(token_ids, images)
+
+    def _images(self, asked: Conversation) -> list[bytes]:
+        images = images_of(asked.messages, asked.field)
+        most = self.engine.max_images
+        if len(images) > most:
+            reads = f"at most {most} images a prompt" if most else "text only, no images"
+            raise PromptError(asked.field, f"this model reads {reads}")
+        return images
 
     async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
         """Run what uses the tokenizer, or takes long, beside the event loop."""
@@ -136,11 +161,10 @@ class ServedModel:
 
     def _prepare(
         self,
-        asked: Conversation | PlainPrompt,
+        prompt: Sequence[int],
         ask: BudgetAsk,
         max_completion_tokens: int | None,
     ) -> PreparedPrompt:
-        prompt = self._prompt_token_ids(asked, ask)
         if ask.strategy is not None:
             return self._prepare_search(prompt, ask, ask.strategy, max_completion_tokens)
         budget = self._resolve(ask, max_completion_tokens, len(prompt))
@@ -211,12 +235,7 @@ class ServedModel:
     ) -> ThinkingBudget:
         context = self.engine.max_model_len
         if num_prompt_tokens >= context:
-            raise BadRequestError(
-                f"the prompt has {num_prompt_tokens} tokens; this model's context holds "
-                f"{context}, and the reply needs at least one of them",
-                param="messages",
-                code="context_length_exceeded",
-            )
+            raise PromptTooLongError(num_prompt_tokens, context, param="messages")
         return resolve_budget(
             ask,
             self.policy,

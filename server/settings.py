@@ -82,6 +82,12 @@ class ServerSettings(BaseSettings):
     thinking_lead_in: str | None = Field(
         default=None, description="Text forced, hidden, after the end marker; default: by profile."
     )
+    tool_call_parser: str | None = Field(
+        default=None,
+        min_length=1,
+        description="vLLM's parser that reads the model's tool calls (docs/tools.md); default: "
+        "found from the chat template.",
+    )
     scorer_url: str | None = Field(
         default=None,
         min_length=1,

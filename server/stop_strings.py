@@ -15,7 +15,12 @@ class StopMatcher:
     def __init__(self, stops: Sequence[str]) -> None:
         self._scanner = TextScanner(stops)
         self._held = ""
-        self.matched = False
+        self.matched_stop: str | None = None
+
+    @property
+    def matched(self) -> bool:
+        """Whether a stop string has come."""
+        return self.matched_stop is not None
 
     def push(self, text: str) -> str:
         """Take more text; return what is certain. After a match: nothing more."""
@@ -23,7 +28,7 @@ class StopMatcher:
             return "" if self.matched else text
         text = self._held + text
         if (span := self._scanner.find(text)) is not None:
-            self.matched = True
+            self.matched_stop = text[slice(*span)]
             self._held = ""
             return text[: span[0]]
         certain, self._held = self._scanner.split(text)

@@ -69,6 +69,45 @@ def _with_thought(message: dict[str, Any], name: str | None) -> dict[str, Any]:
     return rest | {name: thought} if name and thought else rest
 
 
+def contents_as_read(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """`messages` with contents as the template reads them: texts, or lists of parts.
+
+    Raises:
+        PromptError: there are images, and the template knows none.
+    """
+    reads_texts, reads_parts = _content_forms(tokenizer)
+    has_images = any(isinstance(message["content"], list) for message in messages)
+    if has_images and not (reads_parts and "image" in str(tokenizer.chat_template)):
+        raise PromptError("messages", "this model's chat template has no place for images")
+    if reads_texts or not reads_parts:
+        return list(messages)
+    return [
+        message | {"content": [{"type": "text", "text": message["content"]}]}
+        if isinstance(message["content"], str)
+        else message
+        for message in messages
+    ]
+
+
+@lru_cache(maxsize=4)
+def _content_forms(tokenizer: PreTrainedTokenizerBase) -> tuple[bool, bool]:
+    """Whether a text, and whether a list of parts, comes out as that text."""
+    probe = "Probe7"
+    forms: tuple[Any, Any] = (probe, [{"type": "text", "text": probe}])
+    return (_renders(tokenizer, forms[0], probe), _renders(tokenizer, forms[1], probe))
+
+
+def _renders(tokenizer: PreTrainedTokenizerBase, content: Any, probe: str) -> bool:
+    message = {"role": "user", "content": content}
+    try:
+        text = str(tokenizer.apply_chat_template([message], tokenize=False))
+    except Exception:  # a template is a program of the model's; what it raises is its own
+        return False
+    return probe in text and "{" not in text.replace("{{", "")
+
+
 def thinking_hints(tokenizer: PreTrainedTokenizerBase, ask: BudgetAsk) -> dict[str, Any]:
     """What a request asks of thinking, for templates that tell it to the model.
 

@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 from transformers import PreTrainedTokenizerBase
 
 from server.engine.constraint import AnswerConstraint
+from server.tools.reading import ToolCallReader
+from server.tools.tool import Tool
 from thinking.markers import MarkerProfile
 from thinking.plan import ThinkingPlan
 
@@ -56,6 +58,17 @@ class SamplingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EnginePrompt:
+    """Prompt ids as the model sees them, images expanded to as many tokens as they take.
+
+    `images` is the engine's own, for :class:`EngineRequest`; None: there are none.
+    """
+
+    token_ids: Sequence[int]
+    images: object | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineRequest:
     """One choice to generate. `request_id` is unique in the process.
 
@@ -69,6 +82,8 @@ class EngineRequest:
     plan: ThinkingPlan
     constraint: AnswerConstraint | None = None
     stop_token_ids: Sequence[int] = ()
+    # Of the `EnginePrompt` with which the prompt begins.
+    images: object | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +149,18 @@ class Engine(Protocol):
         """The model's markers."""
 
     @property
+    def max_images(self) -> int:
+        """Most images of one prompt; 0: the model reads text only."""
+
+    @property
+    def reads_tool_calls(self) -> bool:
+        """Whether tool calls in the model's own form can be read."""
+
+    def new_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
+        """Reads one answer that may call `tools` in the model's own form; not where
+        :attr:`reads_tool_calls` is false."""
+
+    @property
     def is_alive(self) -> bool:
         """False once the engine has died."""
 
@@ -147,6 +174,13 @@ class Engine(Protocol):
         Raises:
             EngineRequestError: the request is refused.
             EngineDeadError: the engine died before or during the request.
+        """
+
+    async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
+        """A prompt with its images (encoded as PNG, JPEG …) in place of their tokens.
+
+        Raises:
+            EngineRequestError: an image cannot be read, or has no place in the prompt.
         """
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:

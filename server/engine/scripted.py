@@ -7,7 +7,7 @@ Constraints are noted in `constraints`; answers are not held to them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,12 +17,15 @@ from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import (
     EngineDeadError,
     EngineOutput,
+    EnginePrompt,
     EngineRequest,
     EngineRequestError,
     TokenLogprob,
     TokenLogprobs,
 )
 from server.engine.scripted_model import LogitsSource
+from server.tools.reading import ToolCallReader
+from server.tools.tool import Tool
 from thinking.arrays import arrays_for
 from thinking.automaton_tables import AutomatonTables
 from thinking.boundaries import boundary_token_ids, token_bytes
@@ -55,14 +58,18 @@ class ScriptedEngine:
         *,
         model_name: str = "scripted",
         max_model_len: int = 2048,
+        tool_call_parser: str | None = None,
     ) -> None:
         self.model_name = model_name
         self.max_model_len = max_model_len
         self.vocab_size = source.vocab_size
         self.max_logprobs = 20
+        self.max_images = 0
         self.default_sampling: Mapping[str, float] = {}
         self.tokenizer = tokenizer
         self.profile = profile
+        self.reads_tool_calls = True
+        self._tool_call_parser = tool_call_parser
         self._source = source
         tracker = TrackerTables(profile, boundary_token_ids(tokenizer))
         tables = AutomatonTables(tracker, self.vocab_size, arrays_for(CPU), token_bytes(tokenizer))
@@ -85,12 +92,22 @@ class ScriptedEngine:
         """Rows of the batch."""
         return len(self._rows)
 
+    async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
+        """See :meth:`server.engine.protocol.Engine.with_images`."""
+        raise EngineRequestError("a scripted model sees nothing")
+
     def kill(self) -> None:
         """Die, as an engine whose process is gone."""
         self._dead.set()
         for row in self._rows:
             row.outputs.put_nowait(EngineDeadError("killed"))
         self._rows.clear()
+
+    def new_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
+        """See :meth:`server.engine.protocol.Engine.new_tool_call_reader`."""
+        from server.engine.tool_parsing import ToolParsing  # seconds, which most tests save
+
+        return ToolParsing(self.tokenizer, self._tool_call_parser).new_reader(tools)
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:
         """See :meth:`server.engine.protocol.Engine.check_constraint`."""

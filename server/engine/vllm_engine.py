@@ -5,7 +5,7 @@ nothing of HTTP, text or how a plan is made.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -23,10 +23,13 @@ from server.engine.protocol import (
     EngineDeadError,
     EngineError,
     EngineOutput,
+    EnginePrompt,
     EngineRequest,
     EngineRequestError,
 )
 from server.engine.start_errors import EngineStartError
+from server.engine.tool_parsing import ToolParsing
+from server.engine.vllm_images import engine_input, max_images, with_images
 from server.engine.vllm_messages import (
     grammar_text,
     to_engine_output,
@@ -35,6 +38,8 @@ from server.engine.vllm_messages import (
 )
 from server.engine.vllm_options import add_markers, make_config, tokenizer_of
 from server.settings import ServerSettings
+from server.tools.reading import ToolCallReader
+from server.tools.tool import Tool
 from thinking.markers import MarkerProfile
 from thinking.vllm_plugin.reasoning_gate import gate_arguments
 
@@ -47,11 +52,15 @@ SHUTDOWN_SECONDS = 5.0
 class VllmEngine:
     """An :class:`~server.engine.protocol.Engine`. Made by :meth:`start` only."""
 
-    def __init__(self, llm: AsyncLLM, profile: MarkerProfile, model_name: str) -> None:
+    def __init__(
+        self, llm: AsyncLLM, profile: MarkerProfile, tool_parsing: ToolParsing, model_name: str
+    ) -> None:
         self._llm = llm
         self._profile = profile
+        self._tool_parsing = tool_parsing
         self._model_name = model_name
         self._tokenizer = tokenizer_of(llm.vllm_config)
+        self._max_images = max_images(llm)
         compact = llm.vllm_config.structured_outputs_config.disable_any_whitespace
         self._grammar_check = GrammarCheck(
             self._tokenizer, self.vocab_size, profile.stop_token_ids, any_whitespace=not compact
@@ -81,11 +90,12 @@ class VllmEngine:
     ) -> "VllmEngine":
         config = make_config(options)
         profile = add_markers(config, settings)
+        tool_parsing = ToolParsing(tokenizer_of(config), settings.tool_call_parser)
         try:
             llm = AsyncLLM.from_vllm_config(config)
         except Exception as error:  # anything: the cause is in the engine's own log lines
             raise EngineStartError(f"the engine did not start: {error}") from error
-        return cls(llm, profile, model_name)
+        return cls(llm, profile, tool_parsing, model_name)
 
     @property
     def model_name(self) -> str:
@@ -119,6 +129,18 @@ class VllmEngine:
         return self._profile
 
     @property
+    def max_images(self) -> int:
+        return self._max_images
+
+    @property
+    def reads_tool_calls(self) -> bool:
+        return self._tool_parsing.can_read
+
+    def new_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
+        """See :meth:`server.engine.protocol.Engine.new_tool_call_reader`."""
+        return self._tool_parsing.new_reader(tools)
+
+    @property
     def is_alive(self) -> bool:
         return not self._llm.errored
 
@@ -130,7 +152,7 @@ class VllmEngine:
         """See :meth:`server.engine.protocol.Engine.generate`."""
         with _our_errors():
             outputs = self._llm.generate(
-                tokens_input(list(request.prompt_token_ids)),
+                _input_of(request),
                 to_sampling_params(request),
                 request.request_id,
                 reasoning_parser_kwargs=self._gate_arguments(request),
@@ -140,6 +162,11 @@ class VllmEngine:
                 async for output in outputs:
                     _check_kept(output.outputs[0].finish_reason, request.constraint)
                     yield to_engine_output(output.outputs[0], request.sampling.num_logprobs)
+
+    async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
+        """See :meth:`server.engine.protocol.Engine.with_images`."""
+        with _our_errors():
+            return await with_images(self._llm, token_ids, images)
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:
         """See :meth:`server.engine.protocol.Engine.check_constraint`."""
@@ -174,6 +201,12 @@ class VllmEngine:
             self._llm.output_handler.cancel()
         self._grammar_check.close()
         await asyncio.to_thread(self._llm.shutdown, SHUTDOWN_SECONDS)
+
+
+def _input_of(request: EngineRequest) -> Any:
+    if request.images is not None:
+        return engine_input(request.images, request.prompt_token_ids)
+    return tokens_input(list(request.prompt_token_ids))
 
 
 def _check_kept(finish_reason: str | None, constraint: AnswerConstraint | None) -> None:

@@ -35,15 +35,16 @@ _NOT_ENFORCED = frozenset(
 )
 
 
-def schema_text(schema: dict[str, Any]) -> str:
-    """The schema as JSON, properties in the client's order.
+def schema_text(schema: dict[str, Any], *, enforced: bool = True) -> str:
+    """The schema as JSON, properties in the client's order. Not `enforced`: for a model to read.
 
     Raises:
         PydanticCustomError: too large, too deep, or it asks for what is not enforced.
     """
     _check_depth(schema)
-    for node in _nodes(schema):
-        _check_keywords(node)
+    if enforced:
+        for node in _nodes(schema):
+            _check_keywords(node)
     try:
         text = json.dumps(schema, allow_nan=False)
     except ValueError:

@@ -48,11 +48,22 @@ async def create_chat_completion(request: Request) -> Response:
     head = ReplyHead(reply.job.request_id, model.engine.model_name, reply.num_prompt_tokens)
     logprobs = LogprobsWriter(model.engine, body.top_logprobs or 0) if body.logprobs else None
     if body.stream:
-        writer = ChunkWriter(head, includes_usage=body.includes_usage, logprobs=logprobs)
+        writer = ChunkWriter(
+            head,
+            includes_usage=body.includes_usage,
+            logprobs=logprobs,
+            names_tool=body.names_tool,
+        )
         return EventStream(_events(reply, writer), state.settings.keep_alive_seconds)
     choices = await run_while_connected(request, reply.collect())
     return JSONResponse(
-        chat_completion(head, choices, shows_thought=reply.shows_thought, logprobs=logprobs)
+        chat_completion(
+            head,
+            choices,
+            shows_thought=reply.shows_thought,
+            logprobs=logprobs,
+            names_tool=body.names_tool,
+        )
     )
 
 
@@ -70,6 +81,7 @@ def _ask(body: ChatCompletionRequest, wish: ThinkingWish) -> ReplyAsk:
         num_choices=body.n or 1,
         stops=body.stop or (),
         constraint=answer_constraint(body.response_format, body.structured_outputs),
+        tool_use=body.tool_use,
         store=body.store,
     )
 

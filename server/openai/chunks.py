@@ -12,7 +12,8 @@ from typing import Any
 from server.choice import ChoiceDelta, ChoiceResult
 from server.errors import ApiError
 from server.openai.logprobs import LogprobsWriter
-from server.openai.response import ReplyHead, usage
+from server.openai.response import ReplyHead, finish_reason, usage
+from server.tools.call import ToolCallDelta
 
 DONE = b"data: [DONE]\n\n"
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -22,9 +23,15 @@ class ChunkWriter:
     """Writes the chunks of one reply."""
 
     def __init__(
-        self, head: ReplyHead, *, includes_usage: bool, logprobs: LogprobsWriter | None
+        self,
+        head: ReplyHead,
+        *,
+        includes_usage: bool,
+        logprobs: LogprobsWriter | None,
+        names_tool: bool = False,
     ) -> None:
         self.includes_usage = includes_usage
+        self._names_tool = names_tool
         self._head = head
         self._logprobs = logprobs
         opening = _to_json(head.to_dict("chat.completion.chunk"))[:-1]
@@ -47,7 +54,8 @@ class ChunkWriter:
         ending = '"finish_reason":null'
         if result := delta.result:
             receipt = _to_json(result.receipt.to_dict())
-            ending = f'"finish_reason":"{result.finish_reason}","thinking":{receipt}'
+            reason = finish_reason(result, names_tool=self._names_tool)
+            ending = f'"finish_reason":"{reason}","thinking":{receipt}'
         return (
             f'{self._opening}{{"index":{delta.index},"delta":{{{_texts(delta)}}},'
             f'"logprobs":{logprobs},{ending}}}{self._closing}'
@@ -72,4 +80,15 @@ def _texts(delta: ChoiceDelta) -> str:
         texts.append(f'"reasoning":{thought},"reasoning_content":{thought}')
     if delta.content:
         texts.append(f'"content":{_to_json(delta.content)}')
+    if delta.tool_calls:
+        calls = [_call(call) for call in delta.tool_calls]
+        texts.append(f'"tool_calls":{_to_json(calls)}')
     return ",".join(texts)
+
+
+def _call(call: ToolCallDelta) -> dict[str, Any]:
+    """The first piece of a call has its id and name."""
+    if call.call_id is None:
+        return {"index": call.index, "function": {"arguments": call.arguments}}
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"index": call.index, "id": call.call_id, "type": "function", "function": function}

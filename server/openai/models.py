@@ -1,9 +1,14 @@
-"""``GET /v1/models``: the one model that is served."""
+"""``GET /v1/models``: the one model that is served.
+
+Anthropic's clients have the same path: they are answered in their own form.
+"""
 
 from typing import Any
 
 from fastapi import APIRouter, Request
 
+from server.anthropic.models import model_info, model_list
+from server.error_shapes import speaks_anthropic
 from server.errors import UnknownModelError
 from server.served_model import ServedModel
 from server.state import server_state
@@ -15,6 +20,8 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 async def list_models(request: Request) -> dict[str, Any]:
     """The served model, with its context length and its thinking limits."""
     model = server_state(request).ready_model()
+    if speaks_anthropic(request.scope):
+        return model_list(model)
     return {"object": "list", "data": [_card(model)]}
 
 
@@ -24,7 +31,7 @@ async def retrieve_model(request: Request, model_name: str) -> dict[str, Any]:
     model = server_state(request).ready_model()
     if model_name != model.engine.model_name:
         raise UnknownModelError(model.engine.model_name, param=None)
-    return _card(model)
+    return model_info(model) if speaks_anthropic(request.scope) else _card(model)
 
 
 def _card(model: ServedModel) -> dict[str, Any]:

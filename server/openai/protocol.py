@@ -7,15 +7,24 @@ vocabulary, its context) is checked later, where the model is known.
 
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
 from server.fields.structured import ResponseFormat, StructuredOutputs
 from server.fields.thinking_options import ThinkingOptions
-from server.openai.messages import Message
+from server.openai.messages import Message, check_tool_results
+from server.openai.tools import NamedChoice, ToolChoice, Tools, check_choice, tool_use
 from server.reply.sampling import SamplingAsk
+from server.tools.tool import ToolMode, ToolUse
 
 MAX_CHOICES = 16
 MAX_STOP_STRINGS = 16
@@ -72,6 +81,9 @@ class ChatCompletionRequest(StrictModel):
     chat_template_kwargs: dict[str, Any] | None = Field(
         None, description="For the model's chat template, where it reads them."
     )
+    tools: Tools | None = Field(None, description="Functions that the model may call.")
+    tool_choice: ToolChoice | None = Field(None, description="Default: auto with tools, else none.")
+    parallel_tool_calls: bool | None = Field(None, description="false: at most one call.")
     store: bool | None = Field(
         None, description="false: keep no trace of this request, where the server keeps any."
     )
@@ -83,20 +95,32 @@ class ChatCompletionRequest(StrictModel):
     metadata: dict[str, str] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    parallel_tool_calls: bool | None = None
     service_tier: Annotated[
         str | None, OnlyValues("auto", "default"), only_schema("auto", "default")
     ] = None
     verbosity: Annotated[str | None, OnlyValues("medium"), only_schema("medium")] = None
-    tool_choice: Annotated[Any, OnlyValues("none", "auto"), only_schema("none", "auto")] = None
-    tools: Annotated[Any, OnlyValues([]), only_schema([])] = None
-    functions: Annotated[Any, OnlyValues([]), only_schema([])] = None
-    function_call: Annotated[Any, OnlyValues("none", "auto"), only_schema("none", "auto")] = None
+    functions: Annotated[Any, OnlyValues([], why="send tools"), only_schema([])] = None
+    function_call: Annotated[
+        Any, OnlyValues("none", "auto", why="send tool_choice"), only_schema("none", "auto")
+    ] = None
     modalities: Annotated[Any, OnlyValues(["text"]), only_schema(["text"])] = None
     audio: Unsupported = None
     prediction: Unsupported = None
     web_search_options: Unsupported = None
     prompt_cache_retention: Unsupported = None
+
+    @field_validator("messages")
+    @classmethod
+    def _results_have_calls(cls, messages: list[Message]) -> list[Message]:
+        check_tool_results(messages)
+        return messages
+
+    @field_validator("tool_choice")
+    @classmethod
+    def _is_among_tools(cls, choice: Any, info: ValidationInfo) -> Any:
+        if "tools" in info.data:  # otherwise they are at fault themselves
+            check_choice(choice, info.data["tools"] or ())
+        return choice
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -110,9 +134,37 @@ class ChatCompletionRequest(StrictModel):
             raise _contradiction("top_logprobs needs logprobs: true")
         if self.response_format is not None and self.structured_outputs is not None:
             raise _contradiction("response_format and structured_outputs: send one of them")
+        if fault := self._calls_against_form():
+            raise _contradiction(fault)
         if self.stream_options is not None and not self.stream:
             raise _contradiction("stream_options needs stream: true")
         return self
+
+    def _calls_against_form(self) -> str | None:
+        """Why the answer cannot both call tools and have its form."""
+        use = self.tool_use
+        if use is None or use.mode is ToolMode.NONE:
+            return None
+        has_format = self.response_format is not None and self.response_format.type != "text"
+        if use.mode is not ToolMode.AUTO and (has_format or self.structured_outputs is not None):
+            form = "response_format" if has_format else "structured_outputs"
+            return f"{form} and a tool_choice that demands a call: send one of them"
+        if has_format:
+            return (
+                "response_format would keep the answer from calling tools: send "
+                'tool_choice "none" with it, or leave it out'
+            )
+        return None
+
+    @property
+    def tool_use(self) -> ToolUse | None:
+        """The tools; None: the request has none."""
+        return tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
+
+    @property
+    def names_tool(self) -> bool:
+        """Whether one function is demanded by its name."""
+        return isinstance(self.tool_choice, NamedChoice)
 
     @property
     def sampling(self) -> SamplingAsk:

@@ -7,6 +7,7 @@ from typing import Any
 
 from server.choice import ChoiceDelta, ChoiceResult
 from server.openai.logprobs import LogprobsWriter
+from server.tools.call import joined_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +41,58 @@ def usage(num_prompt_tokens: int, results: Sequence[ChoiceResult]) -> dict[str, 
     }
 
 
+def finish_reason(result: ChoiceResult, *, names_tool: bool) -> str:
+    """OpenAI's: where a function was demanded by its name, its call is no reason of its own."""
+    if names_tool and result.finish_reason == "tool_calls":
+        return "stop"
+    return result.finish_reason
+
+
 def chat_completion(
     head: ReplyHead,
     choices: Sequence[ChoiceDelta],
     *,
     shows_thought: bool,
     logprobs: LogprobsWriter | None,
+    names_tool: bool = False,
 ) -> dict[str, Any]:
     """The whole reply; each of `choices` has its result."""
     results = [choice.result for choice in choices if choice.result]
     return {
         **head.to_dict("chat.completion"),
-        "choices": [_choice(choice, shows_thought, logprobs) for choice in choices],
+        "choices": [
+            _message(choice, shows_thought=shows_thought)
+            | _ending(choice, logprobs, names_tool=names_tool)
+            for choice in choices
+        ],
         "usage": usage(head.num_prompt_tokens, results),
     }
 
 
-def _choice(
-    choice: ChoiceDelta, shows_thought: bool, logprobs: LogprobsWriter | None
-) -> dict[str, Any]:
-    assert choice.result is not None
-    message = {"role": "assistant", "content": choice.content, "refusal": None}
+def _message(choice: ChoiceDelta, *, shows_thought: bool) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": choice.content, "refusal": None}
+    if calls := joined_calls(choice.tool_calls):
+        message["content"] = choice.content or None
+        message["tool_calls"] = [
+            {
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in calls
+        ]
     if shows_thought:
         # Two names of one text: clients read either.
         message |= {"reasoning": choice.reasoning, "reasoning_content": choice.reasoning}
+    return {"index": choice.index, "message": message}
+
+
+def _ending(
+    choice: ChoiceDelta, logprobs: LogprobsWriter | None, *, names_tool: bool
+) -> dict[str, Any]:
+    assert choice.result is not None
     return {
-        "index": choice.index,
-        "message": message,
         "logprobs": logprobs.to_dict(choice.logprobs) if logprobs else None,
-        "finish_reason": choice.result.finish_reason,
+        "finish_reason": finish_reason(choice.result, names_tool=names_tool),
         "thinking": choice.result.receipt.to_dict(),
     }

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from server.dialects.asking import budget_ask
+from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import SamplingSettings
 from server.errors import BadRequestError, NotAllowedError, UnknownModelError
 from server.generation_job import GenerationJob, SearchJob
@@ -14,6 +15,10 @@ from server.reply.sampling import sampling_settings
 from server.served_model import ServedModel
 from server.state import ServerState
 from server.strategies import check_branches_differ, check_scorer
+from server.tools.constraint import tool_constraint
+from server.tools.prompting import told_of_tools
+from server.tools.readers import reader_maker
+from server.tools.tool import ToolMode, ToolUse
 from server.traces.capture import TraceHead, traced_sampling
 from thinking.budget import BudgetAsk
 from thinking.strategies.protocol import Strategy
@@ -32,14 +37,17 @@ async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -
     keeps_trace = _keeps_trace(state, ask)
     budget = budget_ask(ask.thinking)
     _check_can_search(state, ask, budget)
+    ask = _told_of_tools(model, ask)
+    new_tool_reader = reader_maker(model.engine, ask.tool_use)
+    constraint = _constraint(ask)
     prompt = await model.prepare(ask.prompt, budget, ask.thinking.reply_limit)
-    if ask.constraint is not None:
-        await model.check_constraint(ask.constraint, prompt)
+    if constraint is not None:
+        await model.check_constraint(constraint, prompt)
     sampling = sampling_settings(
         ask.sampling,
         model.engine,
         prompt.budget.max_tokens,
-        is_constrained=ask.constraint is not None,
+        calls_tools=constraint is None and not _forbids_calls(ask.tool_use),
     )
     job = GenerationJob(
         request_id=ask.reply_id,
@@ -48,12 +56,38 @@ async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -
         num_choices=ask.num_choices,
         stops=ask.stops,
         shows_thought=shows_thought or ask.keeps_thought or keeps_trace,
-        constraint=ask.constraint,
+        constraint=constraint,
+        new_tool_reader=new_tool_reader,
     )
     if budget.strategy is not None:
         job = replace(job, search=_search(state, ask, budget.strategy, sampling))
     trace = _trace_head(model, ask, job) if keeps_trace else None
     return Reply(state, model, job, shows_thought, ask.keeps_thought, trace)
+
+
+def _told_of_tools(model: ServedModel, ask: ReplyAsk) -> ReplyAsk:
+    if not isinstance(ask.prompt, Conversation):
+        return ask
+    template = model.engine.tokenizer.chat_template
+    return replace(ask, prompt=told_of_tools(ask.prompt, ask.tool_use, template))
+
+
+def _constraint(ask: ReplyAsk) -> AnswerConstraint | None:
+    """What the client asked for, or what makes the answer call a tool; endpoints refuse both."""
+    if ask.tool_use is None:
+        return ask.constraint
+    forced = tool_constraint(ask.tool_use)
+    if forced is not None and ask.constraint is not None:
+        raise BadRequestError(
+            f"{ask.constraint.field}: should be left out where {ask.tool_use.field} demands a call",
+            param=ask.constraint.field,
+            code="invalid_value",
+        )
+    return forced or ask.constraint
+
+
+def _forbids_calls(use: ToolUse | None) -> bool:
+    return use is not None and use.mode is ToolMode.NONE
 
 
 def _shows_thought(state: ServerState, ask: ReplyAsk) -> bool:

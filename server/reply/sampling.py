@@ -29,11 +29,11 @@ class SamplingAsk:
 
 
 def sampling_settings(
-    ask: SamplingAsk, engine: Engine, max_tokens: int, *, is_constrained: bool
+    ask: SamplingAsk, engine: Engine, max_tokens: int, *, calls_tools: bool
 ) -> SamplingSettings:
     """Settings of the first choice; absent fields mean the model's defaults, then OpenAI's.
 
-    `is_constrained`: a grammar holds the answer.
+    `calls_tools`: answers may call tools in the model's own form (no grammar forbids it).
 
     Raises:
         BadRequestError: a token or a number of log-probabilities that the model lacks.
@@ -51,7 +51,7 @@ def sampling_settings(
         presence_penalty=ask.presence_penalty or 0.0,
         frequency_penalty=ask.frequency_penalty or 0.0,
         repetition_penalty=_first(ask.repetition_penalty, default.get("repetition_penalty"), 1.0),
-        logit_bias=_logit_bias(ask, engine, is_constrained=is_constrained),
+        logit_bias=_logit_bias(ask, engine, calls_tools=calls_tools),
         num_logprobs=_num_logprobs(ask, engine.max_logprobs),
     )
 
@@ -62,7 +62,7 @@ def _first(asked: float | None, model_default: float | None, default: float) -> 
     return default if model_default is None else model_default
 
 
-def _logit_bias(ask: SamplingAsk, engine: Engine, *, is_constrained: bool) -> dict[int, float]:
+def _logit_bias(ask: SamplingAsk, engine: Engine, *, calls_tools: bool) -> dict[int, float]:
     bias, vocab_size = ask.logit_bias or {}, engine.vocab_size
     for token_id in bias:
         is_id = token_id.isascii() and token_id.isdecimal() and len(token_id) < 10
@@ -73,9 +73,9 @@ def _logit_bias(ask: SamplingAsk, engine: Engine, *, is_constrained: bool) -> di
                 code="invalid_value",
             )
     asked = {int(token_id): value for token_id, value in bias.items()}
-    if not is_constrained:
+    if calls_tools:
         return asked
-    # Such a token ends a thought and begins the answer, in which no grammar has allowed it.
+    # Such a token ends a thought and begins the answer, in which it is not allowed.
     return asked | dict.fromkeys(engine.profile.tool_call_token_ids, float("-inf"))
 
 

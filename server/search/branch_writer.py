@@ -113,6 +113,7 @@ class EngineBranchWriter:
             plan=plan,
             constraint=self._job.constraint,
             stop_token_ids=stop_token_ids,
+            images=self._job.prompt.images,
         )
         growing = _GrowingBranch(self._model, plan, branch)
         try:

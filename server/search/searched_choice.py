@@ -117,6 +117,7 @@ def _last_request(
         sampling=replace(sampling, num_logprobs=job.sampling.num_logprobs),
         plan=replace(plan, prior_token_ids=winner.token_ids),
         constraint=job.constraint,
+        images=job.prompt.images,
     )
 
 

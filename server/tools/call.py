@@ -1,5 +1,6 @@
 """A tool call as it comes: pieces, and the whole."""
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -34,3 +35,8 @@ def joined_calls(deltas: Iterable[ToolCallDelta]) -> list[ToolCall]:
             calls[delta.index] = ToolCall(delta.call_id or "", delta.name or "")
         calls[delta.index].arguments += delta.arguments
     return [call for _, call in sorted(calls.items())]
+
+
+def new_call_id() -> str:
+    """An id for a call that has none of its model's own."""
+    return f"call_{secrets.token_hex(12)}"

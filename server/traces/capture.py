@@ -13,6 +13,7 @@ from typing import Any
 
 from server.choice import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
 from server.generation_job import GenerationJob
+from server.tools.call import ToolCallDelta, joined_calls
 from server.traces.recorder import TraceRecorder
 from server.traces.trace import Thought, Trace, TraceChoice
 
@@ -47,6 +48,7 @@ class ChoiceCapture:
     index: int
     answer: str = ""
     thoughts: list[Thought] = field(default_factory=list)
+    tool_calls: list[ToolCallDelta] = field(default_factory=list)
     result: ChoiceResult | None = None
 
     def add(self, delta: ChoiceDelta) -> None:
@@ -58,6 +60,7 @@ class ChoiceCapture:
                 text = delta.reasoning.removeprefix(THOUGHT_BREAK)
             self.thoughts.append(Thought(text, len(self.answer)))
         self.answer += delta.content
+        self.tool_calls += delta.tool_calls
         self.result = delta.result or self.result
 
     def to_choice(self) -> TraceChoice | None:
@@ -70,6 +73,10 @@ class ChoiceCapture:
             answer=self.answer,
             finish_reason=self.result.finish_reason,
             receipt=self.result.receipt.to_dict(),
+            tool_calls=tuple(
+                {"id": call.call_id, "name": call.name, "arguments": call.arguments}
+                for call in joined_calls(self.tool_calls)
+            ),
         )
 
 

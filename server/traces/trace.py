@@ -25,20 +25,23 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class TraceChoice:
-    """One choice; `receipt` is in its wire form."""
+    """One choice; `receipt` and `tool_calls` are in their wire form."""
 
     index: int
     thoughts: tuple[Thought, ...]
     answer: str
     finish_reason: str
     receipt: Mapping[str, Any]
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The wire form."""
+        calls = {"tool_calls": [dict(call) for call in self.tool_calls]} if self.tool_calls else {}
         return {
             "index": self.index,
             "thoughts": [asdict(thought) for thought in self.thoughts],
             "answer": self.answer,
+            **calls,
             "finish_reason": self.finish_reason,
             "thinking": dict(self.receipt),
         }

@@ -125,7 +125,8 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"max_tokens": 5, "max_completion_tokens": 6}, "", "max_completion_tokens"),
     ({"stream_options": {"include_usage": True}}, "", "stream: true"),
     ({"stream": True, "stream_options": {"usage": True}}, "stream_options.usage", "include_usage"),
-    ({"tools": [{"type": "function"}]}, "tools", "not supported yet"),
+    ({"tools": [{"type": "function"}]}, "tools[0].function", "required"),
+    ({"functions": [{"name": "f"}]}, "functions", "send tools"),
     ({"audio": {}}, "audio", "not supported yet"),
     ({"store": True}, "store", "--trace-store"),
     ({"messages": []}, "messages", "at least 1"),
@@ -171,7 +172,6 @@ async def test_bad_field_is_named(
                 {"role": "developer", "content": [{"type": "text", "text": "short"}]},
                 USER,
                 {"role": "assistant", "content": "ho", "reasoning_content": "hm", "audio": None},
-                {"role": "tool", "content": "42", "tool_call_id": "c"},
                 USER,
             ]
         },

@@ -55,7 +55,7 @@ class ReasoningConfig(StrictModel):
     mode: Annotated[str | None, OnlyValues("standard"), only_schema("standard")] = None
 
 
-class StreamOptions(StrictModel):
+class ResponseStreamOptions(StrictModel):
     """``stream_options``."""
 
     include_obfuscation: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
@@ -121,7 +121,7 @@ class ResponsesRequest(StrictModel):
     tool_choice: ToolChoice = None
     parallel_tool_calls: bool | None = None
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: ResponseStreamOptions | None = None
 
     # Kept and given back.
     metadata: dict[_MetadataKey, _MetadataValue] | None = Field(None, max_length=16)

@@ -11,21 +11,24 @@ from pydantic import Field, PlainValidator, TypeAdapter
 
 from server.body import StrictModel
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
-from server.fields.structured import JsonSchema
 from server.openai.responses.parts import fault, kind_of
+from server.openai.tools import MAX_TOOLS, NAME_PATTERN, NO_PARAMETERS, Parameters
 from server.tools.tool import Tool, ToolMode, ToolUse
-
-_NAME = r"^[a-zA-Z0-9_-]{1,64}$"
 
 
 class FunctionTool(StrictModel):
     """A function that the model may call."""
 
     type: Literal["function"]
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME_PATTERN)
     description: str | None = None
-    parameters: JsonSchema | None = Field(None, description="The JSON schema of its arguments.")
-    strict: bool | None = None
+    parameters: Parameters | None = Field(
+        None, description="JSON schema of the arguments, an object; none: no arguments."
+    )
+    strict: bool | None = Field(
+        None,
+        description="Taken; arguments are held to the schema where tool_choice demands a call.",
+    )
     defer_loading: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
     async_: Annotated[bool | None, OnlyValues(False), only_schema(False)] = Field(
         None, alias="async"
@@ -35,9 +38,8 @@ class FunctionTool(StrictModel):
 
     def to_tool(self) -> Tool:
         """The same without the wire's form."""
-        if self.parameters is None:
-            return Tool(self.name, self.description)
-        return Tool(self.name, self.description, self.parameters)
+        parameters = NO_PARAMETERS if self.parameters is None else self.parameters
+        return Tool(self.name, self.description, parameters)
 
     def to_dict(self) -> dict[str, Any]:
         """The tool as a response echoes it."""
@@ -57,7 +59,7 @@ class FunctionChoice(StrictModel):
     name: str
 
 
-class AllowedTools(StrictModel):
+class AllowedFunctions(StrictModel):
     """Some of the tools."""
 
     type: Literal["allowed_tools"]
@@ -66,9 +68,9 @@ class AllowedTools(StrictModel):
 
 
 _TOOLS = {"function": FunctionTool}
-_CHOICES: Mapping[str, type[FunctionChoice | AllowedTools]] = {
+_CHOICES: Mapping[str, type[FunctionChoice | AllowedFunctions]] = {
     "function": FunctionChoice,
-    "allowed_tools": AllowedTools,
+    "allowed_tools": AllowedFunctions,
 }
 _MODES = {mode.value: mode for mode in (ToolMode.NONE, ToolMode.AUTO, ToolMode.REQUIRED)}
 
@@ -82,6 +84,8 @@ def _tools(value: Any) -> Any:
         return None
     if not isinstance(value, list):
         raise fault("should be a list of tools")
+    if len(value) > MAX_TOOLS:
+        raise fault(f"should have at most {MAX_TOOLS} tools")
     tools = _TOOL_LIST.validate_python(value)
     if len({tool.name for tool in tools}) < len(tools):
         raise fault("two tools have one name")
@@ -101,7 +105,7 @@ Tools = Annotated[
     list[FunctionTool] | None,
     PlainValidator(_tools, json_schema_input_type=list[FunctionTool] | None),
 ]
-_ChoiceType = Literal["none", "auto", "required"] | FunctionChoice | AllowedTools | None
+_ChoiceType = Literal["none", "auto", "required"] | FunctionChoice | AllowedFunctions | None
 ToolChoice = Annotated[_ChoiceType, PlainValidator(_choice, json_schema_input_type=_ChoiceType)]
 
 
@@ -124,7 +128,7 @@ def tool_use(
     is_parallel = parallel is not False
     if isinstance(choice, FunctionChoice):
         return ToolUse(known, ToolMode.NAMED, choice.name, parallel=is_parallel)
-    if isinstance(choice, AllowedTools):
+    if isinstance(choice, AllowedFunctions):
         allowed = [tool for tool in known if tool.name in chosen]
         return ToolUse(allowed, _MODES[choice.mode], parallel=is_parallel)
     return ToolUse(known, _MODES[choice or "auto"], parallel=is_parallel)
@@ -133,7 +137,7 @@ def tool_use(
 def _chosen(choice: _ChoiceType) -> set[str]:
     if isinstance(choice, FunctionChoice):
         return {choice.name}
-    if isinstance(choice, AllowedTools):
+    if isinstance(choice, AllowedFunctions):
         return {tool.name for tool in choice.tools}
     return set()
 

@@ -1,0 +1,147 @@
+"""Reading tool calls with vLLM's own parsers.
+
+The one file that knows them; ten seconds to import, with vLLM's whole API layer. A parser
+gets one token at a time: several at once are where parsers have had their faults.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.tool_parsers import ToolParser, ToolParserManager
+
+from server.engine.start_errors import EngineConfigError
+from server.tools.call import ToolCallDelta, new_call_id
+from server.tools.families import DEFAULT_PARSER, UNREADABLE, detect_parser
+from server.tools.reading import ReadPiece
+from server.tools.tool import Tool
+
+logger = logging.getLogger(__name__)
+
+
+class ToolParsing:
+    """Makes readers for one model.
+
+    Raises:
+        EngineConfigError: no such parser, or none for this model's tokenizer.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, name: str | None) -> None:
+        known = [known for known in parser_names() if known not in UNREADABLE]
+        if name is not None and name not in known:
+            raise EngineConfigError(f"--tool-call-parser: should be one of {', '.join(known)}")
+        self.name = name or detect_parser(tokenizer.chat_template)
+        self._tokenizer = tokenizer
+        if self.can_read:
+            self._check_loads(is_chosen=name is not None)
+
+    @property
+    def can_read(self) -> bool:
+        """Whether calls in the model's own form can be read at all."""
+        return self.name not in UNREADABLE
+
+    def new_reader(self, tools: Sequence[Tool]) -> "ParserReader":
+        """A reader for one answer that may call `tools`."""
+        request = _request(tools)
+        parser_class = ToolParserManager.get_tool_parser(self.name)
+        parser = parser_class(self._tokenizer, request.tools)
+        if hasattr(parser, "skip_reasoning_parsing"):
+            parser.skip_reasoning_parsing = True  # thoughts never come to it
+        return ParserReader(parser, request)
+
+    def _check_loads(self, *, is_chosen: bool) -> None:
+        try:
+            self.new_reader([Tool("check")])
+        except Exception as error:  # each parser has its own; most miss a token
+            problem = f"{self.name} does not suit this model: {error}"
+            if is_chosen:
+                raise EngineConfigError(f"--tool-call-parser: {problem}") from error
+            logger.warning("tool parser %s; tool calls are read by %s", problem, DEFAULT_PARSER)
+            self.name = DEFAULT_PARSER
+
+
+class ParserReader:
+    """A :class:`~server.tools.reading.ToolCallReader` on a parser of vLLM's."""
+
+    def __init__(self, parser: ToolParser, request: ChatCompletionRequest) -> None:
+        self._parser = parser
+        self._request = request
+        self._text = ""
+        self._token_ids: list[int] = []
+        self._known: set[int] = set()  # indices of calls
+        self._has_failed = False
+
+    def push(self, text: str, token_ids: Sequence[int]) -> ReadPiece:
+        """See :class:`~server.tools.reading.ToolCallReader`."""
+        before, ids_before = self._text, self._token_ids
+        now, ids_now = before + text, [*ids_before, *token_ids]
+        if not self._parser.engine_based_streaming:  # those keep what they need themselves
+            self._text, self._token_ids = now, ids_now
+        return self._tried(
+            lambda: self._parser.extract_tool_calls_streaming(
+                before, now, text, ids_before, ids_now, list(token_ids), self._request
+            )
+        )
+
+    def finish(self, *, is_cut: bool) -> ReadPiece:
+        """See :class:`~server.tools.reading.ToolCallReader`."""
+        piece = ReadPiece()
+        if hasattr(self._parser, "finish_streaming"):
+            piece = self._tried(self._parser.finish_streaming)
+        elif self._known and not is_cut and (rest := self._unsent_arguments()):
+            piece.calls.append(ToolCallDelta(max(self._known), arguments=rest))
+        return piece
+
+    def _unsent_arguments(self) -> str:
+        """What a parser has read of the last call, and kept until it would be sure."""
+        if not (calls := self._parser.prev_tool_call_arr) or "arguments" not in calls[-1]:
+            return ""
+        return str(self._parser.get_remaining_unstreamed_args())
+
+    def _tried(self, read: Any) -> ReadPiece:
+        """What a parser says; nothing more once it has failed."""
+        if self._has_failed:
+            return ReadPiece()
+        try:
+            delta = read()
+        except Exception as error:  # a parser meets what a model writes: anything
+            # Its text is not logged: it could quote the answer.
+            logger.warning("a tool parser failed: %s", type(error).__name__)
+            self._has_failed = True
+            return ReadPiece()
+        if delta is None:
+            return ReadPiece()
+        calls = [self._delta(call) for call in delta.tool_calls or ()]
+        return ReadPiece(delta.content or "", [call for call in calls if call is not None])
+
+    def _delta(self, call: Any) -> ToolCallDelta | None:
+        name = call.function.name if call.function else None
+        arguments = (call.function.arguments if call.function else None) or ""
+        if not isinstance(arguments, str):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        if call.index in self._known:
+            return ToolCallDelta(call.index, arguments=arguments) if arguments else None
+        if not name:
+            return None
+        self._known.add(call.index)
+        return ToolCallDelta(call.index, call.id or new_call_id(), name, arguments)
+
+
+def parser_names() -> list[str]:
+    """All that vLLM has."""
+    return [str(name) for name in ToolParserManager.list_registered()]
+
+
+def _request(tools: Sequence[Tool]) -> ChatCompletionRequest:
+    """What parsers look into for the tools."""
+    return ChatCompletionRequest.model_validate(
+        {
+            "model": "",
+            "messages": [{"role": "user", "content": ""}],
+            "tools": [tool.to_dict() for tool in tools],
+            "tool_choice": "auto",
+        }
+    )

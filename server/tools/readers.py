@@ -1,0 +1,42 @@
+"""The reader for a request's answers: by JSON where a grammar holds them, else by the model's form.
+
+Knows the engine's protocol; no wire.
+"""
+
+from collections.abc import Callable
+
+from server.engine.protocol import Engine
+from server.errors import BadRequestError
+from server.tools.call import new_call_id
+from server.tools.json_calls import ListedCallsReader, NamedCallReader
+from server.tools.reading import CarefulReader, ToolCallReader
+from server.tools.tool import ToolMode, ToolUse
+
+ReaderMaker = Callable[[], CarefulReader]
+
+
+def reader_maker(engine: Engine, use: ToolUse | None) -> ReaderMaker | None:
+    """Makes a reader for each choice; None: no answer calls a tool.
+
+    Raises:
+        BadRequestError: calls in this model's own form cannot be read.
+    """
+    if use is None or use.mode is ToolMode.NONE or not use.tools:
+        return None
+    if use.mode is ToolMode.AUTO and not engine.reads_tool_calls:
+        raise BadRequestError(
+            f"{use.field}: should be none, required or one function: this model's own form of "
+            "tool calls cannot be read here",
+            param=use.field,
+            code="invalid_value",
+        )
+    return lambda: CarefulReader(_reader(engine, use), parallel=use.parallel)
+
+
+def _reader(engine: Engine, use: ToolUse) -> ToolCallReader:
+    if use.mode is ToolMode.NAMED:
+        assert use.name is not None
+        return NamedCallReader(use.name, new_call_id)
+    if use.mode is ToolMode.REQUIRED:
+        return ListedCallsReader(new_call_id)
+    return engine.new_tool_call_reader(use.tools)
