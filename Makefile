@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test unit e2e lint types check bench eval lock image-cpu image-cuda clean
+.PHONY: help setup serve test test-clients unit e2e lint types check bench eval lock image-cpu image-cuda clean
 
 help: ## This list
 	@awk -F ":.*## " '/^[a-z0-9 -]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,16 @@ setup: ## Install all that is needed into .venv (DEVICE=cpu|cuda; default: what 
 serve: setup ## Serve on 127.0.0.1 (PORT=8000 MODEL=<name, folder or hub id> ARGS="…")
 	@exec .venv/bin/thinking-server --host 127.0.0.1 --port $(PORT) $(if $(MODEL),--model $(MODEL)) $(ARGS)
 
+# Clients of others: within seconds each. Those for node need it; `make test` says what it left out.
+CLIENTS := langchain litellm pydantic-ai instructor llm lm-eval
+
 test: setup ## Run the whole suite (PYTEST_ARGS="…")
+	@deploy/client-env.sh $(CLIENTS) $(if $(shell command -v npm),node)
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+test-clients: setup ## Run all clients of others against the real server, leaving out none
+	@deploy/client-env.sh $(CLIENTS) node curl
+	@TEST_ALL_CLIENTS=1 $(PYTHON) -m pytest -m sdk $(PYTEST_ARGS)
 
 unit: setup ## Run the tests that need no engine
 	@$(PYTHON) -m pytest -m "not e2e and not gpu" $(PYTEST_ARGS)

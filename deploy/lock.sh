@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Resolves pyproject.toml into the locks of deploy/requirements/ (`make lock`).
+# Resolves pyproject.toml into the locks of deploy/requirements/, and the clients of others in
+# tests/sdk/requirements/ (`make lock`).
 #
 #   deploy/lock.sh [--upgrade | --upgrade-package NAME …]   (any option of `uv pip compile`)
 #
@@ -26,3 +27,10 @@ compile cpu --overrides $locks/overrides.txt --overrides $locks/overrides-cpu.tx
     pyproject.toml $locks/cpu.in --extra cpu --extra embedded --extra clients "$@"
 # Constrained, so that one environment can hold the tools and the server.
 compile dev --constraints $locks/cpu.txt --group dev "$@"
+
+# Without hashes: these run beside the server in tests, and each is only as large as its list.
+for input in tests/sdk/requirements/*.in; do
+    say "resolving ${input%.in}.txt"
+    "$uv" pip compile --quiet --no-annotate --no-header --universal --python-version 3.11 \
+        --output-file "${input%.in}.txt" "$input" "$@"
+done

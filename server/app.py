@@ -18,11 +18,13 @@ from server.errors import install_error_handlers
 from server.map import endpoints as thinking_map
 from server.metrics import CONTENT_TYPE_LATEST
 from server.openai import chat, models
+from server.openai.completions import endpoint as completions
 from server.openai.responses import endpoints as responses
 from server.openapi import install_openapi
 from server.request_id import RequestIdMiddleware
 from server.request_metrics import RequestMetricsMiddleware
 from server.state import ServerState, server_state
+from server.tokens import endpoints as tokens
 from server.traces import endpoints as traces
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody reads it
@@ -37,9 +39,11 @@ def create_app(state: ServerState) -> FastAPI:
     )
     app.state.server = state
     app.include_router(chat.router)
-    app.include_router(responses.router)
     app.include_router(messages.router)
+    app.include_router(responses.router)
+    app.include_router(completions.router)
     app.include_router(models.router)
+    app.include_router(tokens.router)
     app.include_router(traces.router)
     app.include_router(thinking_map.router)
     _add_own_routes(app)

@@ -24,7 +24,7 @@ from server.tools.reading import CarefulReader, ReadPiece
 from thinking.phase import StopCause
 from thinking.plan import ThinkingPlan
 from thinking.receipt import BranchTally, Receipt, make_receipt
-from thinking.segments import Segmenter, SplitTokens
+from thinking.segments import AnswerEnd, Segmenter, SplitTokens
 from thinking.tracker import ThinkingTracker
 from thinking.tracker_state import TrackerTables
 
@@ -46,13 +46,19 @@ class ChoiceResult:
 
 @dataclass(slots=True)
 class ChoiceDelta:
-    """What one choice has new for the client; `result` is set on its last."""
+    """What one choice has new for the client; `result` is set on its last.
+
+    `offsets` say of each of `logprobs` where in the answer its text begins, in characters.
+    `end_logprobs` are those of the token that ended the answer, which is no part of the text.
+    """
 
     index: int
     content: str = ""
     reasoning: str = ""
     tool_calls: list[ToolCallDelta] = field(default_factory=list)
     logprobs: list[TokenLogprobs] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    end_logprobs: TokenLogprobs | None = None
     result: ChoiceResult | None = None
 
     @property
@@ -67,6 +73,8 @@ class ChoiceDelta:
         self.reasoning += later.reasoning
         self.tool_calls += later.tool_calls
         self.logprobs += later.logprobs
+        self.offsets += later.offsets
+        self.end_logprobs = later.end_logprobs
         self.result = later.result
 
 
@@ -102,6 +110,7 @@ class ChoiceDecoder:
         shows_thought: bool,
         tool_calls: CarefulReader | None = None,
         call_token_ids: Collection[int] = (),
+        answer_end: AnswerEnd | None = None,
     ) -> None:
         self.index = index
         self.prompt = prompt
@@ -110,44 +119,55 @@ class ChoiceDecoder:
         self.result: ChoiceResult | None = None
         # What a search has written that is no part of this choice's own tokens.
         self.elsewhere: BranchTally | None = None
-        self._stop_token_ids = frozenset(tables.profile.stop_token_ids)
+        self._answer_end = answer_end or AnswerEnd()
+        own_stops = frozenset(tables.profile.stop_token_ids)
+        self._stop_token_ids = own_stops | self._answer_end.stop_token_ids
         self._keeps_thought = shows_thought
-        self._segmenter = Segmenter(self.tracker, keep_thought=shows_thought)
+        self._segmenter = self._new_segmenter()
         # Text, or calls: the reader sees what the answer's text would be.
         self._feed = None if tool_calls is None else TokenFeed(tool_calls)
-        self._answer = Detokenizer(tokenizer, () if tool_calls is None else call_token_ids)
+        self._answer = Detokenizer(
+            tokenizer,
+            after=prompt.context_token_ids,
+            shown_special=() if tool_calls is None else call_token_ids,
+        )
         self._thought = Detokenizer(tokenizer)
         self._marker_filter = MarkerFilter(marker_texts)
         self._matcher = StopMatcher(stops)
-        # Log-probabilities wait for their token's text: (characters before it, entry).
-        self._waiting_logprobs: deque[tuple[int, TokenLogprobs]] = deque()
+        # Log-probabilities wait for their token's text: (characters before it, where it begins,
+        # entry); the two numbers differ where text is held back.
+        self._waiting_logprobs: deque[tuple[int, int, TokenLogprobs]] = deque()
         self._num_decoded = 0
         self._num_released = 0
 
     def adopt(self, plan: ThinkingPlan, elsewhere: BranchTally) -> None:
         """Begin with the branch of a search, which was written under `plan`."""
         self.tracker = ThinkingTracker(self.tracker.tables, plan)
-        self._segmenter = Segmenter(self.tracker, keep_thought=self._keeps_thought)
+        self._segmenter = self._new_segmenter()
         self.elsewhere = elsewhere
 
     def push(self, output: EngineOutput) -> ChoiceDelta:
         """Take new tokens."""
         split = self._segmenter.push(output.token_ids)
         self._note_times(len(output.token_ids), len(split.answer))
+        finish_reason = split.ended or output.finish_reason
         delta = ChoiceDelta(self.index)
         if split.thought:
             delta.reasoning = self._decode_thought(split)
         text = ""
         if split.answer:
-            self._drop_stop_token(split, output)
+            if finish_reason == "stop":
+                delta.end_logprobs = self._drop_stop_token(split, output)
             text = self._matcher.push(self._decode(split, output.logprobs))
-        ended = self._matcher.matched or output.finish_reason is not None
+        if self._matcher.matched:
+            delta.end_logprobs = None
+        ended = self._matcher.matched or finish_reason is not None
         if ended:
             text += self._matcher.push(self._marker_filter.finish())
             text += self._matcher.finish()
         self._num_released += len(text)
         self._release_logprobs(delta, whole=ended and not self._matcher.matched)
-        by_length = output.finish_reason == "length" and not self._matcher.matched
+        by_length = finish_reason == "length" and not self._matcher.matched
         piece = self._read(text, ended=ended, is_cut=by_length)
         delta.content, delta.tool_calls = piece.content, piece.calls
         if ended or self._has_enough_calls:
@@ -178,11 +198,18 @@ class ChoiceDecoder:
             piece.add(self._feed.finish(is_cut=is_cut))
         return piece
 
-    def _drop_stop_token(self, split: SplitTokens, output: EngineOutput) -> None:
-        """It is counted, and it is no part of the text."""
-        if output.finish_reason == "stop" and split.answer[-1] in self._stop_token_ids:
-            split.answer.pop()
-            split.answer_positions.pop()
+    def _new_segmenter(self) -> Segmenter:
+        return Segmenter(
+            self.tracker, keep_thought=self._keeps_thought, answer_end=self._answer_end
+        )
+
+    def _drop_stop_token(self, split: SplitTokens, output: EngineOutput) -> TokenLogprobs | None:
+        """It is counted, and it is no part of the text; its log-probabilities."""
+        if split.answer[-1] not in self._stop_token_ids:
+            return None
+        split.answer.pop()
+        position = split.answer_positions.pop()
+        return output.logprobs[position] if output.logprobs is not None else None
 
     def _decode_thought(self, split: SplitTokens) -> str:
         text, begin = "", 0
@@ -197,7 +224,8 @@ class ChoiceDecoder:
         text = ""
         for token_id, position in zip(split.answer, split.answer_positions, strict=True):
             if logprobs is not None:
-                self._waiting_logprobs.append((self._num_decoded, logprobs[position]))
+                begin = self._num_decoded + self._marker_filter.num_held
+                self._waiting_logprobs.append((self._num_decoded, begin, logprobs[position]))
             piece = self._decode_one(token_id)
             if self._feed is not None:
                 self._feed.note(token_id, len(piece))
@@ -219,7 +247,9 @@ class ChoiceDecoder:
         """Entries of the tokens whose text has begun to be released."""
         waiting = self._waiting_logprobs
         while waiting and (whole or waiting[0][0] < self._num_released):
-            delta.logprobs.append(waiting.popleft()[1])
+            _, begin, entry = waiting.popleft()
+            delta.offsets.append(begin)
+            delta.logprobs.append(entry)
 
     def _note_times(self, num_tokens: int, num_answer: int) -> None:
         if not num_tokens:

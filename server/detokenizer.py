@@ -5,21 +5,29 @@ character are held back. A choice cut inside a character ends before it. Knows n
 thoughts.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 from transformers import PreTrainedTokenizerBase
 
+# Tokens before a stream that its first ones may depend on: more than a character has.
+MAX_CONTEXT = 8
+
 
 class Detokenizer:
     """One stream of tokens; what has been returned is never taken back.
 
-    `shown_special` are special tokens that give their text.
+    `after` are the tokens that the stream goes on from: they decide about a space at its start,
+    and may end inside a character. `shown_special` are special tokens that give their text.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, shown_special: Collection[int] = ()
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        after: Sequence[int] = (),
+        shown_special: Collection[int] = (),
     ) -> None:
         self._backend: Tokenizer = tokenizer.backend_tokenizer
         self._hidden: frozenset[int] = frozenset()
@@ -27,8 +35,9 @@ class Detokenizer:
             added = tokenizer.added_tokens_decoder.items()
             special = (token_id for token_id, token in added if token.special)
             self._hidden = frozenset(special).difference(shown_special)
-        self._skips_all = not shown_special
-        self._stream = DecodeStream(skip_special_tokens=self._skips_all)
+        self._skips_special = not shown_special
+        self._stream = self._new_stream()
+        self.push(after[-MAX_CONTEXT:])
 
     def push(self, token_ids: Iterable[int]) -> str:
         """Text that these tokens complete; ids that the tokenizer lacks give none."""
@@ -42,5 +51,8 @@ class Detokenizer:
             # is no prefix of the text with this one. Start anew at this token.
             if "prefix" not in str(error).lower():
                 raise
-        self._stream = DecodeStream(skip_special_tokens=self._skips_all)
+        self._stream = self._new_stream()
         return self._stream.step(self._backend, token_id) or ""
+
+    def _new_stream(self) -> DecodeStream:
+        return DecodeStream(skip_special_tokens=self._skips_special)

@@ -12,6 +12,7 @@ from server.engine.protocol import SamplingSettings
 from server.search.reward_model import RewardModel
 from server.served_model import PreparedPrompt
 from server.tools.readers import ReaderMaker
+from thinking.segments import AnswerEnd
 from thinking.strategies.protocol import Strategy
 
 SEED_MASK = 2**63 - 1
@@ -34,7 +35,8 @@ class GenerationJob:
     """What to generate. `sampling.seed` is the first choice's; the others count on.
 
     `shows_thought`: the deltas carry the thoughts' text; who may see it is not decided here.
-    `search` None: each choice has a single thought. `new_tool_reader` None: it calls no tool.
+    `search` None: each choice has a single thought. `answer_end`: where answers end besides.
+    `new_tool_reader` None: it calls no tool.
     """
 
     request_id: str
@@ -44,5 +46,6 @@ class GenerationJob:
     stops: Sequence[str] = ()
     shows_thought: bool = False
     constraint: AnswerConstraint | None = None
+    answer_end: AnswerEnd | None = None
     search: SearchJob | None = None
     new_tool_reader: ReaderMaker | None = None

@@ -19,6 +19,11 @@ class MarkerFilter:
         self._held = ""
         self.num_removed = 0
 
+    @property
+    def num_held(self) -> int:
+        """Characters that are held back."""
+        return len(self._held)
+
     def push(self, text: str) -> str:
         """Take more text; return what is certain, without markers."""
         if not self._scanner.patterns:

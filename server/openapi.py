@@ -109,14 +109,24 @@ def chat_documentation(
     body: type[BaseModel], reply: str = "ChatCompletion", error: str = "Error"
 ) -> dict[str, Any]:
     """``openapi_extra`` of an endpoint that thinks; `reply` and `error` name its schemas."""
+    return reply_documentation(body, reply=reply, error=error)
+
+
+def reply_documentation(
+    body: type[BaseModel], *, reply: str, error: str, streams: bool = True
+) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that may think; `reply` and `error` name schemas."""
+    streamed = {"text/event-stream": {"schema": {"type": "string"}}} if streams else {}
     _documented[body.__name__] = body
     _thinking.add(body.__name__)
     return {
         "requestBody": {"required": True, "content": _json(body.__name__)},
         "responses": {
             "200": {
-                "description": "The reply; with `stream`, its chunks as server-sent events.",
-                "content": _json(reply) | {"text/event-stream": {"schema": {"type": "string"}}},
+                "description": "The reply; with `stream`, its chunks as server-sent events."
+                if streams
+                else "The reply.",
+                "content": _json(reply) | streamed,
             },
             **{
                 status: {"description": text, "content": _json(error)}

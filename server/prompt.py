@@ -101,6 +101,32 @@ def encode_plain(
     return [token_id for piece_ids in encoder.encode_many(pieces) for token_id in piece_ids]
 
 
+def encode_document(
+    tokenizer: PreTrainedTokenizerBase, text: str, marker_texts: tuple[str, ...] = ()
+) -> list[int]:
+    """Token ids of `text` as a document of its own, with what the tokenizer puts before one."""
+    token_ids = encode_plain(tokenizer, text, marker_texts=marker_texts, begins=True)
+    return own_start(tokenizer) + token_ids
+
+
+def start_of_text(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What stands before a text: the tokenizer's own start, else what is between two texts."""
+    if own := own_start(tokenizer):
+        return own
+    for token_id in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token_id is not None:
+            return [int(token_id)]
+    return []
+
+
+def own_start(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What the tokenizer itself puts before every text."""
+    own = list(tokenizer("").input_ids)
+    if own and own[-1] == tokenizer.eos_token_id and own[-1] != tokenizer.bos_token_id:
+        own.pop()  # put behind a text
+    return own
+
+
 @lru_cache(maxsize=4)
 def _tools_for(
     tokenizer: PreTrainedTokenizerBase, marker_texts: tuple[str, ...]

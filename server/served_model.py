@@ -17,7 +17,9 @@ from server.engine.protocol import ConstraintError, Engine, EnginePrompt
 from server.errors import BadRequestError, PromptTooLongError
 from server.forgery import ForgeryGuard
 from server.images import images_of
-from server.prompt import PromptError, encode_plain, render_prompt
+from server.prompt import PromptError, render_prompt
+from server.reply.limits import ReplyLimits
+from server.reply.plain_prompt import beginning, plain_token_ids
 from server.reply.prompting import Conversation, PlainPrompt
 from server.settings import ServerSettings
 from server.strategies import budget_too_small, share_of_branch
@@ -31,9 +33,9 @@ from thinking.budget import (
     BudgetPolicy,
     ThinkingBudget,
     grace_in_tokens,
-    resolve_budget,
 )
 from thinking.fragments import FragmentEncoder
+from thinking.markers import MarkerProfile
 from thinking.plan import ThinkingPlan, marker_cost
 from thinking.strategies.protocol import Strategy
 from thinking.tracker_state import TrackerTables
@@ -57,6 +59,13 @@ class PreparedPrompt:
     advice: tuple[str, ...] = ()
     # Of the engine's own kind, for its requests; None: the prompt has none.
     images: object | None = None
+    # Whether the reply goes on with the prompt's own text.
+    continues: bool = False
+
+    @property
+    def context_token_ids(self) -> Sequence[int]:
+        """What the text of a reply depends on."""
+        return self.token_ids if self.continues else ()
 
 
 class ServedModel:
@@ -72,11 +81,10 @@ class ServedModel:
         own = (settings.thinking_start, settings.thinking_end)
         self.marker_texts = tuple(text for text in own if text)
         self._answer_never_has = tuple(_texts_of_markers(engine))
-        self._planner = ThoughtPlanner(
-            engine.profile,
-            FragmentEncoder(engine.tokenizer),
-            ForgeryGuard(engine.tokenizer, self.marker_texts),
-        )
+        encoder = FragmentEncoder(engine.tokenizer)
+        guard = ForgeryGuard(engine.tokenizer, self.marker_texts)
+        self._planner = ThoughtPlanner(engine.profile, encoder, guard)
+        self._inner_planner = ThoughtPlanner(engine.profile.inside_text, encoder, guard)
         self.text_markers = _text_markers(engine)
         self.call_token_ids = call_token_ids(engine.tokenizer, engine.profile)
         # One thread: a tokenizer is not safe in two, and must not hold up open streams.
@@ -94,7 +102,7 @@ class ServedModel:
         self,
         prompt: Conversation | PlainPrompt,
         ask: BudgetAsk,
-        max_completion_tokens: int | None,
+        limits: ReplyLimits,
     ) -> PreparedPrompt:
         """Render the prompt and plan the thought.
 
@@ -103,9 +111,8 @@ class ServedModel:
             BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
         """
         rendered = await self._render(prompt, ask)
-        prepared = await self.in_tokenizer_thread(
-            lambda: self._prepare(rendered.token_ids, ask, max_completion_tokens)
-        )
+        draft = _Draft(prompt, rendered.token_ids, ask, limits)
+        prepared = await self.in_tokenizer_thread(lambda: self._prepare(draft))
         advice = prepared.advice
         if self._advises and prepared.plan.thinks and isinstance(prompt, Conversation):
             advice = (*advice, *prompt_advice(prompt.messages))
@@ -117,6 +124,8 @@ class ServedModel:
         if isinstance(asked, Conversation):
             images = await self.in_tokenizer_thread(lambda: self._images(asked))
         token_ids = await self.in_tokenizer_thread(lambda: self._prompt_token_ids(asked, ask))
+        if not token_ids and isinstance(asked, PlainPrompt):
+            token_ids = beginning(asked, self.engine.tokenizer)
         if not images:
             return EnginePrompt(token_ids)
         return await self.engine.with_images(token_ids, images)
@@ -128,6 +137,14 @@ class ServedModel:
             reads = f"at most {most} images a prompt" if most else "text only, no images"
             raise PromptError(asked.field, f"this model reads {reads}")
         return images
+
+    async def encode(self, prompt: Conversation | PlainPrompt) -> Sequence[int]:
+        """Token ids of a prompt that says nothing of thinking.
+
+        Raises:
+            PromptError, BadRequestError: the messages, or a token id, are wrong.
+        """
+        return await self.in_tokenizer_thread(lambda: self._prompt_token_ids(prompt, BudgetAsk()))
 
     async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
         """Run what uses the tokenizer, or takes long, beside the event loop."""
@@ -159,98 +176,99 @@ class ServedModel:
         """Free the tokenizer's thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _prepare(
-        self,
-        prompt: Sequence[int],
-        ask: BudgetAsk,
-        max_completion_tokens: int | None,
-    ) -> PreparedPrompt:
-        if ask.strategy is not None:
-            return self._prepare_search(prompt, ask, ask.strategy, max_completion_tokens)
-        budget = self._resolve(ask, max_completion_tokens, len(prompt))
-        plan = self._planner.plan(ask, budget)
-        if plan.opens:
-            return self._prepared(prompt, budget, plan)
-        prompt = [*prompt, *self.engine.profile.no_thought_token_ids]
-        budget = self._resolve(ask, max_completion_tokens, len(prompt))
-        plan = replace(plan, max_tokens=budget.max_tokens)
-        if plan.thinks:
-            plan = self._planner.plan(ask, budget)
-        return self._prepared(prompt, budget, plan, () if plan.thinks else self._advice(budget))
+    def _prepare(self, draft: "_Draft") -> PreparedPrompt:
+        if draft.ask.strategy is not None:
+            return self._prepare_search(draft, draft.ask.strategy)
+        prepared = self._planned(draft)
+        if prepared.plan.opens:
+            return prepared
+        if not draft.asked.continues:
+            # Where the template opens a thought, it is closed in the prompt too.
+            closed = [*draft.token_ids, *self.engine.profile.no_thought_token_ids]
+            prepared = self._planned(replace(draft, token_ids=closed))
+        if prepared.plan.thinks:
+            return prepared
+        return replace(prepared, advice=self._advice(prepared.budget, draft))
+
+    def _planned(self, draft: "_Draft") -> PreparedPrompt:
+        budget = self._resolve(draft)
+        return self._prepared(draft, budget, self._planner_for(draft).plan(draft.ask, budget))
+
+    def _planner_for(self, draft: "_Draft") -> ThoughtPlanner:
+        return self._inner_planner if draft.asked.continues else self._planner
+
+    def _profile_for(self, draft: "_Draft") -> MarkerProfile:
+        profile = self.engine.profile
+        return profile.inside_text if draft.asked.continues else profile
 
     def _prompt_token_ids(self, asked: Conversation | PlainPrompt, ask: BudgetAsk) -> Sequence[int]:
         tokenizer = self.engine.tokenizer
-        if isinstance(asked, Conversation):
-            check_template_kwargs(tokenizer, asked.template_kwargs)
-            kwargs = {**thinking_hints(tokenizer, ask), **asked.template_kwargs}
-            return render_prompt(
-                tokenizer, asked.messages, marker_texts=self.marker_texts, **kwargs
-            )
-        if isinstance(asked.content, str):
-            return encode_plain(
-                tokenizer, asked.content, marker_texts=self.marker_texts, begins=True
-            )
-        return asked.content
+        if isinstance(asked, PlainPrompt):
+            return plain_token_ids(asked, tokenizer, self.engine.vocab_size, self.marker_texts)
+        check_template_kwargs(tokenizer, asked.template_kwargs)
+        kwargs = {**thinking_hints(tokenizer, ask), **asked.template_kwargs}
+        if asked.continues:
+            kwargs["continue_final_message"] = True
+        if not asked.begins_reply:
+            kwargs["add_generation_prompt"] = False
+        return render_prompt(tokenizer, asked.messages, marker_texts=self.marker_texts, **kwargs)
 
     def _prepared(
-        self,
-        prompt: Sequence[int],
-        budget: ThinkingBudget,
-        plan: ThinkingPlan,
-        advice: tuple[str, ...] = (),
+        self, draft: "_Draft", budget: ThinkingBudget, plan: ThinkingPlan
     ) -> PreparedPrompt:
-        context_left = self.engine.max_model_len - len(prompt)
+        context_left = self.engine.max_model_len - len(draft.token_ids)
         return PreparedPrompt(
-            prompt, budget, plan, context_left, context_left - budget.answer_reserve, advice
+            draft.token_ids,
+            budget,
+            plan,
+            context_left,
+            context_left - budget.answer_reserve,
+            continues=draft.asked.continues,
         )
 
-    def _prepare_search(
-        self,
-        prompt: Sequence[int],
-        ask: BudgetAsk,
-        strategy: Strategy,
-        max_completion_tokens: int | None,
-    ) -> PreparedPrompt:
+    def _prepare_search(self, draft: "_Draft", strategy: Strategy) -> PreparedPrompt:
         """The plan is that of one branch; the budget is that of all together."""
-        alone = self._resolve(ask, max_completion_tokens, len(prompt))
+        alone = self._resolve(draft)
         # Branches run side by side: together they may be longer than the context.
-        budget = self._resolve(ask, max_completion_tokens, len(prompt), strategy.num_branches)
-        share = share_of_branch(strategy, budget, marker_cost(self.engine.profile))
-        context_left = self.engine.max_model_len - len(prompt)
+        budget = self._resolve(draft, strategy.num_branches)
+        share = share_of_branch(strategy, budget, marker_cost(self._profile_for(draft)))
+        context_left = self.engine.max_model_len - len(draft.token_ids)
         thought_room = context_left - min(alone.answer_reserve, context_left)
         thought_tokens = min(share.thought_tokens, thought_room)
-        grace = grace_in_tokens(ask.grace, thought_tokens) if share.has_grace else 0
+        grace = grace_in_tokens(draft.ask.grace, thought_tokens) if share.has_grace else 0
         branch = replace(budget, budget=thought_tokens, grace_tokens=grace)
-        plan = self._planner.plan(ask, branch)
+        plan = self._planner_for(draft).plan(draft.ask, branch)
         if not plan.opens:
             raise budget_too_small(strategy, budget, "cannot hold the markers of a thought")
-        return PreparedPrompt(prompt, budget, plan, context_left, thought_room)
+        prepared = self._prepared(draft, budget, plan)
+        return replace(prepared, thought_room=thought_room)
 
-    def _resolve(
-        self,
-        ask: BudgetAsk,
-        max_completion_tokens: int | None,
-        num_prompt_tokens: int,
-        num_branches: int = 1,
-    ) -> ThinkingBudget:
-        context = self.engine.max_model_len
+    def _resolve(self, draft: "_Draft", num_branches: int = 1) -> ThinkingBudget:
+        context, num_prompt_tokens = self.engine.max_model_len, len(draft.token_ids)
         if num_prompt_tokens >= context:
-            raise PromptTooLongError(num_prompt_tokens, context, param="messages")
-        return resolve_budget(
-            ask,
-            self.policy,
-            max_completion_tokens=max_completion_tokens,
-            context_left=(context - num_prompt_tokens) * num_branches,
+            raise PromptTooLongError(num_prompt_tokens, context, param=draft.asked.field)
+        return draft.limits.resolve(
+            draft.ask, self.policy, (context - num_prompt_tokens) * num_branches
         )
 
-    def _advice(self, budget: ThinkingBudget) -> tuple[str, ...]:
+    def _advice(self, budget: ThinkingBudget, draft: "_Draft") -> tuple[str, ...]:
         if not budget.budget:
             return ()
-        num_markers = marker_cost(self.engine.profile)
+        num_markers = marker_cost(self._profile_for(draft))
         text = (
             f"a budget of {budget.budget} cannot hold this model's markers ({num_markers} tokens)"
         )
         return (f"{text}: nothing was thought",)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A prompt on its way to be planned."""
+
+    asked: Conversation | PlainPrompt
+    token_ids: Sequence[int]
+    ask: BudgetAsk
+    limits: ReplyLimits
 
 
 def _texts_of_markers(engine: Engine) -> Iterator[str]:

@@ -1,6 +1,24 @@
-"""What all tests share: Hypothesis without deadlines, since a busy machine is no failure."""
+"""What all tests share: Hypothesis without deadlines, since a busy machine is no failure, and
+one real server for all that need one."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Server
 
 settings.register_profile("thinking-server", deadline=None)
 settings.load_profile("thinking-server")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Server]":
+    """One real server for the whole session. Tests must leave it as they found it."""
+    from tests.e2e.conftest import started_server
+
+    with started_server(tmp_path_factory.mktemp("server") / "log.txt") as running:
+        running.wait_ready()
+        yield running

@@ -4,7 +4,7 @@ A profile is data: token ids and the few facts that the sampler needs. It does n
 know how it was found (``thinking.profiles``) nor what a request asks for.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -91,6 +91,11 @@ class MarkerProfile:
         """All that is forced around a thought that we open and close ourselves."""
         start = () if self.opening is Opening.PROMPT else self.start_token_ids
         return (*start, *self.primer_token_ids, *self.end_token_ids, *self.lead_in_token_ids)
+
+    @property
+    def inside_text(self) -> "MarkerProfile":
+        """The same markers after a text that no template has ended: nobody opens but we."""
+        return replace(self, opening=Opening.FORCED)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, for vLLM's ``additional_config``."""

@@ -6,22 +6,37 @@ counted. Knows nothing of text.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from thinking.phase import TokenKind
 from thinking.tracker import ThinkingTracker
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEnd:
+    """Where an answer ends though the engine would go on.
+
+    `max_tokens` counts answer tokens; None: no such limit. `stop_token_ids` are a client's
+    own: they mean nothing inside a thought.
+    """
+
+    max_tokens: int | None = None
+    stop_token_ids: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
 class SplitTokens:
     """Tokens released by one push; `answer_positions` index the pushed tokens.
 
-    `thought_breaks` are the places in `thought` where another thought begins.
+    `thought_breaks` are the places in `thought` where another thought begins. `ended` says
+    why the answer has ended, where :class:`AnswerEnd` did it; no token after that is taken.
     """
 
     thought: list[int] = field(default_factory=list)
     thought_breaks: list[int] = field(default_factory=list)
     answer: list[int] = field(default_factory=list)
     answer_positions: list[int] = field(default_factory=list)
+    ended: Literal["stop", "length"] | None = None
 
 
 class Segmenter:
@@ -31,8 +46,15 @@ class Segmenter:
     out to be the beginning of an end marker are held back until it is known.
     """
 
-    def __init__(self, tracker: ThinkingTracker, *, keep_thought: bool) -> None:
+    def __init__(
+        self,
+        tracker: ThinkingTracker,
+        *,
+        keep_thought: bool,
+        answer_end: AnswerEnd | None = None,
+    ) -> None:
         self.tracker = tracker
+        self._end = answer_end or AnswerEnd()
         self._keep_thought = keep_thought
         self._held: list[int] = []
         self._last_shown = 0  # number of the thought that was last released
@@ -45,6 +67,12 @@ class Segmenter:
             if kind is TokenKind.ANSWER:
                 split.answer.append(token_id)
                 split.answer_positions.append(position)
+                if token_id in self._end.stop_token_ids:
+                    split.ended = "stop"
+                elif self.tracker.num_answer == self._end.max_tokens:
+                    split.ended = "length"
+                if split.ended is not None:
+                    break
             elif self._keep_thought:
                 self._hold(token_id, kind, split)
         return split

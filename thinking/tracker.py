@@ -7,7 +7,6 @@ the tests hold the two equal.
 """
 
 from thinking.loop_guard import LoopDetector
-from thinking.markers import Opening
 from thinking.phase import Phase, StopCause, TokenKind
 from thinking.plan import ThinkingPlan
 from thinking.tracker_state import TrackerState, TrackerTables
@@ -169,7 +168,8 @@ class ThinkingTracker:
         plan, profile = self.plan, self.tables.profile
         start = len(profile.start_token_ids)
         # Where the prompt has opened the thought, what is forced first is its primer already.
-        opening = 0 if profile.opening is Opening.PROMPT else start
+        # The script tells: a model's thought is opened by us where no template has done so.
+        opening = start if plan.script[:start] == profile.start_token_ids else 0
         in_start = cursor < min(opening, plan.close_at)
         in_end = plan.end_at <= cursor < plan.close_end
         segment_start = 0 if profile.signals_with_marker else start

@@ -21,8 +21,8 @@ from benchmarks.proof.tables import table
 TASKS = "chains-mod10"
 HARNESS_TASK = "chains_mod10"
 BUDGETS = (64, 128)  # on the slope, where verdicts are mixed, and above the knee
-INSTALLER = ROOT / "deploy" / "lm-eval.sh"
-COMMAND = ROOT / ".cache" / "lm-eval" / "bin" / "lm_eval"
+INSTALLER = ROOT / "deploy" / "client-env.sh"
+COMMAND = ROOT / ".cache" / "clients" / "lm-eval" / "bin" / "lm_eval"
 MAX_TOKENS = 300
 FILTER = "number"
 
@@ -35,7 +35,7 @@ def run(laboratory: Laboratory) -> Finding:
     folder = laboratory.folder("thinker") / "lm_eval"
     folder.mkdir(exist_ok=True)
     (folder / f"{HARNESS_TASK}.yaml").write_text(json.dumps(task_of_harness(), indent=2))
-    _do([str(INSTALLER)], folder / "install.log")
+    _do([str(INSTALLER), "lm-eval"], folder / "install.log")
     rows, claims = [], []
     for budget in BUDGETS:
         verdicts = [outcome["right"] == 1 for outcome in ours.outcomes(budget)]

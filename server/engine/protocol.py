@@ -55,6 +55,9 @@ class SamplingSettings:
     repetition_penalty: float = 1.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     num_logprobs: int | None = None  # None: no log-probabilities; 0: the sampled token's only
+    ignore_eos: bool = False  # the model's own stop tokens do not end the request
+    min_tokens: int = 0  # before the first stop token
+    allowed_token_ids: Sequence[int] | None = None  # None: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ class EngineRequest:
 
     `constraint` holds for the answer; None: any text. `stop_token_ids` end the request as the
     model's own stop tokens do, but nothing else changes for them: they may be part of a thought.
+    `num_prompt_logprobs`: alternatives at each position of the prompt; None: no log-probabilities
+    of it.
     """
 
     request_id: str
@@ -84,6 +89,7 @@ class EngineRequest:
     stop_token_ids: Sequence[int] = ()
     # Of the `EnginePrompt` with which the prompt begins.
     images: object | None = None
+    num_prompt_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +114,14 @@ class EngineOutput:
 
     `logprobs` has one entry per token where asked for. `finish_reason` is set on the
     last output: "stop" (a stop token, which is the last of `token_ids`), "length", or
-    "abort".
+    "abort". `prompt_logprobs` is in the first output, where asked for: an entry a prompt token,
+    the first of them None.
     """
 
     token_ids: Sequence[int]
     logprobs: Sequence[TokenLogprobs] | None = None
     finish_reason: Literal["stop", "length", "abort"] | None = None
+    prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
 
 
 class Engine(Protocol):

@@ -2,8 +2,8 @@
 
 It drives the real sampler over the logits of a tiny "model" (:mod:`.scripted_model`) in
 a real batch loop, so plans are enforced as in the worker of a real engine. It knows
-temperature, seed, bias and log-probabilities; other sampling parameters change nothing.
-Constraints are noted in `constraints`; answers are not held to them.
+temperature, seed, bias, bounds and log-probabilities (the prompt's too); other sampling
+parameters change nothing. Constraints are noted in `constraints`; answers are not held to them.
 """
 
 import asyncio
@@ -179,27 +179,52 @@ class ScriptedEngine:
         )
         logits = raw.clone()
         for i, row in enumerate(rows):
-            for token_id, bias in row.request.sampling.logit_bias.items():
-                logits[i, token_id] += bias
+            self._restrict(logits[i], row)
         self._sampler.apply(logits)
         for i, row in enumerate(rows):
             self._emit(row, _sample(logits[i], row), raw[i])
+
+    def _restrict(self, logits: torch.Tensor, row: _Row) -> None:
+        sampling = row.request.sampling
+        for token_id, bias in sampling.logit_bias.items():
+            logits[token_id] += bias
+        if sampling.allowed_token_ids is not None:
+            allowed = torch.full_like(logits, float("-inf"))
+            allowed[list(sampling.allowed_token_ids)] = 0.0
+            logits += allowed
+        if len(row.sampler_row.output_token_ids) < sampling.min_tokens:
+            logits[list(self.profile.stop_token_ids)] = float("-inf")
 
     def _emit(self, row: _Row, token_id: int, raw: torch.Tensor) -> None:
         sampling = row.request.sampling
         row.sampler_row.output_token_ids.append(token_id)
         self.num_generated += 1
         finish = None
-        if token_id in (*self.profile.stop_token_ids, *row.request.stop_token_ids):
+        own = () if sampling.ignore_eos else self.profile.stop_token_ids
+        if token_id in (*own, *row.request.stop_token_ids):
             finish = "stop"
         elif len(row.sampler_row.output_token_ids) == sampling.max_tokens:
             finish = "length"
         logprobs = None
         if sampling.num_logprobs is not None:
             logprobs = [_logprobs(raw, token_id, sampling.num_logprobs)]
-        row.outputs.put_nowait(EngineOutput([token_id], logprobs, finish))  # type: ignore[arg-type]
+        prompt = None
+        if len(row.sampler_row.output_token_ids) == 1:
+            prompt = self._prompt_logprobs(row.request)
+        output = EngineOutput([token_id], logprobs, finish, prompt)  # type: ignore[arg-type]
+        row.outputs.put_nowait(output)
         if finish is not None:
             self._remove(row)
+
+    def _prompt_logprobs(self, request: EngineRequest) -> list[TokenLogprobs | None] | None:
+        num_top, prompt = request.num_prompt_logprobs, request.prompt_token_ids
+        if num_top is None:
+            return None
+        entries = [
+            _logprobs(self._source.logits(prompt[:place], ()), prompt[place], num_top)
+            for place in range(1, len(prompt))
+        ]
+        return [None, *entries]
 
 
 def _sample(logits: torch.Tensor, row: _Row) -> int:

@@ -31,7 +31,7 @@ class RandomLogits:
 
     def logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
         """See :class:`LogitsSource`."""
-        last, before = (*prompt[-2:], *output[-2:])[-1], (*prompt[-2:], *output[-2:])[-2]
+        before, last = (*prompt[:1], *prompt[-2:], *output[-2:])[-2:]
         return self._last[last] + self._before[before]
 
 

@@ -161,7 +161,7 @@ class VllmEngine:
             async with aclosing(outputs):
                 async for output in outputs:
                     _check_kept(output.outputs[0].finish_reason, request.constraint)
-                    yield to_engine_output(output.outputs[0], request.sampling.num_logprobs)
+                    yield to_engine_output(output, request)
 
     async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
         """See :meth:`server.engine.protocol.Engine.with_images`."""

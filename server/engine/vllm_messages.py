@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from vllm.logprobs import Logprob
-from vllm.outputs import CompletionOutput
+from vllm.outputs import RequestOutput
 from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 from vllm.v1.structured_output.utils import choice_as_grammar
 
@@ -37,12 +37,20 @@ def to_sampling_params(request: EngineRequest) -> SamplingParams:
         repetition_penalty=sampling.repetition_penalty,
         logit_bias=dict(sampling.logit_bias) or None,
         logprobs=sampling.num_logprobs,
+        prompt_logprobs=request.num_prompt_logprobs,
+        ignore_eos=sampling.ignore_eos,
+        min_tokens=sampling.min_tokens,
+        allowed_token_ids=_list_or_none(sampling.allowed_token_ids),
         stop_token_ids=list(request.stop_token_ids) or None,
         structured_outputs=to_structured_outputs(request.constraint),
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,
         extra_args={EXTRA_ARGS_KEY: request.plan.to_dict()},
     )
+
+
+def _list_or_none(values: Sequence[int] | None) -> list[int] | None:
+    return None if values is None else list(values)
 
 
 def to_structured_outputs(constraint: AnswerConstraint | None) -> StructuredOutputsParams | None:
@@ -67,24 +75,42 @@ def grammar_text(constraint: AnswerConstraint) -> str:
     return constraint.text
 
 
-def to_engine_output(output: CompletionOutput, num_logprobs: int | None) -> EngineOutput:
+def to_engine_output(output: RequestOutput, request: EngineRequest) -> EngineOutput:
     """One delta.
 
     Raises:
         EngineError: the engine gave this request up (it may be tried again).
     """
-    token_ids = list(output.token_ids)
+    completion = output.outputs[0]
+    token_ids = list(completion.token_ids)
+    num_logprobs = request.sampling.num_logprobs
     logprobs = None
-    if num_logprobs is not None and output.logprobs is not None:
+    if num_logprobs is not None and completion.logprobs is not None:
         logprobs = [
             _position(token_id, candidates, num_logprobs)
-            for token_id, candidates in zip(token_ids, output.logprobs, strict=True)
+            for token_id, candidates in zip(token_ids, completion.logprobs, strict=True)
         ]
-    match output.finish_reason:
+    match completion.finish_reason:
         case None | "stop" | "length" | "abort":
-            return EngineOutput(token_ids, logprobs, output.finish_reason)
+            prompt = _prompt_logprobs(output, request)
+            return EngineOutput(token_ids, logprobs, completion.finish_reason, prompt)
         case other:
             raise EngineError(f"the engine ended the request: {other}")
+
+
+def _prompt_logprobs(
+    output: RequestOutput, request: EngineRequest
+) -> list[TokenLogprobs | None] | None:
+    """Those of the prompt, which vLLM has in its first output; None: not in this one."""
+    num_top = request.num_prompt_logprobs
+    if num_top is None or not output.prompt_logprobs:
+        return None
+    return [
+        _position(token_id, candidates, num_top) if candidates else None
+        for token_id, candidates in zip(
+            request.prompt_token_ids, output.prompt_logprobs, strict=True
+        )
+    ]
 
 
 def _position(token_id: int, candidates: dict[int, Logprob], num_top: int) -> TokenLogprobs:

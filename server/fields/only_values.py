@@ -3,6 +3,7 @@
 Ignoring them would be a silent lie; each is refused by name instead.
 """
 
+import json
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -13,7 +14,7 @@ class OnlyValues(BeforeValidator):
     """A field of the wire that this version takes only where it changes nothing."""
 
     def __init__(self, *values: Any, why: str = "is not supported yet") -> None:
-        shown = " or ".join(str(value) for value in values)
+        shown = " or ".join(map(_spelt, values))
 
         def check(value: Any) -> Any:
             # `True == 1`: compare types too.
@@ -23,6 +24,11 @@ class OnlyValues(BeforeValidator):
             raise PydanticCustomError("not_supported", "{text}", {"text": f"{why}{hint}"})
 
         super().__init__(check)
+
+
+def _spelt(value: Any) -> str:
+    """As JSON has it; a text without its quotes, unless it is empty."""
+    return value if isinstance(value, str) and value else json.dumps(value)
 
 
 def only_schema(*values: Any) -> WithJsonSchema:

@@ -12,7 +12,7 @@ from server.map.measured_text import MeasuredText, encode_measured_text
 from server.map.protocol import MapRequest
 from server.served_model import ServedModel
 from server.settings import ServerSettings
-from thinking.markers import MarkerProfile, Opening
+from thinking.markers import MarkerProfile
 from thinking.plan import marker_cost
 
 DEFAULT_THOUGHT_TOKENS = 32
@@ -75,13 +75,8 @@ async def prepare_map(settings: ServerSettings, model: ServedModel, body: MapReq
     )
 
 
-def inner_profile(profile: MarkerProfile) -> MarkerProfile:
-    """`profile` for a thought in the middle of a text: nobody opens it but we."""
-    return replace(profile, opening=Opening.FORCED)
-
-
 def _thought_tokens(body: MapRequest, settings: ServerSettings, profile: MarkerProfile) -> int:
-    least = marker_cost(inner_profile(profile)) + 1
+    least = marker_cost(profile.inside_text) + 1
     ceiling = settings.max_thinking_tokens
     asked = body.thought_tokens
     if asked is None:

@@ -7,14 +7,13 @@ requests and no limits.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from server.errors import BadRequestError
-from server.prompt import encode_plain, render_prompt
-from thinking.boundaries import token_bytes
+from server.prompt import encode_plain, render_prompt, start_of_text
+from server.token_text import bytes_of_tokens
 from thinking.markers import MarkerProfile
 
 
@@ -54,7 +53,7 @@ def encode_measured_text(
     if not token_ids:
         raise _bad_text("has no token")
     _check_has_no_marker(token_ids, profile)
-    known = _bytes_of_tokens(tokenizer)
+    known = bytes_of_tokens(tokenizer)
     pieces = tuple(known.get(token_id, b"") for token_id in token_ids)
     if messages is None:
         start = tuple(_start_of_text(tokenizer))
@@ -65,18 +64,9 @@ def encode_measured_text(
 
 
 def _start_of_text(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """What the tokenizer itself puts before a text; else what stands between two texts.
-
-    The first token's probability needs some token before it.
-    """
-    own = list(tokenizer("").input_ids)
-    if own and own[-1] == tokenizer.eos_token_id and own[-1] != tokenizer.bos_token_id:
-        own.pop()  # put behind a text
-    if own:
-        return own
-    for token_id in (tokenizer.bos_token_id, tokenizer.eos_token_id):
-        if token_id is not None:
-            return [int(token_id)]
+    """The first token's probability needs some token before it."""
+    if start := start_of_text(tokenizer):
+        return start
     message = "messages is required: this model has no token that begins a text"
     raise BadRequestError(message, param="messages", code="missing_field")
 
@@ -92,9 +82,3 @@ def _check_has_no_marker(token_ids: Sequence[int], profile: MarkerProfile) -> No
 
 def _bad_text(reason: str) -> BadRequestError:
     return BadRequestError(f"text: {reason}", param="text", code="invalid_value")
-
-
-@lru_cache(maxsize=4)
-def _bytes_of_tokens(tokenizer: PreTrainedTokenizerBase) -> Mapping[int, bytes]:
-    """Made once for a tokenizer: it reads the whole vocabulary."""
-    return token_bytes(tokenizer)

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
 from server.openai.messages import Message
-from server.openai.protocol import MAX_SEED
+from server.openai.reply_fields import MAX_SEED
 
 MAX_WEIGHTS = 16
 DEFAULT_WEIGHT = 0.5

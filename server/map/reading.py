@@ -17,7 +17,7 @@ from server.engine.protocol import (
     SamplingSettings,
     TokenLogprobs,
 )
-from server.map.job import MapJob, inner_profile
+from server.map.job import MapJob
 from server.map.mixing import mixed_logprob
 from server.served_model import ServedModel
 from thinking.budget import grace_in_tokens
@@ -125,7 +125,7 @@ class PositionReader:
         token_id = job.text.token_ids[index]
         opening = job.text.opening_token_ids if index == 0 else None
         if opening is None:
-            profile = inner_profile(profile)
+            profile = profile.inside_text
         plan = _thinking_plan(profile, token_id, job.thought_tokens)
         request = EngineRequest(
             request_id=f"{job.map_id}-{index}-with",

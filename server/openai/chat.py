@@ -14,7 +14,6 @@ from server.dialects.asking import ThinkingFields
 from server.dialects.ruling import ThinkingWish
 from server.disconnect import run_while_connected
 from server.errors import reported
-from server.fields.structured import answer_constraint
 from server.openai.chunks import DONE, ChunkWriter, error_event
 from server.openai.logprobs import LogprobsWriter
 from server.openai.protocol import ChatCompletionRequest
@@ -72,7 +71,9 @@ def _ask(body: ChatCompletionRequest, wish: ThinkingWish) -> ReplyAsk:
         reply_id=f"chatcmpl-{secrets.token_hex(16)}",
         model_name=body.model,
         prompt=Conversation(
-            [message.to_prompt() for message in body.messages], body.chat_template_kwargs or {}
+            [message.to_prompt() for message in body.messages],
+            body.chat_template_kwargs or {},
+            continues=bool(body.continue_final_message),
         ),
         thinking=ThinkingFields(
             wish, body.thinking_options, body.min_thinking_tokens, body.reply_limit
@@ -80,7 +81,8 @@ def _ask(body: ChatCompletionRequest, wish: ThinkingWish) -> ReplyAsk:
         sampling=body.sampling,
         num_choices=body.n or 1,
         stops=body.stop or (),
-        constraint=answer_constraint(body.response_format, body.structured_outputs),
+        constraint=body.constraint,
+        stop_token_ids=body.stop_token_ids or (),
         tool_use=body.tool_use,
         store=body.store,
     )

@@ -8,18 +8,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from server.engine.protocol import Engine, TokenLogprob, TokenLogprobs
+from thinking.markers import MarkerProfile
 
 # JSON has no -inf; OpenAI's own floor.
 LOWEST_LOGPROB = -9999.0
+
+
+def hidden_token_ids(profile: MarkerProfile) -> frozenset[int]:
+    """Tokens that are no alternative that is shown: single ones that are a marker."""
+    markers = (profile.start_token_ids, profile.end_token_ids)
+    return frozenset(ids[0] for ids in markers if len(ids) == 1)
 
 
 class LogprobsWriter:
     """Writes the entries of one request."""
 
     def __init__(self, engine: Engine, num_top: int) -> None:
-        profile = engine.profile
-        markers = (profile.start_token_ids, profile.end_token_ids)
-        self._hidden_ids = {ids[0] for ids in markers if len(ids) == 1}
+        self._hidden_ids = hidden_token_ids(engine.profile)
         self._tokenizer = engine.tokenizer
         self._num_top = num_top
 

@@ -35,12 +35,19 @@ async def retrieve_model(request: Request, model_name: str) -> dict[str, Any]:
 
 
 def _card(model: ServedModel) -> dict[str, Any]:
+    name, context = model.engine.model_name, model.engine.max_model_len
     return {
-        "id": model.engine.model_name,
+        "id": name,
         "object": "model",
         "created": model.created,
         "owned_by": "thinking-server",
-        "max_model_len": model.engine.max_model_len,
+        # vLLM's fields; `permission` is of OpenAI's older clients, which look for a list.
+        "root": name,
+        "parent": None,
+        "max_model_len": context,
+        "permission": [],
+        # Under the name that OpenRouter's clients know.
+        "context_length": context,
         "thinking": {
             "native": model.engine.profile.native,
             "default_tokens": model.policy.default_tokens,

@@ -7,91 +7,41 @@ vocabulary, its context) is checked later, where the model is known.
 
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from server.body import StrictModel
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
-from server.fields.structured import ResponseFormat, StructuredOutputs
-from server.fields.thinking_options import ThinkingOptions
 from server.openai.messages import Message, check_tool_results
+from server.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction
 from server.openai.tools import NamedChoice, ToolChoice, Tools, check_choice, tool_use
+from server.openai.vllm_fields import only
 from server.reply.sampling import SamplingAsk
 from server.tools.tool import ToolMode, ToolUse
 
-MAX_CHOICES = 16
-MAX_STOP_STRINGS = 16
-MAX_SEED = 2**63 - 1
-MAX_TOP_LOGPROBS = 20
+_TEMPLATE = "is not supported: the model's own template is used; see chat_template_kwargs"
 
 
-class StreamOptions(StrictModel):
-    """``stream_options``."""
-
-    include_usage: bool | None = None
-    include_obfuscation: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
-
-
-class ChatCompletionRequest(StrictModel):
+class ChatCompletionRequest(ReplyFields):
     """What to answer and how to sample. How much may be thought: see ``server.dialects``."""
 
-    model: str
     messages: list[Message] = Field(min_length=1)
-
-    thinking_options: ThinkingOptions | None = None
-    min_thinking_tokens: Annotated[
-        int | None, Field(ge=0, description="Fewest hidden tokens: a thought is held open.")
-    ] = None
 
     max_completion_tokens: int | None = Field(None, ge=1, description="Thought and answer.")
     max_tokens: int | None = Field(None, ge=1, description="Same as max_completion_tokens.")
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1, description="0, -1 or null: all tokens.")
-    min_p: float | None = Field(None, ge=0, le=1)
-    seed: int | None = Field(None, ge=-MAX_SEED - 1, le=MAX_SEED)
-    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
-    stop: Annotated[
-        list[Annotated[str, StringConstraints(min_length=1, max_length=500)]] | None,
-        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-        Field(
-            max_length=MAX_STOP_STRINGS,
-            description=f"A string or up to {MAX_STOP_STRINGS}; they see the answer only.",
-        ),
-    ] = None
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    repetition_penalty: float | None = Field(None, gt=0)
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     logprobs: bool | None = Field(None, description="Of the answer's tokens.")
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
-    response_format: ResponseFormat | None = Field(
-        None, description="What the answer must look like; the thought is free."
-    )
-    structured_outputs: StructuredOutputs | None = Field(
-        None, description="The same with more kinds, in vLLM's spelling; send one of the two."
-    )
     chat_template_kwargs: dict[str, Any] | None = Field(
         None, description="For the model's chat template, where it reads them."
     )
     tools: Tools | None = Field(None, description="Functions that the model may call.")
     tool_choice: ToolChoice | None = Field(None, description="Default: auto with tools, else none.")
     parallel_tool_calls: bool | None = Field(None, description="false: at most one call.")
+    continue_final_message: bool | None = Field(
+        None, description="The last message, an assistant's, is the beginning of the reply."
+    )
     store: bool | None = Field(
         None, description="false: keep no trace of this request, where the server keeps any."
     )
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-
     # True to ignore: they change no reply of this server.
-    user: str | None = None
     metadata: dict[str, str] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
@@ -108,6 +58,19 @@ class ChatCompletionRequest(StrictModel):
     prediction: Unsupported = None
     web_search_options: Unsupported = None
     prompt_cache_retention: Unsupported = None
+    prompt_cache_options: Unsupported = None
+    moderation: Unsupported = None
+    # vLLM's.
+    add_generation_prompt: bool | None = Field(
+        None, description="false goes with continue_final_message, and only there."
+    )
+    echo: Annotated[Any, *only(False, why="is not supported in a chat")] = None
+    add_special_tokens: Annotated[Any, *only(False, why=_TEMPLATE)] = None
+    chat_template: Annotated[Any, *only(why=_TEMPLATE)] = None
+    documents: Annotated[Any, *only([])] = None
+    media_io_kwargs: Annotated[Any, *only({})] = None
+    mm_processor_kwargs: Annotated[Any, *only({})] = None
+    return_prompt_text: Annotated[Any, *only(False)] = None
 
     @field_validator("messages")
     @classmethod
@@ -129,15 +92,12 @@ class ChatCompletionRequest(StrictModel):
             and self.max_completion_tokens is not None
             and self.max_tokens != self.max_completion_tokens
         ):
-            raise _contradiction("max_tokens and max_completion_tokens differ; send one of them")
+            raise contradiction("max_tokens and max_completion_tokens differ; send one of them")
         if self.top_logprobs is not None and not self.logprobs:
-            raise _contradiction("top_logprobs needs logprobs: true")
-        if self.response_format is not None and self.structured_outputs is not None:
-            raise _contradiction("response_format and structured_outputs: send one of them")
+            raise contradiction("top_logprobs needs logprobs: true")
         if fault := self._calls_against_form():
-            raise _contradiction(fault)
-        if self.stream_options is not None and not self.stream:
-            raise _contradiction("stream_options needs stream: true")
+            raise contradiction(fault)
+        self._check_continuation()
         return self
 
     def _calls_against_form(self) -> str | None:
@@ -156,6 +116,15 @@ class ChatCompletionRequest(StrictModel):
             )
         return None
 
+    def _check_continuation(self) -> None:
+        continues = bool(self.continue_final_message)
+        if continues and self.messages[-1].role != "assistant":
+            raise contradiction("continue_final_message needs a last message of role 'assistant'")
+        if self.add_generation_prompt is not None and self.add_generation_prompt == continues:
+            raise contradiction(
+                "add_generation_prompt: should be false with continue_final_message, else true"
+            )
+
     @property
     def tool_use(self) -> ToolUse | None:
         """The tools; None: the request has none."""
@@ -169,29 +138,10 @@ class ChatCompletionRequest(StrictModel):
     @property
     def sampling(self) -> SamplingAsk:
         """How the reply is sampled."""
-        return SamplingAsk(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
-            seed=self.seed,
-            presence_penalty=self.presence_penalty,
-            frequency_penalty=self.frequency_penalty,
-            repetition_penalty=self.repetition_penalty,
-            logit_bias=self.logit_bias,
-            num_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
-        )
+        num_logprobs = (self.top_logprobs or 0) if self.logprobs else None
+        return self.sampling_ask(num_logprobs, "top_logprobs")
 
     @property
     def reply_limit(self) -> int | None:
         """``max_completion_tokens`` under either name."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
-
-    @property
-    def includes_usage(self) -> bool:
-        """Whether a stream ends with a usage chunk."""
-        return self.stream_options is not None and bool(self.stream_options.include_usage)
-
-
-def _contradiction(message: str) -> PydanticCustomError:
-    return PydanticCustomError("contradiction", "{text}", {"text": message})

@@ -19,7 +19,8 @@ class ReplyAsk:
 
     `thinking.reply_limit` holds for thought and answer together. `store` false: keep no trace;
     true: the client relies on one. `keeps_thought`: the endpoint reads the thought's text though
-    the client may not see it, to seal it; it must not show it.
+    the client may not see it, to seal it; it must not show it. `max_answer_tokens` holds for the
+    answer alone, `stop_token_ids` end it.
     """
 
     reply_id: str
@@ -33,3 +34,5 @@ class ReplyAsk:
     tool_use: ToolUse | None = None
     store: bool | None = None
     keeps_thought: bool = False
+    max_answer_tokens: int | None = None
+    stop_token_ids: Sequence[int] = ()

@@ -9,9 +9,11 @@ from server.errors import BadRequestError, NotAllowedError, UnknownModelError
 from server.generation_job import GenerationJob, SearchJob
 from server.messages import plain_messages
 from server.reply.ask import ReplyAsk
+from server.reply.limits import ReplyLimits
+from server.reply.plain_prompt import check_token_ids
 from server.reply.prompting import Conversation
 from server.reply.reply import Reply
-from server.reply.sampling import sampling_settings
+from server.reply.sampling import check_answer_only, sampling_settings
 from server.served_model import ServedModel
 from server.state import ServerState
 from server.strategies import check_branches_differ, check_scorer
@@ -21,6 +23,7 @@ from server.tools.readers import reader_maker
 from server.tools.tool import ToolMode, ToolUse
 from server.traces.capture import TraceHead, traced_sampling
 from thinking.budget import BudgetAsk
+from thinking.segments import AnswerEnd
 from thinking.strategies.protocol import Strategy
 
 
@@ -40,7 +43,8 @@ async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -
     ask = _told_of_tools(model, ask)
     new_tool_reader = reader_maker(model.engine, ask.tool_use)
     constraint = _constraint(ask)
-    prompt = await model.prepare(ask.prompt, budget, ask.thinking.reply_limit)
+    limits = ReplyLimits(ask.thinking.reply_limit, ask.max_answer_tokens)
+    prompt = await model.prepare(ask.prompt, budget, limits)
     if constraint is not None:
         await model.check_constraint(constraint, prompt)
     sampling = sampling_settings(
@@ -49,6 +53,7 @@ async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -
         prompt.budget.max_tokens,
         calls_tools=constraint is None and not _forbids_calls(ask.tool_use),
     )
+    check_answer_only(ask.sampling, prompt.plan, sampling.max_tokens)
     job = GenerationJob(
         request_id=ask.reply_id,
         prompt=prompt,
@@ -57,6 +62,7 @@ async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -
         stops=ask.stops,
         shows_thought=shows_thought or ask.keeps_thought or keeps_trace,
         constraint=constraint,
+        answer_end=_answer_end(model, ask),
         new_tool_reader=new_tool_reader,
     )
     if budget.strategy is not None:
@@ -90,6 +96,11 @@ def _forbids_calls(use: ToolUse | None) -> bool:
     return use is not None and use.mode is ToolMode.NONE
 
 
+def _answer_end(model: ServedModel, ask: ReplyAsk) -> AnswerEnd:
+    check_token_ids(ask.stop_token_ids, model.engine.vocab_size, "stop_token_ids")
+    return AnswerEnd(ask.max_answer_tokens, frozenset(ask.stop_token_ids))
+
+
 def _shows_thought(state: ServerState, ask: ReplyAsk) -> bool:
     wish = ask.thinking.wish
     if wish.shows_thought and not state.settings.show_thoughts:
@@ -111,9 +122,10 @@ def _keeps_trace(state: ServerState, ask: ReplyAsk) -> bool:
 def _check_can_search(state: ServerState, ask: ReplyAsk, budget: BudgetAsk) -> None:
     if budget.strategy is not None:
         check_scorer(budget.strategy, has_scorer=state.reward_model is not None)
-        if not isinstance(ask.prompt, Conversation):
+        if budget.strategy.needs_scorer and not isinstance(ask.prompt, Conversation):
             raise BadRequestError(
-                "thinking_options.strategy: a search needs a conversation; use the chat endpoint",
+                "thinking_options.strategy: a reward model judges replies to a conversation; use "
+                "the chat endpoint, or a strategy without one",
                 param="thinking_options.strategy",
                 code="invalid_value",
             )
@@ -123,7 +135,8 @@ def _search(
     state: ServerState, ask: ReplyAsk, strategy: Strategy, sampling: SamplingSettings
 ) -> SearchJob:
     check_branches_differ(strategy, sampling)
-    assert isinstance(ask.prompt, Conversation)
+    if not isinstance(ask.prompt, Conversation):
+        return SearchJob(strategy, None, ())
     judge = state.reward_model if strategy.needs_scorer else None
     return SearchJob(strategy, judge, plain_messages(ask.prompt.messages, knows_developer=True))
 

@@ -42,8 +42,15 @@ class Reply:
 
     async def collect(self) -> list[ChoiceDelta]:
         """All deltas of each choice, joined; each has its result."""
-        choices = [ChoiceDelta(index) for index in range(self.job.num_choices)]
-        async with aclosing(self.deltas()) as deltas:
-            async for delta in deltas:
-                choices[delta.index].add(delta)
-        return choices
+        return await collected(self.deltas(), self.job.num_choices)
+
+
+async def collected(
+    deltas: AsyncGenerator[ChoiceDelta, None], num_choices: int
+) -> list[ChoiceDelta]:
+    """`deltas` joined by choice."""
+    choices = [ChoiceDelta(index) for index in range(num_choices)]
+    async with aclosing(deltas):
+        async for delta in deltas:
+            choices[delta.index].add(delta)
+    return choices

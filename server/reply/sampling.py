@@ -1,10 +1,12 @@
 """Sampling fields of a body, checked against the model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from server.engine.protocol import Engine, SamplingSettings
 from server.errors import BadRequestError
+from server.reply.plain_prompt import check_token_ids
+from thinking.plan import ThinkingPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,10 @@ class SamplingAsk:
     logit_bias: Mapping[str, float] | None = None
     num_logprobs: int | None = None
     logprobs_field: str = "top_logprobs"
+    ignore_eos: bool | None = None
+    # Of the answer: they go with a reply that does not think.
+    min_tokens: int | None = None
+    allowed_token_ids: Sequence[int] | None = None
 
 
 def sampling_settings(
@@ -53,7 +59,38 @@ def sampling_settings(
         repetition_penalty=_first(ask.repetition_penalty, default.get("repetition_penalty"), 1.0),
         logit_bias=_logit_bias(ask, engine, calls_tools=calls_tools),
         num_logprobs=_num_logprobs(ask, engine.max_logprobs),
+        ignore_eos=bool(ask.ignore_eos),
+        min_tokens=ask.min_tokens or 0,
+        allowed_token_ids=_allowed_token_ids(ask, engine.vocab_size),
     )
+
+
+def check_answer_only(ask: SamplingAsk, plan: ThinkingPlan, max_tokens: int) -> None:
+    """Raise BadRequestError where a field that holds for whole replies meets a thought.
+
+    The engine would hold the thought and its markers to it.
+    """
+    asked = {"min_tokens": ask.min_tokens, "allowed_token_ids": ask.allowed_token_ids}
+    for field, value in asked.items():
+        if value and plan.thinks:
+            raise BadRequestError(
+                f"{field}: is taken only where nothing is thought; send max_thinking_tokens: 0",
+                param=field,
+                code="contradictory_fields",
+            )
+    if ask.min_tokens is not None and ask.min_tokens > max_tokens:
+        raise BadRequestError(
+            f"min_tokens: should be at most {max_tokens}, the most that this reply can have",
+            param="min_tokens",
+            code="contradictory_fields",
+        )
+
+
+def _allowed_token_ids(ask: SamplingAsk, vocab_size: int) -> tuple[int, ...] | None:
+    if ask.allowed_token_ids is None:
+        return None
+    check_token_ids(ask.allowed_token_ids, vocab_size, "allowed_token_ids")
+    return tuple(dict.fromkeys(ask.allowed_token_ids))
 
 
 def _first(asked: float | None, model_default: float | None, default: float) -> float:

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
 from server.errors import BadRequestError
-from server.openai.protocol import MAX_CHOICES
+from server.openai.reply_fields import MAX_CHOICES
 from server.traces.trace import TraceQuery, Verdict
 
 MAX_LIMIT = 1000

@@ -95,14 +95,6 @@ def started_process(
         _end(server)
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One real server for the whole session. Tests must leave it as they found it."""
-    with started_server(tmp_path_factory.mktemp("server") / "log.txt") as running:
-        running.wait_ready()
-        yield running
-
-
 @dataclass(frozen=True, slots=True)
 class ThinkerServer(Server):
     """A server on the thinker, with its reward model and a trace store."""

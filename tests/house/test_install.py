@@ -13,7 +13,11 @@ import pytest
 from tests.house.sources import ROOT
 
 TOOLS = Path(sys.executable).parent
-SCRIPTS = [ROOT / ".ci" / "run", *sorted((ROOT / "deploy").rglob("*.sh"))]
+SCRIPTS = [
+    ROOT / ".ci" / "run",
+    *sorted((ROOT / "deploy").rglob("*.sh")),
+    *sorted((ROOT / "clients" / "examples").glob("*.sh")),
+]
 INSTALLER = "deploy/install.sh"
 
 

@@ -19,9 +19,16 @@ ENDLESS = "z" * 100_000
 class Caller:
     """A client that reads event by event and may leave (httpx's transport cannot)."""
 
-    def __init__(self, app: FastAPI, path: str = "/v1/chat/completions", /, **fields: Any) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        path: str = "/v1/chat/completions",
+        body: dict[str, Any] | None = None,
+        /,
+        **fields: Any,
+    ) -> None:
         self.received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._body: bytes | None = json.dumps(chat_body(**fields)).encode()
+        self._body: bytes | None = json.dumps(body or chat_body(**fields)).encode()
         self._left = asyncio.Event()
         scope = {
             "type": "http",

@@ -16,7 +16,7 @@ from server.engine.constraint import AnswerConstraint
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
 from server.fields.structured import StructuredOutputs
 from server.fields.thinking_options import ThinkingOptions
-from server.openai.protocol import MAX_SEED, MAX_STOP_STRINGS, MAX_TOP_LOGPROBS
+from server.openai.reply_fields import MAX_SEED, MAX_STOP_STRINGS, MAX_TOP_LOGPROBS
 from server.openai.responses.items import Input
 from server.openai.responses.parts import fault
 from server.openai.responses.text_format import TextConfig

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from server.engine.scripted_model import RandomLogits
-from server.map.job import inner_profile
 from tests.server.conftest import (
     PROFILES,
     VOCAB_SIZE,
@@ -71,7 +70,7 @@ async def test_logprobs_are_the_models_own_softmax(serve: Serve, profile: Marker
 async def test_a_thought_never_exceeds_its_tokens(
     serve: Serve, profile: MarkerProfile, temperature: float
 ) -> None:
-    least = marker_cost(inner_profile(profile)) + 1
+    least = marker_cost(profile.inside_text) + 1
     for source in (Thoughtful(profile, ENDLESS), RandomLogits(VOCAB_SIZE)):
         served = serve(source, profile)
         for most in range(least, least + 4):

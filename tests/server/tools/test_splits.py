@@ -112,10 +112,10 @@ def test_what_a_cut_answer_tells_is_the_beginning_of_the_whole(
 
 def test_only_tokens_of_calls_become_text() -> None:
     tokens = [*ids("a<|im_start|>b"), STOP_ID]
-    assert Detokenizer(TOKENIZER, SHOWN).push(tokens) == "ab"
+    assert Detokenizer(TOKENIZER, shown_special=SHOWN).push(tokens) == "ab"
 
 
 @pytest.mark.parametrize("shown", ["<|spare|>", "<|exit|>"])
 def test_a_special_token_that_is_asked_for_is_text(shown: str) -> None:
     tokens = ids(f"a{shown}b<|im_start|>")
-    assert Detokenizer(TOKENIZER, ids(shown)).push(tokens) == f"a{shown}b"
+    assert Detokenizer(TOKENIZER, shown_special=ids(shown)).push(tokens) == f"a{shown}b"

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs clients of others, each into an environment of its own: what they pin need not suit
+# the server, nor each other.
+#
+#   deploy/client-env.sh NAME …   (of tests/sdk/requirements/NAME.txt, `node` or `curl`)
+#
+# Ends up in .cache/clients/NAME, curl with jq in the system. Doing it again does nothing: a stamp, written last, holds what
+# was installed. Does not know what the clients are for.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=deploy/uv.sh
+. deploy/uv.sh
+
+locks=tests/sdk/requirements
+node=tests/sdk/node
+
+# Reads what decides the content of an environment from standard input.
+key_of() { { echo "$PWD ${PYTHON:-}" && cat; } | sha256sum | cut -d' ' -f1; }
+stamped() { [ "$(cat "$1/.installed" 2>/dev/null)" = "$2" ]; }
+
+install_python_client() {
+    local venv=.cache/clients/$1 lock=$locks/$1.txt key
+    key=$(key_of <"$lock")
+    if stamped "$venv" "$key"; then return; fi
+    say "installing $(grep -cE '^[a-z]' "$lock") packages of the client $1 into $venv"
+    find_uv
+    settings_from_pip
+    "$uv" venv --quiet --clear --no-project --python "${PYTHON:-.venv/bin/python}" "$venv"
+    VIRTUAL_ENV=$PWD/$venv "$uv" pip sync --quiet "$lock"
+    echo "$key" >"$venv/.installed"
+}
+
+install_node_clients() {
+    local folder=.cache/clients/node key
+    key=$(cat $node/package.json $node/package-lock.json | key_of)
+    if stamped "$folder" "$key"; then return; fi
+    command -v npm >/dev/null || fail "the clients in $node need node 20 or newer, with npm"
+    say "installing the npm clients into $folder"
+    mkdir -p "$folder"
+    cp $node/package.json $node/package-lock.json "$folder"
+    # No package of ours needs its scripts, and none of theirs is run unseen.
+    (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+    echo "$key" >"$folder/.installed"
+}
+
+[ $# -gt 0 ] || fail "which client? $(basename -s .txt $locks/*.txt | xargs) node curl"
+mkdir -p .cache/clients
+exec 9>.cache/clients/.lock
+flock 9 # two `make` at once: the second waits, then finds the work done
+for name in "$@"; do
+    if [ "$name" = node ]; then
+        install_node_clients
+    elif [ "$name" = curl ]; then
+        { command -v curl && command -v jq; } >/dev/null || apt_install curl jq
+    elif [ -f "$locks/$name.txt" ]; then
+        install_python_client "$name"
+    else
+        fail "unknown client $name: there is no $locks/$name.txt"
+    fi
+done

@@ -1,0 +1,78 @@
+"""``POST /v1/completions``: text in, text out, with a thought in between."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+
+from server.body import read_thinking_body
+from server.choice import ChoiceResult
+from server.disconnect import run_while_connected
+from server.errors import reported
+from server.openai.chunks import DONE, error_event
+from server.openai.completions.completion import Completion, prepare_completion
+from server.openai.completions.protocol import CompletionRequest
+from server.openai.completions.response import CompletionWriter
+from server.openai.completions.schema import SCHEMAS
+from server.openai.response import ReplyHead
+from server.openapi import add_schemas, reply_documentation
+from server.reply.reply import collected
+from server.state import server_state
+from server.streaming import EventStream
+
+router = APIRouter()
+add_schemas(SCHEMAS)
+
+
+@router.post(
+    "/v1/completions",
+    tags=["completions"],
+    summary="Go on with a text, thinking within a budget",
+    openapi_extra=reply_documentation(CompletionRequest, reply="Completion", error="Error"),
+)
+async def create_completion(request: Request) -> Response:
+    """Think after the prompt, hidden, within `max_thinking_tokens`; then go on with it.
+
+    Each choice has a receipt, `thinking`, of what its budget was and what was used.
+    """
+    state = server_state(request)
+    model = state.ready_model()
+    body, wish = await read_thinking_body(request, CompletionRequest)
+    completion = await prepare_completion(state, model, body, wish)
+    writer = CompletionWriter(
+        ReplyHead(completion.reply_id, model.engine.model_name, completion.group.num_prompt_tokens),
+        lists=completion.lists,
+        shows_thought=completion.shows_thought,
+        includes_usage=body.includes_usage,
+    )
+    if body.stream:
+        return EventStream(_events(completion, writer), state.settings.keep_alive_seconds)
+    return JSONResponse(await run_while_connected(request, _whole(completion, writer)))
+
+
+async def _whole(completion: Completion, writer: CompletionWriter) -> dict[str, Any]:
+    echoes = await completion.echoes()
+    choices = await collected(completion.deltas(), completion.group.num_choices)
+    return writer.whole(choices, echoes)
+
+
+async def _events(completion: Completion, writer: CompletionWriter) -> AsyncGenerator[bytes, None]:
+    results: list[ChoiceResult] = []
+    try:
+        if completion.body.echo:
+            for index, echo in enumerate(await completion.echoes()):
+                yield writer.echo(index, echo)
+        async with aclosing(completion.deltas()) as deltas:
+            async for delta in deltas:
+                if delta.result:
+                    results.append(delta.result)
+                yield writer.delta(delta)
+    except Exception as error:
+        yield error_event(reported(error))
+        return
+    if writer.includes_usage:
+        yield writer.usage(results)
+    yield DONE

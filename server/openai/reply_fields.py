@@ -1,0 +1,113 @@
+"""What the bodies of chat and text completions have in common.
+
+Thinking, sampling, what the answer looks like, streaming. What needs the model is checked
+later, where the model is known.
+"""
+
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from server.body import StrictModel
+from server.engine.constraint import AnswerConstraint
+from server.fields.only_values import OnlyValues, only_schema
+from server.fields.structured import ResponseFormat, StructuredOutputs, answer_constraint
+from server.fields.thinking_options import ThinkingOptions
+from server.openai.vllm_fields import VllmFields
+from server.reply.sampling import SamplingAsk
+
+MAX_CHOICES = 16
+MAX_STOP_STRINGS = 16
+MAX_SEED = 2**63 - 1
+MAX_TOP_LOGPROBS = 20
+
+
+class StreamOptions(StrictModel):
+    """``stream_options``."""
+
+    include_usage: bool | None = None
+    include_obfuscation: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
+
+
+class ReplyFields(VllmFields):
+    """How to think, to sample and to send."""
+
+    model: str
+
+    thinking_options: ThinkingOptions | None = None
+    min_thinking_tokens: Annotated[
+        int | None, Field(ge=0, description="Fewest hidden tokens: a thought is held open.")
+    ] = None
+
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=-1, description="0, -1 or null: all tokens.")
+    min_p: float | None = Field(None, ge=0, le=1)
+    seed: int | None = Field(None, ge=-MAX_SEED - 1, le=MAX_SEED)
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
+    stop: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=500)]] | None,
+        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+        Field(
+            max_length=MAX_STOP_STRINGS,
+            description=f"A string or up to {MAX_STOP_STRINGS}; they see the answer only.",
+        ),
+    ] = None
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    repetition_penalty: float | None = Field(None, gt=0)
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    response_format: ResponseFormat | None = Field(
+        None, description="What the answer must look like; the thought is free."
+    )
+    structured_outputs: StructuredOutputs | None = Field(
+        None, description="The same with more kinds, in vLLM's spelling; send one of the two."
+    )
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    # True to ignore: they change no reply of this server.
+    user: str | None = None
+
+    @model_validator(mode="after")
+    def _is_in_agreement(self) -> Self:
+        if self.response_format is not None and self.structured_outputs is not None:
+            raise contradiction("response_format and structured_outputs: send one of them")
+        if self.stream_options is not None and not self.stream:
+            raise contradiction("stream_options needs stream: true")
+        return self
+
+    @property
+    def constraint(self) -> AnswerConstraint | None:
+        """What holds for the answer."""
+        return answer_constraint(self.response_format, self.structured_outputs)
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether a stream ends with a usage chunk."""
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    def sampling_ask(self, num_logprobs: int | None, logprobs_field: str) -> SamplingAsk:
+        """How the reply is sampled, with log-probabilities as the wire's `logprobs_field` says."""
+        return SamplingAsk(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            seed=self.seed,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            repetition_penalty=self.repetition_penalty,
+            logit_bias=self.logit_bias,
+            num_logprobs=num_logprobs,
+            logprobs_field=logprobs_field,
+            ignore_eos=self.ignore_eos,
+            min_tokens=self.min_tokens,
+            allowed_token_ids=self.allowed_token_ids,
+        )
+
+
+def contradiction(message: str) -> PydanticCustomError:
+    """Two fields that disagree."""
+    return PydanticCustomError("contradiction", "{text}", {"text": message})

@@ -1,0 +1,34 @@
+"""How long a reply may be: all of it, or its answer alone. Knows no prompt."""
+
+from dataclasses import dataclass, replace
+
+from thinking.budget import BudgetAsk, BudgetPolicy, ThinkingBudget, resolve_budget
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyLimits:
+    """`total` holds for thought and answer together, `answer` for the answer alone.
+
+    None: the context's. With a limit of the answer the thought comes on top of it.
+    """
+
+    total: int | None = None
+    answer: int | None = None
+
+    def resolve(self, ask: BudgetAsk, policy: BudgetPolicy, context_left: int) -> ThinkingBudget:
+        """The budget of a reply under these limits.
+
+        Raises:
+            BudgetError: see :func:`thinking.budget.resolve_budget`.
+        """
+        if self.answer is None:
+            return resolve_budget(
+                ask, policy, max_completion_tokens=self.total, context_left=context_left
+            )
+        # No longer an answer than this can come: more need not be kept for it.
+        reserved = replace(ask, answer_reserve=self.answer)
+        budget = resolve_budget(
+            reserved, policy, max_completion_tokens=self.total, context_left=context_left
+        )
+        longest = budget.budget + self.answer
+        return replace(budget, max_tokens=min(budget.max_tokens, longest))

@@ -1,0 +1,66 @@
+"""``POST /tokenize`` and ``POST /detokenize``: text to token ids and back.
+
+Encodes as the server does where it answers: a control token typed in a text is plain text.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from server.body import read_body
+from server.errors import UnknownModelError
+from server.openapi import body_documentation
+from server.reply.plain_prompt import check_token_ids
+from server.served_model import ServedModel
+from server.state import server_state
+from server.tokens.protocol import DetokenizeRequest, TokenizeRequest
+
+router = APIRouter(tags=["tokens"])
+
+
+@router.post(
+    "/tokenize",
+    summary="Say which tokens a text or a conversation is",
+    openapi_extra=body_documentation(TokenizeRequest),
+)
+async def tokenize(request: Request) -> dict[str, Any]:
+    """The prompt's token ids, as the model would see them."""
+    model = server_state(request).ready_model()
+    body = await read_body(request, TokenizeRequest)
+    _check_model(model, body.model)
+    token_ids = list(await model.encode(body.to_prompt()))
+    token_strs = None
+    if body.return_token_strs:
+        tokens = model.engine.tokenizer.convert_ids_to_tokens(token_ids)
+        token_strs = [token or "" for token in tokens]
+    return {
+        "count": len(token_ids),
+        "max_model_len": model.engine.max_model_len,
+        "tokens": token_ids,
+        "token_strs": token_strs,
+    }
+
+
+@router.post(
+    "/detokenize",
+    summary="Say which text some tokens are",
+    openapi_extra=body_documentation(DetokenizeRequest),
+)
+async def detokenize(request: Request) -> dict[str, Any]:
+    """The tokens' text, special tokens included."""
+    model = server_state(request).ready_model()
+    body = await read_body(request, DetokenizeRequest)
+    _check_model(model, body.model)
+    check_token_ids(body.tokens, model.engine.vocab_size, "tokens")
+    tokenizer = model.engine.tokenizer
+    text = await model.in_tokenizer_thread(
+        lambda: tokenizer.decode(
+            body.tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+    )
+    return {"prompt": text}
+
+
+def _check_model(model: ServedModel, name: str | None) -> None:
+    if name is not None and name != model.engine.model_name:
+        raise UnknownModelError(model.engine.model_name)

@@ -1,0 +1,111 @@
+// OpenAI's SDK for TypeScript and JavaScript.
+import OpenAI from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
+import { z } from "zod";
+
+import {
+  BASE_URL,
+  BUDGET,
+  MAX_TOKENS,
+  MODEL,
+  QUESTION,
+  type Reply,
+  TOOL_NAME,
+  TOOL_TEXT,
+  WEATHER_QUESTION,
+  Weather,
+  report,
+  streamed,
+} from "./report";
+
+const client = new OpenAI({ baseURL: `${BASE_URL}/v1`, apiKey: "none", maxRetries: 0 });
+const question: OpenAI.ChatCompletionMessageParam[] = [{ role: "user", content: QUESTION }];
+const weather: OpenAI.ChatCompletionMessageParam[] = [{ role: "user", content: WEATHER_QUESTION }];
+// A field that the SDK's types do not know: an object that is spread is not checked for it.
+const budgeted = { max_thinking_tokens: BUDGET };
+
+async function plain(): Promise<Reply> {
+  const completion = await client.chat.completions.create({
+    model: MODEL,
+    messages: question,
+    max_completion_tokens: MAX_TOKENS,
+    temperature: 0,
+  });
+  return { text: completion.choices[0]!.message.content };
+}
+
+async function stream(): Promise<Reply> {
+  const events = client.chat.completions.stream({
+    model: MODEL,
+    messages: question,
+    max_completion_tokens: MAX_TOKENS,
+    temperature: 0,
+  });
+  const pieces: string[] = [];
+  events.on("content", (piece) => pieces.push(piece));
+  await events.finalChatCompletion();
+  return streamed(pieces);
+}
+
+async function budget(): Promise<Reply> {
+  const completion = await client.chat.completions.create({
+    model: MODEL,
+    messages: question,
+    max_completion_tokens: MAX_TOKENS,
+    temperature: 0,
+    ...budgeted,
+  });
+  const choice = completion.choices[0] as OpenAI.ChatCompletion.Choice & { thinking: unknown };
+  return {
+    reasoning_tokens: completion.usage!.completion_tokens_details!.reasoning_tokens,
+    receipt: choice.thinking,
+  };
+}
+
+async function tools(): Promise<Reply> {
+  const completion = await client.chat.completions.create({
+    model: MODEL,
+    messages: weather,
+    tools: [
+      {
+        type: "function",
+        function: {
+          name: TOOL_NAME,
+          description: TOOL_TEXT,
+          parameters: z.toJSONSchema(Weather),
+        },
+      },
+    ],
+    tool_choice: { type: "function", function: { name: TOOL_NAME } },
+    ...budgeted,
+  });
+  const call = completion.choices[0]!.message.tool_calls![0]!;
+  if (call.type !== "function") throw new Error(`a call of type ${call.type}`);
+  return { name: call.function.name, arguments: JSON.parse(call.function.arguments) };
+}
+
+async function structured(): Promise<Reply> {
+  const completion = await client.chat.completions.parse({
+    model: MODEL,
+    messages: weather,
+    response_format: zodResponseFormat(Weather, "weather"),
+    ...budgeted,
+  });
+  return { value: completion.choices[0]!.message.parsed };
+}
+
+async function responses(): Promise<Reply> {
+  const response = await client.responses.create({
+    model: MODEL,
+    input: QUESTION,
+    max_output_tokens: MAX_TOKENS,
+    temperature: 0,
+    ...budgeted,
+  });
+  return {
+    text: response.output_text,
+    reasoning_tokens: response.usage!.output_tokens_details.reasoning_tokens,
+  };
+}
+
+await report("openai", { plain, streamed: stream, budget, tools, structured, responses });
