@@ -16,7 +16,7 @@ from server.tools.tool import Tool, ToolMode, ToolUse
 
 MAX_TOOLS = 128
 NAME_PATTERN = r"^[a-zA-Z0-9_-]{1,64}$"
-_NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
+NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
 def _check_parameters(schema: dict[str, Any]) -> dict[str, Any]:
@@ -26,12 +26,15 @@ def _check_parameters(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+Parameters = Annotated[dict[str, Any], AfterValidator(_check_parameters)]
+
+
 class FunctionDefinition(StrictModel):
     """``tools[].function``."""
 
     name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
     description: str | None = None
-    parameters: Annotated[dict[str, Any], AfterValidator(_check_parameters)] | None = Field(
+    parameters: Parameters | None = Field(
         None, description="JSON schema of the arguments, an object; none: no arguments."
     )
     strict: bool | None = Field(
@@ -49,7 +52,7 @@ class ToolDefinition(StrictModel):
     def to_tool(self) -> Tool:
         """The tool."""
         function = self.function
-        parameters = _NO_PARAMETERS if function.parameters is None else function.parameters
+        parameters = NO_PARAMETERS if function.parameters is None else function.parameters
         return Tool(function.name, function.description, parameters)
 
 

@@ -17,7 +17,8 @@ from server.reply.ask import ReplyAsk
 from server.reply.prompting import Conversation
 from server.sealed_thoughts import ThoughtSeal
 
-_MESSAGE = re.compile(r"\bmessages\[(\d+)\]")
+# What the shared way of a request calls the conversation.
+_MESSAGES = re.compile(r"^messages(?:\[(\d+)\])?")
 _PREFIXES = {
     "message": "msg",
     "function_call": "fc",
@@ -43,9 +44,7 @@ class ResponseAsk:
         return ReplyAsk(
             reply_id=ID_PREFIX + self.token,
             model_name=body.model,
-            prompt=Conversation(
-                self.conversation.messages, body.chat_template_kwargs or {}, field="input"
-            ),
+            prompt=Conversation(self.conversation.messages, body.chat_template_kwargs or {}),
             thinking=ThinkingFields(
                 wish, body.thinking_options, body.min_thinking_tokens, body.max_output_tokens
             ),
@@ -62,12 +61,16 @@ class ResponseAsk:
         told = to_api_error(error)
         told.message = self._renamed(told.message)
         if told.param is not None:
-            told.param = "input" if told.param == "messages" else self._renamed(told.param)
+            told.param = self._renamed(told.param)
         return told
 
     def _renamed(self, text: str) -> str:
-        places = self.conversation.places
-        return _MESSAGE.sub(lambda found: places[int(found[1])], text)
+        return _MESSAGES.sub(self._place, text)
+
+    def _place(self, found: re.Match[str]) -> str:
+        """Where a message came from; one that tools were told in may be none of the client's."""
+        number, places = found[1], self.conversation.places
+        return places[int(number)] if number and int(number) < len(places) else "input"
 
 
 def read_ask(body: ResponsesRequest, store: ResponseStore, seal: ThoughtSeal) -> ResponseAsk:

@@ -11,21 +11,24 @@ from pydantic import Field, PlainValidator, TypeAdapter
 
 from server.body import StrictModel
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
-from server.fields.structured import JsonSchema
 from server.openai.responses.parts import fault, kind_of
+from server.openai.tools import MAX_TOOLS, NAME_PATTERN, NO_PARAMETERS, Parameters
 from server.tools.tool import Tool, ToolMode, ToolUse
-
-_NAME = r"^[a-zA-Z0-9_-]{1,64}$"
 
 
 class FunctionTool(StrictModel):
     """A function that the model may call."""
 
     type: Literal["function"]
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME_PATTERN)
     description: str | None = None
-    parameters: JsonSchema | None = Field(None, description="The JSON schema of its arguments.")
-    strict: bool | None = None
+    parameters: Parameters | None = Field(
+        None, description="JSON schema of the arguments, an object; none: no arguments."
+    )
+    strict: bool | None = Field(
+        None,
+        description="Taken; arguments are held to the schema where tool_choice demands a call.",
+    )
     defer_loading: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
     async_: Annotated[bool | None, OnlyValues(False), only_schema(False)] = Field(
         None, alias="async"
@@ -35,9 +38,8 @@ class FunctionTool(StrictModel):
 
     def to_tool(self) -> Tool:
         """The same without the wire's form."""
-        if self.parameters is None:
-            return Tool(self.name, self.description)
-        return Tool(self.name, self.description, self.parameters)
+        parameters = NO_PARAMETERS if self.parameters is None else self.parameters
+        return Tool(self.name, self.description, parameters)
 
     def to_dict(self) -> dict[str, Any]:
         """The tool as a response echoes it."""
@@ -82,6 +84,8 @@ def _tools(value: Any) -> Any:
         return None
     if not isinstance(value, list):
         raise fault("should be a list of tools")
+    if len(value) > MAX_TOOLS:
+        raise fault(f"should have at most {MAX_TOOLS} tools")
     tools = _TOOL_LIST.validate_python(value)
     if len({tool.name for tool in tools}) < len(tools):
         raise fault("two tools have one name")

@@ -20,6 +20,8 @@ class Folding:
         self.texts: dict[tuple[int, str], str] = {}
         self.finished: dict[tuple[int, str], str] = {}
         self.logprobs: dict[int, list[Any]] = {}
+        # Parts that are open, by (output index, kind of their text).
+        self.parts: set[tuple[int, str]] = set()
 
     @property
     def output(self) -> list[Json]:
@@ -42,6 +44,7 @@ class Folding:
             case ["content_part" | "reasoning_summary_part" as kind, "done"]:
                 text = {"content_part": "output_text"}.get(kind, "reasoning_summary_text")
                 assert event["part"]["text"] == self.finished[index, text]
+                self.parts.remove((index, text))
                 assert self._is_of_open_item(event)
             case [kind, "delta"]:
                 assert self._is_of_open_item(event)
@@ -61,6 +64,7 @@ class Folding:
         text = {"content_part": "output_text"}.get(kind, "reasoning_summary_text")
         assert (event["output_index"], text) not in self.texts
         self.texts[event["output_index"], text] = ""
+        self.parts.add((event["output_index"], text))
 
     def _is_of_open_item(self, event: Json) -> bool:
         return bool(self.open[event["output_index"]]["id"] == event["item_id"])
@@ -69,6 +73,7 @@ class Folding:
         begun = self.open.pop(index)
         assert (begun["id"], begun["type"]) == (item["id"], item["type"])
         assert item["status"] in ("completed", "incomplete")
+        assert not [text for place, text in self.parts if place == index]
         texts = {kind: text for (place, kind), text in self.finished.items() if place == index}
         assert texts == {kind: text for (place, kind), text in self.texts.items() if place == index}
         match item["type"]:

@@ -201,7 +201,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
                 }
             ],
         },
-        "input[0].content[0]",
+        "input[0].content[0].image_url",
     ),
     "a field of a part": (
         {"input": [{"role": "user", "content": [{"type": "input_text", "txt": "a"}]}]},
