@@ -30,7 +30,7 @@ from tests.server.conftest import (
 )
 from tests.server.test_chat_laws import check_receipt
 from tests.server.test_engine_failures import Caller, until_running
-from thinking.markers import MarkerProfile
+from thinking.markers import MarkerProfile, Opening
 
 PROMPTS = [PROMPT, "One, two,", "\N{SNOWMAN}"]
 
@@ -324,8 +324,12 @@ async def test_a_conversation_can_be_continued(serve: Serve, profile: MarkerProf
         assert (await served.chat(**fields | wrong)).status_code == 400
 
 
-async def test_markers_of_several_tokens_open_a_thought_in_a_text_too(serve: Serve) -> None:
-    profile = make_profile("[[think]]", "[[/think]]")
+@pytest.mark.parametrize("opening", Opening)
+async def test_markers_of_several_tokens_open_a_thought_in_a_text_too(
+    serve: Serve, opening: Opening
+) -> None:
+    """Their text is not shown, also where a template would have opened the thought."""
+    profile = make_profile("[[think]]", "[[/think]]", opening=opening)
     served = serve(wants("hm[[/think]]fine"), profile)
     reply = await complete(served, max_tokens=90, include_reasoning=True)
     assert reply["choices"][0]["reasoning"] == "hm"
