@@ -80,8 +80,8 @@ CLIENTS = (
         None,
         (*CALLS, "responses", "completions"),
         '`extra_body={"max_thinking_tokens": 64}` or `reasoning_effort="low"`',
-        'The receipt is `choice.model_extra["thinking"]`. `get_final_response()` of a Responses stream '
-        "raises where the response is incomplete; the last event has it.",
+        'The receipt is `choice.model_extra["thinking"]`. `get_final_response()` of a stream '
+        "of Responses raises where the last is incomplete: the last event has it.",
     ),
     Client(
         "openai_node",
@@ -134,8 +134,8 @@ CLIENTS = (
         "pydantic-ai",
         (*CALLS, "responses"),
         '`model_settings={"extra_body": {"max_thinking_tokens": 64}}`',
-        'Usage is in `result.usage.details["reasoning_tokens"]`. On Responses it sends sealed thoughts '
-        'back with `profile={"openai_supports_encrypted_reasoning_content": True}` only.',
+        'Usage is in `result.usage.details["reasoning_tokens"]`. On Responses sealed thoughts '
+        'go back with `profile={"openai_supports_encrypted_reasoning_content": True}` only.',
     ),
     Client(
         "instructor",
