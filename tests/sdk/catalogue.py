@@ -81,7 +81,7 @@ CLIENTS = (
         (*CALLS, "responses", "completions"),
         '`extra_body={"max_thinking_tokens": 64}` or `reasoning_effort="low"`',
         'The receipt is `choice.model_extra["thinking"]`. `get_final_response()` of a stream '
-        "of Responses raises where the last is incomplete: the last event has it.",
+        "of Responses raises where one is incomplete; its last event has it.",
     ),
     Client(
         "openai_node",
