@@ -80,7 +80,8 @@ CLIENTS = (
         None,
         (*CALLS, "responses", "completions"),
         '`extra_body={"max_thinking_tokens": 64}` or `reasoning_effort="low"`',
-        'The receipt is `choice.model_extra["thinking"]`.',
+        'The receipt is `choice.model_extra["thinking"]`. `get_final_response()` of a stream '
+        "of Responses raises where one is incomplete; its last event has it.",
     ),
     Client(
         "openai_node",
@@ -115,7 +116,8 @@ CLIENTS = (
         "langchain",
         (*CALLS, "responses"),
         '`ChatOpenAI(extra_body={"max_thinking_tokens": 64})` or `reasoning_effort`',
-        "Drops fields that it does not know: no receipt, no shown thought.",
+        "On Chat it drops fields that it does not know: no receipt, no shown thought. With "
+        "`use_responses_api=True` it keeps reasoning items and sends them back.",
     ),
     Client(
         "litellm",
@@ -132,7 +134,8 @@ CLIENTS = (
         "pydantic-ai",
         (*CALLS, "responses"),
         '`model_settings={"extra_body": {"max_thinking_tokens": 64}}`',
-        'Usage is in `result.usage.details["reasoning_tokens"]`.',
+        'Usage is in `result.usage.details["reasoning_tokens"]`. On Responses sealed thoughts '
+        'go back with `profile={"openai_supports_encrypted_reasoning_content": True}` only.',
     ),
     Client(
         "instructor",
