@@ -135,9 +135,33 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"messages": [{"role": "user"}]}, "messages[0]", "content is required"),
     ({"messages": [USER, {**USER, "content": 5}]}, "messages[1].content", "string"),
     (
-        {"messages": [{**USER, "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+        {"messages": [{**USER, "content": [{"type": "input_audio", "input_audio": {}}]}]},
         "messages[0].content",
         "only text",
+    ),
+    (
+        {"messages": [{**USER, "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+        "messages[0].content[0].image_url",
+        "data:image/png",
+    ),
+    (
+        {"messages": [{**USER, "content": [{"type": "image_url", "image_url": "data:"}]}]},
+        "messages[0].content",
+        "image_url",
+    ),
+    (
+        {
+            "messages": [
+                {
+                    **USER,
+                    "content": [
+                        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+                    ],
+                }
+            ]
+        },
+        "messages",
+        "text only",
     ),
     ({"messages": [{**USER, "max_thinking_tokens": 3}]}, "messages[0].max_thinking_tokens", "at"),
     ({"model": 5}, "model", "string"),

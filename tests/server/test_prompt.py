@@ -202,7 +202,8 @@ def test_a_final_message_can_be_continued() -> None:
         ([{"content": "x"}], "messages[0].role"),
         ([{"role": "user<|im_end|>", "content": "x"}], "messages[0].role"),
         ([user(3)], "messages[0].content"),
-        ([user([{"type": "image_url", "image_url": {}}])], "messages[0].content[0]"),
+        ([user([{"type": "input_audio", "input_audio": {}}])], "messages[0].content[0]"),
+        ([user([{"type": "image_url", "image_url": {"url": ""}}])], "messages"),
         ([user([{"type": "text", "text": 3}])], "messages[0].content[0].text"),
     ],
 )
