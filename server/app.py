@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.responses import Response
 
 from server.anthropic import messages
@@ -60,7 +60,12 @@ def create_app(state: ServerState) -> FastAPI:
 def _add_own_routes(app: FastAPI) -> None:
     app.get("/health", tags=["server"], summary="200 once the server can answer")(_health)
     app.get("/version", tags=["server"], summary="The server's version")(_get_version)
-    app.get("/metrics", tags=["server"], summary="Prometheus metrics")(_metrics)
+    app.get(
+        "/metrics",
+        tags=["server"],
+        summary="Prometheus metrics",
+        response_class=PlainTextResponse,
+    )(_metrics)
 
 
 async def _health(request: Request) -> dict[str, str]:

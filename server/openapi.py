@@ -136,10 +136,15 @@ def reply_documentation(
     }
 
 
-def body_documentation(body: type[BaseModel]) -> dict[str, Any]:
+def body_documentation(body: type[BaseModel], *, streams: bool = False) -> dict[str, Any]:
     """``openapi_extra`` of an endpoint that reads `body` and answers with some object."""
     _documented[body.__name__] = body
-    return {"requestBody": {"required": True, "content": _json(body.__name__)}}
+    kinds = ["application/json", "text/event-stream"] if streams else ["application/json"]
+    reply = {"description": "The reply.", "content": {kind: {"schema": {}} for kind in kinds}}
+    return {
+        "requestBody": {"required": True, "content": _json(body.__name__)},
+        "responses": {"200": reply},
+    }
 
 
 def install_openapi(app: FastAPI) -> None:

@@ -54,7 +54,7 @@ class MapReply:
 @router.post(
     "/map",
     summary="Say for each token of a text how much a thought before it helps",
-    openapi_extra=body_documentation(MapRequest),
+    openapi_extra=body_documentation(MapRequest, streams=True),
 )
 async def map_text(request: Request) -> Response:
     """Think at most `thought_tokens` after every position of a text.

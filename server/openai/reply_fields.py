@@ -6,19 +6,19 @@ later, where the model is known.
 
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
 from server.engine.constraint import AnswerConstraint
 from server.fields.only_values import OnlyValues, only_schema
+from server.fields.stop import StopStrings
 from server.fields.structured import ResponseFormat, StructuredOutputs, answer_constraint
 from server.fields.thinking_options import ThinkingOptions
 from server.openai.vllm_fields import VllmFields
 from server.reply.sampling import SamplingAsk
 
 MAX_CHOICES = 16
-MAX_STOP_STRINGS = 16
 MAX_SEED = 2**63 - 1
 MAX_TOP_LOGPROBS = 20
 
@@ -46,14 +46,7 @@ class ReplyFields(VllmFields):
     min_p: float | None = Field(None, ge=0, le=1)
     seed: int | None = Field(None, ge=-MAX_SEED - 1, le=MAX_SEED)
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
-    stop: Annotated[
-        list[Annotated[str, StringConstraints(min_length=1, max_length=500)]] | None,
-        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-        Field(
-            max_length=MAX_STOP_STRINGS,
-            description=f"A string or up to {MAX_STOP_STRINGS}; they see the answer only.",
-        ),
-    ] = None
+    stop: StopStrings = None
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     repetition_penalty: float | None = Field(None, gt=0)

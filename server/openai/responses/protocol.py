@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from server.body import StrictModel
 from server.dialects.schema import thinking_properties
 from server.engine.constraint import AnswerConstraint
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
+from server.fields.stop import StopStrings
 from server.fields.structured import StructuredOutputs
 from server.fields.thinking_options import ThinkingOptions
-from server.openai.reply_fields import MAX_SEED, MAX_STOP_STRINGS, MAX_TOP_LOGPROBS
+from server.openai.reply_fields import MAX_SEED, MAX_TOP_LOGPROBS
 from server.openai.responses.items import Input
 from server.openai.responses.parts import fault
 from server.openai.responses.text_format import TextConfig
@@ -100,11 +101,7 @@ class ResponsesRequest(StrictModel):
     top_k: int | None = Field(None, ge=-1, description="0, -1 or null: all tokens.")
     min_p: float | None = Field(None, ge=0, le=1)
     seed: int | None = Field(None, ge=-MAX_SEED - 1, le=MAX_SEED)
-    stop: Annotated[
-        list[Annotated[str, StringConstraints(min_length=1, max_length=500)]] | None,
-        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-        Field(max_length=MAX_STOP_STRINGS, description="A string or some; of the answer only."),
-    ] = None
+    stop: StopStrings = None
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     repetition_penalty: float | None = Field(None, gt=0)

@@ -1,0 +1,45 @@
+"""The app behind a real HTTP server, for fuzzers that bring their own client."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from server.app import create_app
+from server.engine.scripted import ScriptedEngine
+from server.engine.scripted_model import RandomLogits
+from tests.server.conftest import MODEL, PROFILES, TOKENIZER, VOCAB_SIZE, make_state
+
+# Long enough for a thought and an answer, short enough for thousands of replies.
+MAX_MODEL_LEN = 160
+
+
+@pytest.fixture(scope="session")
+def base_url() -> Iterator[str]:
+    """Of a server on a scripted engine, in a thread of its own."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()  # who comes before the server is ready waits
+        server = uvicorn.Server(uvicorn.Config(_app, factory=True, log_level="error"))
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(30)
+
+
+def _app() -> FastAPI:
+    engine = ScriptedEngine(
+        RandomLogits(VOCAB_SIZE),
+        TOKENIZER,
+        PROFILES["special markers"],
+        model_name=MODEL,
+        max_model_len=MAX_MODEL_LEN,
+    )
+    state = make_state()
+    state.set_engine(engine)
+    return create_app(state)
