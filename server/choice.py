@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from server.detokenizer import Detokenizer
 from server.engine.protocol import EngineOutput, TokenLogprobs
 from server.marker_filter import MarkerFilter
-from server.served_model import PreparedPrompt
+from server.reply.prepared_prompt import PreparedPrompt
 from server.stop_strings import StopMatcher
 from server.tools.call import ToolCallDelta
 from server.tools.feeding import TokenFeed

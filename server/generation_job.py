@@ -9,8 +9,8 @@ from typing import Any
 
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import SamplingSettings
+from server.reply.prepared_prompt import PreparedPrompt
 from server.search.reward_model import RewardModel
-from server.served_model import PreparedPrompt
 from server.tools.readers import ReaderMaker
 from thinking.segments import AnswerEnd
 from thinking.strategies.protocol import Strategy

@@ -1,71 +1,35 @@
 """A model that is ready to answer: its engine and what is derived from it once.
 
-Turns a request's wishes into an engine request's budget, plan and prompt. Knows nothing
-of HTTP nor of how a body spells its wishes.
+Renders a request's prompt, beside the event loop, and has it planned. Knows nothing of HTTP
+nor of how a body spells its wishes.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from server.advice import prompt_advice
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import ConstraintError, Engine, EnginePrompt
-from server.errors import BadRequestError, PromptTooLongError
-from server.forgery import ForgeryGuard
+from server.errors import BadRequestError
 from server.images import images_of
 from server.prompt import PromptError, render_prompt
 from server.reply.limits import ReplyLimits
-from server.reply.plain_prompt import beginning, plain_token_ids
+from server.reply.plain_prompt import plain_token_ids
+from server.reply.prepared_prompt import PreparedPrompt
+from server.reply.prompt_planner import PromptDraft, PromptPlanner, budget_policy
 from server.reply.prompting import Conversation, PlainPrompt
 from server.settings import ServerSettings
-from server.strategies import budget_too_small, share_of_branch
 from server.template import check_template_kwargs, thinking_hints
-from server.thought_planner import ThoughtPlanner
 from server.tools.visible_tokens import call_token_ids
 from thinking.boundaries import boundary_token_ids, line_token_ids
-from thinking.budget import (
-    DEFAULT_EFFORT_TOKENS,
-    BudgetAsk,
-    BudgetPolicy,
-    ThinkingBudget,
-    grace_in_tokens,
-)
-from thinking.fragments import FragmentEncoder
-from thinking.markers import MarkerProfile
-from thinking.plan import ThinkingPlan, marker_cost
-from thinking.strategies.protocol import Strategy
+from thinking.budget import BudgetAsk
 from thinking.tracker_state import TrackerTables
 
-NATIVE_DEFAULT_TOKENS = 4096
-PRIMED_DEFAULT_TOKENS = 128  # models that were not trained to think gain little from more
-
 ResultT = TypeVar("ResultT")
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedPrompt:
-    """Prompt ids with the budget and plan that hold for each choice made from them."""
-
-    token_ids: Sequence[int]
-    budget: ThinkingBudget
-    plan: ThinkingPlan
-    # Tokens between the prompt's end and the context's, and those of them for thoughts.
-    context_left: int
-    thought_room: int
-    advice: tuple[str, ...] = ()
-    # Of the engine's own kind, for its requests; None: the prompt has none.
-    images: object | None = None
-    # Whether the reply goes on with the prompt's own text.
-    continues: bool = False
-
-    @property
-    def context_token_ids(self) -> Sequence[int]:
-        """What the text of a reply depends on."""
-        return self.token_ids if self.continues else ()
 
 
 class ServedModel:
@@ -77,14 +41,13 @@ class ServedModel:
         self._advises = settings.advice
         self.tables = TrackerTables(engine.profile, boundary_token_ids(engine.tokenizer))
         self.line_token_ids = line_token_ids(engine.tokenizer)
-        self.policy = _policy(settings, native=engine.profile.native)
+        self.policy = budget_policy(settings, native=engine.profile.native)
         own = (settings.thinking_start, settings.thinking_end)
         self.marker_texts = tuple(text for text in own if text)
         self._answer_never_has = tuple(_texts_of_markers(engine))
-        encoder = FragmentEncoder(engine.tokenizer)
-        guard = ForgeryGuard(engine.tokenizer, self.marker_texts)
-        self._planner = ThoughtPlanner(engine.profile, encoder, guard)
-        self._inner_planner = ThoughtPlanner(engine.profile.inside_text, encoder, guard)
+        self._planner = PromptPlanner(
+            engine.profile, engine.tokenizer, self.policy, engine.max_model_len, self.marker_texts
+        )
         self.text_markers = _text_markers(engine)
         self.call_token_ids = call_token_ids(engine.tokenizer, engine.profile)
         # One thread: a tokenizer is not safe in two, and must not hold up open streams.
@@ -111,8 +74,8 @@ class ServedModel:
             BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
         """
         rendered = await self._render(prompt, ask)
-        draft = _Draft(prompt, rendered.token_ids, ask, limits)
-        prepared = await self.in_tokenizer_thread(lambda: self._prepare(draft))
+        draft = PromptDraft(prompt, rendered.token_ids, ask, limits)
+        prepared = await self.in_tokenizer_thread(lambda: self._planner.plan(draft))
         advice = prepared.advice
         if self._advises and prepared.plan.thinks and isinstance(prompt, Conversation):
             advice = (*advice, *prompt_advice(prompt.messages))
@@ -174,34 +137,6 @@ class ServedModel:
         """Free the tokenizer's thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _prepare(self, draft: "_Draft") -> PreparedPrompt:
-        if not draft.token_ids and isinstance(draft.asked, PlainPrompt):
-            start = beginning(draft.asked, self.engine.tokenizer)
-            draft = replace(draft, token_ids=start)
-        if draft.ask.strategy is not None:
-            return self._prepare_search(draft, draft.ask.strategy)
-        prepared = self._planned(draft)
-        if prepared.plan.opens:
-            return prepared
-        if not draft.asked.continues:
-            # Where the template opens a thought, it is closed in the prompt too.
-            closed = [*draft.token_ids, *self.engine.profile.no_thought_token_ids]
-            prepared = self._planned(replace(draft, token_ids=closed))
-        if prepared.plan.thinks:
-            return prepared
-        return replace(prepared, advice=self._advice(prepared.budget, draft))
-
-    def _planned(self, draft: "_Draft") -> PreparedPrompt:
-        budget = self._resolve(draft)
-        return self._prepared(draft, budget, self._planner_for(draft).plan(draft.ask, budget))
-
-    def _planner_for(self, draft: "_Draft") -> ThoughtPlanner:
-        return self._inner_planner if draft.asked.continues else self._planner
-
-    def _profile_for(self, draft: "_Draft") -> MarkerProfile:
-        profile = self.engine.profile
-        return profile.inside_text if draft.asked.continues else profile
-
     def _prompt_token_ids(self, asked: Conversation | PlainPrompt, ask: BudgetAsk) -> Sequence[int]:
         tokenizer = self.engine.tokenizer
         if isinstance(asked, PlainPrompt):
@@ -215,63 +150,6 @@ class ServedModel:
         if asked.tools:
             kwargs["tools"] = list(asked.tools)
         return render_prompt(tokenizer, asked.messages, marker_texts=self.marker_texts, **kwargs)
-
-    def _prepared(
-        self, draft: "_Draft", budget: ThinkingBudget, plan: ThinkingPlan
-    ) -> PreparedPrompt:
-        context_left = self.engine.max_model_len - len(draft.token_ids)
-        return PreparedPrompt(
-            draft.token_ids,
-            budget,
-            plan,
-            context_left,
-            context_left - budget.answer_reserve,
-            continues=draft.asked.continues,
-        )
-
-    def _prepare_search(self, draft: "_Draft", strategy: Strategy) -> PreparedPrompt:
-        """The plan is that of one branch; the budget is that of all together."""
-        alone = self._resolve(draft)
-        # Branches run side by side: together they may be longer than the context.
-        budget = self._resolve(draft, strategy.num_branches)
-        share = share_of_branch(strategy, budget, marker_cost(self._profile_for(draft)))
-        context_left = self.engine.max_model_len - len(draft.token_ids)
-        thought_room = context_left - min(alone.answer_reserve, context_left)
-        thought_tokens = min(share.thought_tokens, thought_room)
-        grace = grace_in_tokens(draft.ask.grace, thought_tokens) if share.has_grace else 0
-        branch = replace(budget, budget=thought_tokens, grace_tokens=grace)
-        plan = self._planner_for(draft).plan(draft.ask, branch)
-        if not plan.opens:
-            raise budget_too_small(strategy, budget, "cannot hold the markers of a thought")
-        prepared = self._prepared(draft, budget, plan)
-        return replace(prepared, thought_room=thought_room)
-
-    def _resolve(self, draft: "_Draft", num_branches: int = 1) -> ThinkingBudget:
-        context, num_prompt_tokens = self.engine.max_model_len, len(draft.token_ids)
-        if num_prompt_tokens >= context:
-            raise PromptTooLongError(num_prompt_tokens, context, param=draft.asked.field)
-        return draft.limits.resolve(
-            draft.ask, self.policy, (context - num_prompt_tokens) * num_branches
-        )
-
-    def _advice(self, budget: ThinkingBudget, draft: "_Draft") -> tuple[str, ...]:
-        if not budget.budget:
-            return ()
-        num_markers = marker_cost(self._profile_for(draft))
-        text = (
-            f"a budget of {budget.budget} cannot hold this model's markers ({num_markers} tokens)"
-        )
-        return (f"{text}: nothing was thought",)
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A prompt on its way to be planned."""
-
-    asked: Conversation | PlainPrompt
-    token_ids: Sequence[int]
-    ask: BudgetAsk
-    limits: ReplyLimits
 
 
 def _texts_of_markers(engine: Engine) -> Iterator[str]:
@@ -289,15 +167,4 @@ def _text_markers(engine: Engine) -> tuple[str, ...]:
         str(engine.tokenizer.decode(token_ids))
         for token_ids in markers
         if not any(token_id in added for token_id in token_ids)
-    )
-
-
-def _policy(settings: ServerSettings, *, native: bool) -> BudgetPolicy:
-    default = settings.default_thinking_tokens
-    if default is None:
-        default = NATIVE_DEFAULT_TOKENS if native else PRIMED_DEFAULT_TOKENS
-    return BudgetPolicy(
-        default_tokens=default,
-        effort_tokens={**DEFAULT_EFFORT_TOKENS, **settings.effort_tokens},
-        model_ceiling=settings.max_thinking_tokens,
     )

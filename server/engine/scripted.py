@@ -35,6 +35,7 @@ from thinking.tracker_state import TrackerTables
 
 CPU = torch.device("cpu")
 MAX_ROWS = 256
+MIN_TEMPERATURE = 0.01  # vLLM's own: it takes smaller ones for this
 
 
 @dataclass(eq=False, slots=True)
@@ -231,7 +232,7 @@ def _sample(logits: torch.Tensor, row: _Row) -> int:
     temperature = row.request.sampling.temperature
     if temperature == 0:
         return int(logits.argmax())
-    probabilities = torch.softmax(logits / temperature, dim=0)
+    probabilities = torch.softmax(logits / max(temperature, MIN_TEMPERATURE), dim=0)
     return int(torch.multinomial(probabilities, 1, generator=row.generator))
 
 

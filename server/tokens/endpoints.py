@@ -1,4 +1,4 @@
-"""``POST /tokenize`` and ``POST /detokenize``: text to token ids and back.
+"""``/tokenize``, ``/detokenize`` and ``/tokenizer_info``: text to token ids and back.
 
 Encodes as the server does where it answers: a control token typed in a text is plain text.
 """
@@ -64,6 +64,16 @@ async def detokenize(request: Request) -> dict[str, Any]:
         )
     )
     return {"prompt": text}
+
+
+@router.get("/tokenizer_info", summary="Describe the tokenizer, as lm-eval asks for it")
+async def tokenizer_info(request: Request) -> dict[str, Any]:
+    """The special tokens and the chat template; vLLM's shape, as far as clients read it."""
+    tokenizer = server_state(request).ready_model().engine.tokenizer
+    names = ("bos_token", "eos_token", "pad_token", "unk_token", "chat_template")
+    return {"tokenizer_class": type(tokenizer).__name__} | {
+        name: None if (value := getattr(tokenizer, name)) is None else str(value) for name in names
+    }
 
 
 def _check_model(model: ServedModel, name: str | None) -> None:

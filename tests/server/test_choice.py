@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from server.choice import ChoiceDecoder, ChoiceDelta
 from server.engine.protocol import EngineOutput, TokenLogprob, TokenLogprobs
-from server.served_model import PreparedPrompt
+from server.reply.prepared_prompt import PreparedPrompt
 from tests.server.conftest import PROFILES, STOP_ID, TOKENIZER, ids
 from thinking.boundaries import boundary_token_ids
 from thinking.budget import BudgetAsk, BudgetPolicy, resolve_budget

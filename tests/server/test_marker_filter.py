@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from server.choice import ChoiceDecoder, ChoiceDelta
 from server.engine.protocol import EngineOutput, TokenLogprob, TokenLogprobs
 from server.marker_filter import MarkerFilter
-from server.served_model import PreparedPrompt
+from server.reply.prepared_prompt import PreparedPrompt
 from tests.server.conftest import PROFILES, TOKENIZER, ids
 from thinking.budget import BudgetAsk, BudgetPolicy, resolve_budget
 from thinking.plan import make_plan

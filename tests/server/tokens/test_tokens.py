@@ -101,3 +101,10 @@ async def test_the_model_card_has_what_clients_read(served: Served) -> None:
     assert card["max_model_len"] == card["context_length"] == served.engine.max_model_len
     assert (card["root"], card["parent"], card["permission"]) == (MODEL, None, [])
     assert (await served.openai.models.retrieve(MODEL)).id == MODEL
+
+
+async def test_the_tokenizer_is_described_for_lm_eval(served: Served) -> None:
+    info = (await served.http.get("/tokenizer_info")).json()
+    assert info["eos_token"] == "<|im_end|>"
+    assert info["bos_token"] is None
+    assert info["chat_template"] == TOKENIZER.chat_template
