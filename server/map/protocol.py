@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
+from server.fields.sampling import MAX_SEED
 from server.openai.messages import Message
-from server.openai.reply_fields import MAX_SEED
 
 MAX_WEIGHTS = 16
 DEFAULT_WEIGHT = 0.5

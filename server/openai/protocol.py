@@ -139,7 +139,7 @@ class ChatCompletionRequest(ReplyFields):
     def sampling(self) -> SamplingAsk:
         """How the reply is sampled."""
         num_logprobs = (self.top_logprobs or 0) if self.logprobs else None
-        return self.sampling_ask(num_logprobs, "top_logprobs")
+        return self.sampling_as_said(num_logprobs, "top_logprobs")
 
     @property
     def reply_limit(self) -> int | None:

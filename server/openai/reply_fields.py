@@ -4,6 +4,7 @@ Thinking, sampling, what the answer looks like, streaming. What needs the model 
 later, where the model is known.
 """
 
+from dataclasses import replace
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -12,14 +13,12 @@ from pydantic_core import PydanticCustomError
 from server.body import StrictModel
 from server.engine.constraint import AnswerConstraint
 from server.fields.only_values import OnlyValues, only_schema
-from server.fields.stop import StopStrings
+from server.fields.sampling import SamplingFields
 from server.fields.structured import ResponseFormat, StructuredOutputs, answer_constraint
-from server.fields.thinking_options import ThinkingOptions
 from server.openai.vllm_fields import VllmFields
 from server.reply.sampling import SamplingAsk
 
 MAX_CHOICES = 16
-MAX_SEED = 2**63 - 1
 MAX_TOP_LOGPROBS = 20
 
 
@@ -30,27 +29,12 @@ class StreamOptions(StrictModel):
     include_obfuscation: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
 
 
-class ReplyFields(VllmFields):
+class ReplyFields(SamplingFields, VllmFields):
     """How to think, to sample and to send."""
 
     model: str
 
-    thinking_options: ThinkingOptions | None = None
-    min_thinking_tokens: Annotated[
-        int | None, Field(ge=0, description="Fewest hidden tokens: a thought is held open.")
-    ] = None
-
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1, description="0, -1 or null: all tokens.")
-    min_p: float | None = Field(None, ge=0, le=1)
-    seed: int | None = Field(None, ge=-MAX_SEED - 1, le=MAX_SEED)
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
-    stop: StopStrings = None
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    repetition_penalty: float | None = Field(None, gt=0)
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     response_format: ResponseFormat | None = Field(
         None, description="What the answer must look like; the thought is free."
     )
@@ -81,19 +65,10 @@ class ReplyFields(VllmFields):
         """Whether a stream ends with a usage chunk."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
-    def sampling_ask(self, num_logprobs: int | None, logprobs_field: str) -> SamplingAsk:
-        """How the reply is sampled, with log-probabilities as the wire's `logprobs_field` says."""
-        return SamplingAsk(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
-            seed=self.seed,
-            presence_penalty=self.presence_penalty,
-            frequency_penalty=self.frequency_penalty,
-            repetition_penalty=self.repetition_penalty,
-            logit_bias=self.logit_bias,
-            num_logprobs=num_logprobs,
+    def sampling_as_said(self, num_logprobs: int | None, logprobs_field: str) -> SamplingAsk:
+        """How the reply is sampled; the wire calls its log-probabilities `logprobs_field`."""
+        return replace(
+            self.sampling_ask(num_logprobs),
             logprobs_field=logprobs_field,
             ignore_eos=self.ignore_eos,
             min_tokens=self.min_tokens,

@@ -71,7 +71,7 @@ class CompletionRequest(ReplyFields):
     @property
     def sampling(self) -> SamplingAsk:
         """How the replies are sampled."""
-        return self.sampling_ask(self.logprobs, "logprobs")
+        return self.sampling_as_said(self.logprobs, "logprobs")
 
     @property
     def max_answer_tokens(self) -> int | None:

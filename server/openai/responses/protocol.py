@@ -14,10 +14,9 @@ from server.body import StrictModel
 from server.dialects.schema import thinking_properties
 from server.engine.constraint import AnswerConstraint
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
-from server.fields.stop import StopStrings
+from server.fields.sampling import SamplingFields
 from server.fields.structured import StructuredOutputs
-from server.fields.thinking_options import ThinkingOptions
-from server.openai.reply_fields import MAX_SEED, MAX_TOP_LOGPROBS
+from server.openai.reply_fields import MAX_TOP_LOGPROBS
 from server.openai.responses.items import Input
 from server.openai.responses.parts import fault
 from server.openai.responses.text_format import TextConfig
@@ -62,7 +61,7 @@ class ResponseStreamOptions(StrictModel):
     include_obfuscation: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
 
 
-class ResponsesRequest(StrictModel):
+class ResponsesRequest(SamplingFields):
     """What to answer and how to sample. How much may be thought: see ``server.dialects``."""
 
     right_names: ClassVar[Mapping[str, str]] = MappingProxyType(
@@ -90,22 +89,7 @@ class ResponsesRequest(StrictModel):
     include: list[_Includable] | None = None
 
     reasoning: ReasoningConfig | None = None
-    thinking_options: ThinkingOptions | None = None
-    min_thinking_tokens: Annotated[
-        int | None, Field(ge=0, description="Fewest hidden tokens: a thought is held open.")
-    ] = None
-
     max_output_tokens: int | None = Field(None, ge=1, description="Thought and answer.")
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1, description="0, -1 or null: all tokens.")
-    min_p: float | None = Field(None, ge=0, le=1)
-    seed: int | None = Field(None, ge=-MAX_SEED - 1, le=MAX_SEED)
-    stop: StopStrings = None
-    presence_penalty: float | None = Field(None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    repetition_penalty: float | None = Field(None, gt=0)
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
     text: TextConfig | None = None
     structured_outputs: StructuredOutputs | None = Field(
@@ -181,15 +165,5 @@ class ResponsesRequest(StrictModel):
     @property
     def sampling(self) -> SamplingAsk:
         """How the reply is sampled."""
-        return SamplingAsk(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
-            seed=self.seed,
-            presence_penalty=self.presence_penalty,
-            frequency_penalty=self.frequency_penalty,
-            repetition_penalty=self.repetition_penalty,
-            logit_bias=self.logit_bias,
-            num_logprobs=(self.top_logprobs or 0) if self.includes(LOGPROBS) else None,
-        )
+        has_logprobs = self.includes(LOGPROBS)
+        return self.sampling_ask((self.top_logprobs or 0) if has_logprobs else None)
