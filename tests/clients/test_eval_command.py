@@ -96,7 +96,7 @@ def test_efforts_are_budgets_too(our_url: str) -> None:
 def test_a_field_that_the_server_refuses_ends_the_run_with_the_servers_words(
     our_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--field", "thinking_budget", "--give-up-after", "3", *QUICK]
+    arguments = ["--field", "thinking_tokens", "--give-up-after", "3", *QUICK]
     assert main(["eval", numbered(9), "--url", our_url, *arguments]) == ExitCode.FAILED
     said = capsys.readouterr().err
     assert "3 failures in a row" in said
