@@ -11,6 +11,7 @@ from typing import Any
 ROLES = ("system", "developer", "user", "assistant", "tool")
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
 IMAGE_PART = "image_url"
+MAX_MESSAGES = 4_096  # of one request, on every endpoint; items of Responses too
 
 
 class PromptError(ValueError):

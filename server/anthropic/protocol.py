@@ -19,6 +19,7 @@ from server.fields.json_schema import literal_texts, schema_text
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
 from server.fields.structured import JsonSchema
 from server.fields.thinking_options import ThinkingOptions
+from server.messages import MAX_MESSAGES
 from server.reply.sampling import SamplingAsk
 
 MAX_STOP_SEQUENCES = 64
@@ -78,7 +79,7 @@ class CountTokensRequest(StrictModel):
     )
 
     model: str
-    messages: list[TurnMessage] = Field(min_length=1)
+    messages: list[TurnMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     system: SystemContent | None = None
     tools: list[AnyTool] | None = None
     tool_choice: ToolChoice | None = None

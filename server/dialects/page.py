@@ -65,6 +65,12 @@ they are a 400. PNG, JPEG, WebP and GIF; at most 16 a request, 20 MiB and 40 mil
 and the whole body within `--max-body-bytes`. URLs of other places are refused: the server fetches
 nothing that a client names.
 
+## Limits
+
+The whole body: `--max-body-bytes` (413). 4,096 messages or items, 128 tools, schemas of 65,536
+characters and 64 levels, 16 stop strings of 500 characters, 16 choices, 256 choices of all prompts
+of a text completion together (400, naming the field).
+
 ## Advice
 
 Where the model thinks, the receipt's `advice` points out, after OpenAI's "Reasoning best

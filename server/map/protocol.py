@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
 from server.fields.sampling import MAX_SEED
+from server.messages import MAX_MESSAGES
 from server.openai.messages import Message
 
 MAX_WEIGHTS = 16
@@ -51,7 +52,11 @@ class MapRequest(StrictModel):
     ]
     messages: Annotated[
         list[Message] | None,
-        Field(min_length=1, description="The conversation to which the text is the reply."),
+        Field(
+            min_length=1,
+            max_length=MAX_MESSAGES,
+            description="The conversation to which the text is the reply.",
+        ),
     ] = None
     thought_tokens: Annotated[
         int | None, Field(ge=1, description="Most tokens of one thought, markers included [32].")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
+from server.messages import MAX_MESSAGES
 from server.openai.messages import Message, check_tool_results
 from server.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction
 from server.openai.tools import NamedChoice, ToolChoice, Tools, check_choice, tool_use
@@ -23,7 +24,7 @@ _TEMPLATE = "is not supported: the model's own template is used; see chat_templa
 class ChatCompletionRequest(ReplyFields):
     """What to answer and how to sample. How much may be thought: see ``server.dialects``."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
 
     max_completion_tokens: int | None = Field(None, ge=1, description="Thought and answer.")
     max_tokens: int | None = Field(None, ge=1, description="Same as max_completion_tokens.")

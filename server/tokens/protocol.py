@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from server.body import StrictModel
+from server.messages import MAX_MESSAGES
 from server.openai.messages import Message
 from server.openai.reply_fields import contradiction
 from server.openai.tools import Tools, tool_use
@@ -26,7 +27,7 @@ class TokenizeRequest(StrictModel):
 
     model: str | None = Field(None, description="Left out: the one that is served.")
     prompt: str | None = None
-    messages: list[Message] | None = Field(None, min_length=1)
+    messages: list[Message] | None = Field(None, min_length=1, max_length=MAX_MESSAGES)
     add_special_tokens: bool | None = Field(
         None, description="false: nothing that the tokenizer puts before a text."
     )

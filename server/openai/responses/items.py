@@ -11,6 +11,7 @@ from pydantic import Field, PlainValidator, TypeAdapter
 
 from server.body import StrictModel
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
+from server.messages import MAX_MESSAGES
 from server.openai.responses.parts import Content, fault, kind_of, listed_content
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -167,6 +168,8 @@ def _input(value: Any) -> Any:
         return [MessageItem(role="user", content=value)]
     if not isinstance(value, list):
         raise fault("should be a string or a list of items")
+    if len(value) > MAX_MESSAGES:
+        raise fault(f"should have at most {MAX_MESSAGES} items")
     return _ITEMS.validate_python(value)
 
 
