@@ -9,16 +9,15 @@ import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
 
+from server.choice_delta import THOUGHT_BREAK, ChoiceDelta, ChoiceResult, FinishReason
 from server.detokenizer import Detokenizer
 from server.engine.protocol import EngineOutput, TokenLogprobs
 from server.marker_filter import MarkerFilter
 from server.reply.prepared_prompt import PreparedPrompt
 from server.stop_strings import StopMatcher
-from server.tools.call import ToolCallDelta
 from server.tools.feeding import TokenFeed
 from server.tools.reading import CarefulReader, ReadPiece
 from thinking.phase import StopCause
@@ -27,55 +26,6 @@ from thinking.receipt import BranchTally, Receipt, make_receipt
 from thinking.segments import AnswerEnd, Segmenter, SplitTokens
 from thinking.tracker import ThinkingTracker
 from thinking.tracker_state import TrackerTables
-
-FinishReason = Literal["stop", "length", "tool_calls"]
-# Between the thoughts of one reply, where they are shown.
-THOUGHT_BREAK = "\n\n"
-
-
-@dataclass(frozen=True, slots=True)
-class ChoiceResult:
-    """How a choice ended; counts are tokens. `stop` is the stop string that ended it."""
-
-    finish_reason: FinishReason
-    receipt: Receipt
-    num_reasoning: int
-    num_answer: int
-    stop: str | None = None
-
-
-@dataclass(slots=True)
-class ChoiceDelta:
-    """What one choice has new for the client; `result` is set on its last.
-
-    `offsets` say of each of `logprobs` where in the answer its text begins, in characters.
-    `end_logprobs` are those of the token that ended the answer, which is no part of the text.
-    """
-
-    index: int
-    content: str = ""
-    reasoning: str = ""
-    tool_calls: list[ToolCallDelta] = field(default_factory=list)
-    logprobs: list[TokenLogprobs] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    end_logprobs: TokenLogprobs | None = None
-    result: ChoiceResult | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to tell."""
-        has_text = bool(self.content or self.reasoning or self.tool_calls)
-        return not (has_text or self.logprobs or self.result)
-
-    def add(self, later: "ChoiceDelta") -> None:
-        """Join a later delta of the same choice to this one."""
-        self.content += later.content
-        self.reasoning += later.reasoning
-        self.tool_calls += later.tool_calls
-        self.logprobs += later.logprobs
-        self.offsets += later.offsets
-        self.end_logprobs = later.end_logprobs
-        self.result = later.result
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from server.choice import ChoiceDecoder, ChoiceDelta
+from server.choice import ChoiceDecoder
+from server.choice_delta import ChoiceDelta
 from server.engine.protocol import AbortedError, EngineRequest
 from server.generation_job import SEED_MASK, GenerationJob
 from server.merging import merged

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from server.choice import ChoiceDelta
+from server.choice_delta import ChoiceDelta
 
 
 async def merged(

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from server.choice import THOUGHT_BREAK, ChoiceDelta
+from server.choice_delta import THOUGHT_BREAK, ChoiceDelta
 from server.sealed_thoughts import ThoughtSeal
 from server.tools.call import ToolCallDelta
 

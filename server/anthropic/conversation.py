@@ -19,7 +19,7 @@ from server.anthropic.blocks import (
     ToolUseBlock,
 )
 from server.anthropic.protocol import CountTokensRequest, TurnMessage
-from server.choice import THOUGHT_BREAK
+from server.choice_delta import THOUGHT_BREAK
 from server.errors import BadRequestError
 from server.images import MAX_IMAGE_BYTES, MAX_IMAGES
 from server.messages import IMAGE_PART

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.anthropic.content import ContentWriter, Event, blocks_of
-from server.choice import ChoiceDelta, ChoiceResult
+from server.choice_delta import ChoiceDelta, ChoiceResult
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 PING: Event = {"type": "ping"}

@@ -15,7 +15,7 @@ from server.anthropic.message import MessageHead, MessageWriter, whole_message
 from server.anthropic.protocol import CountTokensRequest, MessagesRequest
 from server.anthropic.tools import tool_use
 from server.body import read_thinking_body
-from server.choice import ChoiceResult
+from server.choice_delta import ChoiceResult
 from server.dialects.asking import ThinkingFields
 from server.dialects.ruling import ThinkingWish
 from server.disconnect import run_while_connected

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from server.body import read_thinking_body
-from server.choice import ChoiceResult
+from server.choice_delta import ChoiceResult
 from server.dialects.asking import ThinkingFields
 from server.dialects.ruling import ThinkingWish
 from server.disconnect import run_while_connected

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from server.choice import ChoiceDelta, ChoiceResult
+from server.choice_delta import ChoiceDelta, ChoiceResult
 from server.errors import ApiError
 from server.openai.logprobs import LogprobsWriter
 from server.openai.response import ReplyHead, finish_reason, usage

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.choice import ChoiceDelta, ChoiceResult
+from server.choice_delta import ChoiceDelta, ChoiceResult
 from server.openai.logprobs import LogprobsWriter
 from server.tools.call import joined_calls
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from server.choice import ChoiceDelta
+from server.choice_delta import ChoiceDelta
 from server.merging import merged
 from server.reply.reply import Reply, collected
 

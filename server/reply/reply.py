@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from server.choice import ChoiceDelta
+from server.choice_delta import ChoiceDelta
 from server.generation import generate
 from server.generation_job import GenerationJob
 from server.served_model import ServedModel

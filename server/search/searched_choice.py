@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from server.choice import ChoiceDecoder, ChoiceDelta
+from server.choice import ChoiceDecoder
+from server.choice_delta import ChoiceDelta
 from server.engine.protocol import AbortedError, EngineOutput, EngineRequest
 from server.generation_job import GenerationJob
 from server.search.branch_scorer import scorer_for

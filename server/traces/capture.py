@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from server.choice import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
+from server.choice_delta import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
 from server.generation_job import GenerationJob
 from server.tools.call import ToolCallDelta, joined_calls
 from server.traces.recorder import TraceRecorder

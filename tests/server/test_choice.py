@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.choice import ChoiceDecoder, ChoiceDelta
+from server.choice import ChoiceDecoder
+from server.choice_delta import ChoiceDelta
 from server.engine.protocol import EngineOutput, TokenLogprob, TokenLogprobs
 from server.reply.prepared_prompt import PreparedPrompt
 from tests.server.conftest import PROFILES, STOP_ID, TOKENIZER, ids

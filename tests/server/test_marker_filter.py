@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.choice import ChoiceDecoder, ChoiceDelta
+from server.choice import ChoiceDecoder
+from server.choice_delta import ChoiceDelta
 from server.engine.protocol import EngineOutput, TokenLogprob, TokenLogprobs
 from server.marker_filter import MarkerFilter
 from server.reply.prepared_prompt import PreparedPrompt

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from server.choice import ChoiceDelta, ChoiceResult
+from server.choice_delta import ChoiceDelta, ChoiceResult
 from server.dialects.asking import ThinkingFields
 from server.dialects.ruling import ThinkingWish
 from server.openai.completions.echo import Echo, echoes

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.choice import ChoiceDelta
+from server.choice_delta import ChoiceDelta
 from server.engine.protocol import Engine, TokenLogprobs
 from server.openai.logprobs import LOWEST_LOGPROB, hidden_token_ids
 from server.token_text import token_text

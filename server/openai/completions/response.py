@@ -6,7 +6,7 @@ Written in ASCII where streamed, as some clients take U+2028 for the end of a li
 from collections.abc import Sequence
 from typing import Any
 
-from server.choice import ChoiceDelta, ChoiceResult
+from server.choice_delta import ChoiceDelta, ChoiceResult
 from server.openai.completions.echo import Echo
 from server.openai.completions.logprobs import TokenLists, TokenListsWriter
 from server.openai.response import ReplyHead, usage

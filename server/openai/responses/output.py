@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.choice import ChoiceDelta
+from server.choice_delta import ChoiceDelta
 from server.openai.logprobs import LogprobsWriter
 from server.openai.responses.items import Item, Status, StoredReasoningItem, read_item
 from server.openai.responses.output_items import (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from server.choice import ChoiceResult
+from server.choice_delta import ChoiceResult
 from server.dialects.ruling import ThinkingWish
 from server.errors import ApiError
 from server.openai.responses.protocol import ResponsesRequest

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from server.choice import ChoiceResult
+from server.choice_delta import ChoiceResult
 from server.errors import ApiError, reported
 from server.openai.responses.items import Item, StoredReasoningItem
 from server.openai.responses.output import OutputStyle, OutputWriter

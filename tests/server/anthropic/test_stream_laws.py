@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from server.anthropic.content import ContentWriter, Event, ThoughtDisplay, blocks_of
 from server.anthropic.message import MessageHead, MessageWriter, whole_message
-from server.choice import ChoiceDelta, ChoiceResult
+from server.choice_delta import ChoiceDelta, ChoiceResult
 from server.sealed_thoughts import ThoughtSeal
 from server.tools.call import ToolCallDelta
 from thinking.receipt import Receipt

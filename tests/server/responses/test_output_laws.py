@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.choice import ChoiceDelta
+from server.choice_delta import ChoiceDelta
 from server.openai.responses.items import StoredReasoningItem
 from server.openai.responses.output import OutputStyle, OutputWriter
 from server.openai.responses.output_items import ThoughtView

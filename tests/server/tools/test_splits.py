@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.choice import ChoiceDecoder, ChoiceDelta
+from server.choice import ChoiceDecoder
+from server.choice_delta import ChoiceDelta
 from server.detokenizer import Detokenizer
 from server.engine.protocol import EngineOutput
 from server.engine.tool_parsing import ToolParsing
