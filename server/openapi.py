@@ -16,6 +16,25 @@ from server.dialects.schema import thinking_properties
 _REF = "#/components/schemas/{model}"
 _NULLABLE_INTEGER = {"type": ["integer", "null"]}
 _NULLABLE_STRING = {"type": ["string", "null"]}
+
+
+def completion_schema(kind: str, choice: Mapping[str, Any]) -> dict[str, Any]:
+    """A completion, of a chat or of a text, whose choices have the fields `choice` as well."""
+    receipt = {"$ref": "#/components/schemas/Receipt"}
+    fields = {"index": {"type": "integer"}, **choice, "thinking": receipt}
+    return {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": kind},
+            "created": {"type": "integer"},
+            "model": {"type": "string"},
+            "choices": {"type": "array", "items": {"type": "object", "properties": fields}},
+            "usage": {"type": "object"},
+        },
+    }
+
+
 _SCHEMAS: dict[str, Any] = {
     "Error": {
         "type": "object",
@@ -50,29 +69,14 @@ _SCHEMAS: dict[str, Any] = {
             "branches": {"type": "integer", "description": "Engine requests of a search."},
         },
     },
-    "ChatCompletion": {
-        "type": "object",
-        "properties": {
-            "id": {"type": "string"},
-            "object": {"const": "chat.completion"},
-            "created": {"type": "integer"},
-            "model": {"type": "string"},
-            "choices": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "index": {"type": "integer"},
-                        "message": {"type": "object"},
-                        "logprobs": {"type": ["object", "null"]},
-                        "finish_reason": {"enum": ["stop", "length", "tool_calls"]},
-                        "thinking": {"$ref": "#/components/schemas/Receipt"},
-                    },
-                },
-            },
-            "usage": {"type": "object"},
+    "ChatCompletion": completion_schema(
+        "chat.completion",
+        {
+            "message": {"type": "object"},
+            "logprobs": {"type": ["object", "null"]},
+            "finish_reason": {"enum": ["stop", "length", "tool_calls"]},
         },
-    },
+    ),
     "Response": {
         "type": "object",
         "properties": {

@@ -40,41 +40,31 @@ def take_claims(
     Raises:
         BadRequestError: a value is wrong, or a field of a foreign object is unknown.
     """
-    claims: list[Claim] = []
-    rest: dict[str, Any] = {}
-    for name, value in body.items():
-        node = TREE.get(name)
-        if node is None:
-            rest[name] = value
-        elif isinstance(node, Spelling):
-            claims += _claims_of(node, value)
-        elif value is not None:
-            found, left = _take_from(node, value, name)
-            claims += found
-            if name in own_fields:
-                if left or not found:
-                    rest[name] = left
-            else:
-                _check_known(left, node, name)
-    return claims, rest
+    return _take(TREE, body, "", own_fields)
 
 
-def _take_from(node: Tree, value: Any, path: str) -> tuple[list[Claim], dict[str, Any]]:
-    """Claims in an object at `path`, and what it holds besides."""
-    if not isinstance(value, dict):
-        raise _wrong(path, f"an object with {_names(node)}")
+def _take(
+    node: Tree, values: Mapping[str, Any], path: str, own: Collection[str] = ()
+) -> tuple[list[Claim], dict[str, Any]]:
+    """Claims in an object, and what it holds besides. `path`: of its fields, up to their names."""
     claims: list[Claim] = []
     left: dict[str, Any] = {}
-    for name, item in value.items():
+    for name, value in values.items():
         deeper = node.get(name)
+        place = f"{path}{name}"
         if deeper is None:
-            left[name] = item
+            left[name] = value
         elif isinstance(deeper, Spelling):
-            claims += _claims_of(deeper, item)
-        elif item is not None:
-            found, unknown = _take_from(deeper, item, f"{path}.{name}")
+            claims += _claims_of(deeper, value)
+        elif value is not None:
+            if not isinstance(value, dict):
+                raise _wrong(place, f"an object with {_names(deeper)}")
+            found, unknown = _take(deeper, value, f"{place}.")
             claims += found
-            _check_known(unknown, deeper, f"{path}.{name}")
+            if name not in own:
+                _check_known(unknown, deeper, place)
+            elif unknown or not found:
+                left[name] = unknown
     return claims, left
 
 

@@ -1,28 +1,24 @@
 """``POST /v1/chat/completions``."""
 
 import secrets
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from server.body import read_thinking_body
-from server.choice_delta import ChoiceResult
 from server.dialects.asking import ThinkingFields
 from server.dialects.ruling import ThinkingWish
 from server.disconnect import run_while_connected
-from server.errors import reported
-from server.openai.chunks import DONE, ChunkWriter, error_event
+from server.openai.chunks import ChunkWriter
 from server.openai.logprobs import LogprobsWriter
 from server.openai.protocol import ChatCompletionRequest
 from server.openai.response import ReplyHead, chat_completion
+from server.openai.streams import stream_events
 from server.openapi import chat_documentation
 from server.reply.ask import ReplyAsk
 from server.reply.preparing import prepare_reply
 from server.reply.prompting import Conversation
-from server.reply.reply import Reply
 from server.state import server_state
 from server.streaming import EventStream
 
@@ -53,7 +49,12 @@ async def create_chat_completion(request: Request) -> Response:
             logprobs=logprobs,
             names_tool=body.names_tool,
         )
-        return EventStream(_events(reply, writer), state.settings.keep_alive_seconds)
+
+        async def roles() -> list[bytes]:
+            return [writer.role(reply.job.num_choices)]
+
+        events = stream_events(writer, roles, reply.deltas())
+        return EventStream(events, state.settings.keep_alive_seconds)
     choices = await run_while_connected(request, reply.collect())
     return JSONResponse(
         chat_completion(
@@ -86,20 +87,3 @@ def _ask(body: ChatCompletionRequest, wish: ThinkingWish) -> ReplyAsk:
         tool_use=body.tool_use,
         store=body.store,
     )
-
-
-async def _events(reply: Reply, writer: ChunkWriter) -> AsyncGenerator[bytes, None]:
-    results: list[ChoiceResult] = []
-    yield writer.role(reply.job.num_choices)
-    try:
-        async with aclosing(reply.deltas()) as deltas:
-            async for delta in deltas:
-                if delta.result:
-                    results.append(delta.result)
-                yield writer.delta(delta)
-    except Exception as error:
-        yield error_event(reported(error))
-        return
-    if writer.includes_usage:
-        yield writer.usage(results)
-    yield DONE

@@ -1,7 +1,5 @@
 """``POST /v1/completions``: text in, text out, with a thought in between."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -9,15 +7,13 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from server.body import read_thinking_body
-from server.choice_delta import ChoiceResult
 from server.disconnect import run_while_connected
-from server.errors import reported
-from server.openai.chunks import DONE, error_event
 from server.openai.completions.completion import Completion, prepare_completion
 from server.openai.completions.protocol import CompletionRequest
 from server.openai.completions.response import CompletionWriter
 from server.openai.completions.schema import SCHEMAS
 from server.openai.response import ReplyHead
+from server.openai.streams import stream_events
 from server.openapi import add_schemas, reply_documentation
 from server.reply.reply import collected
 from server.state import server_state
@@ -49,7 +45,14 @@ async def create_completion(request: Request) -> Response:
         includes_usage=body.includes_usage,
     )
     if body.stream:
-        return EventStream(_events(completion, writer), state.settings.keep_alive_seconds)
+
+        async def echoes() -> list[bytes]:
+            if not body.echo:
+                return []
+            return [writer.echo(i, echo) for i, echo in enumerate(await completion.echoes())]
+
+        events = stream_events(writer, echoes, completion.deltas())
+        return EventStream(events, state.settings.keep_alive_seconds)
     return JSONResponse(await run_while_connected(request, _whole(completion, writer)))
 
 
@@ -57,22 +60,3 @@ async def _whole(completion: Completion, writer: CompletionWriter) -> dict[str, 
     echoes = await completion.echoes()
     choices = await collected(completion.deltas(), completion.group.num_choices)
     return writer.whole(choices, echoes)
-
-
-async def _events(completion: Completion, writer: CompletionWriter) -> AsyncGenerator[bytes, None]:
-    results: list[ChoiceResult] = []
-    try:
-        if completion.body.echo:
-            for index, echo in enumerate(await completion.echoes()):
-                yield writer.echo(index, echo)
-        async with aclosing(completion.deltas()) as deltas:
-            async for delta in deltas:
-                if delta.result:
-                    results.append(delta.result)
-                yield writer.delta(delta)
-    except Exception as error:
-        yield error_event(reported(error))
-        return
-    if writer.includes_usage:
-        yield writer.usage(results)
-    yield DONE

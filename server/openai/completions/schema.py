@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from server.openapi import completion_schema
+
 _LISTS = {
     "type": ["object", "null"],
     "properties": {
@@ -12,29 +14,14 @@ _LISTS = {
     },
 }
 SCHEMAS: dict[str, Any] = {
-    "Completion": {
-        "type": "object",
-        "properties": {
-            "id": {"type": "string"},
-            "object": {"const": "text_completion"},
-            "created": {"type": "integer"},
-            "model": {"type": "string"},
-            "choices": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "index": {"type": "integer"},
-                        "text": {"type": "string"},
-                        "reasoning": {"type": "string"},
-                        "reasoning_content": {"type": "string"},
-                        "logprobs": _LISTS,
-                        "finish_reason": {"enum": ["stop", "length"]},
-                        "thinking": {"$ref": "#/components/schemas/Receipt"},
-                    },
-                },
-            },
-            "usage": {"type": "object"},
+    "Completion": completion_schema(
+        "text_completion",
+        {
+            "text": {"type": "string"},
+            "reasoning": {"type": "string"},
+            "reasoning_content": {"type": "string"},
+            "logprobs": _LISTS,
+            "finish_reason": {"enum": ["stop", "length"]},
         },
-    },
+    ),
 }

@@ -12,23 +12,14 @@ from pydantic import Field, PlainValidator, TypeAdapter
 from server.body import StrictModel
 from server.fields.only_values import OnlyValues, Unsupported, only_schema
 from server.openai.responses.parts import fault, kind_of
-from server.openai.tools import MAX_TOOLS, NAME_PATTERN, NO_PARAMETERS, Parameters
+from server.openai.tools import MAX_TOOLS, NO_PARAMETERS, FunctionDefinition
 from server.tools.tool import Tool, ToolMode, ToolUse
 
 
-class FunctionTool(StrictModel):
+class FunctionTool(FunctionDefinition):
     """A function that the model may call."""
 
     type: Literal["function"]
-    name: str = Field(pattern=NAME_PATTERN)
-    description: str | None = None
-    parameters: Parameters | None = Field(
-        None, description="JSON schema of the arguments, an object; none: no arguments."
-    )
-    strict: bool | None = Field(
-        None,
-        description="Taken; arguments are held to the schema where tool_choice demands a call.",
-    )
     defer_loading: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
     async_: Annotated[bool | None, OnlyValues(False), only_schema(False)] = Field(
         None, alias="async"
