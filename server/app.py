@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.responses import Response
 
+from server.account.middleware import AccountMiddleware
 from server.anthropic import messages
 from server.body_limit import BodyLimitMiddleware
 from server.disconnect import ClientLeftError
@@ -53,6 +54,7 @@ def create_app(state: ServerState) -> FastAPI:
     # The last added is the outermost.
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=state.settings.max_body_bytes)
     app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics)
+    app.add_middleware(AccountMiddleware, metrics=state.metrics)
     app.add_middleware(RequestIdMiddleware)
     return app
 

@@ -8,18 +8,18 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
+from server.account.account import RequestAccount
 from server.choice import ChoiceDecoder
 from server.choice_delta import ChoiceDelta
 from server.engine.protocol import AbortedError, EngineRequest
 from server.generation_job import SEED_MASK, GenerationJob
 from server.merging import merged
-from server.metrics import Metrics
 from server.search.searched_choice import search_choice
 from server.served_model import ServedModel
 
 
 async def generate(
-    model: ServedModel, job: GenerationJob, metrics: Metrics
+    model: ServedModel, job: GenerationJob, account: RequestAccount
 ) -> AsyncGenerator[ChoiceDelta, None]:
     """Stream the deltas of all choices; the last of each carries its result.
 
@@ -29,7 +29,7 @@ async def generate(
         EngineError: see :meth:`server.engine.protocol.Engine.generate`.
     """
     decoders = [_decoder(model, job, index) for index in range(job.num_choices)]
-    metrics.observe_start(len(job.prompt.token_ids))
+    account.observe_start(len(job.prompt.token_ids))
     try:
         choices = [_run_choice(model, job, decoder) for decoder in decoders]
         async with aclosing(merged(choices)) as deltas:
@@ -37,7 +37,7 @@ async def generate(
                 yield delta
     finally:
         for decoder in decoders:
-            metrics.observe_choice(decoder)
+            account.observe_choice(decoder)
 
 
 def _decoder(model: ServedModel, job: GenerationJob, index: int) -> ChoiceDecoder:

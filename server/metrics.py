@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from server.choice import ChoiceDecoder
+from thinking.receipt import Receipt
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
@@ -55,8 +56,8 @@ class Metrics:
         """A prompt goes to the engine."""
         self.prompt_tokens.inc(num_prompt_tokens)
 
-    def observe_choice(self, decoder: ChoiceDecoder) -> None:
-        """A choice has ended, or its client has left."""
+    def observe_choice(self, decoder: ChoiceDecoder) -> Receipt:
+        """A choice has ended, or its client has left; its receipt."""
         result = decoder.result
         receipt = result.receipt if result else decoder.cancelled_receipt()
         self.reasoning_tokens.inc(receipt.used)
@@ -74,6 +75,7 @@ class Metrics:
             self.first_token.observe(times.first_token - times.started)
         if times.first_answer_token is not None:
             self.first_answer_token.observe(times.first_answer_token - times.started)
+        return receipt
 
     def observe_tokens(self, *, reasoning: int, answer: int, injected: int) -> None:
         """Tokens that were generated for something else than a choice."""

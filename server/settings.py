@@ -7,13 +7,16 @@ engine are not here: they pass through untouched.
 from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from server.setting_groups.access import AccessSettings
+from server.setting_groups.load import LoadSettings
+from server.setting_groups.observing import ObservingSettings
 from server.traces.redaction import redaction_pattern
 from thinking.budget import Effort
 
 
-class ServerSettings(BaseSettings):
+class ServerSettings(AccessSettings, LoadSettings, ObservingSettings):
     """Options of ``thinking-server``."""
 
     model_config = SettingsConfigDict(env_prefix="THINKING_SERVER_", extra="forbid", frozen=True)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from server.account.account import account_of
+from server.admission.admit import admit
+from server.admission.demand import demand_of
 from server.anthropic.content import ContentWriter, Event, ThoughtDisplay
 from server.anthropic.conversation import conversation_of
 from server.anthropic.documentation import count_documentation, message_documentation
@@ -77,7 +80,9 @@ async def create_message(request: Request) -> Response:
     model = state.ready_model()
     body, wish = await read_thinking_body(request, MessagesRequest)
     display = _display(wish, shows_thoughts=state.settings.show_thoughts)
-    reply = await prepare_reply(state, model, _ask(state, body, wish, display))
+    account = account_of(request)
+    reply = await prepare_reply(state, model, account, _ask(state, body, wish, display))
+    await admit(state, account, demand_of([reply]))
     head = MessageHead(reply.job.request_id, model.engine.model_name, reply.num_prompt_tokens)
     writer = MessageWriter(
         head,
@@ -101,7 +106,9 @@ async def count_tokens(request: Request) -> Response:
     model = state.ready_model()
     body, wish = await read_thinking_body(request, CountTokensRequest)
     try:
-        reply = await prepare_reply(state, model, _count_ask(state, body, wish))
+        reply = await prepare_reply(
+            state, model, account_of(request), _count_ask(state, body, wish)
+        )
     except PromptTooLongError as error:  # which is what a client counts for
         return JSONResponse({"input_tokens": error.num_tokens})
     return JSONResponse({"input_tokens": reply.num_prompt_tokens})

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from server.account.account import account_of
+from server.admission.admit import admit
+from server.admission.demand import demand_of_map
 from server.body import read_body
 from server.disconnect import run_while_connected
 from server.errors import reported
@@ -65,7 +68,9 @@ async def map_text(request: Request) -> Response:
     model = state.ready_model()
     body = await read_body(request, MapRequest)
     job = await prepare_map(state.settings, model, body)
-    run = MapRun(model, job, state.map_slots, state.metrics)
+    account = account_of(request)
+    await admit(state, account, demand_of_map(job, state.settings.map_concurrency))
+    run = MapRun(model, job, state.map_slots, account)
     writer = MapWriter(run, model.engine.model_name, is_list=isinstance(body.mix, list))
     reply = MapReply(run, writer)
     if body.stream:

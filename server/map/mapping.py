@@ -8,9 +8,9 @@ training: the text is read once, in whole blocks of the cache.
 import asyncio
 from collections.abc import AsyncGenerator
 
+from server.account.account import RequestAccount
 from server.map.job import MapJob
 from server.map.reading import Position, PositionReader, TokenTally
-from server.metrics import Metrics
 from server.served_model import ServedModel
 
 
@@ -18,13 +18,13 @@ class MapRun:
     """One map on its way. `tally` grows while the positions are read."""
 
     def __init__(
-        self, model: ServedModel, job: MapJob, slots: asyncio.Semaphore, metrics: Metrics
+        self, model: ServedModel, job: MapJob, slots: asyncio.Semaphore, account: RequestAccount
     ) -> None:
         self.job = job
         self.tally = TokenTally()
         self._reader = PositionReader(model, job, self.tally)
         self._slots = slots
-        self._metrics = metrics
+        self._account = account
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -37,7 +37,7 @@ class MapRun:
         Raises:
             EngineError: one position failed, and the others were given up.
         """
-        self._metrics.observe_start(self.num_prompt_tokens)
+        self._account.observe_start(self.num_prompt_tokens)
         tasks: list[asyncio.Task[Position]] = []
         try:
             num_positions = len(self.job.text.token_ids)
@@ -57,6 +57,6 @@ class MapRun:
 
     def _count(self) -> None:
         tally = self.tally
-        self._metrics.observe_tokens(
+        self._account.observe_tokens(
             reasoning=tally.reasoning, answer=tally.answer, injected=tally.injected
         )

@@ -6,6 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from server.account.account import account_of
+from server.admission.admit import admit
+from server.admission.demand import demand_of
 from server.body import read_thinking_body
 from server.dialects.asking import ThinkingFields
 from server.dialects.ruling import ThinkingWish
@@ -39,7 +42,9 @@ async def create_chat_completion(request: Request) -> Response:
     state = server_state(request)
     model = state.ready_model()
     body, wish = await read_thinking_body(request, ChatCompletionRequest)
-    reply = await prepare_reply(state, model, _ask(body, wish))
+    account = account_of(request)
+    reply = await prepare_reply(state, model, account, _ask(body, wish))
+    await admit(state, account, demand_of([reply]))
     head = ReplyHead(reply.job.request_id, model.engine.model_name, reply.num_prompt_tokens)
     logprobs = LogprobsWriter(model.engine, body.top_logprobs or 0) if body.logprobs else None
     if body.stream:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from server.account.account import RequestAccount
 from server.dialects.asking import budget_ask
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import SamplingSettings
@@ -27,7 +28,9 @@ from thinking.segments import AnswerEnd
 from thinking.strategies.protocol import Strategy
 
 
-async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -> Reply:
+async def prepare_reply(
+    state: ServerState, model: ServedModel, account: RequestAccount, ask: ReplyAsk
+) -> Reply:
     """Check `ask` against the model and the server, and plan the reply.
 
     Raises:
@@ -68,7 +71,10 @@ async def prepare_reply(state: ServerState, model: ServedModel, ask: ReplyAsk) -
     if budget.strategy is not None:
         job = replace(job, search=_search(state, ask, budget.strategy, sampling))
     trace = _trace_head(model, ask, job) if keeps_trace else None
-    return Reply(state, model, job, shows_thought, ask.keeps_thought, trace)
+    has_limit = limits.total is not None or limits.answer is not None
+    return Reply(
+        state, account, model, job, shows_thought, ask.keeps_thought, trace, has_limit=has_limit
+    )
 
 
 def _told_of_tools(model: ServedModel, ask: ReplyAsk) -> ReplyAsk:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from server.account.account import RequestAccount
 from server.choice_delta import ChoiceDelta
 from server.generation import generate
 from server.generation_job import GenerationJob
@@ -21,11 +22,15 @@ class Reply:
     """
 
     state: ServerState
+    account: RequestAccount
     model: ServedModel
     job: GenerationJob
     shows_thought: bool
     keeps_thought: bool
     trace: TraceHead | None
+
+    # Whether the client has said how long the reply may be.
+    has_limit: bool = True
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -34,7 +39,7 @@ class Reply:
 
     def deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
         """The generation; it starts when it is first read, and ends when it is closed."""
-        deltas = generate(self.model, self.job, self.state.metrics)
+        deltas = generate(self.model, self.job, self.account)
         if self.trace is None or self.state.traces is None:
             return deltas
         passes = self.shows_thought or self.keeps_thought

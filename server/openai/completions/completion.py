@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from server.account.account import RequestAccount
 from server.choice_delta import ChoiceDelta, ChoiceResult
 from server.dialects.asking import ThinkingFields
 from server.dialects.ruling import ThinkingWish
@@ -58,7 +59,11 @@ class Completion:
 
 
 async def prepare_completion(
-    state: ServerState, model: ServedModel, body: CompletionRequest, wish: ThinkingWish
+    state: ServerState,
+    model: ServedModel,
+    account: RequestAccount,
+    body: CompletionRequest,
+    wish: ThinkingWish,
 ) -> Completion:
     """Check the body against the model and the server, and plan a reply to each prompt.
 
@@ -68,7 +73,7 @@ async def prepare_completion(
     reply_id = f"cmpl-{secrets.token_hex(16)}"
     fields = prompt_fields(body.prompt)
     replies = [
-        await prepare_reply(state, model, _ask(body, wish, place, fields[place], reply_id))
+        await prepare_reply(state, model, account, _ask(body, wish, place, fields[place], reply_id))
         for place in range(len(body.prompt))
     ]
     lists = None

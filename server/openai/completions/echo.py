@@ -71,7 +71,7 @@ async def _measured(reply: Reply, num_top: int) -> Sequence[TokenLogprobs | None
         plan=ThinkingPlan(),
         num_prompt_logprobs=num_top,
     )
-    reply.state.metrics.observe_start(len(request.prompt_token_ids))
+    reply.account.observe_start(len(request.prompt_token_ids))
     async with aclosing(reply.model.engine.generate(request)) as outputs:
         async for output in outputs:
             if output.prompt_logprobs is not None:

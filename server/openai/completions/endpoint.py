@@ -6,6 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from server.account.account import account_of
+from server.admission.admit import admit
+from server.admission.demand import demand_of
 from server.body import read_thinking_body
 from server.disconnect import run_while_connected
 from server.openai.completions.completion import Completion, prepare_completion
@@ -37,7 +40,9 @@ async def create_completion(request: Request) -> Response:
     state = server_state(request)
     model = state.ready_model()
     body, wish = await read_thinking_body(request, CompletionRequest)
-    completion = await prepare_completion(state, model, body, wish)
+    account = account_of(request)
+    completion = await prepare_completion(state, model, account, body, wish)
+    await admit(state, account, demand_of(completion.group.replies))
     writer = CompletionWriter(
         ReplyHead(completion.reply_id, model.engine.model_name, completion.group.num_prompt_tokens),
         lists=completion.lists,

@@ -7,6 +7,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from server.account.account import account_of
+from server.admission.admit import admit
+from server.admission.demand import demand_of
 from server.body import read_thinking_body
 from server.dialects.ruling import ThinkingWish
 from server.disconnect import run_while_connected
@@ -41,10 +44,12 @@ async def create_response(request: Request) -> Response:
     model = state.ready_model()
     body, wish = await read_thinking_body(request, ResponsesRequest)
     ask = read_ask(body, state.responses, state.seal)
+    account = account_of(request)
     try:
-        reply = await prepare_reply(state, model, ask.to_reply_ask(body, wish))
+        reply = await prepare_reply(state, model, account, ask.to_reply_ask(body, wish))
     except (ApiError, PromptError) as error:
         raise ask.in_own_words(error) from error
+    await admit(state, account, demand_of([reply]))
     run = _run(state, body, wish, ask, reply)
     if body.stream:
         return EventStream(_encoded(run), state.settings.keep_alive_seconds)

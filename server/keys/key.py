@@ -1,0 +1,46 @@
+"""What the holder of a key may do. Records: nothing is read or checked here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+ANONYMOUS_ID = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much may be used a minute and a day; None: no limit.
+
+    `tokens` are those of prompts, thoughts and answers together; `reasoning_tokens` those of
+    thoughts alone, which count to both.
+    """
+
+    requests_per_minute: int | None = None
+    requests_per_day: int | None = None
+    tokens_per_minute: int | None = None
+    tokens_per_day: int | None = None
+    reasoning_tokens_per_minute: int | None = None
+    reasoning_tokens_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """One key. `key_id` is its public name, in logs and metric labels; the secret is not here.
+
+    `models` None: all. `max_thinking_tokens` is the ceiling of a choice's budget; None: none.
+    `shows_thoughts`: whether its holder may see thoughts, where the server shows them at all.
+    Requests with a higher `priority` leave the queue first. `max_concurrent_requests` None: no
+    limit of its own.
+    """
+
+    key_id: str
+    models: Sequence[str] | None = None
+    max_thinking_tokens: int | None = None
+    shows_thoughts: bool = True
+    reads_metrics: bool = False
+    priority: int = 0
+    max_concurrent_requests: int | None = None
+    quota: Quota = Quota()
+
+
+# Whoever comes where no keys are configured.
+ANONYMOUS = AccessKey(ANONYMOUS_ID, reads_metrics=True)

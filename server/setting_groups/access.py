@@ -1,0 +1,7 @@
+"""Options: who may use the server, and how much of it."""
+
+from pydantic_settings import BaseSettings
+
+
+class AccessSettings(BaseSettings):
+    """Keys and quotas."""
