@@ -107,7 +107,7 @@ if [ "$device" = preinstalled ]; then
     say "installing thinking-server beside the system's vLLM"
     # Fails where that is not the version we are made for.
     "$uv" pip install --system --break-system-packages --no-build-isolation \
-        --overrides "$locks/overrides.txt" -e '.[cuda,embedded]'
+        --overrides "$locks/overrides.txt" -e '.[cuda,embedded,redis,telemetry]'
     exit
 fi
 
