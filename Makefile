@@ -24,6 +24,7 @@ CLIENTS := langchain litellm pydantic-ai instructor llm lm-eval
 
 test: setup ## Run the whole suite (PYTEST_ARGS="…")
 	@deploy/client-env.sh $(CLIENTS) $(if $(shell command -v npm),node)
+	@deploy/test-tools.sh
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 test-clients: setup ## Run all clients of others against the real server, leaving out none
