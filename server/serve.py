@@ -15,6 +15,9 @@ from server.embedded import resolve_model
 from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.exit_codes import ExitCode
+from server.keys.anonymous import AnonymousError, check_listener
+from server.keys.reading import KeyFileError
+from server.keys.watching import watched
 from server.lifecycle import HttpServer, Lifecycle
 from server.sealed_thoughts import SealKeyError
 from server.settings import ServerSettings
@@ -35,7 +38,7 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
         return ExitCode.START_FAILED
     try:
         return asyncio.run(_run(settings, engine_options, listener))
-    except SealKeyError as error:
+    except (AnonymousError, KeyFileError, SealKeyError) as error:
         say(f"error: {error}")
         return ExitCode.USAGE
     except (TraceStoreError, TraceTokenError) as error:
@@ -83,6 +86,7 @@ async def _run(
 ) -> ExitCode:
     # The process's own registry: vLLM puts its metrics there, too.
     state = ServerState(settings, REGISTRY)
+    check_listener(settings, state.keys, listener)
     config = uvicorn.Config(
         create_app(state),
         log_level="warning",
@@ -97,7 +101,8 @@ async def _run(
         load=lambda: load_engine(settings, engine_options),
         url=url_of(listener),
     )
-    return await lifecycle.run()
+    async with watched(state.keys):
+        return await lifecycle.run()
 
 
 def bound_listener(host: str, port: int) -> socket.socket:

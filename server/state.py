@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from server.engine.protocol import Engine
 from server.errors import UnavailableError
+from server.keys.live import LiveKeys
 from server.metrics import Metrics
 from server.openai.responses.store import ResponseStore
 from server.sealed_thoughts import ThoughtSeal
@@ -31,6 +32,7 @@ class ServerState:
 
     Raises:
         TraceStoreError, TraceTokenError: traces cannot be kept as the settings ask.
+        KeyFileError: the keys cannot be used.
         SealKeyError: the keys for thoughts in the environment are malformed.
     """
 
@@ -39,6 +41,7 @@ class ServerState:
     draining: bool = False
     model: ServedModel | None = None
     metrics: Metrics = field(init=False)
+    keys: LiveKeys = field(init=False)
     traces: TraceRecorder | None = field(init=False)
     trace_access: TraceAccess = field(init=False)
     reward_model: RewardModel | None = field(init=False)
@@ -48,6 +51,7 @@ class ServerState:
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.registry, lambda: self.is_ready)
+        self.keys = LiveKeys.configured(self.settings, self.metrics)
         self.trace_access = TraceAccess.from_environment(shows_thoughts=self.settings.show_thoughts)
         self.traces = open_traces(self.settings, self.metrics)
         has_scorer = self.settings.scorer_url is not None
