@@ -25,5 +25,5 @@ def _presented(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
             yield value.strip()
         elif name == b"authorization":
             scheme, _, secret = value.strip().partition(b" ")
-            # Another scheme's credentials are a secret that no key has.
-            yield secret.strip() if scheme.lower() == _BEARER else value
+            # Another scheme's credentials are none here, and go with no other header.
+            yield secret.strip() if scheme.lower() == _BEARER else b""

@@ -1,0 +1,98 @@
+"""Without keys a server is for its own machine, unless its operator says otherwise."""
+
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.exit_codes import ExitCode
+from server.keys.anonymous import AnonymousError, check_listener
+from server.keys.loopback import host_name, is_loopback
+from server.serve import bound_listener, run
+from server.settings import ServerSettings
+from tests.server.conftest import Serve, make_state
+from tests.server.keys.conftest import KeyFile, visitor
+
+EVERYWHERE = ["0.0.0.0", "::"]
+
+
+def check(**options: object) -> None:
+    state = make_state(port=0, **options)
+    with bound_listener(state.settings.host, 0) as listener:
+        check_listener(state.settings, state.keys, listener)
+
+
+@pytest.mark.parametrize("host", EVERYWHERE)
+def test_without_keys_no_other_address_is_listened_on(host: str) -> None:
+    if host == "::" and not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    with pytest.raises(AnonymousError) as refused:
+        check(host=host)
+    for way_out in ("--keys-file", "--host 127.0.0.1", "--allow-anonymous"):
+        assert way_out in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost"])
+def test_without_keys_this_machine_is_served(host: str) -> None:
+    check(host=host)
+
+
+def test_with_keys_or_by_the_operators_word_every_address_is(key_file: KeyFile) -> None:
+    check(host=EVERYWHERE[0], keys_file=str(key_file.path))
+    check(host=EVERYWHERE[0], allow_anonymous=True)
+
+
+def test_the_refusal_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(ServerSettings(host=EVERYWHERE[0], port=0), {})
+    assert code is ExitCode.USAGE
+    assert "--allow-anonymous" in capsys.readouterr().err
+
+
+def test_a_wrong_file_of_keys_is_a_usage_error(
+    key_file: KeyFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key_file.path.write_text("nonsense")
+    assert run(ServerSettings(port=0, keys_file=str(key_file.path)), {}) is ExitCode.USAGE
+    assert str(key_file.path) in capsys.readouterr().err
+
+
+OWN_NAMES = ["localhost", "localhost:8000", "LOCALHOST", "127.0.0.1", "127.9.9.9:1", "[::1]:80"]
+OTHER_NAMES = ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1",
+               "", "[", "[::1", "[::1]x", "localhost:80:80", "::1", "a@localhost",
+               "127.0.0.1@evil.example"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+async def test_a_web_page_whose_name_points_here_gets_nothing(serve: Serve, name: str) -> None:
+    served = serve()
+    async with visitor(served, url="http://127.0.0.1") as client:
+        for path in ("/v1/models", "/metrics", "/openapi.json"):
+            refused = await client.get(path, headers={"host": name})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_allowed")
+        assert (await client.get("/health", headers={"host": name})).status_code == 200
+
+
+@pytest.mark.parametrize("name", OWN_NAMES)
+async def test_this_machines_own_names_are_answered(serve: Serve, name: str) -> None:
+    async with visitor(serve(), url="http://127.0.0.1") as client:
+        assert (await client.get("/v1/models", headers={"host": name})).status_code == 200
+
+
+async def test_every_host_header_must_be_this_machines(serve: Serve) -> None:
+    headers = [("host", "localhost"), ("host", "evil.example")]
+    async with visitor(serve(), url="http://127.0.0.1") as client:
+        assert (await client.get("/v1/models", headers=headers)).status_code == 403
+
+
+async def test_the_operator_can_allow_any_name(serve: Serve) -> None:
+    async with visitor(serve(allow_anonymous=True), url="http://127.0.0.1") as client:
+        response = await client.get("/v1/models", headers={"host": "models.example"})
+    assert response.status_code == 200
+
+
+@given(st.text(max_size=40) | st.from_regex(r"\[?[a-f0-9:.%]{0,12}\]?(:\d*)?", fullmatch=True))
+def test_any_host_header_is_read(header: str) -> None:
+    if is_loopback(host_name(header)):
+        name = header.strip().strip("[").lower()
+        assert name.startswith(("localhost", "127.", "::1", "0", ":", "::ffff:127."))
