@@ -22,17 +22,20 @@ serve: setup ## Serve on 127.0.0.1 (PORT=8000 MODEL=<name, folder or hub id> ARG
 # Clients of others: within seconds each. Those for node need it; `make test` says what it left out.
 CLIENTS := langchain litellm pydantic-ai instructor llm lm-eval
 
+# The tests on the real engine stay together, in order, in one process (tests/conftest.py).
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
+
 test: setup ## Run the whole suite (PYTEST_ARGS="…")
 	@deploy/client-env.sh $(CLIENTS) $(if $(shell command -v npm),node)
 	@deploy/test-tools.sh
-	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-clients: setup ## Run all clients of others against the real server, leaving out none
 	@deploy/client-env.sh $(CLIENTS) node curl
 	@TEST_ALL_CLIENTS=1 $(PYTHON) -m pytest -m sdk $(PYTEST_ARGS)
 
 unit: setup ## Run the tests that need no engine
-	@$(PYTHON) -m pytest -m "not e2e and not gpu" $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) -m "not e2e and not sdk and not gpu" $(PYTEST_ARGS)
 
 e2e: setup ## Run the tests on the real engine
 	@$(PYTHON) -m pytest -m e2e $(PYTEST_ARGS)

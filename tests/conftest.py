@@ -10,6 +10,16 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.e2e.conftest import Server
 
+ENGINE_GROUP = pytest.mark.xdist_group("engine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on the real engine go to one worker: they share servers, and the machine's cores."""
+    for item in items:
+        if item.get_closest_marker("e2e") or item.get_closest_marker("sdk"):
+            item.add_marker(ENGINE_GROUP)
+
+
 settings.register_profile("thinking-server", deadline=None)
 settings.load_profile("thinking-server")
 

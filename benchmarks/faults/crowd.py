@@ -64,12 +64,14 @@ async def crowd_at(url: str, plan: Plan, tally: Tally) -> None:
     """All clients, until the time is up and their last requests have ended."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
     until = time.monotonic() + plan.seconds
-    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT, limits=limits) as http:
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(plan.num_clients):
-                dice = random.Random(plan.seed * 10_000 + number)
-                client = Client(http, plan.model, dice, tally)
-                tasks.create_task(_ask_until(client, until))
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=TIMEOUT, limits=limits) as http,
+        asyncio.TaskGroup() as tasks,
+    ):
+        for number in range(plan.num_clients):
+            dice = random.Random(plan.seed * 10_000 + number)
+            client = Client(http, plan.model, dice, tally)
+            tasks.create_task(_ask_until(client, until))
 
 
 async def _ask_until(client: Client, until: float) -> None:
