@@ -16,6 +16,7 @@ from server.anthropic import messages
 from server.body_limit import BodyLimitMiddleware
 from server.disconnect import ClientLeftError
 from server.errors import install_error_handlers
+from server.logs.request_log import RequestLog
 from server.map import endpoints as thinking_map
 from server.metrics import CONTENT_TYPE_LATEST
 from server.openai import chat, models
@@ -51,10 +52,11 @@ def create_app(state: ServerState) -> FastAPI:
     install_openapi(app)
     install_error_handlers(app)
     app.add_exception_handler(ClientLeftError, _client_left)
+    request_log = RequestLog(lambda: state.engine.model_name if state.engine else None)
     # The last added is the outermost.
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=state.settings.max_body_bytes)
     app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics)
-    app.add_middleware(AccountMiddleware, metrics=state.metrics)
+    app.add_middleware(AccountMiddleware, metrics=state.metrics, observers=[request_log])
     app.add_middleware(RequestIdMiddleware)
     return app
 

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             sys.exit(0)
     settings = read_settings(flags)
     # Before anything of vLLM's or the hub's is imported: both read them on import.
-    set_process_defaults(settings.model)
+    set_process_defaults(settings.model, logs_json=settings.log_format == "json")
     engine_options = parse_engine_options(rest) if rest else {}
     from server.serve import run  # the web framework: not needed for --help
 

@@ -10,12 +10,14 @@ from prometheus_client import REGISTRY
 
 from server.app import create_app
 from server.console import say
+from server.crash_dumps import forbid_core_dumps
 from server.descendants import end_descendants
 from server.embedded import resolve_model
 from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.exit_codes import ExitCode
 from server.lifecycle import HttpServer, Lifecycle
+from server.logs.log import LogFormat, ServerLog
 from server.sealed_thoughts import SealKeyError
 from server.settings import ServerSettings
 from server.state import ServerState
@@ -33,6 +35,10 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
     except OSError as error:
         say(f"error: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
         return ExitCode.START_FAILED
+    if not settings.core_dumps:
+        forbid_core_dumps()
+    log = ServerLog(LogFormat(settings.log_format))
+    log.start()
     try:
         return asyncio.run(_run(settings, engine_options, listener))
     except SealKeyError as error:
@@ -43,6 +49,7 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
         return ExitCode.USAGE
     finally:
         end_descendants()
+        log.stop()
 
 
 async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> Engine:
@@ -85,7 +92,7 @@ async def _run(
     state = ServerState(settings, REGISTRY)
     config = uvicorn.Config(
         create_app(state),
-        log_level="warning",
+        log_config=None,  # our log has its loggers
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=CUT_OFF_SECONDS,

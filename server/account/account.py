@@ -37,6 +37,7 @@ class RequestAccount:
 
     `receipts` has those of the choices that were begun. `error_code`: of the error that
     answered it, or that ended its stream. `headers` are put on its response.
+    `first_answer_seconds`: until the first answer token of any choice.
     """
 
     request_id: str
@@ -47,6 +48,8 @@ class RequestAccount:
     endpoint: str = "unknown"
     status: int | None = None
     error_code: str | None = None
+    client_left: bool = False
+    first_answer_seconds: float | None = None
     used: TokenUse = field(default_factory=TokenUse)
     receipts: list[Receipt] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
@@ -63,6 +66,9 @@ class RequestAccount:
         self.receipts.append(receipt)
         self.used.reasoning += receipt.used
         self.used.answer += decoder.tracker.num_answer
+        if decoder.times.first_answer_token is not None:
+            seconds = decoder.times.first_answer_token - self.started
+            self.first_answer_seconds = min(seconds, self.first_answer_seconds or seconds)
 
     def observe_tokens(self, *, reasoning: int, answer: int, injected: int) -> None:
         """Tokens that were generated for something else than a choice."""

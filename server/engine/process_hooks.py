@@ -7,6 +7,7 @@ harmless to call twice.
 
 import multiprocessing
 import os
+import sys
 import threading
 from importlib.metadata import entry_points
 from multiprocessing.process import BaseProcess
@@ -35,9 +36,13 @@ def are_installed() -> bool:
 
 
 def set_up_process() -> None:
-    """Apply the AMX switch; tie a child process to its parent."""
+    """Apply the AMX switch; mask what a crash writes; tie a child process to its parent."""
     if os.environ.get(AMX_VARIABLE) == AMX_OFF:
         switch_amx_off()
+    if "vllm.v1.engine.core" in sys.modules:  # the only place that dumps a batch
+        from server.engine.crash_masks import mask_crash_dumps
+
+        mask_crash_dumps()
     parent = multiprocessing.parent_process()
     if parent is None or _watching.is_set():
         return

@@ -23,6 +23,7 @@ ALLOWED: dict[str, list[str]] = {
         "thinking/vllm_plugin/*.py",
         "server/cli.py",
         "server/engine/cpu.py",
+        "server/engine/crash_masks.py",
         "server/engine/tool_parsing.py",
         "server/engine/vllm_engine.py",
         "server/engine/vllm_images.py",
