@@ -24,6 +24,11 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 # The series that are looked at, as the variables say.
 ON = 'job=~"$job",instance=~"$instance"'
 WINDOW = "$__rate_interval"
+# The server's own fault, as in the alert rules.
+FAILURES = (
+    ',cause=~"engine_dead|engine_error|internal_error|scorer_unavailable'
+    '|trace_store_busy|trace_store_failed"'
+)
 # A query and the name of its lines.
 Query = tuple[str, str]
 AnyPanel = timeseries.Panel | stat.Panel | heatmap.Panel
@@ -87,13 +92,13 @@ def heat_map(title: str, unit: str, name: str) -> AnyPanel:
 
 def overview() -> Iterator[AnyPanel]:
     """Is it well?"""
-    failed = rate("thinking_http_requests_total", where=',status=~"5.."')
+    failed = rate("thinking_rejections_total", where=FAILURES)
     # A server that is down tells no model, so no variable but the job holds it.
     yield number("Up", "none", 'sum(up{job=~"$job"})', "servers")
     yield number("Engine up", "none", value("thinking_engine_up"), "engines")
     yield number("In flight", "none", value("thinking_requests_in_flight"))
     yield number("Requests", "reqps", rate("thinking_http_requests_total"))
-    yield number("Answered by 5xx", "reqps", f"{failed} or vector(0)")
+    yield number("Failed", "reqps", f"{failed} + {rate('thinking_stream_errors_total')}")
     yield number(
         "Version",
         "none",
