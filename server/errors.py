@@ -6,7 +6,7 @@ what would be right; they never quote a request's or a model's text.
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,10 +19,14 @@ from server.engine.protocol import (
     EngineError,
     EngineRequestError,
 )
+from server.error_causes import OTHER
 from server.error_shapes import anthropic_error, openai_error, speaks_anthropic
 from server.prompt import PromptError
 from server.search.errors import SearchError
 from thinking.budget import BudgetError
+
+if TYPE_CHECKING:
+    from server.account.account import RequestAccount
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = "5"
@@ -146,9 +150,10 @@ def to_api_error(error: BaseException) -> ApiError:
             return ApiError(500, "internal error", type="internal_error", code="internal_error")
 
 
-def reported(error: BaseException) -> ApiError:
-    """The same, of an error in a stream that has begun: it is logged here or nowhere."""
+def reported(error: BaseException, account: "RequestAccount") -> ApiError:
+    """The same, of an error in a stream that has begun: noted and logged here or nowhere."""
     api_error = to_api_error(error)
+    account.error_code = api_error.code or OTHER
     if api_error.status == 500:
         logger.error("a stream failed", exc_info=error)
     return api_error
@@ -175,6 +180,9 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
     api_error = to_api_error(error)
     headers, body = api_error.headers, api_error.to_dict()
     request_id = getattr(request.state, "request_id", None)
+    account: RequestAccount | None = getattr(request.state, "account", None)
+    if account is not None:
+        account.error_code = api_error.code or OTHER
     if api_error.status == 500 and request_id:
         headers = {**headers, "x-request-id": request_id}  # sent from outside our middleware
     if speaks_anthropic(request.scope):

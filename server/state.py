@@ -73,6 +73,7 @@ class ServerState:
     def set_engine(self, engine: Engine) -> None:
         """Begin to serve `engine`. Takes a moment: it reads the whole vocabulary."""
         self.model = ServedModel(engine, self.settings)
+        self.metrics.tell_build(engine.model_name)
 
     async def close(self) -> None:
         """Write the traces that wait; free what the model holds besides its engine."""

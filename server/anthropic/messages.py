@@ -52,7 +52,7 @@ class MessageReply:
                     if events := b"".join(map(_sse, self.writer.push(delta))):
                         yield events
         except Exception as error:
-            yield _sse(reported(error).to_anthropic(self.request_id))
+            yield _sse(reported(error, self.reply.account).to_anthropic(self.request_id))
 
     async def whole(self) -> JSONResponse:
         """The message at once."""

@@ -43,7 +43,7 @@ class MapReply:
                     positions.append(position)
                     yield self.writer.position_event(position, len(positions))
         except Exception as error:
-            yield error_event(reported(error))
+            yield error_event(reported(error, self.run.account))
             return
         yield self.writer.summary_event(positions)
         yield DONE

@@ -58,7 +58,7 @@ async def create_chat_completion(request: Request) -> Response:
         async def roles() -> list[bytes]:
             return [writer.role(reply.job.num_choices)]
 
-        events = stream_events(writer, roles, reply.deltas())
+        events = stream_events(writer, roles, reply.deltas(), account)
         return EventStream(events, state.settings.keep_alive_seconds)
     choices = await run_while_connected(request, reply.collect())
     return JSONResponse(

@@ -37,12 +37,15 @@ def environment() -> dict[str, str]:
     return os.environ | {"LD_LIBRARY_PATH": libraries}
 
 
-def run(command: Sequence[str], *, seconds: float = 60.0) -> "subprocess.CompletedProcess[str]":
-    """Run `command` to its end; what it wrote is in `stdout`."""
+def run(
+    command: Sequence[str], *, seconds: float = 60.0, given: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """Run `command` to its end, `given` as its input; what it wrote is in `stdout`."""
     return subprocess.run(
         [program(command[0]), *command[1:]],
         env=environment(),
         timeout=seconds,
+        input=given,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

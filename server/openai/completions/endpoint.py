@@ -56,7 +56,7 @@ async def create_completion(request: Request) -> Response:
                 return []
             return [writer.echo(i, echo) for i, echo in enumerate(await completion.echoes())]
 
-        events = stream_events(writer, echoes, completion.deltas())
+        events = stream_events(writer, echoes, completion.deltas(), account)
         return EventStream(events, state.settings.keep_alive_seconds)
     return JSONResponse(await run_while_connected(request, _whole(completion, writer)))
 
