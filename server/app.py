@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.responses import Response
 
-from server.account.middleware import AccountMiddleware
+from server.account.middleware import AccountMiddleware, Observer
 from server.anthropic import messages
 from server.body_limit import BodyLimitMiddleware
 from server.disconnect import ClientLeftError
@@ -52,11 +52,13 @@ def create_app(state: ServerState) -> FastAPI:
     install_openapi(app)
     install_error_handlers(app)
     app.add_exception_handler(ClientLeftError, _client_left)
-    request_log = RequestLog(lambda: state.engine.model_name if state.engine else None)
+    observers: list[Observer] = [RequestLog(lambda: state.model_name)]
+    if state.telemetry is not None:
+        observers.append(state.telemetry)
     # The last added is the outermost.
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=state.settings.max_body_bytes)
     app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics)
-    app.add_middleware(AccountMiddleware, metrics=state.metrics, observers=[request_log])
+    app.add_middleware(AccountMiddleware, metrics=state.metrics, observers=observers)
     app.add_middleware(RequestIdMiddleware)
     return app
 

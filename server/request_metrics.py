@@ -33,6 +33,7 @@ class RequestMetricsMiddleware:
             account = account_in(scope["state"])
             if account is not None:
                 error_code = account.error_code = account.error_code or error_code
+                account.client_left = request.has_left
             self.metrics.observe(
                 getattr(scope.get("route"), "path", "unknown"),
                 request.status,

@@ -21,6 +21,7 @@ from server.logs.log import LogFormat, ServerLog
 from server.sealed_thoughts import SealKeyError
 from server.settings import ServerSettings
 from server.state import ServerState
+from server.telemetry.opening import TelemetryMissingError
 from server.traces.access import TraceTokenError
 from server.traces.store import TraceStoreError
 
@@ -41,7 +42,7 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
     log.start()
     try:
         return asyncio.run(_run(settings, engine_options, listener))
-    except SealKeyError as error:
+    except (SealKeyError, TelemetryMissingError) as error:
         say(f"error: {error}")
         return ExitCode.USAGE
     except (TraceStoreError, TraceTokenError) as error:

@@ -6,6 +6,7 @@ new request may begin. Does not start or stop anything itself.
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 from prometheus_client import CollectorRegistry
@@ -18,9 +19,13 @@ from server.sealed_thoughts import ThoughtSeal
 from server.search.reward_model import RewardModel
 from server.served_model import ServedModel
 from server.settings import ServerSettings
+from server.telemetry.opening import open_telemetry
 from server.traces.access import TraceAccess
 from server.traces.opening import open_traces
 from server.traces.recorder import TraceRecorder
+
+if TYPE_CHECKING:
+    from server.telemetry.spans import RequestSpans
 
 
 @dataclass(slots=True)
@@ -31,6 +36,7 @@ class ServerState:
 
     Raises:
         TraceStoreError, TraceTokenError: traces cannot be kept as the settings ask.
+        TelemetryMissingError: spans are asked for, and their library is not there.
         SealKeyError: the keys for thoughts in the environment are malformed.
     """
 
@@ -44,6 +50,7 @@ class ServerState:
     reward_model: RewardModel | None = field(init=False)
     seal: ThoughtSeal = field(init=False)
     responses: ResponseStore = field(init=False)
+    telemetry: "RequestSpans | None" = field(init=False)
     map_slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,12 +65,18 @@ class ServerState:
             self.settings.response_store_max_bytes,
             self.settings.response_store_hours,
         )
+        self.telemetry = open_telemetry(self.settings, lambda: self.model_name)
         self.map_slots = asyncio.Semaphore(self.settings.map_concurrency)
 
     @property
     def engine(self) -> Engine | None:
         """The engine, once there is one."""
         return self.model.engine if self.model else None
+
+    @property
+    def model_name(self) -> str | None:
+        """The model's name on the wire, once there is one."""
+        return self.model.engine.model_name if self.model else None
 
     @property
     def is_ready(self) -> bool:
@@ -81,6 +94,8 @@ class ServerState:
             await self.reward_model.close()
         if self.traces is not None:
             self.traces.close()
+        if self.telemetry is not None:
+            await asyncio.to_thread(self.telemetry.close)
         if self.model is not None:
             self.model.close()
 

@@ -16,6 +16,8 @@ from server.keys.key import ANONYMOUS, AccessKey
 from server.metrics import Metrics
 from thinking.receipt import Receipt
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
 
 @dataclass(slots=True)
 class TokenUse:
@@ -37,7 +39,8 @@ class RequestAccount:
 
     `receipts` has those of the choices that were begun. `error_code`: of the error that
     answered it, or that ended its stream. `headers` are put on its response.
-    `first_answer_seconds`: until the first answer token of any choice.
+    `first_answer_seconds`: until the first answer token of any choice. `trace_context` has the
+    caller's W3C headers.
     """
 
     request_id: str
@@ -52,8 +55,14 @@ class RequestAccount:
     first_answer_seconds: float | None = None
     used: TokenUse = field(default_factory=TokenUse)
     receipts: list[Receipt] = field(default_factory=list)
+    trace_context: Mapping[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     at_end: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def known_method(self) -> str:
+        """The method, where it is one: a client may send any word for it."""
+        return self.method if self.method in _METHODS else "other"
 
     def observe_start(self, num_prompt_tokens: int) -> None:
         """A prompt goes to the engine."""

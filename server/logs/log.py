@@ -22,7 +22,7 @@ from server.logs.request_line import request_text
 SERVER_LOGGER = "thinking_server"
 REQUEST_LOGGER = "thinking_server.requests"
 # Loggers of the code below us whose warnings belong in the same stream.
-_FOREIGN = ("server", "uvicorn", "py.warnings")
+_FOREIGN = ("server", "uvicorn", "opentelemetry", "py.warnings")
 _FIELDS = "fields"
 MAX_WAITING = 10_000
 STOP_SECONDS = 2.0

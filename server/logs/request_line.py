@@ -17,7 +17,7 @@ def request_fields(account: RequestAccount, model_name: str | None) -> dict[str,
     return {
         "request_id": account.request_id,
         "key": account.key.key_id,
-        "method": _known_method(account.method),
+        "method": account.known_method,
         "endpoint": account.endpoint,
         "status": account.status,
         "error": account.error_code,
@@ -51,9 +51,3 @@ def request_text(fields: Mapping[str, Any]) -> str:
 def _receipt(receipt: Mapping[str, Any]) -> dict[str, Any]:
     # Advice is for the client; it would make each line long.
     return {name: value for name, value in receipt.items() if name != "advice"}
-
-
-def _known_method(method: str) -> str:
-    """A method is any word that a client likes."""
-    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-    return method if method in known else "other"

@@ -14,6 +14,12 @@ class ObservingSettings(BaseSettings):
         description="A line for each request, on standard error: text, json, or none. No prompt, "
         "thought or answer is ever in it (docs/logging.md).",
     )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="URL of an OpenTelemetry collector (OTLP over HTTP, …/v1/traces) that gets a "
+        "span a request; default: none, or what OTEL_EXPORTER_OTLP_ENDPOINT says.",
+    )
     core_dumps: bool = Field(
         default=False,
         description="Whether a process that crashes may leave its memory on disk, thoughts and "

@@ -99,7 +99,9 @@ async def test_whatever_a_request_is_its_line_is_one_line(
     serve: Serve, log: ServerLog, pipe: Pipe
 ) -> None:
     served = serve()
-    await served.http.get("/v1/%0a%0dforged\n", headers={"x-request-id": "a\x1b[31m\u2028b"})
+    await served.http.get(
+        "/v1/%0a%0dforged%0a", headers={b"x-request-id": b"a\x1b[31m\xe2\x80\xa8b"}
+    )
     await served.http.get("/" + "x" * 5_000)
     await served.http.post(
         "/v1/chat/completions", content=b"{", headers={"x-request-id": "a" * 500}
