@@ -19,10 +19,9 @@ class RequestLog:
         self._logger = logging.getLogger(REQUEST_LOGGER)
 
     def __call__(self, account: RequestAccount) -> None:
-        """Log `account`'s request, except for probes that went well."""
+        """Log `account`'s request, except for probes that tell what they are for."""
         if not self._logger.handlers:
             return
-        is_well = account.status is not None and account.status < 400
-        if is_well and account.endpoint in QUIET_ENDPOINTS:
+        if account.endpoint in QUIET_ENDPOINTS and account.status in (200, 503):
             return
         log_fields(self._logger, "request", request_fields(account, self._model_name()))
