@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from server.app import create_app
@@ -22,6 +22,7 @@ from tests.server.test_engine_failures import ENDLESS, Caller, until_running
 APP_PER_EXAMPLE = settings(
     max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+MODELS = (None, "hm</think>fine", "so<|im_end|>", "la " * 400)
 bodies = st.fixed_dictionaries(
     {"max_completion_tokens": st.integers(1, 60), "seed": st.integers(0, 2**31)},
     optional={
@@ -35,9 +36,14 @@ bodies = st.fixed_dictionaries(
 
 
 @APP_PER_EXAMPLE
-@given(st.lists(bodies, min_size=1, max_size=4))
-async def test_sums_are_those_of_the_receipts(serve: Serve, requests: list[dict[str, Any]]) -> None:
-    served = serve()
+@given(st.lists(bodies, min_size=1, max_size=4), st.sampled_from(MODELS))
+@example([{"max_completion_tokens": 60, "max_thinking_tokens": 40}], MODELS[1])
+@example([{"max_completion_tokens": 600}], MODELS[3])
+async def test_sums_are_those_of_the_receipts(
+    serve: Serve, requests: list[dict[str, Any]], wanted: str | None
+) -> None:
+    """Models that write anything, think shortly, end in their thought, or go in circles."""
+    served = serve(wants(wanted) if wanted else None, max_model_len=1024)
     choices, answer, prompt = [], 0, 0
     for body in requests:
         reply = (await served.chat(**body)).json()
