@@ -137,6 +137,8 @@ async def test_every_refused_request_is_counted_once_by_its_code(serve: Serve) -
     seen = await scrape(served)
     assert seen.by("thinking_rejections_total", "cause") == codes
     assert not seen.by("thinking_stream_errors_total", "cause")
+    for name in ("prompt_tokens_total", "answer_tokens_total", "stops_total", "used_tokens_count"):
+        assert seen.sum(f"thinking_{name}") == 0, "nothing was generated for them"
 
 
 async def test_what_nobody_foresaw_is_counted_too(serve: Serve) -> None:
@@ -215,6 +217,16 @@ async def test_closed_labels_are_there_before_the_first_event(serve: Serve) -> N
         "thinking_http_requests_total",
         *(f"thinking_http_request_seconds{end}" for end in ("", "_bucket", "_count", "_sum")),
     }
+
+
+async def test_histograms_reach_to_a_million_tokens_and_an_hour(serve: Serve) -> None:
+    bounds: dict[str, float] = {}
+    for sample in (await scrape(serve())).samples:
+        if sample.name.startswith("thinking_") and sample.labels.get("le", "+Inf") != "+Inf":
+            bounds[sample.name] = max(bounds.get(sample.name, 0), float(sample.labels["le"]))
+    for name in ("budget_tokens", "budget_requested_tokens", "used_tokens"):
+        assert bounds[f"thinking_{name}_bucket"] >= 1_000_000
+    assert bounds["thinking_seconds_bucket"] >= 3600
 
 
 async def test_promtool_finds_no_fault(serve: Serve) -> None:
