@@ -15,6 +15,7 @@ NOT_HERE_YET = {
     "thinking_key_reloads_total",
     "thinking_quota_used_ratio",
     "thinking_quota_refusals_total",
+    "thinking_quota_storage_up",
     "thinking_queue_length",
     "thinking_admitted_requests",
     "thinking_queue_seconds",
