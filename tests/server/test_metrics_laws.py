@@ -37,6 +37,7 @@ bodies = st.fixed_dictionaries(
 
 @APP_PER_EXAMPLE
 @given(st.lists(bodies, min_size=1, max_size=4), st.sampled_from(MODELS))
+@example([{"max_completion_tokens": 1, "thinking_options": {"wrap_up": "so"}}], None)
 @example([{"max_completion_tokens": 60, "max_thinking_tokens": 40}], MODELS[1])
 @example([{"max_completion_tokens": 600}], MODELS[3])
 async def test_sums_are_those_of_the_receipts(
@@ -44,9 +45,12 @@ async def test_sums_are_those_of_the_receipts(
 ) -> None:
     """Models that write anything, think shortly, end in their thought, or go in circles."""
     served = serve(wants(wanted) if wanted else None, max_model_len=1024)
-    choices, answer, prompt = [], 0, 0
+    choices, answer, prompt, refused = [], 0, 0, 0
     for body in requests:
         reply = (await served.chat(**body)).json()
+        if "error" in reply:  # a wrap-up that does not fit the budget
+            refused += 1
+            continue
         choices += [choice["thinking"] for choice in reply["choices"]]
         usage = reply["usage"]
         hidden = usage["completion_tokens_details"]["reasoning_tokens"]
@@ -72,6 +76,7 @@ async def test_sums_are_those_of_the_receipts(
     assert seen.sum("thinking_seconds_sum") == pytest.approx(sum(r["seconds"] for r in choices))
     assert seen.sum("thinking_saved_tokens_total") == sum(r["budget"] - r["used"] for r in early)
     assert seen.by("thinking_stops_total", "cause") == Counter(r["stop"] for r in choices)
+    assert seen.sum("thinking_rejections_total", cause="wrap_up_too_long") == refused
     limits = Counter(r["limited_by"] for r in choices if r["limited_by"])
     assert seen.by("thinking_budget_limited_total", "by") == limits
 
