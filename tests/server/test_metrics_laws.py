@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from server.app import create_app
@@ -22,6 +22,7 @@ from tests.server.test_engine_failures import ENDLESS, Caller, until_running
 APP_PER_EXAMPLE = settings(
     max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+MODELS = (None, "hm</think>fine", "so<|im_end|>", "la " * 400)
 bodies = st.fixed_dictionaries(
     {"max_completion_tokens": st.integers(1, 60), "seed": st.integers(0, 2**31)},
     optional={
@@ -35,12 +36,21 @@ bodies = st.fixed_dictionaries(
 
 
 @APP_PER_EXAMPLE
-@given(st.lists(bodies, min_size=1, max_size=4))
-async def test_sums_are_those_of_the_receipts(serve: Serve, requests: list[dict[str, Any]]) -> None:
-    served = serve()
-    choices, answer, prompt = [], 0, 0
+@given(st.lists(bodies, min_size=1, max_size=4), st.sampled_from(MODELS))
+@example([{"max_completion_tokens": 1, "thinking_options": {"wrap_up": "so"}}], None)
+@example([{"max_completion_tokens": 60, "max_thinking_tokens": 40}], MODELS[1])
+@example([{"max_completion_tokens": 600}], MODELS[3])
+async def test_sums_are_those_of_the_receipts(
+    serve: Serve, requests: list[dict[str, Any]], wanted: str | None
+) -> None:
+    """Models that write anything, think shortly, end in their thought, or go in circles."""
+    served = serve(wants(wanted) if wanted else None, max_model_len=1024)
+    choices, answer, prompt, refused = [], 0, 0, 0
     for body in requests:
         reply = (await served.chat(**body)).json()
+        if "error" in reply:  # a wrap-up that does not fit the budget
+            refused += 1
+            continue
         choices += [choice["thinking"] for choice in reply["choices"]]
         usage = reply["usage"]
         hidden = usage["completion_tokens_details"]["reasoning_tokens"]
@@ -66,6 +76,7 @@ async def test_sums_are_those_of_the_receipts(serve: Serve, requests: list[dict[
     assert seen.sum("thinking_seconds_sum") == pytest.approx(sum(r["seconds"] for r in choices))
     assert seen.sum("thinking_saved_tokens_total") == sum(r["budget"] - r["used"] for r in early)
     assert seen.by("thinking_stops_total", "cause") == Counter(r["stop"] for r in choices)
+    assert seen.sum("thinking_rejections_total", cause="wrap_up_too_long") == refused
     limits = Counter(r["limited_by"] for r in choices if r["limited_by"])
     assert seen.by("thinking_budget_limited_total", "by") == limits
 
@@ -131,6 +142,8 @@ async def test_every_refused_request_is_counted_once_by_its_code(serve: Serve) -
     seen = await scrape(served)
     assert seen.by("thinking_rejections_total", "cause") == codes
     assert not seen.by("thinking_stream_errors_total", "cause")
+    for name in ("prompt_tokens_total", "answer_tokens_total", "stops_total", "used_tokens_count"):
+        assert seen.sum(f"thinking_{name}") == 0, "nothing was generated for them"
 
 
 async def test_what_nobody_foresaw_is_counted_too(serve: Serve) -> None:
@@ -209,6 +222,16 @@ async def test_closed_labels_are_there_before_the_first_event(serve: Serve) -> N
         "thinking_http_requests_total",
         *(f"thinking_http_request_seconds{end}" for end in ("", "_bucket", "_count", "_sum")),
     }
+
+
+async def test_histograms_reach_to_a_million_tokens_and_an_hour(serve: Serve) -> None:
+    bounds: dict[str, float] = {}
+    for sample in (await scrape(serve())).samples:
+        if sample.name.startswith("thinking_") and sample.labels.get("le", "+Inf") != "+Inf":
+            bounds[sample.name] = max(bounds.get(sample.name, 0), float(sample.labels["le"]))
+    for name in ("budget_tokens", "budget_requested_tokens", "used_tokens"):
+        assert bounds[f"thinking_{name}_bucket"] >= 1_000_000
+    assert bounds["thinking_seconds_bucket"] >= 3600
 
 
 async def test_promtool_finds_no_fault(serve: Serve) -> None:
