@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 import anthropic
+import httpx2
 import openai
 import pytest
 
@@ -231,7 +232,7 @@ async def test_anthropics_clients_read_their_own_headers_and_error(serve: Serve)
         api_key="none",
         base_url="http://test",
         max_retries=0,
-        http_client=anthropic.DefaultAsyncHttpxClient(transport=_transport(served)),
+        http_client=httpx2.AsyncClient(transport=httpx2.ASGITransport(served.app)),
     )
     messages: list[Any] = [{"role": "user", "content": "How many?"}]
     first = await client.messages.with_raw_response.create(
@@ -241,12 +242,6 @@ async def test_anthropics_clients_read_their_own_headers_and_error(serve: Serve)
     assert first.headers["anthropic-ratelimit-requests-reset"] == "2001-09-09T01:47:00Z"
     with pytest.raises(anthropic.RateLimitError):
         await client.messages.create(model=MODEL, max_tokens=50, messages=messages)
-
-
-def _transport(served: Served) -> Any:
-    import httpx
-
-    return httpx.ASGITransport(served.app)
 
 
 async def test_openais_client_raises_its_rate_limit_error(serve: Serve) -> None:
