@@ -48,7 +48,8 @@ async def assert_charged(served: Served, requests: int, usage: dict[str, int]) -
         {},
         {"n": 3},
         {"max_completion_tokens": 30},
-        {"thinking_options": {"strategy": {"name": "majority", "branches": 3}}},
+        {"thinking_options": {"strategy": {"name": "best_of", "n": 3}}},
+        {"thinking_options": {"strategy": {"name": "beam"}}, "n": 2},
     ],
 )
 async def test_a_chat_is_charged_what_its_usage_says(serve: Serve, more: dict[str, Any]) -> None:
