@@ -17,12 +17,9 @@ from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.exit_codes import ExitCode
 from server.lifecycle import HttpServer, Lifecycle
-<<<<<<< HEAD
 from server.logs.log import LogFormat, ServerLog
-=======
 from server.quotas.redis_counters import RedisMissingError
 from server.quotas.storage import QuotaStorageUrlError
->>>>>>> ee82ede (Count quotas of requests, tokens and thoughts: reserved before, settled after)
 from server.sealed_thoughts import SealKeyError
 from server.settings import ServerSettings
 from server.state import ServerState
