@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from limits.aio.storage import RedisStorage
+from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.errors import ConfigurationError
 
 from server.quotas.counters import Change, Counted, CounterStorageError
@@ -63,8 +64,10 @@ class RedisCounters:
             raise RedisMissingError(
                 "redis-py is not installed: pip install 'thinking-server[redis]'"
             ) from error
+        assert isinstance(self._storage.bridge, RedispyBridge)  # it was asked for
         self._client: Any = self._storage.bridge.get_connection()
         self._script = self._client.register_script(SCRIPT)
+        self._failures = (OSError, TimeoutError, *_errors(self._storage))
 
     async def change(self, changes: Sequence[Change]) -> Counted:
         """See :meth:`server.quotas.counters.Counters.change`."""
@@ -79,7 +82,7 @@ class RedisCounters:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 refused, *used = await self._script(keys, arguments)
-        except (*_errors(self._storage), OSError, TimeoutError) as error:
+        except self._failures as error:
             raise CounterStorageError(type(error).__name__) from error
         return Counted(bool(refused), used)
 

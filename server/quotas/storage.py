@@ -42,11 +42,11 @@ def open_counters(url: str | None, timeout_seconds: float) -> Counters:
         known = ", ".join(f"{name}://" for name in SCHEMES)
         raise QuotaStorageUrlError(f"the storage of quotas should be {MEMORY_URL} or {known}")
     try:
-        has_port = urlsplit(url).port is not None or True
+        _ = urlsplit(url).port
     except ValueError:
-        has_port = False
-    if not has_port:
-        raise QuotaStorageUrlError("the URL of the quotas' storage has no valid port")
+        # The library's error quotes what it takes for the port: it may be a password.
+        message = "the URL of the quotas' storage has no valid port"
+        raise QuotaStorageUrlError(message) from None
     return RedisCounters(url, timeout_seconds)
 
 

@@ -69,7 +69,7 @@ def test_the_laws_hold_over_two_servers(redis_port: int) -> None:
         def make_quotas(self) -> Iterable[Quotas]:
             return [quotas_on(redis_port), quotas_on(redis_port)]
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         RedisMachine,
         settings=settings(
             max_examples=15,

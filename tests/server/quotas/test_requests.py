@@ -32,7 +32,7 @@ async def used(served: Served) -> dict[str, int]:
     return {standing.window.kind.name: standing.used for standing in standings}
 
 
-async def assert_charged(served: Served, requests: int, usage: dict[str, int]) -> None:
+async def assert_charged(served: Served, requests: int, usage: dict[str, Any]) -> None:
     """The counters hold what a response's usage says, in both windows."""
     charged = await used(served)
     for period in ("minute", "day"):
@@ -49,7 +49,12 @@ async def assert_charged(served: Served, requests: int, usage: dict[str, int]) -
         {"n": 3},
         {"max_completion_tokens": 30},
         {"thinking_options": {"strategy": {"name": "best_of", "n": 3}}},
-        {"thinking_options": {"strategy": {"name": "beam"}}, "n": 2},
+        {
+            "thinking_options": {
+                "strategy": {"name": "beam", "score_by": "confidence", "step_tokens": 8}
+            },
+            "n": 2,
+        },
     ],
 )
 async def test_a_chat_is_charged_what_its_usage_says(serve: Serve, more: dict[str, Any]) -> None:
