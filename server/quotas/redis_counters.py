@@ -66,8 +66,12 @@ class RedisCounters:
             ) from error
         assert isinstance(self._storage.bridge, RedispyBridge)  # it was asked for
         self._client: Any = self._storage.bridge.get_connection()
-        self._script = self._client.register_script(SCRIPT)
-        self._failures = (OSError, TimeoutError, *_errors(self._storage))
+        self._script = self._client.register_script(SCRIPT.encode())
+        self._failures: tuple[type[Exception], ...] = (
+            OSError,
+            TimeoutError,
+            *_errors(self._storage),
+        )
 
     async def change(self, changes: Sequence[Change]) -> Counted:
         """See :meth:`server.quotas.counters.Counters.change`."""
