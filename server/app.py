@@ -23,6 +23,7 @@ from server.openai import chat, models
 from server.openai.completions import endpoint as completions
 from server.openai.responses import endpoints as responses
 from server.openapi import install_openapi
+from server.quotas import endpoints as usage
 from server.request_id import RequestIdMiddleware
 from server.request_metrics import RequestMetricsMiddleware
 from server.state import ServerState, server_state
@@ -48,6 +49,7 @@ def create_app(state: ServerState) -> FastAPI:
     app.include_router(tokens.router)
     app.include_router(traces.router)
     app.include_router(thinking_map.router)
+    app.include_router(usage.router)
     _add_own_routes(app)
     install_openapi(app)
     install_error_handlers(app)
@@ -58,7 +60,12 @@ def create_app(state: ServerState) -> FastAPI:
     # The last added is the outermost.
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=state.settings.max_body_bytes)
     app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics)
-    app.add_middleware(AccountMiddleware, metrics=state.metrics, observers=observers)
+    app.add_middleware(
+        AccountMiddleware,
+        metrics=state.metrics,
+        observers=observers,
+        anonymous=state.anonymous,
+    )
     app.add_middleware(RequestIdMiddleware)
     return app
 

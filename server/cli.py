@@ -43,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def read_settings(flags: Mapping[str, Any]) -> ServerSettings:
     """Settings from flags over environment over defaults; ends the process on a bad value."""
+    if "@" in flags.get("quota_storage", ""):
+        # Everyone on the machine can read a command line.
+        where = "THINKING_SERVER_QUOTA_STORAGE"
+        print(f"{PROGRAM}: error: --quota-storage: put a password into {where}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
     try:
         return ServerSettings(**flags)
     except ValidationError as error:

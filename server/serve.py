@@ -18,6 +18,8 @@ from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.exit_codes import ExitCode
 from server.lifecycle import HttpServer, Lifecycle
 from server.logs.log import LogFormat, ServerLog
+from server.quotas.redis_counters import RedisMissingError
+from server.quotas.storage import QuotaStorageUrlError
 from server.sealed_thoughts import SealKeyError
 from server.settings import ServerSettings
 from server.state import ServerState
@@ -47,6 +49,9 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
         return ExitCode.USAGE
     except (TraceStoreError, TraceTokenError) as error:
         say(f"error: traces: {error}")
+        return ExitCode.USAGE
+    except (QuotaStorageUrlError, RedisMissingError) as error:
+        say(f"error: quotas: {error}")
         return ExitCode.USAGE
     finally:
         end_descendants()

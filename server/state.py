@@ -5,7 +5,7 @@ new request may begin. Does not start or stop anything itself.
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -13,8 +13,11 @@ from prometheus_client import CollectorRegistry
 
 from server.engine.protocol import Engine
 from server.errors import UnavailableError
+from server.keys.key import ANONYMOUS, AccessKey, Quota
 from server.metrics import Metrics
 from server.openai.responses.store import ResponseStore
+from server.quotas.opening import open_quotas
+from server.quotas.quotas import Quotas
 from server.sealed_thoughts import ThoughtSeal
 from server.search.reward_model import RewardModel
 from server.served_model import ServedModel
@@ -37,6 +40,7 @@ class ServerState:
     Raises:
         TraceStoreError, TraceTokenError: traces cannot be kept as the settings ask.
         TelemetryMissingError: spans are asked for, and their library is not there.
+        QuotaStorageUrlError, RedisMissingError: quotas cannot be counted as the settings ask.
         SealKeyError: the keys for thoughts in the environment are malformed.
     """
 
@@ -52,6 +56,8 @@ class ServerState:
     responses: ResponseStore = field(init=False)
     telemetry: "RequestSpans | None" = field(init=False)
     map_slots: asyncio.Semaphore = field(init=False)
+    quotas: Quotas = field(init=False)
+    anonymous: AccessKey = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.registry, lambda: self.is_ready)
@@ -67,6 +73,8 @@ class ServerState:
         )
         self.telemetry = open_telemetry(self.settings, lambda: self.model_name)
         self.map_slots = asyncio.Semaphore(self.settings.map_concurrency)
+        self.quotas = open_quotas(self.settings, self.metrics.registry)
+        self.anonymous = replace(ANONYMOUS, quota=Quota(**self.settings.anonymous_quota))
 
     @property
     def engine(self) -> Engine | None:
@@ -90,6 +98,7 @@ class ServerState:
 
     async def close(self) -> None:
         """Write the traces that wait; free what the model holds besides its engine."""
+        await self.quotas.close()
         if self.reward_model is not None:
             await self.reward_model.close()
         if self.traces is not None:

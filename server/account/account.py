@@ -41,11 +41,13 @@ class RequestAccount:
     answered it, or that ended its stream. `headers` are put on its response.
     `first_answer_seconds`: until the first answer token of any choice. `trace_context` has the
     caller's W3C headers.
+    `speaks_anthropic`: its client reads Anthropic's shapes.
     """
 
     request_id: str
     metrics: Metrics
     method: str = ""
+    speaks_anthropic: bool = False
     key: AccessKey = ANONYMOUS
     started: float = field(default_factory=time.monotonic)
     endpoint: str = "unknown"

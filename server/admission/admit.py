@@ -15,3 +15,4 @@ async def admit(state: ServerState, account: RequestAccount, demand: Demand) -> 
     Raises:
         ApiError: 429, a quota is used up or the queue is full.
     """
+    await state.quotas.reserve(account, demand)

@@ -41,6 +41,16 @@ class AccessKey:
     max_concurrent_requests: int | None = None
     quota: Quota = Quota()
 
+    @property
+    def thinking_ceiling(self) -> int | None:
+        """The most that one choice may think: no more than a whole window of its quota has."""
+        ceilings = (
+            self.max_thinking_tokens,
+            self.quota.reasoning_tokens_per_minute,
+            self.quota.reasoning_tokens_per_day,
+        )
+        return min((ceiling for ceiling in ceilings if ceiling is not None), default=None)
+
 
 # Whoever comes where no keys are configured.
 ANONYMOUS = AccessKey(ANONYMOUS_ID, reads_metrics=True)
