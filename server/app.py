@@ -16,6 +16,7 @@ from server.anthropic import messages
 from server.body_limit import BodyLimitMiddleware
 from server.disconnect import ClientLeftError
 from server.errors import install_error_handlers
+from server.keys.middleware import KeyMiddleware
 from server.logs.request_log import RequestLog
 from server.map import endpoints as thinking_map
 from server.metrics import CONTENT_TYPE_LATEST
@@ -59,13 +60,9 @@ def create_app(state: ServerState) -> FastAPI:
         observers.append(state.telemetry)
     # The last added is the outermost.
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=state.settings.max_body_bytes)
+    app.add_middleware(KeyMiddleware, state=state)
     app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics)
-    app.add_middleware(
-        AccountMiddleware,
-        metrics=state.metrics,
-        observers=observers,
-        anonymous=state.anonymous,
-    )
+    app.add_middleware(AccountMiddleware, metrics=state.metrics, observers=observers)
     app.add_middleware(RequestIdMiddleware)
     return app
 

@@ -77,12 +77,13 @@ class NotAllowedError(ApiError):
 
 
 class UnknownModelError(ApiError):
-    """404: another model is served here."""
+    """404: another model is served here; `served` None: none for this key."""
 
-    def __init__(self, served: str, param: str | None = "model") -> None:
+    def __init__(self, served: str | None, param: str | None = "model") -> None:
+        serves = f"this server serves {served!r}" if served else "none is served to this key"
         super().__init__(
             404,
-            f"no such model; this server serves {served!r} (see GET /v1/models)",
+            f"no such model; {serves} (see GET /v1/models)",
             param=param,
             code="model_not_found",
         )

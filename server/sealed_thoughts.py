@@ -4,22 +4,28 @@ can read, change or forge one.
 A client keeps what it was given (`encrypted_content`, `signature`, `data`) and sends it back
 with the next turn: the server needs no memory of it. Fernet (AES-128-CBC with HMAC-SHA256,
 https://github.com/fernet/spec), from the ``cryptography`` package. Keys come from the environment
-only.
+only. A thought belongs to the key that it was sealed for: no other key's holder can have the
+model tell it.
 """
 
+import copy
 import json
 import os
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from server.keys.key import ANONYMOUS_ID
+
 KEYS_VARIABLE = "THINKING_SERVER_THOUGHT_KEYS"
 # Says what is inside, so that nothing else that these keys ever encrypt is taken for a thought.
 _KIND = "thought"
+_KEY = "key"
+_FORGED = "was not made by this server, or has been changed"
 
 
 class SealError(ValueError):
-    """A sealed thought that is not ours, has been changed, or was sealed with another key."""
+    """A sealed thought that is not ours, has been changed, or was sealed for someone else."""
 
 
 class SealKeyError(ValueError):
@@ -43,6 +49,7 @@ class ThoughtSeal:
                 "between them"
             ) from None
         self._fernet = MultiFernet(fernets)
+        self._key_id = ANONYMOUS_ID
 
     @classmethod
     def from_environment(cls) -> "ThoughtSeal":
@@ -50,20 +57,29 @@ class ThoughtSeal:
         keys = os.environ.get(KEYS_VARIABLE, "").split(",")
         return cls([key.strip() for key in keys if key.strip()])
 
+    def of(self, key_id: str) -> "ThoughtSeal":
+        """The same seal, for the holder of this key."""
+        own = copy.copy(self)
+        own._key_id = key_id
+        return own
+
     def seal(self, thought: str) -> str:
         """`thought` as ASCII text that only this server can read."""
-        return self._fernet.encrypt(json.dumps({_KIND: thought}).encode()).decode()
+        content = {_KIND: thought, _KEY: self._key_id}
+        return self._fernet.encrypt(json.dumps(content).encode()).decode()
 
     def open(self, sealed: str) -> str:
         """The thought that was sealed.
 
         Raises:
-            SealError: not sealed by a key of ours, or changed since.
+            SealError: not sealed by a key of ours for this holder, or changed since.
         """
         try:
             content = json.loads(self._fernet.decrypt(sealed.encode("utf-8", "replace")))
         except (InvalidToken, ValueError):
-            raise SealError("was not made by this server, or has been changed") from None
+            raise SealError(_FORGED) from None
         if not isinstance(content, dict) or not isinstance(content.get(_KIND), str):
             raise SealError("is not a thought")
+        if content.get(_KEY, ANONYMOUS_ID) != self._key_id:
+            raise SealError(_FORGED)  # as such, so that nobody learns whose it is
         return str(content[_KIND])

@@ -16,6 +16,9 @@ from server.embedded import resolve_model
 from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.exit_codes import ExitCode
+from server.keys.anonymous import AnonymousError, check_listener
+from server.keys.reading import KeyFileError
+from server.keys.watching import watched
 from server.lifecycle import HttpServer, Lifecycle
 from server.logs.log import LogFormat, ServerLog
 from server.quotas.redis_counters import RedisMissingError
@@ -44,7 +47,7 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
     log.start()
     try:
         return asyncio.run(_run(settings, engine_options, listener))
-    except (SealKeyError, TelemetryMissingError) as error:
+    except (AnonymousError, KeyFileError, SealKeyError, TelemetryMissingError) as error:
         say(f"error: {error}")
         return ExitCode.USAGE
     except (TraceStoreError, TraceTokenError) as error:
@@ -96,6 +99,7 @@ async def _run(
 ) -> ExitCode:
     # The process's own registry: vLLM puts its metrics there, too.
     state = ServerState(settings, REGISTRY)
+    check_listener(settings, state.keys, listener)
     config = uvicorn.Config(
         create_app(state),
         log_config=None,  # our log has its loggers
@@ -110,7 +114,8 @@ async def _run(
         load=lambda: load_engine(settings, engine_options),
         url=url_of(listener),
     )
-    return await lifecycle.run()
+    async with watched(state.keys):
+        return await lifecycle.run()
 
 
 def bound_listener(host: str, port: int) -> socket.socket:

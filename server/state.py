@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from server.engine.protocol import Engine
 from server.errors import UnavailableError
 from server.keys.key import ANONYMOUS, AccessKey, Quota
+from server.keys.live import LiveKeys
 from server.metrics import Metrics
 from server.openai.responses.store import ResponseStore
 from server.quotas.opening import open_quotas
@@ -41,6 +42,7 @@ class ServerState:
         TraceStoreError, TraceTokenError: traces cannot be kept as the settings ask.
         TelemetryMissingError: spans are asked for, and their library is not there.
         QuotaStorageUrlError, RedisMissingError: quotas cannot be counted as the settings ask.
+        KeyFileError: the keys cannot be used.
         SealKeyError: the keys for thoughts in the environment are malformed.
     """
 
@@ -49,6 +51,7 @@ class ServerState:
     draining: bool = False
     model: ServedModel | None = None
     metrics: Metrics = field(init=False)
+    keys: LiveKeys = field(init=False)
     traces: TraceRecorder | None = field(init=False)
     trace_access: TraceAccess = field(init=False)
     reward_model: RewardModel | None = field(init=False)
@@ -61,6 +64,7 @@ class ServerState:
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.registry, lambda: self.is_ready)
+        self.keys = LiveKeys.configured(self.settings, self.metrics)
         self.trace_access = TraceAccess.from_environment(shows_thoughts=self.settings.show_thoughts)
         self.traces = open_traces(self.settings, self.metrics)
         has_scorer = self.settings.scorer_url is not None

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.account.account import RequestAccount
 from server.error_shapes import speaks_anthropic
-from server.keys.key import ANONYMOUS, AccessKey
 from server.metrics import Metrics
 
 # Is told of each request that has ended.
@@ -20,22 +19,12 @@ Observer = Callable[[RequestAccount], None]
 
 
 class AccountMiddleware:
-    """``scope["state"]["account"]`` is the account; `observers` see it last.
+    """``scope["state"]["account"]`` is the account; `observers` see it last."""
 
-    It is that of `anonymous` until somebody finds a key.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        metrics: Metrics,
-        observers: Sequence[Observer] = (),
-        anonymous: AccessKey = ANONYMOUS,
-    ) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, observers: Sequence[Observer] = ()) -> None:
         self.app = app
         self.metrics = metrics
         self.observers = observers
-        self.anonymous = anonymous
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on; settle when the response has ended."""
@@ -49,7 +38,6 @@ class AccountMiddleware:
             method=scope["method"],
             trace_context=_trace_context(Headers(scope=scope)),
             speaks_anthropic=speaks_anthropic(scope),
-            key=self.anonymous,
         )
         state["account"] = account
 

@@ -26,7 +26,8 @@ from server.errors import PromptTooLongError, reported
 from server.reply.ask import ReplyAsk
 from server.reply.preparing import prepare_reply
 from server.reply.reply import Reply
-from server.state import ServerState, server_state
+from server.sealed_thoughts import ThoughtSeal
+from server.state import server_state
 from server.streaming import EventStream, sse_event
 
 router = APIRouter(prefix="/v1/messages", tags=["messages"])
@@ -79,14 +80,16 @@ async def create_message(request: Request) -> Response:
     state = server_state(request)
     model = state.ready_model()
     body, wish = await read_thinking_body(request, MessagesRequest)
-    display = _display(wish, shows_thoughts=state.settings.show_thoughts)
     account = account_of(request)
-    reply = await prepare_reply(state, model, account, _ask(state, body, wish, display))
+    shows_thoughts = state.settings.show_thoughts and account.key.shows_thoughts
+    display = _display(wish, shows_thoughts=shows_thoughts)
+    seal = state.seal.of(account.key.key_id)
+    reply = await prepare_reply(state, model, account, _ask(seal, body, wish, display))
     await admit(state, account, demand_of([reply]))
     head = MessageHead(reply.job.request_id, model.engine.model_name, reply.num_prompt_tokens)
     writer = MessageWriter(
         head,
-        ContentWriter(display, state.seal),
+        ContentWriter(display, seal),
         opens_with_thought=reply.job.prompt.plan.opens,
     )
     message = MessageReply(reply, head, writer, request.state.request_id)
@@ -105,29 +108,29 @@ async def count_tokens(request: Request) -> Response:
     state = server_state(request)
     model = state.ready_model()
     body, wish = await read_thinking_body(request, CountTokensRequest)
+    account = account_of(request)
+    ask = _count_ask(state.seal.of(account.key.key_id), body, wish)
     try:
-        reply = await prepare_reply(
-            state, model, account_of(request), _count_ask(state, body, wish)
-        )
+        reply = await prepare_reply(state, model, account, ask)
     except PromptTooLongError as error:  # which is what a client counts for
         return JSONResponse({"input_tokens": error.num_tokens})
     return JSONResponse({"input_tokens": reply.num_prompt_tokens})
 
 
-def _count_ask(state: ServerState, body: CountTokensRequest, wish: ThinkingWish) -> ReplyAsk:
+def _count_ask(seal: ThoughtSeal, body: CountTokensRequest, wish: ThinkingWish) -> ReplyAsk:
     return ReplyAsk(
         reply_id=f"msg_{secrets.token_hex(12)}",
         model_name=body.model,
-        prompt=conversation_of(body, state.seal),
+        prompt=conversation_of(body, seal),
         thinking=ThinkingFields(wish, body.thinking_options, body.min_thinking_tokens),
         tool_use=tool_use(body.tools, body.tool_choice),
     )
 
 
 def _ask(
-    state: ServerState, body: MessagesRequest, wish: ThinkingWish, display: ThoughtDisplay
+    seal: ThoughtSeal, body: MessagesRequest, wish: ThinkingWish, display: ThoughtDisplay
 ) -> ReplyAsk:
-    asked = _count_ask(state, body, wish)
+    asked = _count_ask(seal, body, wish)
     return replace(
         asked,
         thinking=replace(asked.thinking, reply_limit=body.max_tokens),

@@ -7,7 +7,9 @@ import secrets
 from dataclasses import dataclass, replace
 
 from server.engine.protocol import Engine, SamplingSettings
-from server.errors import BadRequestError, NotAllowedError, UnknownModelError
+from server.errors import BadRequestError
+from server.keys.key import AccessKey
+from server.keys.permissions import check_model, check_shows_thoughts
 from server.map.measured_text import MeasuredText, encode_measured_text
 from server.map.protocol import MapRequest
 from server.served_model import ServedModel
@@ -43,19 +45,21 @@ class MapJob:
         return replace(self.sampling, seed=(self.sampling.seed + index) & SEED_MASK)
 
 
-async def prepare_map(settings: ServerSettings, model: ServedModel, body: MapRequest) -> MapJob:
-    """Check `body` against the model and the server, and encode its text.
+async def prepare_map(
+    settings: ServerSettings, model: ServedModel, key: AccessKey, body: MapRequest
+) -> MapJob:
+    """Check `body` against the model, the server and the key, and encode its text.
 
     Raises:
         ApiError: 400, 403 or 404; see the messages.
         PromptError: the chat template refuses the messages.
     """
     engine = model.engine
-    if body.model != engine.model_name:
-        raise UnknownModelError(engine.model_name)
-    if body.include_reasoning and not settings.show_thoughts:
-        raise NotAllowedError("this server does not show thoughts", param="include_reasoning")
-    thought_tokens = _thought_tokens(body, settings, engine.profile)
+    check_model(key, engine.model_name, body.model)
+    if body.include_reasoning:
+        check_shows_thoughts(key, server_shows=settings.show_thoughts, param="include_reasoning")
+    ceiling = key.ceiling_under(settings.max_thinking_tokens)
+    thought_tokens = _thought_tokens(body, ceiling, engine.profile)
     messages = None
     if body.messages is not None:
         messages = [message.to_prompt() for message in body.messages]
@@ -75,9 +79,8 @@ async def prepare_map(settings: ServerSettings, model: ServedModel, body: MapReq
     )
 
 
-def _thought_tokens(body: MapRequest, settings: ServerSettings, profile: MarkerProfile) -> int:
+def _thought_tokens(body: MapRequest, ceiling: int | None, profile: MarkerProfile) -> int:
     least = marker_cost(profile.inside_text) + 1
-    ceiling = settings.max_thinking_tokens
     asked = body.thought_tokens
     if asked is None:
         default = max(DEFAULT_THOUGHT_TOKENS, least)
@@ -86,7 +89,7 @@ def _thought_tokens(body: MapRequest, settings: ServerSettings, profile: MarkerP
         problem = f"should be at least {least}: this model's markers, and one token of thought"
         raise _bad_thought_tokens(problem)
     if ceiling is not None and asked > ceiling:
-        raise _bad_thought_tokens(f"should be at most {ceiling}, this server's ceiling")
+        raise _bad_thought_tokens(f"should be at most {ceiling}, the ceiling of this server or key")
     return asked
 
 

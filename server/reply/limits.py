@@ -7,13 +7,15 @@ from thinking.budget import BudgetAsk, BudgetPolicy, ThinkingBudget, resolve_bud
 
 @dataclass(frozen=True, slots=True)
 class ReplyLimits:
-    """`total` holds for thought and answer together, `answer` for the answer alone.
+    """`total` holds for thought and answer together, `answer` for the answer alone;
+    `key_ceiling` for the thought.
 
     None: the context's. With a limit of the answer the thought comes on top of it.
     """
 
     total: int | None = None
     answer: int | None = None
+    key_ceiling: int | None = None
 
     def resolve(self, ask: BudgetAsk, policy: BudgetPolicy, context_left: int) -> ThinkingBudget:
         """The budget of a reply under these limits.
@@ -21,6 +23,7 @@ class ReplyLimits:
         Raises:
             BudgetError: see :func:`thinking.budget.resolve_budget`.
         """
+        policy = replace(policy, key_ceiling=self.key_ceiling)
         if self.answer is None:
             return resolve_budget(
                 ask, policy, max_completion_tokens=self.total, context_left=context_left

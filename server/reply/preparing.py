@@ -6,8 +6,10 @@ from server.account.account import RequestAccount
 from server.dialects.asking import budget_ask
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import SamplingSettings
-from server.errors import BadRequestError, NotAllowedError, UnknownModelError
+from server.errors import BadRequestError
 from server.generation_job import GenerationJob, SearchJob
+from server.keys.key import AccessKey
+from server.keys.permissions import check_model, check_shows_thoughts
 from server.messages import plain_messages
 from server.reply.ask import ReplyAsk
 from server.reply.limits import ReplyLimits
@@ -37,16 +39,17 @@ async def prepare_reply(
         ApiError: 400, 403 or 404; see the messages.
         BudgetError, PromptError, ConstraintError: see :mod:`server.errors`.
     """
-    if ask.model_name != model.engine.model_name:
-        raise UnknownModelError(model.engine.model_name)
-    shows_thought = _shows_thought(state, ask)
+    check_model(account.key, model.engine.model_name, ask.model_name)
+    shows_thought = _shows_thought(state, account.key, ask)
     keeps_trace = _keeps_trace(state, ask)
     budget = budget_ask(ask.thinking)
     _check_can_search(state, ask, budget)
     ask = _told_of_tools(model, ask)
     new_tool_reader = reader_maker(model.engine, ask.tool_use)
     constraint = _constraint(ask)
-    limits = ReplyLimits(ask.thinking.reply_limit, ask.max_answer_tokens)
+    limits = ReplyLimits(
+        ask.thinking.reply_limit, ask.max_answer_tokens, account.key.thinking_ceiling
+    )
     prompt = await model.prepare(ask.prompt, budget, limits)
     if constraint is not None:
         await model.check_constraint(constraint, prompt)
@@ -70,7 +73,7 @@ async def prepare_reply(
     )
     if budget.strategy is not None:
         job = replace(job, search=_search(state, ask, budget.strategy, sampling))
-    trace = _trace_head(model, ask, job) if keeps_trace else None
+    trace = _trace_head(model, ask, job, account.key.key_id) if keeps_trace else None
     has_limit = limits.total is not None or limits.answer is not None
     return Reply(
         state, account, model, job, shows_thought, ask.keeps_thought, trace, has_limit=has_limit
@@ -107,10 +110,11 @@ def _answer_end(model: ServedModel, ask: ReplyAsk) -> AnswerEnd:
     return AnswerEnd(ask.max_answer_tokens, frozenset(ask.stop_token_ids))
 
 
-def _shows_thought(state: ServerState, ask: ReplyAsk) -> bool:
+def _shows_thought(state: ServerState, key: AccessKey, ask: ReplyAsk) -> bool:
     wish = ask.thinking.wish
-    if wish.shows_thought and not state.settings.show_thoughts:
-        raise NotAllowedError("this server does not show thoughts", param=wish.show_field)
+    if wish.shows_thought:
+        server_shows = state.settings.show_thoughts
+        check_shows_thoughts(key, server_shows=server_shows, param=wish.show_field)
     return wish.shows_thought
 
 
@@ -147,7 +151,7 @@ def _search(
     return SearchJob(strategy, judge, plain_messages(ask.prompt.messages, knows_developer=True))
 
 
-def _trace_head(model: ServedModel, ask: ReplyAsk, job: GenerationJob) -> TraceHead:
+def _trace_head(model: ServedModel, ask: ReplyAsk, job: GenerationJob, key_id: str) -> TraceHead:
     assert isinstance(ask.prompt, Conversation)
     return TraceHead(
         trace_id=ask.reply_id,
@@ -155,4 +159,5 @@ def _trace_head(model: ServedModel, ask: ReplyAsk, job: GenerationJob) -> TraceH
         messages=plain_messages(ask.prompt.messages, knows_developer=True),
         sampling=traced_sampling(job),
         markers=model.marker_pair,
+        key_id=key_id,
     )

@@ -39,3 +39,20 @@ class AccessSettings(BaseSettings):
         if unknown := [name for name in quota if name not in known]:
             raise ValueError(f"unknown field {unknown[0]!r}; there are {', '.join(known)}")
         return quota
+
+    keys_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="TOML or JSON file of keys (docs/keys.md), read again when it changes; also, "
+        "or instead, the environment's THINKING_SERVER_KEYS. Default: none, whoever reaches the "
+        "server may use it.",
+    )
+    allow_anonymous: bool = Field(
+        default=False,
+        description="Serve without keys on addresses that other machines reach, and under any "
+        "host name.",
+    )
+    metrics_access: Literal["key", "open"] = Field(
+        default="key",
+        description="Who reads /metrics where there are keys: a key with reads_metrics, or anyone.",
+    )

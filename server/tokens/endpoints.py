@@ -7,12 +7,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from server.account.account import account_of
 from server.body import read_body
-from server.errors import UnknownModelError
+from server.keys.permissions import check_model
 from server.openapi import body_documentation
 from server.reply.plain_prompt import check_token_ids
 from server.reply.prompting import Conversation
-from server.served_model import ServedModel
 from server.state import server_state
 from server.tokens.protocol import DetokenizeRequest, TokenizeRequest
 from server.tools.prompting import told_of_tools
@@ -29,7 +29,7 @@ async def tokenize(request: Request) -> dict[str, Any]:
     """The prompt's token ids, as the model would see them."""
     model = server_state(request).ready_model()
     body = await read_body(request, TokenizeRequest)
-    _check_model(model, body.model)
+    check_model(account_of(request).key, model.engine.model_name, body.model)
     prompt = body.to_prompt()
     if isinstance(prompt, Conversation):
         prompt = told_of_tools(prompt, body.tool_use, model.engine.tokenizer.chat_template)
@@ -55,7 +55,7 @@ async def detokenize(request: Request) -> dict[str, Any]:
     """The tokens' text, special tokens included."""
     model = server_state(request).ready_model()
     body = await read_body(request, DetokenizeRequest)
-    _check_model(model, body.model)
+    check_model(account_of(request).key, model.engine.model_name, body.model)
     check_token_ids(body.tokens, model.engine.vocab_size, "tokens")
     tokenizer = model.engine.tokenizer
     text = await model.in_tokenizer_thread(
@@ -69,13 +69,10 @@ async def detokenize(request: Request) -> dict[str, Any]:
 @router.get("/tokenizer_info", summary="Describe the tokenizer, as lm-eval asks for it")
 async def tokenizer_info(request: Request) -> dict[str, Any]:
     """The special tokens and the chat template; vLLM's shape, as far as clients read it."""
-    tokenizer = server_state(request).ready_model().engine.tokenizer
+    engine = server_state(request).ready_model().engine
+    check_model(account_of(request).key, engine.model_name, None)
+    tokenizer = engine.tokenizer
     names = ("bos_token", "eos_token", "pad_token", "unk_token", "chat_template")
     return {"tokenizer_class": type(tokenizer).__name__} | {
         name: None if (value := getattr(tokenizer, name)) is None else str(value) for name in names
     }
-
-
-def _check_model(model: ServedModel, name: str | None) -> None:
-    if name is not None and name != model.engine.model_name:
-        raise UnknownModelError(model.engine.model_name)

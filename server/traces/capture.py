@@ -13,6 +13,7 @@ from typing import Any
 
 from server.choice_delta import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
 from server.generation_job import GenerationJob
+from server.keys.key import ANONYMOUS_ID
 from server.tools.call import ToolCallDelta, joined_calls
 from server.traces.recorder import TraceRecorder
 from server.traces.trace import Thought, Trace, TraceChoice
@@ -27,6 +28,7 @@ class TraceHead:
     messages: Sequence[Mapping[str, Any]]
     sampling: Mapping[str, Any]
     markers: tuple[str, str]
+    key_id: str = ANONYMOUS_ID
 
     def to_trace(self, choices: Sequence[TraceChoice]) -> Trace:
         """The whole trace."""
@@ -37,6 +39,7 @@ class TraceHead:
             messages=self.messages,
             sampling=self.sampling,
             markers=self.markers,
+            key_id=self.key_id,
             choices=tuple(choices),
         )
 

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from server.account.account import account_of
 from server.body import read_body
 from server.errors import ApiError, BadRequestError, UnavailableError
 from server.openapi import body_documentation
@@ -34,7 +35,8 @@ async def give_feedback(request: Request) -> Response:
     feedback = await read_body(request, FeedbackRequest)
     verdict = feedback.to_verdict()
     try:
-        await recorder.add_verdict(feedback.id, verdict)
+        key = account_of(request).key
+        await recorder.add_verdict(feedback.id, verdict, None if key.reads_traces else key.key_id)
     except UnknownTraceError:
         raise _unknown_trace("id") from None
     except UnknownChoiceError as error:

@@ -48,9 +48,9 @@ class TraceRecorder:
         if not self._enqueue(lambda: self._write(trace)):
             self._metrics.traces_dropped.labels("queue_full").inc()
 
-    async def add_verdict(self, trace_id: str, verdict: Verdict) -> None:
-        """Write a verdict, redacted. Raises as :meth:`TraceStore.add_verdict`."""
-        await self._ask(lambda: self._store.add_verdict(trace_id, self._redacted(verdict)))
+    async def add_verdict(self, trace_id: str, verdict: Verdict, key_id: str | None = None) -> None:
+        """Write a verdict, redacted. Means and raises as :meth:`TraceStore.add_verdict`."""
+        await self._ask(lambda: self._store.add_verdict(trace_id, self._redacted(verdict), key_id))
 
     async def delete(self, trace_id: str) -> None:
         """Forget a trace. Raises as :meth:`TraceStore.delete`."""

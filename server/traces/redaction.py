@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_KEPT = ("id", "key")
 REPLACEMENT = "[redacted]"
 
 
@@ -50,5 +51,5 @@ class Redactor:
         return value
 
     def trace(self, trace: Mapping[str, Any]) -> dict[str, Any]:
-        """A trace's wire form, redacted; its id stays, as feedback must find it."""
-        return {**self.tree(trace), "id": trace["id"]}
+        """A trace's wire form, redacted; what feedback must find stays: its id and whose it is."""
+        return {**self.tree(trace), **{name: trace[name] for name in _KEPT if name in trace}}

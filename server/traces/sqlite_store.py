@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from server.keys.key import ANONYMOUS_ID
 from server.traces.schema import open_for_reading, open_for_writing
 from server.traces.store import (
     Retention,
@@ -59,10 +60,10 @@ class SqliteTraceStore:
         self._num_bytes += size
         self.prune()
 
-    def add_verdict(self, trace_id: str, verdict: Verdict) -> None:
+    def add_verdict(self, trace_id: str, verdict: Verdict, key_id: str | None = None) -> None:
         """See :meth:`TraceStore.add_verdict`."""
         with self._transaction():
-            seq, num_choices = self._find(trace_id)
+            seq, num_choices = self._find(trace_id, key_id)
             if verdict.choice >= num_choices:
                 raise UnknownChoiceError(num_choices)
             others = self._connection.execute(
@@ -125,11 +126,14 @@ class SqliteTraceStore:
         except sqlite3.Error as error:
             raise TraceStoreError(str(error)) from error
 
-    def _find(self, trace_id: str) -> tuple[int, int]:
+    def _find(self, trace_id: str, key_id: str | None = None) -> tuple[int, int]:
         row = self._connection.execute(
-            "SELECT seq, num_choices FROM traces WHERE id = ?", (trace_id,)
+            # Traces of before there were keys name none.
+            "SELECT seq, num_choices, coalesce(json_extract(body, '$.key'), ?) "
+            "FROM traces WHERE id = ?",
+            (ANONYMOUS_ID, trace_id),
         ).fetchone()
-        if row is None:
+        if row is None or key_id not in (None, row[2]):
             raise UnknownTraceError
         return int(row[0]), int(row[1])
 

@@ -45,8 +45,10 @@ class TraceStore(Protocol):
     def add(self, trace: Mapping[str, Any]) -> None:
         """Keep a trace in wire form."""
 
-    def add_verdict(self, trace_id: str, verdict: Verdict) -> None:
+    def add_verdict(self, trace_id: str, verdict: Verdict, key_id: str | None = None) -> None:
         """Add a verdict, in place of an earlier one of the same verifier.
+
+        With `key_id` only to a trace of that key: others are unknown.
 
         Raises:
             UnknownTraceError, UnknownChoiceError, TooManyVerdictsError: it has no place.

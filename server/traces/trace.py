@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from server.keys.key import ANONYMOUS_ID
+
 VerdictFilter = Literal["good", "bad", "none"]
 # A score from here on is the verdict "good".
 GOOD_SCORE = 0.5
@@ -51,8 +53,8 @@ class TraceChoice:
 class Trace:
     """One request. `trace_id` is the completion's id; `created` is Unix time in seconds.
 
-    `markers` are the texts around a thought. All of it holds text of clients and of the
-    model: nothing here may be written before it went through the redactor.
+    `markers` are the texts around a thought, `key_id` names who asked. All of it holds text of
+    clients and of the model: nothing here may be written before it went through the redactor.
     """
 
     trace_id: str
@@ -62,12 +64,14 @@ class Trace:
     sampling: Mapping[str, Any]
     markers: tuple[str, str]
     choices: tuple[TraceChoice, ...]
+    key_id: str = ANONYMOUS_ID
 
     def to_dict(self) -> dict[str, Any]:
         """The wire form, without verdicts."""
         start, end = self.markers
         return {
             "id": self.trace_id,
+            "key": self.key_id,
             "object": "thinking.trace",
             "created": self.created,
             "model": self.model,

@@ -12,7 +12,7 @@ from server.messages import PromptError
 from server.openai.responses.conversation import ConversationBuilder, build_conversation
 from server.openai.responses.items import InputItem, Item, ItemReference
 from server.openai.responses.protocol import ResponsesRequest
-from server.openai.responses.store import ID_PREFIX, ResponseStore
+from server.openai.responses.store import ID_PREFIX, ResponseShelf
 from server.reply.ask import ReplyAsk
 from server.reply.prompting import Conversation
 from server.sealed_thoughts import ThoughtSeal
@@ -73,7 +73,7 @@ class ResponseAsk:
         return places[int(number)] if number and int(number) < len(places) else "input"
 
 
-def read_ask(body: ResponsesRequest, store: ResponseStore, seal: ThoughtSeal) -> ResponseAsk:
+def read_ask(body: ResponsesRequest, store: ResponseShelf, seal: ThoughtSeal) -> ResponseAsk:
     """Find what `body` refers to, and make messages of it all.
 
     Raises:
@@ -99,7 +99,7 @@ def read_ask(body: ResponsesRequest, store: ResponseStore, seal: ThoughtSeal) ->
     return ResponseAsk(token, given, previous, conversation)
 
 
-def _previous(response_id: str | None, store: ResponseStore) -> Sequence[Item]:
+def _previous(response_id: str | None, store: ResponseShelf) -> Sequence[Item]:
     if response_id is None:
         return ()
     stored = store.get(response_id)
@@ -113,7 +113,7 @@ def _previous(response_id: str | None, store: ResponseStore) -> Sequence[Item]:
     return stored.context
 
 
-def _found(item: InputItem, place: int, store: ResponseStore) -> Item:
+def _found(item: InputItem, place: int, store: ResponseShelf) -> Item:
     if not isinstance(item, ItemReference):
         return item
     stored = store.item(item.id)

@@ -23,11 +23,12 @@ from server.openai.responses.paging import item_page
 from server.openai.responses.protocol import ENCRYPTED_CONTENT, LOGPROBS, ResponsesRequest
 from server.openai.responses.response import ResponseHead, asks_for_summary
 from server.openai.responses.running import Keeping, ResponseRun
-from server.openai.responses.store import StoredResponse
+from server.openai.responses.store import ResponseShelf, StoredResponse
 from server.openapi import chat_documentation
 from server.reply.preparing import prepare_reply
 from server.reply.reply import Reply
-from server.state import ServerState, server_state
+from server.sealed_thoughts import ThoughtSeal
+from server.state import server_state
 from server.streaming import EventStream, sse_event
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
@@ -43,14 +44,17 @@ async def create_response(request: Request) -> Response:
     state = server_state(request)
     model = state.ready_model()
     body, wish = await read_thinking_body(request, ResponsesRequest)
-    ask = read_ask(body, state.responses, state.seal)
     account = account_of(request)
+    seal = state.seal.of(account.key.key_id)
+    ask = read_ask(body, _shelf(request), seal)
     try:
         reply = await prepare_reply(state, model, account, ask.to_reply_ask(body, wish))
     except (ApiError, PromptError) as error:
         raise ask.in_own_words(error) from error
     await admit(state, account, demand_of([reply]))
-    run = _run(state, body, wish, ask, reply)
+    is_stored = body.stores and not state.responses.is_off
+    keeping = Keeping(_shelf(request), ask.input, ask.previous) if is_stored else None
+    run = _run(body, wish, ask, reply, seal, keeping)
     if body.stream:
         return EventStream(_encoded(run), state.settings.keep_alive_seconds)
     return JSONResponse(await run_while_connected(request, run.whole()))
@@ -59,7 +63,7 @@ async def create_response(request: Request) -> Response:
 @router.get("/{response_id}", summary="Read a stored response")
 async def retrieve_response(request: Request, response_id: str) -> Response:
     """As it was when it had ended. Only responses in the background could be streamed again."""
-    stored = _stored(server_state(request), response_id)
+    stored = _stored(request, response_id)
     if request.query_params.get("stream", "false").lower() not in ("false", "0"):
         message = "stream: only responses in the background are streamed again; there are none"
         raise BadRequestError(message, param="stream", code="invalid_value")
@@ -69,8 +73,7 @@ async def retrieve_response(request: Request, response_id: str) -> Response:
 @router.delete("/{response_id}", summary="Forget a stored response")
 async def delete_response(request: Request, response_id: str) -> Response:
     """Those that went on from it keep their own copy of the conversation."""
-    state = server_state(request)
-    if not state.responses.delete(response_id):
+    if not _shelf(request).delete(response_id):
         raise _not_found()
     return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
@@ -78,7 +81,7 @@ async def delete_response(request: Request, response_id: str) -> Response:
 @router.post("/{response_id}/cancel", summary="Cancel a response in the background: there are none")
 async def cancel_response(request: Request, response_id: str) -> Response:
     """Always an error: close the connection to end a response."""
-    _stored(server_state(request), response_id)
+    _stored(request, response_id)
     message = "only responses in the background can be cancelled, and this one has ended"
     raise BadRequestError(message, param="response_id", code="invalid_value")
 
@@ -86,27 +89,30 @@ async def cancel_response(request: Request, response_id: str) -> Response:
 @router.get("/{response_id}/input_items", summary="List the items of a stored response's input")
 async def list_input_items(request: Request, response_id: str) -> Response:
     """Pages: `limit` (1 to 100), `order` (desc or asc), `after` (an item's id)."""
-    stored = _stored(server_state(request), response_id)
+    stored = _stored(request, response_id)
     return JSONResponse(item_page(stored.input, request.query_params))
 
 
 def _run(
-    state: ServerState, body: ResponsesRequest, wish: ThinkingWish, ask: ResponseAsk, reply: Reply
+    body: ResponsesRequest,
+    wish: ThinkingWish,
+    ask: ResponseAsk,
+    reply: Reply,
+    seal: ThoughtSeal,
+    keeping: Keeping | None,
 ) -> ResponseRun:
     # A client that wants nothing stored here has to carry its thoughts itself.
     is_sealed = body.includes(ENCRYPTED_CONTENT) or not body.stores
     view = ThoughtView(
         shows=reply.shows_thought,
         summarises=asks_for_summary(wish),
-        seal=state.seal if is_sealed else None,
+        seal=seal if is_sealed else None,
     )
     logprobs = None
     if body.includes(LOGPROBS):
         logprobs = LogprobsWriter(reply.model.engine, body.top_logprobs or 0)
-    is_stored = body.stores and not state.responses.is_off
-    keeping = Keeping(state.responses, ask.input, ask.previous) if is_stored else None
     return ResponseRun(
-        ResponseHead(body, wish, reply, is_stored),
+        ResponseHead(body, wish, reply, keeping is not None),
         OutputStyle(
             ask.token, view, logprobs, thinks_inside=reply.job.prompt.plan.segments is not None
         ),
@@ -120,8 +126,12 @@ async def _encoded(run: ResponseRun) -> AsyncGenerator[bytes, None]:
             yield sse_event(event, event["type"])
 
 
-def _stored(state: ServerState, response_id: str) -> StoredResponse:
-    stored = state.responses.get(response_id)
+def _shelf(request: Request) -> ResponseShelf:
+    return server_state(request).responses.of(account_of(request).key.key_id)
+
+
+def _stored(request: Request, response_id: str) -> StoredResponse:
+    stored = _shelf(request).get(response_id)
     if stored is None:
         raise _not_found()
     return stored

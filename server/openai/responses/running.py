@@ -18,14 +18,14 @@ from server.openai.responses.items import Item, StoredReasoningItem
 from server.openai.responses.output import OutputStyle, OutputWriter
 from server.openai.responses.output_items import Event
 from server.openai.responses.response import ResponseHead
-from server.openai.responses.store import ResponseStore, StoredResponse
+from server.openai.responses.store import ResponseShelf, StoredResponse
 
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
     """Where a response is kept and what belongs to it: the items of its input, and all before."""
 
-    store: ResponseStore
+    store: ResponseShelf
     input: Sequence[Item]
     previous: Sequence[Item]
 

@@ -1,7 +1,7 @@
 """Responses that clients may come back to: bounded, in memory, lost when the server ends.
 
 The least recently used go first. Thoughts that a client has not seen are kept beside what it
-has seen; giving out only the latter is for those who read.
+has seen; giving out only the latter is for those who read. Each key has a shelf of its own.
 """
 
 import re
@@ -42,7 +42,7 @@ class ResponseStore:
     ) -> None:
         self._max_responses = max_responses
         self._max_bytes = max_bytes
-        self._stored: TTLCache[str, StoredResponse] = TTLCache(
+        self._stored: TTLCache[tuple[str, str], StoredResponse] = TTLCache(
             max_bytes, hours * 3600, timer, getsizeof=lambda stored: stored.num_bytes
         )
 
@@ -51,21 +51,50 @@ class ResponseStore:
         """Whether nothing is ever kept."""
         return self._max_responses == 0
 
-    def put(self, stored: StoredResponse) -> None:
+    def of(self, key_id: str) -> "ResponseShelf":
+        """What the holder of this key has stored."""
+        return ResponseShelf(self, key_id)
+
+    def put(self, key_id: str, stored: StoredResponse) -> None:
         """Keep a response, unless it alone is larger than the store."""
         if self.is_off or stored.num_bytes > self._max_bytes:
             return
-        self._stored[stored.response["id"]] = stored
+        self._stored[key_id, stored.response["id"]] = stored
         while len(self._stored) > self._max_responses:
             self._stored.popitem()
 
-    def get(self, response_id: str) -> StoredResponse | None:
+    def get(self, key_id: str, response_id: str) -> StoredResponse | None:
         """The response, if it is still there."""
-        return self._stored.get(response_id)
+        return self._stored.get((key_id, response_id))
+
+    def delete(self, key_id: str, response_id: str) -> bool:
+        """Forget a response; whether it was there."""
+        return self._stored.pop((key_id, response_id), None) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseShelf:
+    """One key's part of a store: no other's can be found by it."""
+
+    store: ResponseStore
+    key_id: str
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing is ever kept."""
+        return self.store.is_off
+
+    def put(self, stored: StoredResponse) -> None:
+        """See :meth:`ResponseStore.put`."""
+        self.store.put(self.key_id, stored)
+
+    def get(self, response_id: str) -> StoredResponse | None:
+        """See :meth:`ResponseStore.get`."""
+        return self.store.get(self.key_id, response_id)
 
     def delete(self, response_id: str) -> bool:
-        """Forget a response; whether it was there."""
-        return self._stored.pop(response_id, None) is not None
+        """See :meth:`ResponseStore.delete`."""
+        return self.store.delete(self.key_id, response_id)
 
     def item(self, item_id: str) -> Item | None:
         """An item of a stored response's input or output."""

@@ -195,7 +195,7 @@ def stored(name: str, num_bytes: int = 10) -> StoredResponse:
 def test_the_store_is_bounded_and_the_least_used_go_first(
     max_responses: int, max_bytes: int
 ) -> None:
-    store = ResponseStore(max_responses, max_bytes, 1)
+    store = ResponseStore(max_responses, max_bytes, 1).of("a")
     store.put(stored("a"))
     store.put(stored("b"))
     assert store.get("a")
@@ -208,7 +208,7 @@ def test_the_store_is_bounded_and_the_least_used_go_first(
 
 def test_the_store_forgets_after_its_hours() -> None:
     now = [0.0]
-    store = ResponseStore(10, 1000, 2, timer=lambda: now[0])
+    store = ResponseStore(10, 1000, 2, timer=lambda: now[0]).of("a")
     store.put(stored("a"))
     now[0] = 7199
     assert store.get("a")
