@@ -1,0 +1,77 @@
+"""Apps with keys, and who comes with which secret."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from server.keys.secret import hash_of
+from tests.server.conftest import Serve, Served, wants
+
+THOUGHT, ANSWER = "carry the one", "It is 42."
+# Long enough, and no scanner takes them for somebody's.
+ALICE = "alice-" + "a" * 40
+BOB = "bob-" + "b" * 40
+EVE = "eve-" + "e" * 40
+Headers = dict[str, str]
+
+
+def bearer(secret: str) -> Headers:
+    """As OpenAI's clients send it."""
+    return {"authorization": f"Bearer {secret}"}
+
+
+def entry(key_id: str, *secrets: str, **fields: str) -> str:
+    """A key in TOML; `fields` are TOML too, those of the quota with ``quota.`` before them."""
+    hashes = ", ".join(f'"{hash_of(secret)}"' for secret in secrets)
+    lines = [f"{name} = {value}" for name, value in fields.items()]
+    return "\n".join(["[[keys]]", f'id = "{key_id}"', f"hashes = [{hashes}]", *lines, ""])
+
+
+@dataclass
+class KeyFile:
+    """A file of keys that tests rewrite."""
+
+    path: Path
+
+    def write(self, *entries: str) -> None:
+        self.path.write_text("\n".join(entries) or "keys = []\n")
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> KeyFile:
+    """Of Alice, who may do what is usual, and Bob, likewise."""
+    file = KeyFile(tmp_path / "keys.toml")
+    file.write(entry("alice", ALICE), entry("bob", BOB))
+    return file
+
+
+ServeKeys = Callable[..., Served]
+
+
+@pytest.fixture
+def serve_keys(serve: Serve, key_file: KeyFile) -> ServeKeys:
+    """``serve`` with the file of keys, rewritten with `entries` where there are any."""
+
+    def make(*entries: str, **options: Any) -> Served:
+        if entries:
+            key_file.write(*entries)
+        source = wants(f"{THOUGHT}</think>{ANSWER}")
+        return serve(source, **{"keys_file": str(key_file.path), **options})
+
+    return make
+
+
+@asynccontextmanager
+async def visitor(
+    served: Served, secret: str | None = None, url: str = "http://test"
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody with a secret, or none."""
+    transport = httpx.ASGITransport(served.app, raise_app_exceptions=False)
+    headers = bearer(secret) if secret is not None else {}
+    async with httpx.AsyncClient(transport=transport, base_url=url, headers=headers) as client:
+        yield client

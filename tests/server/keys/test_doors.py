@@ -1,0 +1,263 @@
+"""Nobody gets in without a key, and nobody learns anything at the door."""
+
+import logging
+from typing import Any
+
+import httpx2
+import pytest
+from anthropic import AsyncAnthropic
+from anthropic import AuthenticationError as AnthropicAuthenticationError
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openai import AsyncOpenAI, AuthenticationError
+from starlette.routing import BaseRoute, Route
+
+from server.app import create_app
+from server.keys.middleware import OPEN_PATHS
+from tests.server.conftest import MODEL, chat_body, make_state
+from tests.server.keys.conftest import ALICE, BOB, EVE, KeyFile, ServeKeys, bearer, entry, visitor
+
+CHAT = "/v1/chat/completions"
+MODELS = "/v1/models"
+
+
+def routes_of(routes: list[BaseRoute]) -> list[tuple[str, str]]:
+    return [
+        (method, route.path.replace("{", "").replace("}", "").replace(":path", ""))
+        for route in routes
+        if isinstance(route, Route) or hasattr(route, "methods")
+        for method in sorted(getattr(route, "methods", None) or ())
+    ]
+
+
+def all_routes(app: FastAPI) -> list[tuple[str, str]]:
+    return routes_of(app.routes)
+
+
+async def test_every_route_is_closed_but_those_that_are_listed(serve_keys: ServeKeys) -> None:
+    served = serve_keys()
+    found = all_routes(served.app)
+    assert len(found) > 20
+    async with visitor(served) as stranger, visitor(served, EVE) as eve:
+        for method, path in found:
+            for client in (stranger, eve):
+                response = await client.request(method, path)
+                expected = 200 if path in OPEN_PATHS and method == "GET" else 401
+                if path in OPEN_PATHS:
+                    assert response.status_code != 401
+                else:
+                    assert response.status_code == expected, (method, path)
+                    assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/nope", "/v1/nope", "/health/", "//health", "/health/x", "/HEALTH", "/%2e/health",
+     "/v1/models/../../health", "/health%00", "/metrics/", "/version"],
+)  # fmt: skip
+async def test_strangers_do_not_learn_which_paths_there_are(
+    serve_keys: ServeKeys, path: str
+) -> None:
+    served = serve_keys()
+    for method in ("GET", "POST", "OPTIONS", "HEAD", "DELETE", "BREW"):
+        response = await served.http.request(method, path)
+        assert response.status_code == 401, method
+
+
+async def test_the_key_opens_by_either_header(serve_keys: ServeKeys) -> None:
+    served = serve_keys()
+    for headers in (
+        bearer(ALICE),
+        {"authorization": f"bearer   {ALICE} "},
+        {"x-api-key": ALICE},
+        {"x-api-key": ALICE, **bearer(ALICE)},
+    ):
+        response = await served.http.post(CHAT, json=chat_body(), headers=headers)
+        assert response.status_code == 200, headers
+    assert (await served.http.get("/nope", headers=bearer(ALICE))).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("authorization", "")],
+        [("authorization", "Bearer")],
+        [("authorization", "Bearer ")],
+        [("authorization", ALICE)],
+        [("authorization", f"Basic {ALICE}")],
+        [("authorization", f"Bearer {EVE}")],
+        [("authorization", f"Bearer Bearer {ALICE}")],
+        [("authorization", f"Bearer {ALICE}, Bearer {ALICE}")],
+        [("x-api-key", "")],
+        [("x-api-key", f"Bearer {ALICE}")],
+        [("authorization", f"Bearer {ALICE}"), ("x-api-key", BOB)],
+        [("authorization", f"Bearer {ALICE}"), ("x-api-key", EVE)],
+        [("authorization", f"Bearer {ALICE}"), ("x-api-key", "")],
+        [("authorization", f"Bearer {ALICE}"), ("authorization", f"Bearer {BOB}")],
+        [("authorization", "Basic Zm9vOmJhcg=="), ("x-api-key", ALICE)],
+        [("x-api-key", ALICE), ("x-api-key", BOB)],
+    ],
+)
+async def test_no_other_headers_open(serve_keys: ServeKeys, headers: list[tuple[str, str]]) -> None:
+    response = await serve_keys().http.get(MODELS, headers=headers)
+    assert response.status_code == 401
+    error = response.json()["error"]
+    assert (error["code"], error["param"]) == ("invalid_api_key", None)
+
+
+async def test_all_refusals_are_the_same(serve_keys: ServeKeys, key_file: KeyFile) -> None:
+    served = serve_keys(
+        entry("alice", ALICE),
+        f'[[keys]]\nid = "bob"\nhashes = [{{ hash = "sha256:{"0" * 64}", '
+        "expires = 2001-01-01T00:00:00Z }]\n",
+    )
+    tellings = {
+        (await served.http.get(path, headers=headers)).text
+        for path in (MODELS, "/nope", "/metrics")
+        for headers in ({}, bearer(EVE), bearer("alice"), bearer(BOB), {"x-api-key": ALICE[:-1]})
+    }
+    assert len(tellings) == 1
+
+
+async def call(app: FastAPI, headers: list[tuple[bytes, bytes]], path: str = MODELS) -> int:
+    """The status that an app gives, with whatever bytes in the headers; no body may be read."""
+    statuses = []
+
+    async def receive() -> Any:
+        raise AssertionError("the body was read")
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http",
+             "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+             "headers": headers, "client": ("127.0.0.1", 1), "server": ("test", 80)}  # fmt: skip
+    await app(scope, receive, send)
+    return int(statuses[0])
+
+
+NAMES = st.sampled_from([b"authorization", b"x-api-key", b"host", b"cookie"])
+VALUES = st.binary(max_size=80) | st.sampled_from(
+    [b"Bearer", b"Bearer ", b"Basic x", b"Bearer \xff\x00", b"[", b"[::1", b"a" * 10_000]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=4))
+async def test_mangled_headers_are_refused_before_the_body_is_read(
+    app_with_keys: FastAPI, headers: list[tuple[bytes, bytes]]
+) -> None:
+    assert await call(app_with_keys, headers) == 401
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+async def test_any_one_changed_character_of_a_secret_is_refused(
+    app_with_keys: FastAPI, data: st.DataObject
+) -> None:
+    place = data.draw(st.integers(0, len(ALICE) - 1))
+    other = data.draw(st.integers(0, 255).filter(lambda byte: byte != ord(ALICE[place])))
+    secret = ALICE.encode()
+    changed = secret[:place] + bytes([other]) + secret[place + 1 :]
+    header = data.draw(st.sampled_from([b"x-api-key", b"authorization"]))
+    prefix = b"Bearer " if header == b"authorization" else b""
+    assert await call(app_with_keys, [(header, prefix + changed)]) == 401
+
+
+@pytest.fixture
+def app_with_keys(key_file: KeyFile) -> FastAPI:
+    return create_app(make_state(keys_file=str(key_file.path)))
+
+
+async def test_anthropics_paths_refuse_in_anthropics_shape(serve_keys: ServeKeys) -> None:
+    served = serve_keys()
+    for path in ("/v1/messages", "/v1/messages/count_tokens", "/v1/messages/nope"):
+        response = await served.http.post(path, json={})
+        told = response.json()
+        assert response.status_code == 401
+        assert (told["type"], told["error"]["type"]) == ("error", "authentication_error")
+        assert told["request_id"] == response.headers["request-id"]
+
+
+def clients(app: FastAPI, secret: str) -> tuple[AsyncOpenAI, AsyncAnthropic]:
+    transport = httpx2.ASGITransport(app)
+    http = [httpx2.AsyncClient(transport=transport) for _ in range(2)]
+    return (
+        AsyncOpenAI(api_key=secret, base_url="http://test/v1", http_client=http[0], max_retries=0),
+        AsyncAnthropic(api_key=secret, base_url="http://test", http_client=http[1], max_retries=0),
+    )
+
+
+async def test_the_clients_of_both_makers_get_in_with_a_key_and_know_the_error_without(
+    serve_keys: ServeKeys,
+) -> None:
+    served = serve_keys()
+    question: Any = [{"role": "user", "content": "How many?"}]
+    for secret, gets_in in ((ALICE, True), (EVE, False)):
+        openai, anthropic = clients(served.app, secret)
+        async with openai, anthropic:
+            if gets_in:
+                assert await openai.chat.completions.create(model=MODEL, messages=question)
+                assert await anthropic.messages.create(
+                    model=MODEL, messages=question, max_tokens=50
+                )
+                continue
+            with pytest.raises(AuthenticationError) as refused:
+                await openai.chat.completions.create(model=MODEL, messages=question)
+            assert refused.value.code == "invalid_api_key"
+            with pytest.raises(AnthropicAuthenticationError):
+                await anthropic.messages.create(model=MODEL, messages=question, max_tokens=50)
+
+
+async def test_metrics_need_a_key_that_reads_them_unless_open(serve_keys: ServeKeys) -> None:
+    served = serve_keys(entry("alice", ALICE, reads_metrics="true"), entry("bob", BOB))
+    assert (await served.http.get("/metrics")).status_code == 401
+    assert (await served.http.get("/metrics", headers=bearer(ALICE))).status_code == 200
+    refused = await served.http.get("/metrics", headers=bearer(BOB))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_allowed")
+
+
+async def test_metrics_can_be_open(serve_keys: ServeKeys) -> None:
+    served = serve_keys(metrics_access="open")
+    assert (await served.http.get("/metrics")).status_code == 200
+    assert (await served.http.get(MODELS)).status_code == 401
+
+
+async def test_secrets_are_in_no_log_error_or_metric(
+    serve_keys: ServeKeys, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    served = serve_keys(entry("alice", ALICE, reads_metrics="true"))
+    told = ""
+    for secret in (ALICE, EVE):
+        for path in ("/metrics", MODELS, "/nope", f"/v1/models/{secret}x"):
+            told += (await served.http.get(path, headers=bearer(secret))).text
+        told += (await served.http.post(CHAT, json={"x": 1}, headers={"x-api-key": secret})).text
+    told += "".join(capsys.readouterr())
+    told += "".join(record.getMessage() for record in caplog.records if record.name != "httpx")
+    for secret in (ALICE, EVE):
+        assert secret not in told
+
+
+async def test_a_websocket_is_closed(serve_keys: ServeKeys) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    scope = {"type": "websocket", "path": MODELS, "headers": [], "query_string": b""}
+    await serve_keys().app(scope, receive, send)
+    assert sent == ["websocket.close"]
+
+
+async def test_a_refusal_is_counted(serve_keys: ServeKeys) -> None:
+    served = serve_keys(metrics_access="open")
+    await served.http.get("/nope")
+    text = (await served.http.get("/metrics")).text
+    assert 'thinking_http_requests_total{endpoint="unknown",status="401"} 1.0' in text
