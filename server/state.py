@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 from prometheus_client import CollectorRegistry
 
+from server.admission.load import LoadCurve, LoadGauge
+from server.admission.metrics import AdmissionMetrics
+from server.admission.queue import AdmissionQueue, QueueLimits
 from server.engine.protocol import Engine
 from server.errors import UnavailableError
 from server.metrics import Metrics
@@ -52,6 +55,8 @@ class ServerState:
     responses: ResponseStore = field(init=False)
     telemetry: "RequestSpans | None" = field(init=False)
     map_slots: asyncio.Semaphore = field(init=False)
+    admission: AdmissionQueue = field(init=False)
+    load: LoadGauge = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.registry, lambda: self.is_ready)
@@ -67,6 +72,22 @@ class ServerState:
         )
         self.telemetry = open_telemetry(self.settings, lambda: self.model_name)
         self.map_slots = asyncio.Semaphore(self.settings.map_concurrency)
+        self._open_admission()
+
+    def _open_admission(self) -> None:
+        settings = self.settings
+        metrics = AdmissionMetrics(self.metrics.registry)
+        limits = QueueLimits(self._num_places, settings.max_queued_requests)
+        self.admission = AdmissionQueue(limits, metrics)
+        curve = LoadCurve(settings.load_shrink_from, settings.load_shrink_floor)
+        self.load = LoadGauge(
+            self.admission, lambda: self.engine.load if self.engine else None, curve
+        )
+        metrics.read_load_from(self.load.load, self.load.share)
+
+    def _num_places(self) -> int:
+        asked = self.settings.max_concurrent_requests
+        return asked or (self.engine.max_num_seqs if self.engine else 1)
 
     @property
     def engine(self) -> Engine | None:

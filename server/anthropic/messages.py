@@ -82,7 +82,7 @@ async def create_message(request: Request) -> Response:
     display = _display(wish, shows_thoughts=state.settings.show_thoughts)
     account = account_of(request)
     reply = await prepare_reply(state, model, account, _ask(state, body, wish, display))
-    await admit(state, account, demand_of([reply]))
+    await run_while_connected(request, admit(state, account, demand_of([reply])))
     head = MessageHead(reply.job.request_id, model.engine.model_name, reply.num_prompt_tokens)
     writer = MessageWriter(
         head,

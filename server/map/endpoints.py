@@ -69,7 +69,9 @@ async def map_text(request: Request) -> Response:
     body = await read_body(request, MapRequest)
     job = await prepare_map(state.settings, model, body)
     account = account_of(request)
-    await admit(state, account, demand_of_map(job, state.settings.map_concurrency))
+    await run_while_connected(
+        request, admit(state, account, demand_of_map(job, state.settings.map_concurrency))
+    )
     run = MapRun(model, job, state.map_slots, account)
     writer = MapWriter(run, model.engine.model_name, is_list=isinstance(body.mix, list))
     reply = MapReply(run, writer)

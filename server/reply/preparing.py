@@ -46,7 +46,7 @@ async def prepare_reply(
     ask = _told_of_tools(model, ask)
     new_tool_reader = reader_maker(model.engine, ask.tool_use)
     constraint = _constraint(ask)
-    limits = ReplyLimits(ask.thinking.reply_limit, ask.max_answer_tokens)
+    limits = ReplyLimits(ask.thinking.reply_limit, ask.max_answer_tokens, state.load.share())
     prompt = await model.prepare(ask.prompt, budget, limits)
     if constraint is not None:
         await model.check_constraint(constraint, prompt)

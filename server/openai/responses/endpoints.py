@@ -49,7 +49,7 @@ async def create_response(request: Request) -> Response:
         reply = await prepare_reply(state, model, account, ask.to_reply_ask(body, wish))
     except (ApiError, PromptError) as error:
         raise ask.in_own_words(error) from error
-    await admit(state, account, demand_of([reply]))
+    await run_while_connected(request, admit(state, account, demand_of([reply])))
     run = _run(state, body, wish, ask, reply)
     if body.stream:
         return EventStream(_encoded(run), state.settings.keep_alive_seconds)
