@@ -5,9 +5,9 @@ checks and before its response begins, so that a refusal is a status and not an 
 """
 
 import asyncio
-import time
 
 from server.account.account import RequestAccount
+from server.admission.deadline import time_left
 from server.admission.demand import Demand
 from server.admission.queue import Ticket
 from server.admission.refusals import DeadlineError
@@ -34,7 +34,8 @@ async def _wait(
 ) -> None:
     """Wait, but no longer than anyone would profit from it; who gives up leaves the line."""
     settings = state.settings
-    longest, left = settings.queue_timeout_seconds, time_left(state, account)
+    longest = settings.queue_timeout_seconds
+    left = time_left(account, settings.max_request_seconds)
     seconds = longest if left is None else min(longest, left)
     calling = asyncio.create_task(ticket.wait_called())
     dying = asyncio.create_task(engine.wait_dead())
@@ -54,9 +55,3 @@ async def _wait(
         assert settings.max_request_seconds is not None  # it is what has cut the wait
         raise DeadlineError(settings.max_request_seconds)
     raise ticket.timed_out(longest)
-
-
-def time_left(state: ServerState, account: RequestAccount) -> float | None:
-    """Seconds that the request may still take, 0 at least; None: any."""
-    limit = state.settings.max_request_seconds
-    return None if limit is None else max(0.0, account.started + limit - time.monotonic())

@@ -67,6 +67,7 @@ async def prepare_reply(
         constraint=constraint,
         answer_end=_answer_end(model, ask),
         new_tool_reader=new_tool_reader,
+        max_thinking_seconds=_thinking_seconds(state, ask),
     )
     if budget.strategy is not None:
         job = replace(job, search=_search(state, ask, budget.strategy, sampling))
@@ -112,6 +113,15 @@ def _shows_thought(state: ServerState, ask: ReplyAsk) -> bool:
     if wish.shows_thought and not state.settings.show_thoughts:
         raise NotAllowedError("this server does not show thoughts", param=wish.show_field)
     return wish.shows_thought
+
+
+def _thinking_seconds(state: ServerState, ask: ReplyAsk) -> float | None:
+    """What the request says; the server's own limit is its default and its ceiling."""
+    asked, ceiling = ask.thinking.wish.seconds, state.settings.max_thinking_seconds
+    if asked is None:
+        return ceiling
+    assert isinstance(asked.value, int | float)
+    return asked.value if ceiling is None else min(asked.value, ceiling)
 
 
 def _keeps_trace(state: ServerState, ask: ReplyAsk) -> bool:
