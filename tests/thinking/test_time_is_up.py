@@ -41,7 +41,10 @@ def test_it_is_closed_at_once_within_the_budget_and_nothing_more_is_thought(
     data: st.DataObject,
 ) -> None:
     _, plan, tracker, _, rest = cut(data)
+    num_begun = tracker.num_marker_tokens_begun
     tracker.end_thinking()
+    # A marker that the model has begun is completed.
+    assert num_begun in (0, tracker.state.cursor - plan.end_at)
     assert tracker.stop_cause is StopCause.TIME
     while (forced := tracker.forced_token_id) is not None:
         assert tracker.advance(forced) in (TokenKind.MARKER, TokenKind.INJECTED)
