@@ -1,5 +1,6 @@
 """Budgets under load: what shrinks, what never does, and what the receipt says of it."""
 
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,10 @@ from hypothesis import strategies as st
 
 from server.admission.load import LoadCurve
 from server.engine.protocol import EngineLoad
+from server.settings import ServerSettings
+from tests.house.sources import ROOT
 from tests.server.conftest import Serve, wants
+from thinking.budget import BudgetAsk, BudgetPolicy, Effort, resolve_budget
 
 LONG = "z" * 400
 shares = st.floats(0.01, 1)
@@ -87,3 +91,20 @@ async def test_the_load_is_that_of_the_fullest_part(serve: Serve) -> None:
     ]:
         served.engine.load = load
         assert served.state.load.load() == expected
+
+
+def test_the_table_of_the_docs_is_the_curve() -> None:
+    settings = ServerSettings()
+    curve = LoadCurve(settings.load_shrink_from, settings.load_shrink_floor)
+    rows = re.findall(
+        r"^\| (\d\.\d\d) \| (\d\.\d\d) \| (\d+) \| (\d+) \| 2000 \|$",
+        (ROOT / "docs/load.md").read_text(),
+        re.MULTILINE,
+    )
+    assert len(rows) == 4
+    for load, share, default, high in rows:
+        policy = BudgetPolicy(load_share=curve.share(float(load)))
+        assert f"{policy.load_share:.2f}" == share
+        for ask, shown in [(BudgetAsk(), default), (BudgetAsk(effort=Effort.HIGH), high)]:
+            budget = resolve_budget(ask, policy, max_completion_tokens=None, context_left=100_000)
+            assert str(budget.budget) == shown
