@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 from prometheus_client import CollectorRegistry
 
+from server.admission.load import LoadCurve, LoadGauge
+from server.admission.metrics import AdmissionMetrics
+from server.admission.queue import AdmissionQueue, QueueLimits
 from server.engine.protocol import Engine
 from server.errors import UnavailableError
 from server.keys.key import ANONYMOUS, AccessKey, Quota
@@ -61,6 +64,8 @@ class ServerState:
     map_slots: asyncio.Semaphore = field(init=False)
     quotas: Quotas = field(init=False)
     anonymous: AccessKey = field(init=False)
+    admission: AdmissionQueue = field(init=False)
+    load: LoadGauge = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.registry, lambda: self.is_ready)
@@ -79,6 +84,22 @@ class ServerState:
         self.map_slots = asyncio.Semaphore(self.settings.map_concurrency)
         self.quotas = open_quotas(self.settings, self.metrics.registry)
         self.anonymous = replace(ANONYMOUS, quota=Quota(**self.settings.anonymous_quota))
+        self._open_admission()
+
+    def _open_admission(self) -> None:
+        settings = self.settings
+        metrics = AdmissionMetrics(self.metrics.registry)
+        limits = QueueLimits(self._num_places, settings.max_queued_requests)
+        self.admission = AdmissionQueue(limits, metrics)
+        curve = LoadCurve(settings.load_shrink_from, settings.load_shrink_floor)
+        self.load = LoadGauge(
+            self.admission, lambda: self.engine.load if self.engine else None, curve
+        )
+        metrics.read_load_from(self.load.load, self.load.share)
+
+    def _num_places(self) -> int:
+        asked = self.settings.max_concurrent_requests
+        return asked or (self.engine.max_num_seqs if self.engine else 1)
 
     @property
     def engine(self) -> Engine | None:

@@ -85,7 +85,7 @@ async def create_message(request: Request) -> Response:
     display = _display(wish, shows_thoughts=shows_thoughts)
     seal = state.seal.of(account.key.key_id)
     reply = await prepare_reply(state, model, account, _ask(seal, body, wish, display))
-    await admit(state, account, demand_of([reply]))
+    await run_while_connected(request, admit(state, account, demand_of([reply])))
     head = MessageHead(reply.job.request_id, model.engine.model_name, reply.num_prompt_tokens)
     writer = MessageWriter(
         head,

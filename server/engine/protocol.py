@@ -124,6 +124,15 @@ class EngineOutput:
     prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """Requests in an engine's batch and before it; how full its KV cache is, 0 to 1."""
+
+    num_running: int = 0
+    num_waiting: int = 0
+    kv_cache_usage: float = 0.0
+
+
 class Engine(Protocol):
     """Generates tokens under thinking plans; one model."""
 
@@ -175,6 +184,14 @@ class Engine(Protocol):
     @property
     def num_running(self) -> int:
         """Requests that the engine has accepted and not finished."""
+
+    @property
+    def max_num_seqs(self) -> int:
+        """Most requests that run at a time; further ones wait in the engine."""
+
+    @property
+    def load(self) -> EngineLoad:
+        """How busy it was in its last step."""
 
     def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         """Stream one choice; closing the generator early aborts it in the engine.

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import (
     EngineDeadError,
+    EngineLoad,
     EngineOutput,
     EnginePrompt,
     EngineRequest,
@@ -66,6 +67,8 @@ class ScriptedEngine:
         self.vocab_size = source.vocab_size
         self.max_logprobs = 20
         self.max_images = 0
+        self.max_num_seqs = MAX_ROWS
+        self.load = EngineLoad()  # whatever a test says
         self.default_sampling: Mapping[str, float] = {}
         self.tokenizer = tokenizer
         self.profile = profile

@@ -22,6 +22,7 @@ from server.engine.protocol import (
     ConstraintError,
     EngineDeadError,
     EngineError,
+    EngineLoad,
     EngineOutput,
     EnginePrompt,
     EngineRequest,
@@ -30,6 +31,7 @@ from server.engine.protocol import (
 from server.engine.start_errors import EngineStartError
 from server.engine.tool_parsing import ToolParsing
 from server.engine.vllm_images import engine_input, max_images, with_images
+from server.engine.vllm_load import LoadReader
 from server.engine.vllm_messages import (
     grammar_text,
     to_engine_output,
@@ -53,9 +55,15 @@ class VllmEngine:
     """An :class:`~server.engine.protocol.Engine`. Made by :meth:`start` only."""
 
     def __init__(
-        self, llm: AsyncLLM, profile: MarkerProfile, tool_parsing: ToolParsing, model_name: str
+        self,
+        llm: AsyncLLM,
+        profile: MarkerProfile,
+        tool_parsing: ToolParsing,
+        model_name: str,
+        load_reader: LoadReader,
     ) -> None:
         self._llm = llm
+        self._load_reader = load_reader
         self._profile = profile
         self._tool_parsing = tool_parsing
         self._model_name = model_name
@@ -91,11 +99,12 @@ class VllmEngine:
         config = make_config(options)
         profile = add_markers(config, settings)
         tool_parsing = ToolParsing(tokenizer_of(config), settings.tool_call_parser)
+        load_reader = LoadReader()
         try:
-            llm = AsyncLLM.from_vllm_config(config)
+            llm = AsyncLLM.from_vllm_config(config, stat_loggers=[load_reader.logger])
         except Exception as error:  # anything: the cause is in the engine's own log lines
             raise EngineStartError(f"the engine did not start: {error}") from error
-        return cls(llm, profile, tool_parsing, model_name)
+        return cls(llm, profile, tool_parsing, model_name, load_reader)
 
     @property
     def model_name(self) -> str:
@@ -147,6 +156,16 @@ class VllmEngine:
     @property
     def num_running(self) -> int:
         return int(self._llm.get_num_unfinished_requests())
+
+    @property
+    def max_num_seqs(self) -> int:
+        config = self._llm.vllm_config
+        return int(config.scheduler_config.max_num_seqs * config.parallel_config.data_parallel_size)
+
+    @property
+    def load(self) -> EngineLoad:
+        # An idle engine makes no step that would say so.
+        return self._load_reader.load() if self.num_running else EngineLoad()
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         """See :meth:`server.engine.protocol.Engine.generate`."""

@@ -44,7 +44,7 @@ async def create_chat_completion(request: Request) -> Response:
     body, wish = await read_thinking_body(request, ChatCompletionRequest)
     account = account_of(request)
     reply = await prepare_reply(state, model, account, _ask(body, wish))
-    await admit(state, account, demand_of([reply]))
+    await run_while_connected(request, admit(state, account, demand_of([reply])))
     head = ReplyHead(reply.job.request_id, model.engine.model_name, reply.num_prompt_tokens)
     logprobs = LogprobsWriter(model.engine, body.top_logprobs or 0) if body.logprobs else None
     if body.stream:

@@ -27,6 +27,7 @@ ALLOWED: dict[str, list[str]] = {
         "server/engine/tool_parsing.py",
         "server/engine/vllm_engine.py",
         "server/engine/vllm_images.py",
+        "server/engine/vllm_load.py",
         "server/engine/vllm_messages.py",
         "server/engine/vllm_options.py",
     ],

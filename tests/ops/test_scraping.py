@@ -22,14 +22,6 @@ NO_DATA = {
     # Appear with the first key that has a quota.
     "thinking_quota_used_ratio": "no quotas are set",
     "thinking_quota_refusals_total": "no quotas are set",
-    # Come with `keys` and `load`: TO BE EMPTIED when they are merged.
-    "thinking_key_reloads_total": "not merged",
-    "thinking_quota_storage_up": "not merged",
-    "thinking_queue_length": "not merged",
-    "thinking_admitted_requests": "not merged",
-    "thinking_queue_seconds_bucket": "not merged",
-    "thinking_load": "not merged",
-    "thinking_load_budget_share": "not merged",
 }
 
 

@@ -42,7 +42,7 @@ async def create_completion(request: Request) -> Response:
     body, wish = await read_thinking_body(request, CompletionRequest)
     account = account_of(request)
     completion = await prepare_completion(state, model, account, body, wish)
-    await admit(state, account, demand_of(completion.group.replies))
+    await run_while_connected(request, admit(state, account, demand_of(completion.group.replies)))
     writer = CompletionWriter(
         ReplyHead(completion.reply_id, model.engine.model_name, completion.group.num_prompt_tokens),
         lists=completion.lists,

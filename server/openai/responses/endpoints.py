@@ -51,7 +51,7 @@ async def create_response(request: Request) -> Response:
         reply = await prepare_reply(state, model, account, ask.to_reply_ask(body, wish))
     except (ApiError, PromptError) as error:
         raise ask.in_own_words(error) from error
-    await admit(state, account, demand_of([reply]))
+    await run_while_connected(request, admit(state, account, demand_of([reply])))
     is_stored = body.stores and not state.responses.is_off
     keeping = Keeping(_shelf(request), ask.input, ask.previous) if is_stored else None
     run = _run(body, wish, ask, reply, seal, keeping)
