@@ -203,10 +203,25 @@ async def test_what_can_never_fit_is_not_to_be_tried_again(serve: Serve) -> None
     assert response.json()["error"]["param"] == "max_thinking_tokens"
 
 
-async def test_a_used_up_thought_quota_leaves_answers_without_a_thought(serve: Serve) -> None:
+async def test_no_choice_thinks_more_than_a_whole_window_has(serve: Serve) -> None:
+    served = limited(serve, reasoning_tokens_per_minute=30, reasoning_tokens_per_day=70)
+    response = await served.chat(max_thinking_tokens=60)
+    receipt = response.json()["choices"][0]["thinking"]
+    assert (receipt["budget"], receipt["limited_by"]) == (30, "key")
+
+
+async def test_a_quota_of_no_thoughts_leaves_answers(serve: Serve) -> None:
     served = limited(serve, reasoning_tokens_per_minute=0)
+    response = await served.chat(max_thinking_tokens=20)
+    receipt = response.json()["choices"][0]["thinking"]
+    assert (receipt["budget"], receipt["limited_by"], receipt["used"]) == (0, "key", 0)
+
+
+async def test_a_used_up_thought_quota_leaves_answers_without_a_thought(serve: Serve) -> None:
+    served = limited(serve, reasoning_tokens_per_minute=30)
+    await served.chat(max_thinking_tokens=30, min_thinking_tokens=30)
+    assert (await served.chat(max_thinking_tokens=30)).status_code == 429
     assert (await served.chat(max_thinking_tokens=0)).status_code == 200
-    assert (await served.chat(max_thinking_tokens=20)).status_code == 429
 
 
 async def test_headers_show_the_tighter_window(serve: Serve) -> None:
