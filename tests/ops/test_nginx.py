@@ -21,6 +21,7 @@ from tests.ops import programs
 from tests.ops.proxy import NGINX, nginx, rendered
 
 WAIT_SECONDS = 20.0
+EVENTS = 4
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Backend:
 
     status: int = 200
     seen: list[dict[str, str]] = field(default_factory=list)
-    may_go_on: threading.Event = field(default_factory=threading.Event)
+    may_go_on: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     port: int = 0
 
     def app(self) -> Starlette:
@@ -51,9 +52,10 @@ class Backend:
         return StreamingResponse(self._events(), media_type="text/event-stream")
 
     async def _events(self) -> AsyncIterator[bytes]:
-        yield b"data: one\n\n"
-        assert await asyncio.to_thread(self.may_go_on.wait, WAIT_SECONDS)
-        yield b"data: two\n\n"
+        yield b"data: 0\n\n"
+        for number in range(1, EVENTS):
+            assert await asyncio.to_thread(self.may_go_on.acquire, timeout=WAIT_SECONDS)
+            yield b"data: %d\n\n" % number
 
 
 @contextmanager
@@ -69,7 +71,7 @@ def listening(backend: Backend) -> Iterator[Backend]:
     try:
         yield backend
     finally:
-        backend.may_go_on.set()
+        backend.may_go_on.release(100)
         server.should_exit = True
         thread.join(WAIT_SECONDS)
 
@@ -86,7 +88,7 @@ def chat(url: str, **headers: str) -> httpx.Response:
 
 def go_on(*backends: Backend) -> None:
     for backend in backends:
-        backend.may_go_on.set()
+        backend.may_go_on.release(100)
 
 
 def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
@@ -105,10 +107,11 @@ def test_a_stream_passes_event_by_event(tmp_path: Path, pair: tuple[Backend, Bac
         ) as response,
     ):
         events = response.iter_text()
-        # The second is not written before we have seen the first.
-        assert next(events) == "data: one\n\n"
-        go_on(*pair)
-        assert "".join(events) == "data: two\n\n"
+        for number in range(EVENTS):  # none is written before we have seen the one before it
+            assert next(events) == f"data: {number}\n\n"
+            for backend in pair:
+                backend.may_go_on.release()
+        assert list(events) == []
 
 
 def test_a_server_that_is_down_is_gone_around(tmp_path: Path) -> None:
