@@ -26,8 +26,9 @@ COPY clients /app/clients
 FROM ${PYTHON_IMAGE} AS cpu-build
 # A folder or page with a CPU build of torch, where PyTorch's own index can't be reached.
 ARG PIP_FIND_LINKS=
-# A file of certificates of the base image or of a mounted folder, for an own certificate authority.
+# A file of certificates, of the base image or mounted, for an own certificate authority: uv's, pip's.
 ARG SSL_CERT_FILE
+ARG PIP_CERT
 # Compiled here, since the server's user may not write there: without, each start compiles anew.
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy
 WORKDIR /app
