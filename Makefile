@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-clients unit e2e lint types check bench eval lock image-cpu image-cuda clean
+.PHONY: help setup serve test test-clients unit e2e lint types check bench eval lock image-cpu image-cuda test-image clean
 
 help: ## This list
 	@awk -F ":.*## " '/^[a-z0-9 -]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ DOCKER ?= docker
 
 image-cpu image-cuda: ## Build a container image
 	@$(DOCKER) build --target $(@:image-%=%) --tag thinking-server:$(@:image-%=%) .
+
+test-image: ## Build the CPU image with buildah, run it with podman, remove both (ARGS="--volume …")
+	@deploy/prove-image.sh $(ARGS)
 
 clean: ## Remove all that was installed or cached here
 	@rm -rf .venv .uv .cache .ruff_cache .hypothesis build dist *.egg-info

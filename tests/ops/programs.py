@@ -18,13 +18,15 @@ import pytest
 from tests.house.sources import ROOT
 
 TOOLS = ROOT / ".cache" / "tools" / "usr"
+HELM = ROOT / ".cache" / "tools" / "helm"
 START_SECONDS = 30.0
 END_SECONDS = 10.0
 
 
 def program(name: str) -> str:
     """The path of `name`; the test is skipped where it is not to be had."""
-    path = os.pathsep.join([str(TOOLS / "bin"), str(TOOLS / "sbin"), os.environ["PATH"]])
+    folders = (TOOLS / "bin", TOOLS / "sbin", HELM)
+    path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
     found = shutil.which(name, path=f"{path}:/usr/sbin")
     if found is None:
         pytest.skip(f"{name} is not here (deploy/test-tools.sh)")
