@@ -1,6 +1,6 @@
 """An engine without room for its requests throws some out and begins them anew: no reply changes.
 
-The cache holds three of the two dozen replies that are written together, so that vLLM gives up
+The cache holds three of the replies that are written together, so that vLLM gives up
 running requests (preempts them), and resumes them later from the tokens that they have. What
 the sampler knows of a thought must come back with them.
 """
@@ -19,11 +19,11 @@ from thinking.thinker.chain import QUESTIONS, random_chain
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
-NUM_REQUESTS = 24
+NUM_REQUESTS = 18
 NUM_STEPS = 14
 IN_SENTENCES = QUESTIONS[1]
-# Of 32 tokens each: one reply at its longest takes 12.
-NUM_BLOCKS = 26
+# Of 32 tokens each. One reply takes 6 to 10, and vLLM wants room for the longest one possible.
+NUM_BLOCKS = 20
 MAX_MODEL_LEN = 512
 # What makes a thought end, or hold; each leaves other traces in the sampler's state.
 KINDS: Sequence[dict[str, Any]] = (
@@ -32,13 +32,15 @@ KINDS: Sequence[dict[str, Any]] = (
     {"max_thinking_tokens": 75, "thinking_options": {"grace": 20}},
     {"max_thinking_tokens": 220, "min_thinking_tokens": 160},
     {"max_thinking_tokens": 200, "temperature": 1.0},
-    {"max_thinking_tokens": 0, "min_tokens": 60},
+    {"max_thinking_tokens": 0, "min_tokens": 60, "max_completion_tokens": 100},
 )
 
 
 @pytest.fixture(scope="module")
 def cramped_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     arguments = ["--model", "thinker", "--max-model-len", str(MAX_MODEL_LEN)]
+    # In bfloat16, what else is in the batch decides between tokens that are equally likely.
+    arguments += ["--dtype", "float32"]
     arguments += ["--num-gpu-blocks-override", str(NUM_BLOCKS), "--max-num-seqs", str(NUM_REQUESTS)]
     with started_server(tmp_path_factory.mktemp("cramped") / "log.txt", arguments) as running:
         running.wait_ready()
@@ -89,7 +91,7 @@ async def test_a_preempted_reply_is_the_reply_of_the_same_request_alone(
     assert preempted >= 1
     # Else the replies that they are compared with would be preempted ones, too.
     assert await num_preemptions(cramped_server) == preempted
-    for body, crowded, calm in zip(asked, together, alone, strict=True):
-        assert crowded == calm
+    assert together == alone
+    for body, crowded in zip(asked, together, strict=True):
         assert crowded["thinking"]["used"] <= body["max_thinking_tokens"]
         assert crowded["thinking"]["used"] >= body.get("min_thinking_tokens", 0)
