@@ -15,6 +15,7 @@ from server.account.middleware import AccountMiddleware, Observer
 from server.anthropic import messages
 from server.body_limit import BodyLimitMiddleware
 from server.disconnect import ClientLeftError
+from server.draining import DrainingMiddleware
 from server.errors import install_error_handlers
 from server.keys.middleware import KeyMiddleware
 from server.logs.request_log import RequestLog
@@ -64,6 +65,7 @@ def create_app(state: ServerState) -> FastAPI:
     app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics)
     app.add_middleware(AccountMiddleware, metrics=state.metrics, observers=observers)
     app.add_middleware(RequestIdMiddleware)
+    app.add_middleware(DrainingMiddleware, state=state)
     return app
 
 

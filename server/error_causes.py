@@ -54,6 +54,7 @@ FAILURES = (
     "internal_error",
     "not_ready",
     "scorer_unavailable",
+    "shutting_down",
     "trace_store_busy",
     "trace_store_failed",
 )

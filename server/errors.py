@@ -18,6 +18,7 @@ from server.engine.protocol import (
     EngineDeadError,
     EngineError,
     EngineRequestError,
+    GivenUpError,
 )
 from server.error_causes import OTHER
 from server.error_shapes import anthropic_error, openai_error, speaks_anthropic
@@ -135,6 +136,11 @@ def to_api_error(error: BaseException) -> ApiError:
             return BadRequestError(str(error), param=error.field or "messages")
         case EngineDeadError():
             return UnavailableError("the engine has died", "engine_dead")
+        case GivenUpError():
+            return UnavailableError(
+                "the server is shutting down; there was no time to finish this reply",
+                "shutting_down",
+            )
         case ConstraintError():
             return BadRequestError(str(error), param=error.field, code="invalid_value")
         case SearchError():

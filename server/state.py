@@ -127,7 +127,7 @@ class ServerState:
         if self.reward_model is not None:
             await self.reward_model.close()
         if self.traces is not None:
-            self.traces.close()
+            await asyncio.to_thread(self.traces.close)
         if self.telemetry is not None:
             await asyncio.to_thread(self.telemetry.close)
         if self.model is not None:

@@ -32,6 +32,10 @@ class AbortedError(EngineError):
     """The engine gave a request up that nobody had asked it to."""
 
 
+class GivenUpError(EngineError):
+    """The engine was told to give all requests up: the server ends."""
+
+
 class ConstraintError(EngineRequestError):
     """The engine cannot hold an answer to its constraint; `field` is where that came from."""
 
@@ -199,7 +203,11 @@ class Engine(Protocol):
         Raises:
             EngineRequestError: the request is refused.
             EngineDeadError: the engine died before or during the request.
+            GivenUpError: see :meth:`give_up`.
         """
+
+    def give_up(self) -> None:
+        """End all requests, those to come as well, with a :class:`GivenUpError`."""
 
     async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
         """A prompt with its images (encoded as PNG, JPEG …) in place of their tokens.

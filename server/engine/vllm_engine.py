@@ -27,6 +27,7 @@ from server.engine.protocol import (
     EnginePrompt,
     EngineRequest,
     EngineRequestError,
+    GivenUpError,
 )
 from server.engine.start_errors import EngineStartError
 from server.engine.tool_parsing import ToolParsing
@@ -69,6 +70,7 @@ class VllmEngine:
         self._model_name = model_name
         self._tokenizer = tokenizer_of(llm.vllm_config)
         self._max_images = max_images(llm)
+        self._has_given_up = False
         compact = llm.vllm_config.structured_outputs_config.disable_any_whitespace
         self._grammar_check = GrammarCheck(
             self._tokenizer, self.vocab_size, profile.stop_token_ids, any_whitespace=not compact
@@ -169,6 +171,8 @@ class VllmEngine:
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         """See :meth:`server.engine.protocol.Engine.generate`."""
+        if self._has_given_up:
+            raise GivenUpError("given up")
         with _our_errors():
             outputs = self._llm.generate(
                 _input_of(request),
@@ -181,6 +185,11 @@ class VllmEngine:
                 async for output in outputs:
                     _check_kept(output.outputs[0].finish_reason, request.constraint)
                     yield to_engine_output(output, request)
+
+    def give_up(self) -> None:
+        """See :meth:`server.engine.protocol.Engine.give_up`."""
+        self._has_given_up = True
+        self._llm.output_processor.propagate_error(GivenUpError("given up"))
 
     async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
         """See :meth:`server.engine.protocol.Engine.with_images`."""
@@ -248,6 +257,8 @@ def _our_errors() -> Iterator[None]:
     except GracefulHTTPError as error:
         raise EngineError(str(error)) from error
     except vllm_errors.EngineGenerateError as error:
+        if isinstance(error.__cause__, EngineError):
+            raise error.__cause__ from None  # ours, put among vLLM's outputs
         # vLLM wraps what its input checks raise; only they raise ValueError.
         if isinstance(error.__cause__, ValueError):
             raise EngineRequestError(str(error.__cause__)) from error
