@@ -179,8 +179,13 @@ def test_an_unservable_option_ends_the_start_with_a_message(tmp_path: Path) -> N
 
 
 def _chat_status(server: Server) -> int:
-    body = {"model": "smollm2-135m-instruct", "messages": [{"role": "user", "content": "Hi"}]}
-    return httpx.post(f"{server.base_url}/v1/chat/completions", json=body).status_code
+    body = {
+        "model": "smollm2-135m-instruct",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "max_completion_tokens": 4,
+    }
+    url = f"{server.base_url}/v1/chat/completions"
+    return httpx.post(url, json=body, timeout=60).status_code
 
 
 def _health_status(server: Server) -> int:
