@@ -64,7 +64,8 @@ def test_the_locks_hold_that_version(device: str) -> None:
 def test_the_cuda_image_builds_on_that_version() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert re.findall(r"^ARG VLLM_VERSION=(.+)$", dockerfile, re.MULTILINE) == [engine_version()]
-    assert "FROM vllm/vllm-openai:v${VLLM_VERSION} AS cuda" in dockerfile
+    assert "ARG VLLM_IMAGE=vllm/vllm-openai:v${VLLM_VERSION}\n" in dockerfile
+    assert "FROM ${VLLM_IMAGE} AS cuda" in dockerfile
 
 
 @pytest.mark.parametrize("device", ENGINE)

@@ -103,7 +103,7 @@ def endless_body(path: str) -> dict[str, Any]:
 def as_http(path: str, body: dict[str, Any]) -> bytes:
     """`body` as a request on a connection that is to be kept."""
     content = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(content)}\r\n\r\n".encode() + content
 
 

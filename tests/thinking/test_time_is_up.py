@@ -25,15 +25,23 @@ def cut(
     shared = data.draw(tables())
     plan = data.draw(plans(shared.profile))
     stream = data.draw(token_streams)
+    places = _thinking_places(ThinkingTracker(shared, plan), stream)
+    assume(places)
+    place = data.draw(st.sampled_from(places))
     tracker = ThinkingTracker(shared, plan)
-    read = []
-    for token in stream:
-        if tracker.is_thinking and data.draw(st.booleans()):
-            break
+    for token in stream[:place]:
         tracker.advance(token)
-        read.append(token)
-    assume(tracker.is_thinking)
-    return shared, plan, tracker, read, stream[len(read) :]
+    return shared, plan, tracker, stream[:place], stream[place:]
+
+
+def _thinking_places(tracker: ThinkingTracker, stream: list[int]) -> list[int]:
+    """How many tokens may have come where a thought is going on."""
+    places = [0] if tracker.is_thinking else []
+    for place, token in enumerate(stream, 1):
+        tracker.advance(token)
+        if tracker.is_thinking:
+            places.append(place)
+    return places
 
 
 @given(st.data())
