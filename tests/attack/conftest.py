@@ -37,6 +37,12 @@ class Attacked:
     port: int
     engine: ScriptedEngine
     state: ServerState
+    http: uvicorn.Server
+
+    @property
+    def num_connections(self) -> int:
+        """Open ones, as the server sees it."""
+        return len(self.http.server_state.connections)
 
     @property
     def url(self) -> str:
@@ -126,7 +132,7 @@ def attacked_server(**options: Any) -> Iterator[Attacked]:
         thread.start()
         state.set_engine(engine)
         try:
-            yield Attacked(listener.getsockname()[1], engine, state)
+            yield Attacked(listener.getsockname()[1], engine, state, server)
         finally:
             server.should_exit = True
             thread.join(WAIT_SECONDS)

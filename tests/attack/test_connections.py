@@ -83,35 +83,16 @@ def test_a_chunked_body_costs_no_more_than_its_time(attacked: Attacked, body: by
     attacked.check_well()
 
 
-def test_a_client_that_takes_nothing_is_cut_off_and_its_request_ended(attacked: Attacked) -> None:
-    with attacked.connect(SMALL_BUFFER):  # and never reads
-        client = attacked.connect(SMALL_BUFFER)
-        client.sendall(post_of(**LONG))
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_a_client_that_takes_nothing_is_cut_off(attacked: Attacked, is_stream: bool) -> None:
+    until(lambda: attacked.num_connections == 0)
+    with attacked.connect(SMALL_BUFFER) as client:
+        client.sendall(post_of(**LONG | {"stream": is_stream}))
         until(lambda: attacked.engine.num_running > 0)
         attacked.check_well()
-        until(lambda: attacked.engine.num_running == 0)
-        assert len(read_to_end(client)) < 2**20
-        client.close()
-
-
-def test_an_answer_that_nobody_takes_is_dropped(attacked: Attacked) -> None:
-    """Whole in the server's memory: it may not stay there."""
-    with attacked.connect(SMALL_BUFFER) as client:
-        client.sendall(post_of(**LONG | {"stream": False, "max_completion_tokens": 300}))
-        time.sleep(0)
-        until(lambda: attacked.engine.num_running > 0)
-        until(lambda: attacked.engine.num_running == 0)
-        until(lambda: _is_cut(client.fileno()))
-    attacked.check_well()
-
-
-def _is_cut(fileno: int) -> bool:
-    """Whether the other side is gone, without reading."""
-    import select
-
-    poll = select.poll()
-    poll.register(fileno, select.POLLHUP | select.POLLERR | select.POLLRDHUP)
-    return bool(poll.poll(0))
+        until(lambda: attacked.num_connections == 0)
+        assert len(read_to_end(client)) < 2**20  # the rest is nowhere
+    until(lambda: attacked.engine.num_running == 0)
 
 
 def test_requests_that_come_before_the_answer_are_not_kept(attacked: Attacked) -> None:
@@ -174,4 +155,4 @@ def test_a_client_that_leaves_amid_its_body_is_no_server_error(attacked: Attacke
     attacked.check_well()
     metrics = httpx.get(f"{attacked.url}/metrics").text
     assert 'status="500"' not in metrics
-    assert 'cause="internal_error"' not in metrics
+    assert 'cause="internal_error"} 0.0' in metrics
