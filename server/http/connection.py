@@ -13,7 +13,13 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from server.error_shapes import openai_error
-from server.http.limits import LINGER_SECONDS, MAX_HEAD_BYTES, MAX_HEADERS, ConnectionLimits
+from server.http.limits import (
+    LINGER_SECONDS,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MIN_SEND_RATE,
+    ConnectionLimits,
+)
 
 _VERSIONS = ("1.0", "1.1")
 
@@ -212,11 +218,20 @@ class GuardedConnection(HttpToolsProtocol):
 
     def _await_taking(self) -> None:
         self._stop(self._send_timer)
-        self._send_timer = self.loop.call_later(self.limits.send_seconds, self._abort_untaken)
+        unsent = self.transport.get_write_buffer_size()
+        self._send_timer = self.loop.call_later(
+            self.limits.send_seconds, self._abort_untaken, unsent
+        )
 
-    def _abort_untaken(self) -> None:
-        if self.transport.get_write_buffer_size():
+    def _abort_untaken(self, num_before: int) -> None:
+        """Cut the client off, but for one that takes what waits, if slowly."""
+        num_unsent = self.transport.get_write_buffer_size()
+        if not num_unsent:
+            return
+        if num_before - num_unsent < MIN_SEND_RATE * self.limits.send_seconds:
             self.transport.abort()
+        else:
+            self._await_taking()
 
     def _close_unread(self) -> None:
         if self._in_body:

@@ -7,6 +7,8 @@ from server.settings import ServerSettings
 # Of a request's line and headers together; nginx's default is half of it.
 MAX_HEAD_BYTES = 2**16
 MAX_HEADERS = 128
+# Bytes a second: who takes less than that, over the whole time it has, is cut off.
+MIN_SEND_RATE = 1_024
 # After an answer that came before its body: for a client that sends first and reads then.
 LINGER_SECONDS = 2.0
 

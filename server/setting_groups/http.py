@@ -21,6 +21,6 @@ class HttpSettings(BaseSettings):
     )
     send_timeout_seconds: PositiveFloat = Field(
         default=60.0,
-        description="A client that has taken nothing for so long, while an answer waits for it, "
-        "is cut off and its request is ended.",
+        description="A client that takes nothing, or next to nothing (1 KiB a second), of an "
+        "answer that waits is cut off after so long, and its request is ended.",
     )

@@ -70,9 +70,7 @@ class Attacked:
         """Post raw JSON bytes."""
         content = body.encode() if isinstance(body, str) else body
         given = {"content-type": "application/json"} | headers
-        return httpx.post(
-            f"{self.url}{path}", content=content, headers=given, timeout=WAIT_SECONDS
-        )
+        return httpx.post(f"{self.url}{path}", content=content, headers=given, timeout=WAIT_SECONDS)
 
     def chat(self, **fields: Any) -> httpx.Response:
         """A chat, of few tokens unless `fields` say so."""
@@ -141,14 +139,10 @@ def attacked_server(**options: Any) -> Iterator[Attacked]:
 
 def _config(state: ServerState) -> HttpConfig:
     limits = ConnectionLimits.of(state.settings)
-    return HttpConfig(
-        create_app(state), limits, log_level="critical", timeout_graceful_shutdown=1
-    )
+    return HttpConfig(create_app(state), limits, log_level="critical", timeout_graceful_shutdown=1)
 
 
-async def _serve(
-    server: uvicorn.Server, listener: socket.socket, engine: ScriptedEngine
-) -> None:
+async def _serve(server: uvicorn.Server, listener: socket.socket, engine: ScriptedEngine) -> None:
     await server.serve([listener])
     await engine.close()
 

@@ -28,7 +28,9 @@ def post_of(**fields: object) -> bytes:
     return f"{HEAD}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
-@pytest.mark.parametrize("start", [b"", b"\r\n", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: x\r\nX"])
+@pytest.mark.parametrize(
+    "start", [b"", b"\r\n", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: x\r\nX"]
+)
 def test_a_head_that_never_comes_is_not_waited_for(attacked: Attacked, start: bytes) -> None:
     with attacked.connect() as client:
         client.sendall(start)
