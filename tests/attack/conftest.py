@@ -18,8 +18,19 @@ from server.app import create_app
 from server.engine.scripted import ScriptedEngine
 from server.http.connection import HttpConfig
 from server.http.limits import ConnectionLimits
+from server.serve import bound_listener
 from server.state import ServerState
-from tests.server.conftest import MODEL, PROFILES, TOKENIZER, chat_body, make_state, wants
+from tests.server.conftest import (
+    MODEL,
+    PROFILES,
+    TOKENIZER,
+    chat_body,
+    make_state,
+    serve,
+    wants,
+)
+
+__all__ = ["serve"]  # a fixture of the tests beside these
 
 CHAT = "/v1/chat/completions"
 # Long enough for an honest client on a busy machine, short enough to wait for.
@@ -121,9 +132,8 @@ def attacked_server(**options: Any) -> Iterator[Attacked]:
     )
     times = {f"{name}_timeout_seconds": SECONDS for name in ("header", "body", "send")}
     state = make_state(**{"max_connections": MAX_CONNECTIONS} | times | options)
-    with socket.socket() as listener:
+    with bound_listener("127.0.0.1", 0) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
-        listener.bind(("127.0.0.1", 0))
         listener.listen()  # who comes before the server is ready waits
         server = uvicorn.Server(_config(state))
         thread = threading.Thread(target=lambda: asyncio.run(_serve(server, listener, engine)))
