@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,8 @@ CHAT = "/v1/chat/completions"
 # Long enough for an honest client on a busy machine, short enough to wait for.
 SECONDS = 1.5
 WAIT_SECONDS = 20.0
+DRIP_SECONDS = 0.03
+NUM_DRIPS = 600  # far longer than is allowed
 MAX_CONNECTIONS = 40
 SMALL_BUFFER = 4096
 JSON_HEAD = "Host: x\r\nContent-Type: application/json\r\n"
@@ -71,10 +73,8 @@ class Attacked:
     def send(self, data: bytes) -> bytes:
         """Send raw bytes; all that comes until the server closes."""
         with self.connect() as client:
-            try:
+            with suppress(OSError):  # it has stopped to listen; what did it say?
                 client.sendall(data)
-            except OSError:
-                pass  # it has stopped to listen; what did it say?
             return read_to_end(client)
 
     def post(self, path: str, body: bytes | str, **headers: str) -> httpx.Response:
@@ -105,6 +105,17 @@ def read_to_end(client: socket.socket) -> bytes:
     except ConnectionError:
         pass
     return received
+
+
+def dripped(client: socket.socket, pieces: Iterator[bytes]) -> bool:
+    """Send piece after piece, slowly; whether the server ended it before the last one."""
+    try:
+        for piece in pieces:
+            client.sendall(piece)
+            time.sleep(DRIP_SECONDS)
+    except ConnectionError:
+        return True
+    return False
 
 
 def status_of(answer: bytes) -> int:

@@ -3,6 +3,7 @@
 import base64
 import struct
 import zlib
+from contextlib import suppress
 from io import BytesIO
 
 import pytest
@@ -57,7 +58,7 @@ def test_many_large_pictures_are_as_bad_as_one(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Image.Image, "convert", never)
     one = png(5_000, 5_000, pixels=zlib.compress(b""))
-    assert 5_000**2 < MAX_PIXELS
+    assert MAX_PIXELS > 5_000**2
     with pytest.raises(EngineRequestError, match="pixels"):
         decoded([one, one])
 
@@ -79,10 +80,8 @@ def test_no_damage_is_more_than_an_error(kind: str, data: st.DataObject) -> None
     damaged = bytearray(saved(kind))
     for _ in range(data.draw(st.integers(1, 8))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with suppress(EngineRequestError):
         decoded([bytes(damaged)])
-    except EngineRequestError:
-        pass
 
 
 @pytest.mark.parametrize(

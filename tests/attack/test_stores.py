@@ -31,16 +31,13 @@ CRAFTED = (
 async def test_an_id_is_a_value_and_nothing_more(serve: Serve, tmp_path: Path, name: str) -> None:
     served = serve(wants("so</think>Seven."), trace_store=str(tmp_path / "traces.sqlite"))
     kept = (await served.chat()).json()["id"]
-    target = httpx.URL("http://test/").copy_with(raw_path=b"/")
     for method, path in (
         ("DELETE", "/v1/thinking/traces/"),
         ("GET", "/v1/responses/"),
         ("DELETE", "/v1/responses/"),
         ("GET", "/v1/models/"),
     ):
-        raw = httpx.URL(f"http://test{path}").join(path) if not name else target
-        url = str(raw.copy_with(path=path + name))
-        answer = await served.http.request(method, url)
+        answer = await served.http.request(method, httpx.URL("http://test", path=path + name))
         assert answer.status_code in (400, 403, 404, 405, 422), answer.text
     body = {"id": name, "score": 1.0}
     answer = await served.http.post("/v1/thinking/feedback", json=body)
@@ -69,21 +66,25 @@ async def _kept(served: Any, trace_id: str) -> bool:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "a_b.evil.example"]
-    + [
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "a_b.evil.example",
         "localhost_.evil.example",
-        "[::1",
         "[::1].evil.example",
+        "127.0.0.1@evil.example",
+        "[::1",
         "a b",
         "[",
-        "127.0.0.1@evil.example",
     ],
 )
 def test_a_name_that_was_pointed_here_reads_no_traces(tmp_path: Path, host: str) -> None:
     """DNS rebinding: a web page whose own name leads to this machine."""
     with attacked_server(trace_store=str(tmp_path / "traces.sqlite")) as server:
         answer = server.send(
-            f"GET /v1/thinking/traces HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+            b"GET /v1/thinking/traces HTTP/1.1\r\nConnection: close\r\n"
+            + f"Host: {host}\r\n\r\n".encode()
         )
         assert status_of(answer) in (400, 403), answer
 
