@@ -10,7 +10,11 @@ import json
 from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from server.error_shapes import openai_error
 from server.http.limits import (
@@ -70,7 +74,13 @@ class GuardedConnection(HttpToolsProtocol):
     @property
     def is_answering(self) -> bool:
         """Whether a request is with the app."""
-        return self.cycle is not None and not self.cycle.response_complete
+        current = self.current
+        return current is not None and not current.response_complete
+
+    @property
+    def current(self) -> RequestResponseCycle | None:
+        """The last request, answered or not; before the first there is none."""
+        return self.cycle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -171,7 +181,8 @@ class GuardedConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What the parser does not take; in the shape of our API."""
-        if self.cycle is not None and self.cycle.response_started and self._in_body:
+        current = self.current
+        if current is not None and current.response_started and self._in_body:
             self.transport.close()  # it has been answered
             return
         self._refuse_head(self._refusal)
