@@ -116,7 +116,8 @@ class GuardedConnection(HttpToolsProtocol):
         if self.is_answering:
             self._come_early()
             return
-        self._stop(self._send_timer)
+        if not self.transport.get_write_buffer_size():  # the last answer has been taken
+            self._stop(self._send_timer)
         self._in_head = True
         self._num_head_bytes = self._num_waiting_bytes = 0
         super().on_message_begin()

@@ -58,6 +58,11 @@ class Attacked:
         return len(self.http.server_state.connections)
 
     @property
+    def num_open(self) -> int:
+        """Requests without a whole answer."""
+        return len(self.http.server_state.tasks)
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 

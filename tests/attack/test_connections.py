@@ -92,6 +92,17 @@ def test_a_client_that_takes_nothing_is_cut_off(attacked: Attacked, is_stream: b
     until(lambda: attacked.engine.num_running == 0)
 
 
+def test_a_further_request_does_not_excuse_an_answer_that_is_not_taken(attacked: Attacked) -> None:
+    until(lambda: attacked.num_connections == 0)
+    with attacked.connect(SMALL_BUFFER) as client:
+        client.sendall(post_of(**LONG | {"stream": False}))
+        until(lambda: attacked.engine.num_running > 0)
+        until(lambda: attacked.num_open == 0)
+        client.sendall(post_of(**LONG))
+        until(lambda: attacked.num_connections == 0)
+    until(lambda: attacked.engine.num_running == 0)
+
+
 def test_requests_that_come_before_the_answer_are_not_kept(attacked: Attacked) -> None:
     with attacked.connect() as client:
         client.sendall(post_of(**LONG))
