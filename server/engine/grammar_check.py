@@ -69,14 +69,12 @@ class GrammarCheck:
             return
         if kind is ConstraintKind.CHOICE:
             kind = ConstraintKind.GRAMMAR
-        if (kind, text) in self._passed:  # at once: it need not wait for others' trials
+        with suppress(KeyError):  # has it passed, it need not wait for others' trials
             self._passed.move_to_end((kind, text))
             return
         loop = asyncio.get_running_loop()
-        fault = await loop.run_in_executor(self._thread, self._ask_child, kind, text)
-        if fault is None:
-            self._remember(kind, text)
-        else:
+        fault = await loop.run_in_executor(self._thread, self._ask, kind, text)
+        if fault is not None:
             is_ours, message = fault
             reason = message if is_ours else _reason(constraint.kind, message)
             raise ConstraintError(constraint.field, reason)
@@ -86,10 +84,16 @@ class GrammarCheck:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._end_child()
 
-    def _remember(self, kind: ConstraintKind, text: str) -> None:
-        self._passed[kind, text] = None
-        if len(self._passed) > MAX_REMEMBERED:
-            self._passed.popitem(last=False)
+    def _ask(self, kind: ConstraintKind, text: str) -> tuple[bool, str] | None:
+        key = (kind, text)
+        if key in self._passed:  # while this one waited
+            return None
+        fault = self._ask_child(kind, text)
+        if fault is None:
+            self._passed[key] = None
+            if len(self._passed) > MAX_REMEMBERED:
+                self._passed.popitem(last=False)
+        return fault
 
     def _ask_child(self, kind: ConstraintKind, text: str) -> tuple[bool, str] | None:
         connection = self._connection or self._start_child()
