@@ -5,8 +5,9 @@ A new code is added here; a test walks the source for those that are missing.
 
 OTHER = "other"
 
-# Of the body or its fields (400, 413, 415).
+# Of the body or its fields (400, 408, 413, 415).
 BAD_REQUESTS = (
+    "body_timeout",
     "body_too_large",
     "budget_too_small",
     "context_length_exceeded",
@@ -22,6 +23,7 @@ BAD_REQUESTS = (
     "text_too_long",
     "too_many_verdicts",
     "unknown_field",
+    "unsupported_encoding",
     "wrap_up_too_long",
 )
 # Who asks, and for what (401, 403, 404, 405).

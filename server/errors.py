@@ -97,6 +97,18 @@ class BodyTooLargeError(ApiError):
         super().__init__(413, f"the body is larger than {limit} bytes", code="body_too_large")
 
 
+class BodyTimeoutError(ApiError):
+    """408: the body has not arrived within ``body_timeout_seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            408,
+            f"the body did not arrive within {seconds:g} seconds",
+            code="body_timeout",
+            headers={"connection": "close"},
+        )
+
+
 class PromptTooLongError(BadRequestError):
     """400: the prompt fills the model's context."""
 

@@ -5,7 +5,6 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-import uvicorn
 from prometheus_client import REGISTRY
 
 from server.app import create_app
@@ -16,6 +15,9 @@ from server.embedded import resolve_model
 from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.exit_codes import ExitCode
+from server.http.connection import HttpConfig
+from server.http.limits import ConnectionLimits
+from server.http.open_files import allow_open_files
 from server.keys.anonymous import AnonymousError, check_listener
 from server.keys.reading import KeyFileError
 from server.keys.watching import watched
@@ -41,6 +43,7 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
     except OSError as error:
         say(f"error: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
         return ExitCode.START_FAILED
+    allow_open_files(settings.max_connections)
     if not settings.core_dumps:
         forbid_core_dumps()
     log = ServerLog(LogFormat(settings.log_format))
@@ -100,11 +103,11 @@ async def _run(
     # The process's own registry: vLLM puts its metrics there, too.
     state = ServerState(settings, REGISTRY)
     check_listener(settings, state.keys, listener)
-    config = uvicorn.Config(
+    config = HttpConfig(
         create_app(state),
+        ConnectionLimits.of(settings),
         log_config=None,  # our log has its loggers
         access_log=False,
-        lifespan="off",
         timeout_graceful_shutdown=CUT_OFF_SECONDS,
     )
     lifecycle = Lifecycle(
@@ -125,7 +128,9 @@ def bound_listener(host: str, port: int) -> socket.socket:
         OSError: the address is taken, or not ours.
     """
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol named: asyncio sets TCP_NODELAY on such sockets only, and without that
+    # the second piece of an answer waits for the client's delayed acknowledgement, 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
     return listener
