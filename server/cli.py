@@ -14,11 +14,15 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from server.option_table import Option, options
+from server.parent_watch import watch_parent
 from server.process_defaults import set_process_defaults
 from server.settings import ServerSettings
 
 PROGRAM = "thinking-server"
 EXIT_USAGE = 2
+
+# Whatever starts the server imports this file; multiprocessing imports that again in each child.
+watch_parent()
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
