@@ -26,9 +26,14 @@ settings.load_profile("thinking-server")
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Server]":
-    """One real server for the whole session. Tests must leave it as they found it."""
+    """One real server for the whole session, with a quota that nobody reaches.
+
+    Tests must leave it as they found it.
+    """
     from tests.e2e.conftest import started_server
 
-    with started_server(tmp_path_factory.mktemp("server") / "log.txt") as running:
+    log_path = tmp_path_factory.mktemp("server") / "log.txt"
+    arguments = ["--anonymous-quota", '{"reasoning_tokens_per_day": 1000000000}']
+    with started_server(log_path, arguments) as running:
         running.wait_ready()
         yield running

@@ -37,7 +37,10 @@ class QuotaMetrics:
     def observe(self, standings: Sequence[QuotaStanding]) -> None:
         """How a key stands."""
         for standing in standings:
-            self._used.note(self._labels.label(standing.window.key_id), standing)
+            label = self._labels.label(standing.window.key_id)
+            self._used.note(label, standing)
+            # At 0 before the first refusal: else no rate would see that one.
+            self.refusals.labels(label, standing.window.kind.name)
 
     def observe_refusal(self, standing: QuotaStanding) -> None:
         """A request was refused."""

@@ -12,17 +12,10 @@ import pytest
 from tests.e2e.conftest import Server
 from tests.ops import programs
 from tests.ops.monitoring import Prometheus, prometheus, quick_rules, until
-from tests.ops.observed import RULES, names_in, questions
+from tests.ops.observed import RULES, questions
 
 pytestmark = pytest.mark.e2e
 LOAD_SECONDS = 60.0
-
-# Questions that have no answer in a quiet, open server, by metric; and why.
-NO_DATA = {
-    # Appear with the first key that has a quota.
-    "thinking_quota_used_ratio": "no quotas are set",
-    "thinking_quota_refusals_total": "no quotas are set",
-}
 
 
 class Load:
@@ -81,16 +74,10 @@ def _has_numbers(prom: Prometheus) -> bool:
 
 @pytest.mark.parametrize("query", questions())
 def test_a_question_has_an_answer(observed: Prometheus, query: str) -> None:
-    if names_in(query) & set(NO_DATA):
-        pytest.skip("; ".join(sorted({NO_DATA[n] for n in names_in(query) & set(NO_DATA)})))
     series = observed.query(query)
     assert series
     if "histogram_quantile" in query and "queue" not in query:
         assert any(s["value"][1] != "NaN" for s in series), series
-
-
-def test_nothing_is_excused_that_nobody_asks() -> None:
-    assert set(NO_DATA) <= set().union(*map(names_in, questions()))
 
 
 def test_small_budgets_run_out_and_that_fires(observed: Prometheus) -> None:
