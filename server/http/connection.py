@@ -40,11 +40,7 @@ class HttpConfig(Config):
 
 
 class RefusedHeadError(ValueError):
-    """A head that is not read on; `status` answers it."""
-
-    def __init__(self, status: int = 400) -> None:
-        super().__init__("refused")
-        self.status = status
+    """A head that is not read on. Raised in the parser's callbacks, which answers it."""
 
 
 class GuardedConnection(HttpToolsProtocol):
@@ -197,9 +193,9 @@ class GuardedConnection(HttpToolsProtocol):
         if self._num_head_bytes > MAX_HEAD_BYTES:
             raise self._refused(431)
 
-    def _refused(self, status: int) -> RefusedHeadError:
+    def _refused(self, status: int) -> type[RefusedHeadError]:
         self._refusal = status
-        return RefusedHeadError(status)
+        return RefusedHeadError
 
     def _refuse_head(self, status: int) -> None:
         messages = {
