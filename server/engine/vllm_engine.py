@@ -16,6 +16,7 @@ from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import exceptions as vllm_errors
 from vllm.v1.engine.async_llm import AsyncLLM
 
+from server.engine.cache_owner import cache_owner
 from server.engine.constraint import AnswerConstraint
 from server.engine.grammar_check import GrammarCheck
 from server.engine.protocol import (
@@ -232,9 +233,10 @@ class VllmEngine:
 
 
 def _input_of(request: EngineRequest) -> Any:
+    salt = cache_owner.get()
     if request.images is not None:
-        return engine_input(request.images, request.prompt_token_ids)
-    return tokens_input(list(request.prompt_token_ids))
+        return engine_input(request.images, request.prompt_token_ids, salt)
+    return tokens_input(list(request.prompt_token_ids), cache_salt=salt)
 
 
 def _check_kept(finish_reason: str | None, constraint: AnswerConstraint | None) -> None:

@@ -34,6 +34,7 @@ async def with_images(
     return EnginePrompt(inputs[0]["prompt_token_ids"], inputs[0])
 
 
-def engine_input(images: Any, token_ids: Sequence[int]) -> dict[str, Any]:
+def engine_input(images: Any, token_ids: Sequence[int], cache_salt: str | None) -> dict[str, Any]:
     """vLLM's input for a prompt that begins with an `EnginePrompt` of ours."""
-    return {**images, "prompt_token_ids": list(token_ids)}
+    salted = {} if cache_salt is None else {"cache_salt": cache_salt}
+    return {**images, "prompt_token_ids": list(token_ids), **salted}

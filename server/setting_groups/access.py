@@ -52,6 +52,11 @@ class AccessSettings(BaseSettings):
         description="Serve without keys on addresses that other machines reach, and under any "
         "host name.",
     )
+    isolate_prefix_cache: bool = Field(
+        default=False,
+        description="A prefix cache of its own for each key: how fast an answer comes tells nobody "
+        "what other keys have sent. Beginnings that keys share are then computed for each.",
+    )
     metrics_access: Literal["key", "open"] = Field(
         default="key",
         description="Who reads /metrics where there are keys: a key with reads_metrics, or anyone.",

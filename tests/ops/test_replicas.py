@@ -16,7 +16,7 @@ from tests.e2e.conftest import Server, started_server
 from tests.ops.programs import free_port, program
 from tests.ops.proxy import nginx
 from tests.ops.test_quota_redis import redis_at
-from tests.server.keys.conftest import ALICE, bearer, entry
+from tests.server.keys.conftest import ALICE, BOB, bearer, entry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -42,8 +42,8 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
         program(name)  # or skip, before anything is started
     redis_port = free_port()
     keys = folder / "keys.toml"
-    keys.write_text(entry("alice", ALICE, **QUOTA))
-    arguments = ["--model", "thinker", "--keys-file", str(keys)]
+    keys.write_text(entry("alice", ALICE, **QUOTA) + entry("bob", BOB))
+    arguments = ["--model", "thinker", "--keys-file", str(keys), "--isolate-prefix-cache"]
     arguments += ["--quota-storage", f"redis://127.0.0.1:{redis_port}"]
     with ExitStack() as stack:
         stack.enter_context(redis_at(redis_port, folder / "redis.log"))
@@ -91,11 +91,32 @@ def body() -> dict[str, Any]:
     }
 
 
-async def num_answered(server: Server) -> float:
+async def total(server: Server, series: str) -> float:
+    """Of all series of `/metrics` that begin with this."""
     async with httpx.AsyncClient(base_url=server.base_url, headers=bearer(ALICE)) as http:
         text = (await http.get("/metrics")).raise_for_status().text
-    line = 'thinking_http_requests_total{endpoint="/v1/chat/completions",status="200"} '
-    return sum(float(found.removeprefix(line)) for found in text.splitlines() if line in found)
+    lines = (line for line in text.splitlines() if line.startswith(series))
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+async def num_answered(server: Server) -> float:
+    chats = 'thinking_http_requests_total{endpoint="/v1/chat/completions",status="200"}'
+    return await total(server, chats)
+
+
+async def test_a_key_finds_nothing_of_anothers_prompts_in_the_cache(replicas: Replicas) -> None:
+    server, _ = replicas.servers
+    question = {"role": "user", "content": " + ".join("7531" * 30)}
+    asked = body() | {"messages": [question], "max_thinking_tokens": 0, "max_completion_tokens": 4}
+    hits = []
+    for secret in (ALICE, ALICE, BOB):
+        before = await total(server, "vllm:prefix_cache_hits_total")
+        async with httpx.AsyncClient(base_url=server.base_url, headers=bearer(secret)) as http:
+            (await http.post("/v1/chat/completions", json=asked)).raise_for_status()
+        hits.append(await total(server, "vllm:prefix_cache_hits_total") - before)
+    assert hits[0] == 0
+    assert hits[1] > 0
+    assert hits[2] == 0
 
 
 async def test_a_quota_holds_over_both_though_one_dies(replicas: Replicas) -> None:
