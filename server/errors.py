@@ -6,7 +6,7 @@ what would be right; they never quote a request's or a model's text.
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -25,9 +25,6 @@ from server.error_shapes import anthropic_error, openai_error, speaks_anthropic
 from server.prompt import PromptError
 from server.search.errors import SearchError
 from thinking.budget import BudgetError
-
-if TYPE_CHECKING:
-    from server.account.account import RequestAccount
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = "5"
@@ -169,7 +166,13 @@ def to_api_error(error: BaseException) -> ApiError:
             return ApiError(500, "internal error", type="internal_error", code="internal_error")
 
 
-def reported(error: BaseException, account: "RequestAccount") -> ApiError:
+class ErrorNote(Protocol):
+    """What remembers a request's error: its account."""
+
+    error_code: str | None
+
+
+def reported(error: BaseException, account: ErrorNote) -> ApiError:
     """The same, of an error in a stream that has begun: noted and logged here or nowhere."""
     api_error = to_api_error(error)
     account.error_code = api_error.code or OTHER
@@ -199,7 +202,7 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
     api_error = to_api_error(error)
     headers, body = api_error.headers, api_error.to_dict()
     request_id = getattr(request.state, "request_id", None)
-    account: RequestAccount | None = getattr(request.state, "account", None)
+    account: ErrorNote | None = getattr(request.state, "account", None)
     if account is not None:
         account.error_code = api_error.code or OTHER
     if api_error.status == 500 and request_id:

@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 
 from server.account.account import account_of
 from server.admission.admit import admit
-from server.admission.demand import demand_of
 from server.anthropic.content import ContentWriter, Event, ThoughtDisplay
 from server.anthropic.conversation import conversation_of
 from server.anthropic.documentation import count_documentation, message_documentation
@@ -24,6 +23,7 @@ from server.dialects.ruling import ThinkingWish
 from server.disconnect import run_while_connected
 from server.errors import PromptTooLongError, reported
 from server.reply.ask import ReplyAsk
+from server.reply.demand import demand_of
 from server.reply.preparing import prepare_reply
 from server.reply.reply import Reply
 from server.sealed_thoughts import ThoughtSeal

@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, Response
 from server.account.account import RequestAccount, account_of
 from server.admission.admit import admit
 from server.admission.deadline import in_time
-from server.admission.demand import demand_of_map
 from server.body import read_body
 from server.disconnect import run_while_connected
 from server.errors import reported
+from server.map.demand import demand_of_map
 from server.map.job import prepare_map
 from server.map.mapping import MapRun
 from server.map.protocol import MapRequest

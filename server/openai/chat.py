@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from server.account.account import account_of
 from server.admission.admit import admit
-from server.admission.demand import demand_of
 from server.body import read_thinking_body
 from server.dialects.asking import ThinkingFields
 from server.dialects.ruling import ThinkingWish
@@ -20,6 +19,7 @@ from server.openai.response import ReplyHead, chat_completion
 from server.openai.streams import stream_events
 from server.openapi import chat_documentation
 from server.reply.ask import ReplyAsk
+from server.reply.demand import demand_of
 from server.reply.preparing import prepare_reply
 from server.reply.prompting import Conversation
 from server.state import server_state

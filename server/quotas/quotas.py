@@ -8,9 +8,9 @@ Does not know how counters are stored, nor what was done with the tokens.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from server.account.account import RequestAccount
+from server.admission.demand import Demand
 from server.errors import UnavailableError
 from server.keys.key import AccessKey
 from server.quotas.counters import Counters, CounterStorageError
@@ -20,9 +20,6 @@ from server.quotas.refusal import QuotaExceededError, RefusedQuota, worst
 from server.quotas.reservation import Reservation, change_of, costs_of, costs_of_use
 from server.quotas.standing import QuotaStanding, quota_headers
 from server.quotas.storage import WatchedCounters
-
-if TYPE_CHECKING:  # it knows the app's state, which knows the quotas
-    from server.admission.demand import Demand
 
 
 class QuotaStorageUnavailableError(UnavailableError):
@@ -50,7 +47,7 @@ class Quotas:
         self._fallback = fallback
         self._metrics = metrics
 
-    async def reserve(self, account: RequestAccount, demand: "Demand") -> None:
+    async def reserve(self, account: RequestAccount, demand: Demand) -> None:
         """Take what the request may use; the account's end settles it.
 
         The account's headers say what is left, also where this raises.
@@ -87,7 +84,7 @@ class Quotas:
         """Let go of the storage."""
         await self._counters.close()
 
-    async def _take(self, account: RequestAccount, demand: "Demand") -> Reservation:
+    async def _take(self, account: RequestAccount, demand: Demand) -> Reservation:
         now, costs = self.clock(), costs_of(demand)
         windows = list(windows_of(account.key.key_id, account.key.quota, now))
         changes = [change_of(w, costs[w.kind.unit], now, has_limit=True) for w in windows]

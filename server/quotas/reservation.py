@@ -5,19 +5,16 @@ Sums only: nothing is counted here.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from server.account.account import TokenUse
+from server.admission.demand import Demand
 from server.quotas.counters import Change, Counters
 from server.quotas.kinds import QuotaWindow
-
-if TYPE_CHECKING:  # it knows the app's state, which knows the quotas
-    from server.admission.demand import Demand
 
 Costs = Mapping[str, int]  # by the unit of a quota
 
 
-def costs_of(demand: "Demand") -> Costs:
+def costs_of(demand: Demand) -> Costs:
     """The most that a request may use."""
     return {
         "requests": 1,

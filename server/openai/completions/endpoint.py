@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from server.account.account import account_of
 from server.admission.admit import admit
-from server.admission.demand import demand_of
 from server.body import read_thinking_body
 from server.disconnect import run_while_connected
 from server.openai.completions.completion import Completion, prepare_completion
@@ -18,6 +17,7 @@ from server.openai.completions.schema import SCHEMAS
 from server.openai.response import ReplyHead
 from server.openai.streams import stream_events
 from server.openapi import add_schemas, reply_documentation
+from server.reply.demand import demand_of
 from server.reply.reply import collected
 from server.state import server_state
 from server.streaming import EventStream
