@@ -1,6 +1,7 @@
 """Nobody holds a connection for nothing: every wait ends, and others are answered meanwhile."""
 
 import json
+import socket
 import time
 from itertools import repeat
 
@@ -135,8 +136,20 @@ def test_silent_connections_make_room_for_others() -> None:
     with attacked_server(header_timeout_seconds=600) as server:
         silent = [server.connect() for _ in range(3 * MAX_CONNECTIONS)]
         server.check_well()
+        told = [_last_words(client) for client in silent[:MAX_CONNECTIONS]]
         for client in silent:
             client.close()
+    # Those that had been silent for longest were closed, and nobody was refused for them.
+    assert told == [b""] * MAX_CONNECTIONS
+
+
+def _last_words(client: socket.socket) -> bytes:
+    """What a connection says that the server has closed; fails where it is open."""
+    client.settimeout(10)
+    try:
+        return client.recv(1000)
+    except ConnectionResetError:
+        return b""
 
 
 def test_where_all_connections_are_at_work_another_is_a_503() -> None:
