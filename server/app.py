@@ -9,20 +9,25 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from server.account.middleware import AccountMiddleware
+from server.account.middleware import AccountMiddleware, Observer
 from server.anthropic import messages
 from server.body_limit import BodyLimitMiddleware
+from server.body_timeout import BodyTimeoutMiddleware
 from server.disconnect import ClientLeftError
+from server.draining import DrainingMiddleware
 from server.errors import install_error_handlers
 from server.keys.middleware import KeyMiddleware
+from server.logs.request_log import RequestLog
 from server.map import endpoints as thinking_map
 from server.metrics import CONTENT_TYPE_LATEST
 from server.openai import chat, models
 from server.openai.completions import endpoint as completions
 from server.openai.responses import endpoints as responses
 from server.openapi import install_openapi
+from server.quotas import endpoints as usage
 from server.request_id import RequestIdMiddleware
 from server.request_metrics import RequestMetricsMiddleware
 from server.state import ServerState, server_state
@@ -38,6 +43,7 @@ def create_app(state: ServerState) -> FastAPI:
         title="thinking-server",
         version=_version(),
         description="Models that think before they answer, within a budget.",
+        redirect_slashes=False,  # where to would be taken from the caller's Host
     )
     app.state.server = state
     app.include_router(chat.router)
@@ -48,16 +54,23 @@ def create_app(state: ServerState) -> FastAPI:
     app.include_router(tokens.router)
     app.include_router(traces.router)
     app.include_router(thinking_map.router)
+    app.include_router(usage.router)
     _add_own_routes(app)
     install_openapi(app)
     install_error_handlers(app)
-    app.add_exception_handler(ClientLeftError, _client_left)
+    for left in (ClientLeftError, ClientDisconnect):  # the latter: while it sent its body
+        app.add_exception_handler(left, _client_left)
+    observers: list[Observer] = [RequestLog(lambda: state.model_name)]
+    if state.telemetry is not None:
+        observers.append(state.telemetry)
     # The last added is the outermost.
+    app.add_middleware(BodyTimeoutMiddleware, seconds=state.settings.body_timeout_seconds)
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=state.settings.max_body_bytes)
     app.add_middleware(KeyMiddleware, state=state)
     app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics)
-    app.add_middleware(AccountMiddleware, metrics=state.metrics)
+    app.add_middleware(AccountMiddleware, metrics=state.metrics, observers=observers)
     app.add_middleware(RequestIdMiddleware)
+    app.add_middleware(DrainingMiddleware, state=state)
     return app
 
 

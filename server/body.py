@@ -20,6 +20,9 @@ from server.dialects.ruling import ThinkingWish, rule
 from server.errors import ApiError, BadRequestError
 
 Location = tuple[str | int, ...]
+# Names of fields are the client's words: an error repeats so much of them.
+MAX_PATH_CHARACTERS = 200
+MAX_FAULTS = 1_000
 BodyT = TypeVar("BodyT", bound="StrictModel")
 
 
@@ -65,6 +68,10 @@ async def _raw_body(request: Request) -> bytes:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiError(415, "send JSON with 'content-type: application/json'", code="not_json")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        message = "send the body without a 'content-encoding'"
+        raise ApiError(415, message, code="unsupported_encoding")
     return await request.body()
 
 
@@ -82,6 +89,9 @@ def _invalid_json(reason: str) -> BadRequestError:
 
 def _bad_request(model: type[StrictModel], error: ValidationError) -> BadRequestError:
     """The first fault only (unknown fields first): one clear sentence beats a list."""
+    if error.error_count() > MAX_FAULTS:  # to list them would take seconds
+        message = f"the body has more than {MAX_FAULTS} faults"
+        return BadRequestError(message, code="invalid_value")
     faults = error.errors(include_url=False, include_input=False)
     fault = min(faults, key=lambda fault: fault["type"] != "extra_forbidden")
     location: Location = fault["loc"]
@@ -100,11 +110,12 @@ def _bad_request(model: type[StrictModel], error: ValidationError) -> BadRequest
 
 
 def field_path(location: Location) -> str:
-    """``("messages", 0, "content")`` → ``messages[0].content``."""
+    """``("messages", 0, "content")`` → ``messages[0].content``; of a long one, the beginning."""
     path = ""
     for step in location:
         path += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return path.removeprefix(".")
+    path = path.removeprefix(".")
+    return path if len(path) <= MAX_PATH_CHARACTERS else f"{path[:MAX_PATH_CHARACTERS]}…"
 
 
 def _advice(model: type[StrictModel], location: Location) -> str:

@@ -7,7 +7,7 @@ tokens and time.
 
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
@@ -61,11 +61,13 @@ class ChoiceDecoder:
         tool_calls: CarefulReader | None = None,
         call_token_ids: Collection[int] = (),
         answer_end: AnswerEnd | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.index = index
         self.prompt = prompt
         self.tracker = ThinkingTracker(tables, prompt.plan)
-        self.times = ChoiceTimes()
+        self.times = ChoiceTimes(started=clock())
+        self._clock = clock
         self.result: ChoiceResult | None = None
         # What a search has written that is no part of this choice's own tokens.
         self.elsewhere: BranchTally | None = None
@@ -123,6 +125,10 @@ class ChoiceDecoder:
         if ended or self._has_enough_calls:
             self.result = delta.result = self._result(self._finish_reason(by_length=by_length))
         return delta
+
+    def has_thought_for(self, seconds: float) -> bool:
+        """Whether a thought goes on although those of this choice have taken `seconds`."""
+        return self.tracker.is_thinking and self.times.thinking_seconds >= seconds
 
     def cancelled_receipt(self) -> Receipt:
         """The receipt of a choice that nobody waits for any more."""
@@ -204,7 +210,7 @@ class ChoiceDecoder:
     def _note_times(self, num_tokens: int, num_answer: int) -> None:
         if not num_tokens:
             return
-        now = time.monotonic()
+        now = self._clock()
         if self.times.first_token is None:
             self.times.first_token = now
         if num_answer < num_tokens and self.times.last_token is not None:

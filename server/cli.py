@@ -14,11 +14,15 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from server.option_table import Option, options
+from server.parent_watch import watch_parent
 from server.process_defaults import set_process_defaults
 from server.settings import ServerSettings
 
 PROGRAM = "thinking-server"
 EXIT_USAGE = 2
+
+# Whatever starts the server imports this file; multiprocessing imports that again in each child.
+watch_parent()
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -34,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             sys.exit(0)
     settings = read_settings(flags)
     # Before anything of vLLM's or the hub's is imported: both read them on import.
-    set_process_defaults(settings.model)
+    set_process_defaults(settings.model, logs_json=settings.log_format == "json")
     engine_options = parse_engine_options(rest) if rest else {}
     from server.serve import run  # the web framework: not needed for --help
 
@@ -43,6 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def read_settings(flags: Mapping[str, Any]) -> ServerSettings:
     """Settings from flags over environment over defaults; ends the process on a bad value."""
+    if "@" in flags.get("quota_storage", ""):
+        # Everyone on the machine can read a command line.
+        where = "THINKING_SERVER_QUOTA_STORAGE"
+        print(f"{PROGRAM}: error: --quota-storage: put a password into {where}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
     try:
         return ServerSettings(**flags)
     except ValidationError as error:

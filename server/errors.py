@@ -6,7 +6,7 @@ what would be right; they never quote a request's or a model's text.
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,7 +18,9 @@ from server.engine.protocol import (
     EngineDeadError,
     EngineError,
     EngineRequestError,
+    GivenUpError,
 )
+from server.error_causes import OTHER
 from server.error_shapes import anthropic_error, openai_error, speaks_anthropic
 from server.prompt import PromptError
 from server.search.errors import SearchError
@@ -92,6 +94,18 @@ class BodyTooLargeError(ApiError):
         super().__init__(413, f"the body is larger than {limit} bytes", code="body_too_large")
 
 
+class BodyTimeoutError(ApiError):
+    """408: the body has not arrived within ``body_timeout_seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            408,
+            f"the body did not arrive within {seconds:g} seconds",
+            code="body_timeout",
+            headers={"connection": "close"},
+        )
+
+
 class PromptTooLongError(BadRequestError):
     """400: the prompt fills the model's context."""
 
@@ -131,6 +145,11 @@ def to_api_error(error: BaseException) -> ApiError:
             return BadRequestError(str(error), param=error.field or "messages")
         case EngineDeadError():
             return UnavailableError("the engine has died", "engine_dead")
+        case GivenUpError():
+            return UnavailableError(
+                "the server is shutting down; there was no time to finish this reply",
+                "shutting_down",
+            )
         case ConstraintError():
             return BadRequestError(str(error), param=error.field, code="invalid_value")
         case SearchError():
@@ -147,9 +166,16 @@ def to_api_error(error: BaseException) -> ApiError:
             return ApiError(500, "internal error", type="internal_error", code="internal_error")
 
 
-def reported(error: BaseException) -> ApiError:
-    """The same, of an error in a stream that has begun: it is logged here or nowhere."""
+class ErrorNote(Protocol):
+    """What remembers a request's error: its account."""
+
+    error_code: str | None
+
+
+def reported(error: BaseException, account: ErrorNote) -> ApiError:
+    """The same, of an error in a stream that has begun: noted and logged here or nowhere."""
     api_error = to_api_error(error)
+    account.error_code = api_error.code or OTHER
     if api_error.status == 500:
         logger.error("a stream failed", exc_info=error)
     return api_error
@@ -176,6 +202,9 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
     api_error = to_api_error(error)
     headers, body = api_error.headers, api_error.to_dict()
     request_id = getattr(request.state, "request_id", None)
+    account: ErrorNote | None = getattr(request.state, "account", None)
+    if account is not None:
+        account.error_code = api_error.code or OTHER
     if api_error.status == 500 and request_id:
         headers = {**headers, "x-request-id": request_id}  # sent from outside our middleware
     if speaks_anthropic(request.scope):

@@ -16,6 +16,7 @@ from server.generation_job import SEED_MASK, GenerationJob
 from server.merging import merged
 from server.search.searched_choice import search_choice
 from server.served_model import ServedModel
+from server.thinking_time import timed_outputs
 
 
 async def generate(
@@ -52,6 +53,7 @@ def _decoder(model: ServedModel, job: GenerationJob, index: int) -> ChoiceDecode
         tool_calls=job.new_tool_reader() if job.new_tool_reader else None,
         call_token_ids=model.call_token_ids,
         answer_end=job.answer_end,
+        clock=model.clock,
     )
 
 
@@ -64,7 +66,7 @@ async def _run_choice(
             async for delta in searched:
                 yield delta
         return
-    outputs = model.engine.generate(_engine_request(job, decoder.index))
+    outputs = timed_outputs(model.engine, _engine_request(job, decoder.index), decoder, job)
     # Leaving early, at a stop string, closes the generator, which aborts in the engine.
     async with aclosing(outputs):
         async for output in outputs:

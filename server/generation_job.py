@@ -36,7 +36,7 @@ class GenerationJob:
 
     `shows_thought`: the deltas carry the thoughts' text; who may see it is not decided here.
     `search` None: each choice has a single thought. `answer_end`: where answers end besides.
-    `new_tool_reader` None: it calls no tool.
+    `new_tool_reader` None: it calls no tool. `max_thinking_seconds` None: thoughts take their time.
     """
 
     request_id: str
@@ -49,3 +49,4 @@ class GenerationJob:
     answer_end: AnswerEnd | None = None
     search: SearchJob | None = None
     new_tool_reader: ReaderMaker | None = None
+    max_thinking_seconds: float | None = None

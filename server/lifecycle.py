@@ -26,8 +26,8 @@ from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.exit_codes import ExitCode
 from server.state import ServerState
 
-# For open streams to send their last event after the engine's death.
-DEATH_SECONDS = 1.0
+# For open requests to be told that they end, after the engine's death or the drain's time.
+LAST_WORDS_SECONDS = 1.0
 IDLE_POLL_SECONDS = 0.05
 
 
@@ -41,7 +41,22 @@ class HttpServer(uvicorn.Server):
     @property
     def is_idle(self) -> bool:
         """Whether no request is open."""
-        return not self.server_state.tasks
+        return self.num_open == 0
+
+    @property
+    def num_open(self) -> int:
+        """Requests that have no whole response yet."""
+        return len(self.server_state.tasks)
+
+    def stop_reusing_connections(self) -> None:
+        """Close each connection after the response that it waits for.
+
+        Idle ones are left: a request that is on its way shall be refused, not cut off.
+        """
+        for connection in self.server_state.connections:
+            cycle = getattr(connection, "cycle", None)
+            if cycle is not None and not cycle.response_complete:
+                connection.shutdown()
 
 
 @dataclass(slots=True)
@@ -106,15 +121,18 @@ class Lifecycle:
 
     async def _after_death(self) -> ExitCode:
         say("error: the engine has died; ending so that a supervisor can restart the server")
-        await self._until_idle(DEATH_SECONDS)
+        await self._until_idle(LAST_WORDS_SECONDS)
         return ExitCode.ENGINE_DIED
 
     async def _drain(self, engine: Engine) -> ExitCode:
         self.state.draining = True
+        self.http.stop_reusing_connections()
         seconds = self.state.settings.drain_seconds
         say(f"stopping: finishing open requests (at most {seconds:g} s; again to end now)")
         if not await self._until_idle(seconds):
-            say("out of time: open requests are cut off")
+            say(f"out of time: open requests that are cut off: {self.http.num_open}")
+            engine.give_up()
+            await self._until_idle(LAST_WORDS_SECONDS)
         return ExitCode.OK if engine.is_alive else ExitCode.ENGINE_DIED
 
     async def _until_idle(self, seconds: float) -> bool:

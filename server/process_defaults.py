@@ -18,8 +18,14 @@ DEFAULTS = {
 }
 
 
-def set_process_defaults(model: str | None) -> None:
+# The engine's processes write the same form as ours.
+VLLM_JSON_LOGGING = Path(__file__).parent / "logs" / "vllm_logging.json"
+
+
+def set_process_defaults(model: str | None, *, logs_json: bool = False) -> None:
     """Set what is not set yet; `model` as the operator named it."""
+    if logs_json:
+        os.environ.setdefault("VLLM_LOGGING_CONFIG_PATH", str(VLLM_JSON_LOGGING))
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     if not _may_need_hub(model):

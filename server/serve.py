@@ -5,23 +5,30 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-import uvicorn
 from prometheus_client import REGISTRY
 
 from server.app import create_app
 from server.console import say
+from server.crash_dumps import forbid_core_dumps
 from server.descendants import end_descendants
 from server.embedded import resolve_model
 from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.exit_codes import ExitCode
+from server.http.connection import HttpConfig
+from server.http.limits import ConnectionLimits
+from server.http.open_files import allow_open_files
 from server.keys.anonymous import AnonymousError, check_listener
 from server.keys.reading import KeyFileError
 from server.keys.watching import watched
 from server.lifecycle import HttpServer, Lifecycle
+from server.logs.log import LogFormat, ServerLog
+from server.quotas.redis_counters import RedisMissingError
+from server.quotas.storage import QuotaStorageUrlError
 from server.sealed_thoughts import SealKeyError
 from server.settings import ServerSettings
 from server.state import ServerState
+from server.telemetry.opening import TelemetryMissingError
 from server.traces.access import TraceTokenError
 from server.traces.store import TraceStoreError
 
@@ -36,16 +43,25 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
     except OSError as error:
         say(f"error: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
         return ExitCode.START_FAILED
+    allow_open_files(settings.max_connections)
+    if not settings.core_dumps:
+        forbid_core_dumps()
+    log = ServerLog(LogFormat(settings.log_format))
+    log.start()
     try:
         return asyncio.run(_run(settings, engine_options, listener))
-    except (AnonymousError, KeyFileError, SealKeyError) as error:
+    except (AnonymousError, KeyFileError, SealKeyError, TelemetryMissingError) as error:
         say(f"error: {error}")
         return ExitCode.USAGE
     except (TraceStoreError, TraceTokenError) as error:
         say(f"error: traces: {error}")
         return ExitCode.USAGE
+    except (QuotaStorageUrlError, RedisMissingError) as error:
+        say(f"error: quotas: {error}")
+        return ExitCode.USAGE
     finally:
         end_descendants()
+        log.stop()
 
 
 async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> Engine:
@@ -87,11 +103,11 @@ async def _run(
     # The process's own registry: vLLM puts its metrics there, too.
     state = ServerState(settings, REGISTRY)
     check_listener(settings, state.keys, listener)
-    config = uvicorn.Config(
+    config = HttpConfig(
         create_app(state),
-        log_level="warning",
+        ConnectionLimits.of(settings),
+        log_config=None,  # our log has its loggers
         access_log=False,
-        lifespan="off",
         timeout_graceful_shutdown=CUT_OFF_SECONDS,
     )
     lifecycle = Lifecycle(
@@ -112,7 +128,9 @@ def bound_listener(host: str, port: int) -> socket.socket:
         OSError: the address is taken, or not ours.
     """
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol named: asyncio sets TCP_NODELAY on such sockets only, and without that
+    # the second piece of an answer waits for the client's delayed acknowledgement, 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
     return listener

@@ -38,6 +38,7 @@ class ServedModel:
     def __init__(self, engine: Engine, settings: ServerSettings) -> None:
         self.engine = engine
         self.created = int(time.time())
+        self.clock: Callable[[], float] = time.monotonic
         self._advises = settings.advice
         self.tables = TrackerTables(engine.profile, boundary_token_ids(engine.tokenizer))
         self.line_token_ids = line_token_ids(engine.tokenizer)

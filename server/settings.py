@@ -10,13 +10,14 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_va
 from pydantic_settings import SettingsConfigDict
 
 from server.setting_groups.access import AccessSettings
+from server.setting_groups.http import HttpSettings
 from server.setting_groups.load import LoadSettings
 from server.setting_groups.observing import ObservingSettings
 from server.traces.redaction import redaction_pattern
 from thinking.budget import Effort
 
 
-class ServerSettings(AccessSettings, LoadSettings, ObservingSettings):
+class ServerSettings(AccessSettings, LoadSettings, ObservingSettings, HttpSettings):
     """Options of ``thinking-server``."""
 
     model_config = SettingsConfigDict(env_prefix="THINKING_SERVER_", extra="forbid", frozen=True)

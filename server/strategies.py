@@ -38,6 +38,8 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "mcts": ("expand", "step_tokens", "score_by", "iterations", "exploration"),
 }
 
+STRATEGY_NAMES = tuple(_FIELDS)
+
 
 class NativeStrategy(Protocol):
     """``thinking_options.strategy``; None where a field is left out."""

@@ -10,15 +10,30 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.e2e.conftest import Server
 
+ENGINE_GROUP = pytest.mark.xdist_group("engine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on the real engine go to one worker: they share servers, and the machine's cores."""
+    for item in items:
+        if item.get_closest_marker("e2e") or item.get_closest_marker("sdk"):
+            item.add_marker(ENGINE_GROUP)
+
+
 settings.register_profile("thinking-server", deadline=None)
 settings.load_profile("thinking-server")
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Server]":
-    """One real server for the whole session. Tests must leave it as they found it."""
+    """One real server for the whole session, with a quota that nobody reaches.
+
+    Tests must leave it as they found it.
+    """
     from tests.e2e.conftest import started_server
 
-    with started_server(tmp_path_factory.mktemp("server") / "log.txt") as running:
+    log_path = tmp_path_factory.mktemp("server") / "log.txt"
+    arguments = ["--anonymous-quota", '{"reasoning_tokens_per_day": 1000000000}']
+    with started_server(log_path, arguments) as running:
         running.wait_ready()
         yield running

@@ -2,8 +2,9 @@
 
 Explicit count, then effort, then the server's default; then the ceilings of the model
 and of the key; then what the reply's length and the context leave beside the answer
-reserve. Knows nothing of HTTP or of which field a client used: a dialect fills in
-:class:`BudgetAsk`, with the name of the field for the receipt.
+reserve; and of that, unless it was an explicit count, the share that load leaves. Knows
+nothing of HTTP or of which field a client used: a dialect fills in :class:`BudgetAsk`, with
+the name of the field for the receipt.
 """
 
 from collections.abc import Mapping
@@ -102,6 +103,8 @@ class BudgetPolicy:
     )
     model_ceiling: int | None = None
     key_ceiling: int | None = None
+    # Under load: what is left of a budget that the request has not named in tokens; 1: all.
+    load_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,8 @@ def resolve_budget(
             limited_by = name if budget is not None else limited_by
             budget = limit
     assert budget is not None  # `room` is always a limit
+    if (shrunk := _under_load(budget, ask, policy)) < budget:
+        budget, limited_by = shrunk, LimitedBy.LOAD
     return ThinkingBudget(
         budget=budget,
         requested=requested if source != DEFAULT_SOURCE else None,
@@ -168,6 +173,14 @@ def resolve_budget(
         grace_tokens=grace_in_tokens(ask.grace, budget),
         max_tokens=max_tokens,
     )
+
+
+def _under_load(budget: int, ask: BudgetAsk, policy: BudgetPolicy) -> int:
+    """What load leaves of `budget`: never less than a count that the request has named."""
+    if ask.max_thinking_tokens is not None:
+        return budget
+    shrunk = int(policy.load_share * budget)
+    return min(budget, max(shrunk, ask.min_thinking_tokens or 0))
 
 
 def _requested(ask: BudgetAsk, policy: BudgetPolicy) -> tuple[int | None, str]:

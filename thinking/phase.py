@@ -35,6 +35,7 @@ class StopCause(Enum):
     GRACE = "grace"  # a sentence or line ended within the last `grace` tokens
     LOOP = "loop"  # the thought repeated itself
     CONFIDENT = "confident"  # early exit: the end marker had become probable
+    TIME = "time"  # it had taken as long as it might
     EOS = "eos"  # the model wanted to end the whole reply inside the thought
     MAX_TOKENS = "max_tokens"  # the reply was cut inside the thought
     CANCELLED = "cancelled"  # the client left inside the thought

@@ -77,6 +77,8 @@ class ThinkingPlan:
     # Tokens of the reply that stand at the prompt's end already: a request that goes on from
     # an earlier one (a branch of a search) has the state that they lead to.
     prior_token_ids: tuple[int, ...] = ()
+    # No more is thought after the prior tokens: a thought that they leave open is closed at once.
+    time_is_up: bool = False
 
     @property
     def thinks(self) -> bool:

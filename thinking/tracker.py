@@ -30,6 +30,8 @@ class ThinkingTracker:
             self.stop_cause = StopCause.BUDGET
         for token_id in plan.prior_token_ids:
             self.advance(token_id)
+        if plan.time_is_up:
+            self.end_thinking()
 
     @property
     def num_hidden(self) -> int:
@@ -54,6 +56,11 @@ class ThinkingTracker:
     def is_hidden(self) -> bool:
         """Whether the next token is hidden, unless it opens a segment or a tool call."""
         return self.state.phase is not Phase.ANSWER
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the next token is the model's own, inside a thought."""
+        return self.state.phase is Phase.THINKING
 
     @property
     def forced_token_id(self) -> int | None:
@@ -82,6 +89,15 @@ class ThinkingTracker:
             return self._think(token_id)
         self.state.num_hidden += 1
         return self._force()
+
+    def end_thinking(self) -> None:
+        """Close a thought that is being written, and let no other begin.
+
+        What that takes fits the budget: a thought goes on only as long as it does.
+        """
+        if self.state.phase is Phase.THINKING:
+            self._close(self._close_cursor(), StopCause.TIME)
+        self.state.num_segments_left = 0
 
     def _answer(self, token_id: int) -> TokenKind:
         state = self.state

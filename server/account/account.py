@@ -16,6 +16,8 @@ from server.keys.key import ANONYMOUS, AccessKey
 from server.metrics import Metrics
 from thinking.receipt import Receipt
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
 
 @dataclass(slots=True)
 class TokenUse:
@@ -37,20 +39,32 @@ class RequestAccount:
 
     `receipts` has those of the choices that were begun. `error_code`: of the error that
     answered it, or that ended its stream. `headers` are put on its response.
+    `first_answer_seconds`: until the first answer token of any choice. `trace_context` has the
+    caller's W3C headers.
+    `speaks_anthropic`: its client reads Anthropic's shapes.
     """
 
     request_id: str
     metrics: Metrics
     method: str = ""
+    speaks_anthropic: bool = False
     key: AccessKey = ANONYMOUS
     started: float = field(default_factory=time.monotonic)
     endpoint: str = "unknown"
     status: int | None = None
     error_code: str | None = None
+    client_left: bool = False
+    first_answer_seconds: float | None = None
     used: TokenUse = field(default_factory=TokenUse)
     receipts: list[Receipt] = field(default_factory=list)
+    trace_context: Mapping[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     at_end: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def known_method(self) -> str:
+        """The method, where it is one: a client may send any word for it."""
+        return self.method if self.method in _METHODS else "other"
 
     def observe_start(self, num_prompt_tokens: int) -> None:
         """A prompt goes to the engine."""
@@ -63,6 +77,9 @@ class RequestAccount:
         self.receipts.append(receipt)
         self.used.reasoning += receipt.used
         self.used.answer += decoder.tracker.num_answer
+        if decoder.times.first_answer_token is not None:
+            seconds = decoder.times.first_answer_token - self.started
+            self.first_answer_seconds = min(seconds, self.first_answer_seconds or seconds)
 
     def observe_tokens(self, *, reasoning: int, answer: int, injected: int) -> None:
         """Tokens that were generated for something else than a choice."""

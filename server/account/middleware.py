@@ -7,10 +7,11 @@ taken for the request is given back here, once. Decides nothing itself.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.account.account import RequestAccount
+from server.error_shapes import speaks_anthropic
 from server.metrics import Metrics
 
 # Is told of each request that has ended.
@@ -31,7 +32,13 @@ class AccountMiddleware:
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        account = RequestAccount(state["request_id"], self.metrics, method=scope["method"])
+        account = RequestAccount(
+            state["request_id"],
+            self.metrics,
+            method=scope["method"],
+            trace_context=_trace_context(Headers(scope=scope)),
+            speaks_anthropic=speaks_anthropic(scope),
+        )
         state["account"] = account
 
         async def send_with_headers(message: Message) -> None:
@@ -55,3 +62,9 @@ class AccountMiddleware:
         finally:
             for observer in self.observers:
                 observer(account)
+
+
+def _trace_context(headers: Headers) -> dict[str, str]:
+    """Of the W3C's Trace Context: the trace that the caller has begun."""
+    names = ("traceparent", "tracestate")
+    return {name: headers[name] for name in names if name in headers}

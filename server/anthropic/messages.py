@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 
 from server.account.account import account_of
 from server.admission.admit import admit
-from server.admission.demand import demand_of
 from server.anthropic.content import ContentWriter, Event, ThoughtDisplay
 from server.anthropic.conversation import conversation_of
 from server.anthropic.documentation import count_documentation, message_documentation
@@ -24,6 +23,7 @@ from server.dialects.ruling import ThinkingWish
 from server.disconnect import run_while_connected
 from server.errors import PromptTooLongError, reported
 from server.reply.ask import ReplyAsk
+from server.reply.demand import demand_of
 from server.reply.preparing import prepare_reply
 from server.reply.reply import Reply
 from server.sealed_thoughts import ThoughtSeal
@@ -53,7 +53,7 @@ class MessageReply:
                     if events := b"".join(map(_sse, self.writer.push(delta))):
                         yield events
         except Exception as error:
-            yield _sse(reported(error).to_anthropic(self.request_id))
+            yield _sse(reported(error, self.reply.account).to_anthropic(self.request_id))
 
     async def whole(self) -> JSONResponse:
         """The message at once."""
@@ -85,7 +85,7 @@ async def create_message(request: Request) -> Response:
     display = _display(wish, shows_thoughts=shows_thoughts)
     seal = state.seal.of(account.key.key_id)
     reply = await prepare_reply(state, model, account, _ask(seal, body, wish, display))
-    await admit(state, account, demand_of([reply]))
+    await run_while_connected(request, admit(state, account, demand_of([reply])))
     head = MessageHead(reply.job.request_id, model.engine.model_name, reply.num_prompt_tokens)
     writer = MessageWriter(
         head,

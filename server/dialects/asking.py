@@ -160,6 +160,14 @@ def _with_options(ask: BudgetAsk, fields: ThinkingFields) -> BudgetAsk:
     if kind is not ThoughtKind.TEXT:
         _check_nothing_is_sampled(fields, options, kind)
     strategy = None if options.strategy is None else strategy_of(options.strategy)
+    if strategy is not None and fields.wish.seconds is not None:
+        path = fields.wish.seconds.path
+        raise BadRequestError(
+            f"{path} and thinking_options.strategy contradict each other: a search has no time of "
+            "one thought; bound it by max_thinking_tokens",
+            param=path,
+            code="contradictory_fields",
+        )
     if strategy is not None and options.gate is not None and options.gate.mode != "off":
         raise BadRequestError(
             "thinking_options.gate and thinking_options.strategy contradict each other: a search "
@@ -187,8 +195,9 @@ def _check_nothing_is_sampled(
     for name in _OF_WRITTEN_THOUGHTS:
         if getattr(options, name) is not None:
             raise _of_written_thoughts(f"thinking_options.{name}", kind)
-    if fields.wish.wrap_up is not None:
-        raise _of_written_thoughts(fields.wish.wrap_up.path, kind)
+    for claim in (fields.wish.wrap_up, fields.wish.seconds):
+        if claim is not None:
+            raise _of_written_thoughts(claim.path, kind)
     if fields.min_thinking_tokens:
         raise _of_written_thoughts("min_thinking_tokens", kind)
 

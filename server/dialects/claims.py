@@ -14,6 +14,7 @@ class ClaimKind(Enum):
     EFFORT = "effort"  # Effort
     SWITCH = "switch"  # bool: think or not
     SHOW = "show"  # bool: whether the client wants to see the thought
+    SECONDS = "seconds"  # int or float: longest time of a choice's thoughts
     WRAP_UP = "wrap_up"  # str: text that ends a thought which was cut
 
 

@@ -61,9 +61,9 @@ plain text.
 
 Parts `{"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}` (and Anthropic's and
 Responses' forms of the same) go to vLLM's multimodal input where the model reads images; elsewhere
-they are a 400. PNG, JPEG, WebP and GIF; at most 16 a request, 20 MiB and 40 million pixels each,
-and the whole body within `--max-body-bytes`. URLs of other places are refused: the server fetches
-nothing that a client names.
+they are a 400. PNG, JPEG, WebP and GIF; at most 16 a request, 20 MiB each and 40 million
+pixels together, and the whole body within `--max-body-bytes`. URLs of other places are refused: the
+server fetches nothing that a client names.
 
 ## Limits
 

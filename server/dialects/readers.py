@@ -81,6 +81,12 @@ def _separate(value: Any) -> Reading:
     return ClaimKind.SHOW, True
 
 
+def _seconds(value: Any) -> Reading:
+    if type(value) not in (int, float) or not 0 < value <= MAX_SECONDS:
+        raise ValueError(f"a number of seconds, above 0 and at most {MAX_SECONDS:,}")
+    return ClaimKind.SECONDS, value
+
+
 def _text(value: Any) -> Reading:
     if not isinstance(value, str) or len(value) > MAX_WRAP_UP_CHARACTERS:
         raise ValueError(f"a text of at most {MAX_WRAP_UP_CHARACTERS} characters")
@@ -105,6 +111,7 @@ def _one_of(kind: ClaimKind, values: Mapping[str, bool], meaning: str) -> Reader
 
 
 MAX_WRAP_UP_CHARACTERS = 2_000
+MAX_SECONDS = 1_000_000
 _EFFORTS = tuple(effort.value for effort in Effort)
 _NULLABLE_BOOLEAN = {"type": ["boolean", "null"]}
 _EFFORT_SCHEMA = {"enum": [*_EFFORTS, None]}
@@ -132,6 +139,11 @@ TEXT = Reader(
     _text,
     {"type": ["string", "null"], "maxLength": MAX_WRAP_UP_CHARACTERS},
     "text that ends a thought which was cut, as `thinking_options.wrap_up`",
+)
+SECONDS = Reader(
+    _seconds,
+    {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": MAX_SECONDS},
+    "longest time of a choice's thoughts; then they are closed",
 )
 TYPE = _one_of(
     ClaimKind.SWITCH,

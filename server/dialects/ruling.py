@@ -25,6 +25,7 @@ class ThinkingWish:
     switch: Claim | None = None
     show: Claim | None = None
     wrap_up: Claim | None = None
+    seconds: Claim | None = None
     show_paths: tuple[str, ...] = ()
 
     @property
@@ -53,6 +54,7 @@ def rule(claims: Sequence[Claim]) -> ThinkingWish:
         switch=agreed[ClaimKind.SWITCH],
         show=agreed[ClaimKind.SHOW],
         wrap_up=agreed[ClaimKind.WRAP_UP],
+        seconds=agreed[ClaimKind.SECONDS],
         show_paths=tuple(claim.path for claim in claims if claim.kind is ClaimKind.SHOW),
     )
     _check_on_and_off(wish)

@@ -7,6 +7,7 @@ Only fills in what the operator left open; does not know the model.
 import os
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from server.engine.cpu_probe import ONEDNN_WITHOUT_AMX, Bfloat16, cpu_flags, pro
 from server.engine.process_hooks import AMX_OFF, AMX_VARIABLE, are_installed
 
 GIB = 2**30
+NUMA_NODES = Path("/sys/devices/system/node")
 MAX_KV_CACHE_BYTES = 4 * GIB
 KV_CACHE_SHARE = 0.25  # of the free memory
 # vLLM keeps one core for its scheduler, which sleeps most of the time: on a small
@@ -52,6 +54,7 @@ def choose_cpu_settings(given: Mapping[str, Any]) -> CpuSettings:
         options |= _kv_cache_options()
     if num_cores() <= MAX_CORES_WITHOUT_RESERVE:
         environment["VLLM_CPU_NUM_OF_RESERVED_CPU"] = "0"
+    environment |= _bound_workers(given)
     if cpu_flags():  # Linux on x86; elsewhere vLLM's own choice stands
         options["dtype"], extra = _dtype(str(given.get("dtype", "auto")))
         environment |= extra
@@ -61,6 +64,22 @@ def choose_cpu_settings(given: Mapping[str, Any]) -> CpuSettings:
 def num_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def num_workers(given: Mapping[str, Any]) -> int:
+    """Engine processes that compute, on this machine."""
+    names = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+    return prod(int(given.get(name) or 1) for name in names)
+
+
+def _bound_workers(given: Mapping[str, Any]) -> dict[str, str]:
+    """vLLM gives each worker a NUMA node of its own, and refuses where there are too few."""
+    workers, cores = num_workers(given), sorted(os.sched_getaffinity(0))
+    if workers == 1 or workers > len(cores) or len(list(NUMA_NODES.glob("node[0-9]*"))) >= workers:
+        return {}
+    share = len(cores) // workers
+    lists = (cores[place * share : (place + 1) * share] for place in range(workers))
+    return {"VLLM_CPU_OMP_THREADS_BIND": "|".join(",".join(map(str, cpus)) for cpus in lists)}
 
 
 def free_memory_bytes() -> int:

@@ -69,6 +69,9 @@ class GrammarCheck:
             return
         if kind is ConstraintKind.CHOICE:
             kind = ConstraintKind.GRAMMAR
+        with suppress(KeyError):  # has it passed, it need not wait for others' trials
+            self._passed.move_to_end((kind, text))
+            return
         loop = asyncio.get_running_loop()
         fault = await loop.run_in_executor(self._thread, self._ask, kind, text)
         if fault is not None:
@@ -83,8 +86,7 @@ class GrammarCheck:
 
     def _ask(self, kind: ConstraintKind, text: str) -> tuple[bool, str] | None:
         key = (kind, text)
-        if key in self._passed:
-            self._passed.move_to_end(key)
+        if key in self._passed:  # while this one waited
             return None
         fault = self._ask_child(kind, text)
         if fault is None:

@@ -5,22 +5,19 @@ before they touch a model. Knows nothing of requests, and must stay cheap to imp
 harmless to call twice.
 """
 
-import multiprocessing
 import os
-import threading
+import sys
 from importlib.metadata import entry_points
-from multiprocessing.process import BaseProcess
 
 import torch
 
+from server.parent_watch import watch_parent
+
 AMX_VARIABLE = "THINKING_SERVER_AMX"
 AMX_OFF = "off"
-ORPHAN_EXIT_CODE = 1
 
 PLUGIN_GROUP = "vllm.general_plugins"
 PLUGIN_NAME = "thinking_server"  # as in pyproject.toml
-
-_watching = threading.Event()
 
 
 def are_installed() -> bool:
@@ -35,15 +32,14 @@ def are_installed() -> bool:
 
 
 def set_up_process() -> None:
-    """Apply the AMX switch; tie a child process to its parent."""
+    """Apply the AMX switch; mask what a crash writes; tie a child process to its parent."""
     if os.environ.get(AMX_VARIABLE) == AMX_OFF:
         switch_amx_off()
-    parent = multiprocessing.parent_process()
-    if parent is None or _watching.is_set():
-        return
-    _watching.set()
-    _leave_terminal_group()
-    threading.Thread(target=_end_with, args=(parent,), name="parent-watch", daemon=True).start()
+    if "vllm.v1.engine.core" in sys.modules:  # the only place that dumps a batch
+        from server.engine.crash_masks import mask_crash_dumps
+
+        mask_crash_dumps()
+    watch_parent()
 
 
 def switch_amx_off() -> None:
@@ -56,19 +52,3 @@ def switch_amx_off() -> None:
 
 def _no_amx() -> bool:
     return False
-
-
-def _leave_terminal_group() -> None:
-    """Ctrl-C must reach the server only: vLLM's workers die of it, and with them the
-    replies that the server wants to finish first."""
-    if os.getpgrp() != os.getpid():
-        os.setpgid(0, 0)
-
-
-def _end_with(parent: BaseProcess) -> None:
-    """vLLM ends its processes when the parent shuts down in order; this is for the rest
-    (kill -9, out of memory). An orphan would hold memory and cores for ever."""
-    parent.join()
-    # A parent that shuts down in order terminates us within this time.
-    threading.Event().wait(1.0)
-    os._exit(ORPHAN_EXIT_CODE)

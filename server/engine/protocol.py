@@ -32,6 +32,10 @@ class AbortedError(EngineError):
     """The engine gave a request up that nobody had asked it to."""
 
 
+class GivenUpError(EngineError):
+    """The engine was told to give all requests up: the server ends."""
+
+
 class ConstraintError(EngineRequestError):
     """The engine cannot hold an answer to its constraint; `field` is where that came from."""
 
@@ -124,6 +128,15 @@ class EngineOutput:
     prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """Requests in an engine's batch and before it; how full its KV cache is, 0 to 1."""
+
+    num_running: int = 0
+    num_waiting: int = 0
+    kv_cache_usage: float = 0.0
+
+
 class Engine(Protocol):
     """Generates tokens under thinking plans; one model."""
 
@@ -176,13 +189,25 @@ class Engine(Protocol):
     def num_running(self) -> int:
         """Requests that the engine has accepted and not finished."""
 
+    @property
+    def max_num_seqs(self) -> int:
+        """Most requests that run at a time; further ones wait in the engine."""
+
+    @property
+    def load(self) -> EngineLoad:
+        """How busy it was in its last step."""
+
     def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         """Stream one choice; closing the generator early aborts it in the engine.
 
         Raises:
             EngineRequestError: the request is refused.
             EngineDeadError: the engine died before or during the request.
+            GivenUpError: see :meth:`give_up`.
         """
+
+    def give_up(self) -> None:
+        """End all requests, those to come as well, with a :class:`GivenUpError`."""
 
     async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
         """A prompt with its images (encoded as PNG, JPEG …) in place of their tokens.

@@ -16,10 +16,13 @@ from transformers import PreTrainedTokenizerBase
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import (
     EngineDeadError,
+    EngineError,
+    EngineLoad,
     EngineOutput,
     EnginePrompt,
     EngineRequest,
     EngineRequestError,
+    GivenUpError,
     TokenLogprob,
     TokenLogprobs,
 )
@@ -45,7 +48,7 @@ class _Row:
     request: EngineRequest
     sampler_row: SamplerRow
     generator: torch.Generator
-    outputs: asyncio.Queue[EngineOutput | EngineDeadError] = field(default_factory=asyncio.Queue)
+    outputs: asyncio.Queue[EngineOutput | EngineError] = field(default_factory=asyncio.Queue)
 
 
 class ScriptedEngine:
@@ -66,6 +69,8 @@ class ScriptedEngine:
         self.vocab_size = source.vocab_size
         self.max_logprobs = 20
         self.max_images = 0
+        self.max_num_seqs = MAX_ROWS
+        self.load = EngineLoad()  # whatever a test says
         self.default_sampling: Mapping[str, float] = {}
         self.tokenizer = tokenizer
         self.profile = profile
@@ -78,6 +83,7 @@ class ScriptedEngine:
         self._rows: list[_Row] = []
         self._loop_task: asyncio.Task[None] | None = None
         self._dead = asyncio.Event()
+        self._has_given_up = False
         self._unseeded = 0
         self.constraints: list[AnswerConstraint] = []
         self.last_request: EngineRequest | None = None
@@ -100,8 +106,16 @@ class ScriptedEngine:
     def kill(self) -> None:
         """Die, as an engine whose process is gone."""
         self._dead.set()
+        self._fail_all(EngineDeadError("killed"))
+
+    def give_up(self) -> None:
+        """See :meth:`server.engine.protocol.Engine.give_up`."""
+        self._has_given_up = True
+        self._fail_all(GivenUpError("given up"))
+
+    def _fail_all(self, error: EngineError) -> None:
         for row in self._rows:
-            row.outputs.put_nowait(EngineDeadError("killed"))
+            row.outputs.put_nowait(error)
         self._rows.clear()
 
     def new_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
@@ -131,7 +145,7 @@ class ScriptedEngine:
         try:
             while True:
                 output = await row.outputs.get()
-                if isinstance(output, EngineDeadError):
+                if isinstance(output, EngineError):
                     raise output
                 yield output
                 if output.finish_reason is not None:
@@ -142,6 +156,8 @@ class ScriptedEngine:
     def _admit(self, request: EngineRequest) -> _Row:
         if not self.is_alive:
             raise EngineDeadError("killed")
+        if self._has_given_up:
+            raise GivenUpError("given up")
         length = len(request.prompt_token_ids) + request.sampling.max_tokens
         if length > self.max_model_len:
             raise EngineRequestError(f"{length} tokens do not fit {self.max_model_len}")

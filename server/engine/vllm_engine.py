@@ -16,20 +16,24 @@ from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import exceptions as vllm_errors
 from vllm.v1.engine.async_llm import AsyncLLM
 
+from server.engine.cache_owner import cache_owner
 from server.engine.constraint import AnswerConstraint
 from server.engine.grammar_check import GrammarCheck
 from server.engine.protocol import (
     ConstraintError,
     EngineDeadError,
     EngineError,
+    EngineLoad,
     EngineOutput,
     EnginePrompt,
     EngineRequest,
     EngineRequestError,
+    GivenUpError,
 )
 from server.engine.start_errors import EngineStartError
 from server.engine.tool_parsing import ToolParsing
 from server.engine.vllm_images import engine_input, max_images, with_images
+from server.engine.vllm_load import LoadReader
 from server.engine.vllm_messages import (
     grammar_text,
     to_engine_output,
@@ -53,14 +57,21 @@ class VllmEngine:
     """An :class:`~server.engine.protocol.Engine`. Made by :meth:`start` only."""
 
     def __init__(
-        self, llm: AsyncLLM, profile: MarkerProfile, tool_parsing: ToolParsing, model_name: str
+        self,
+        llm: AsyncLLM,
+        profile: MarkerProfile,
+        tool_parsing: ToolParsing,
+        model_name: str,
+        load_reader: LoadReader,
     ) -> None:
         self._llm = llm
+        self._load_reader = load_reader
         self._profile = profile
         self._tool_parsing = tool_parsing
         self._model_name = model_name
         self._tokenizer = tokenizer_of(llm.vllm_config)
         self._max_images = max_images(llm)
+        self._has_given_up = False
         compact = llm.vllm_config.structured_outputs_config.disable_any_whitespace
         self._grammar_check = GrammarCheck(
             self._tokenizer, self.vocab_size, profile.stop_token_ids, any_whitespace=not compact
@@ -91,11 +102,12 @@ class VllmEngine:
         config = make_config(options)
         profile = add_markers(config, settings)
         tool_parsing = ToolParsing(tokenizer_of(config), settings.tool_call_parser)
+        load_reader = LoadReader()
         try:
-            llm = AsyncLLM.from_vllm_config(config)
+            llm = AsyncLLM.from_vllm_config(config, stat_loggers=[load_reader.logger])
         except Exception as error:  # anything: the cause is in the engine's own log lines
             raise EngineStartError(f"the engine did not start: {error}") from error
-        return cls(llm, profile, tool_parsing, model_name)
+        return cls(llm, profile, tool_parsing, model_name, load_reader)
 
     @property
     def model_name(self) -> str:
@@ -148,8 +160,20 @@ class VllmEngine:
     def num_running(self) -> int:
         return int(self._llm.get_num_unfinished_requests())
 
+    @property
+    def max_num_seqs(self) -> int:
+        config = self._llm.vllm_config
+        return int(config.scheduler_config.max_num_seqs * config.parallel_config.data_parallel_size)
+
+    @property
+    def load(self) -> EngineLoad:
+        # An idle engine makes no step that would say so.
+        return self._load_reader.load() if self.num_running else EngineLoad()
+
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         """See :meth:`server.engine.protocol.Engine.generate`."""
+        if self._has_given_up:
+            raise GivenUpError("given up")
         with _our_errors():
             outputs = self._llm.generate(
                 _input_of(request),
@@ -162,6 +186,11 @@ class VllmEngine:
                 async for output in outputs:
                     _check_kept(output.outputs[0].finish_reason, request.constraint)
                     yield to_engine_output(output, request)
+
+    def give_up(self) -> None:
+        """See :meth:`server.engine.protocol.Engine.give_up`."""
+        self._has_given_up = True
+        self._llm.output_processor.propagate_error(GivenUpError("given up"))
 
     async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
         """See :meth:`server.engine.protocol.Engine.with_images`."""
@@ -204,9 +233,10 @@ class VllmEngine:
 
 
 def _input_of(request: EngineRequest) -> Any:
+    salt = cache_owner.get()
     if request.images is not None:
-        return engine_input(request.images, request.prompt_token_ids)
-    return tokens_input(list(request.prompt_token_ids))
+        return engine_input(request.images, request.prompt_token_ids, salt)
+    return tokens_input(list(request.prompt_token_ids), cache_salt=salt)
 
 
 def _check_kept(finish_reason: str | None, constraint: AnswerConstraint | None) -> None:
@@ -229,6 +259,8 @@ def _our_errors() -> Iterator[None]:
     except GracefulHTTPError as error:
         raise EngineError(str(error)) from error
     except vllm_errors.EngineGenerateError as error:
+        if isinstance(error.__cause__, EngineError):
+            raise error.__cause__ from None  # ours, put among vLLM's outputs
         # vLLM wraps what its input checks raise; only they raise ValueError.
         if isinstance(error.__cause__, ValueError):
             raise EngineRequestError(str(error.__cause__)) from error

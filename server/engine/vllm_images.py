@@ -6,15 +6,12 @@ image came from.
 
 import asyncio
 from collections.abc import Sequence
-from io import BytesIO
 from typing import Any
 
-from PIL import Image
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from server.engine.protocol import EnginePrompt, EngineRequestError
-
-MAX_PIXELS = 40_000_000  # of one image: larger ones take long to decode, and no model sees more
+from server.engine.image_decoding import decoded
+from server.engine.protocol import EnginePrompt
 
 
 def max_images(llm: AsyncLLM) -> int:
@@ -29,7 +26,7 @@ async def with_images(
     llm: AsyncLLM, token_ids: Sequence[int], images: Sequence[bytes]
 ) -> EnginePrompt:
     """See :meth:`server.engine.protocol.Engine.with_images`."""
-    pictures = [await asyncio.to_thread(_decoded, image, i) for i, image in enumerate(images)]
+    pictures = await asyncio.to_thread(decoded, images)
     prompt = {"prompt_token_ids": list(token_ids), "multi_modal_data": {"image": pictures}}
     # Without its cache: one prompt may become several requests, and the cache counts on
     # each being sent just once.
@@ -37,17 +34,7 @@ async def with_images(
     return EnginePrompt(inputs[0]["prompt_token_ids"], inputs[0])
 
 
-def engine_input(images: Any, token_ids: Sequence[int]) -> dict[str, Any]:
+def engine_input(images: Any, token_ids: Sequence[int], cache_salt: str | None) -> dict[str, Any]:
     """vLLM's input for a prompt that begins with an `EnginePrompt` of ours."""
-    return {**images, "prompt_token_ids": list(token_ids)}
-
-
-def _decoded(data: bytes, index: int) -> Image.Image:
-    try:
-        picture = Image.open(BytesIO(data))
-        if picture.width * picture.height > MAX_PIXELS:
-            raise EngineRequestError(f"image {index} has more than {MAX_PIXELS} pixels")
-        return picture.convert("RGB")
-    # Pillow's decoders raise many things at what is no image.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise EngineRequestError(f"image {index} cannot be read as one") from error
+    salted = {} if cache_salt is None else {"cache_salt": cache_salt}
+    return {**images, "prompt_token_ids": list(token_ids), **salted}

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from starlette.types import Scope
 
 _BEARER = b"bearer"
+# Before the credentials of another scheme: no key has such a secret.
+_NOBODYS = b"\0"
 
 
 def presented_secret(scope: Scope) -> bytes | None:
@@ -25,5 +27,4 @@ def _presented(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
             yield value.strip()
         elif name == b"authorization":
             scheme, _, secret = value.strip().partition(b" ")
-            # Another scheme's credentials are none here, and go with no other header.
-            yield secret.strip() if scheme.lower() == _BEARER else b""
+            yield secret.strip() if scheme.lower() == _BEARER else _NOBODYS + value

@@ -43,13 +43,23 @@ class AccessKey:
     max_concurrent_requests: int | None = None
     quota: Quota = Quota()
 
+    @property
+    def thinking_ceiling(self) -> int | None:
+        """The most that one choice may think: no more than a whole window of its quota has."""
+        ceilings = (
+            self.max_thinking_tokens,
+            self.quota.reasoning_tokens_per_minute,
+            self.quota.reasoning_tokens_per_day,
+        )
+        return min((ceiling for ceiling in ceilings if ceiling is not None), default=None)
+
     def may_use(self, model_name: str) -> bool:
         """Whether its holder may know of this model."""
         return self.models is None or model_name in self.models
 
     def ceiling_under(self, ceiling: int | None) -> int | None:
         """The lower of its own ceiling and the server's."""
-        ceilings = [c for c in (self.max_thinking_tokens, ceiling) if c is not None]
+        ceilings = [c for c in (self.thinking_ceiling, ceiling) if c is not None]
         return min(ceilings, default=None)
 
 

@@ -9,13 +9,12 @@ import threading
 import time
 from pathlib import Path
 
-from prometheus_client import Counter
-
 from server.console import say
 from server.keys.key import AccessKey
 from server.keys.reading import KeyFileError, read_keys
 from server.keys.ring import KeyRing
 from server.metrics import Metrics
+from server.metrics.making import closed_counter
 from server.setting_groups.access import AccessSettings
 
 VARIABLE = "THINKING_SERVER_KEYS"
@@ -31,8 +30,8 @@ class LiveKeys:
 
     def __init__(self, path: Path | None, text: str | None, metrics: Metrics) -> None:
         self._path, self._text = path, text
-        self._reloads = Counter(
-            "thinking_key_reloads", "Reloads of keys.", ["result"], registry=metrics.registry
+        self._reloads = closed_counter(
+            metrics.registry, "key_reloads", "Reloads of keys.", "result", ("ok", "failed")
         )
         # Of SIGHUP and the file's watcher, which run in threads.
         self._reloading = threading.Lock()

@@ -8,11 +8,12 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.account.account import account_in
+from server.engine.cache_owner import cache_owner
 from server.error_shapes import speaks_anthropic
 from server.errors import ApiError, NotAllowedError
 from server.keys.anonymous import check_host
 from server.keys.credentials import presented_secret
-from server.keys.key import ANONYMOUS, AccessKey
+from server.keys.key import AccessKey
 from server.state import ServerState
 
 # For whoever probes; it tells nothing but ready or not.
@@ -55,17 +56,27 @@ class KeyMiddleware:
                 account.error_code = error.code
                 await _answer(error, scope)(scope, receive, send)
                 return
+            await self._pass_on(account.key, scope, receive, send)
+            return
         await self.app(scope, receive, send)
+
+    async def _pass_on(self, key: AccessKey, scope: Scope, receive: Receive, send: Send) -> None:
+        owner = key.key_id if self.state.settings.isolate_prefix_cache else None
+        token = cache_owner.set(owner)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            cache_owner.reset(token)
 
     def _key_of(self, scope: Scope) -> AccessKey:
         path, keys, settings = scope["path"], self.state.keys, self.state.settings
         if path in OPEN_PATHS:
-            return ANONYMOUS
+            return self.state.anonymous
         if not keys.are_needed:
             check_host(settings, scope)
-            return ANONYMOUS
+            return self.state.anonymous
         if path == METRICS_PATH and settings.metrics_access == "open":
-            return ANONYMOUS
+            return self.state.anonymous
         secret = presented_secret(scope)
         key = keys.find(secret) if secret else None
         if key is None and secret and _is_of_traces(path):

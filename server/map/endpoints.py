@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from server.account.account import account_of
+from server.account.account import RequestAccount, account_of
 from server.admission.admit import admit
-from server.admission.demand import demand_of_map
+from server.admission.deadline import in_time
 from server.body import read_body
 from server.disconnect import run_while_connected
 from server.errors import reported
+from server.map.demand import demand_of_map
 from server.map.job import prepare_map
 from server.map.mapping import MapRun
 from server.map.protocol import MapRequest
@@ -32,26 +33,31 @@ class MapReply:
 
     run: MapRun
     writer: MapWriter
+    account: RequestAccount
+    max_seconds: float | None
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """The map as server-sent events."""
         yield self.writer.start_event()
         positions: list[Position] = []
         try:
-            async with aclosing(self.run.positions()) as finished:
+            async with aclosing(self._in_time()) as finished:
                 async for position in finished:
                     positions.append(position)
                     yield self.writer.position_event(position, len(positions))
         except Exception as error:
-            yield error_event(reported(error))
+            yield error_event(reported(error, self.run.account))
             return
         yield self.writer.summary_event(positions)
         yield DONE
 
     async def positions(self) -> list[Position]:
         """All of them."""
-        async with aclosing(self.run.positions()) as finished:
+        async with aclosing(self._in_time()) as finished:
             return [position async for position in finished]
+
+    def _in_time(self) -> AsyncGenerator[Position, None]:
+        return in_time(self.run.positions(), self.account, self.max_seconds)
 
 
 @router.post(
@@ -69,10 +75,12 @@ async def map_text(request: Request) -> Response:
     body = await read_body(request, MapRequest)
     account = account_of(request)
     job = await prepare_map(state.settings, model, account.key, body)
-    await admit(state, account, demand_of_map(job, state.settings.map_concurrency))
+    await run_while_connected(
+        request, admit(state, account, demand_of_map(job, state.settings.map_concurrency))
+    )
     run = MapRun(model, job, state.map_slots, account)
     writer = MapWriter(run, model.engine.model_name, is_list=isinstance(body.mix, list))
-    reply = MapReply(run, writer)
+    reply = MapReply(run, writer, account, state.settings.max_request_seconds)
     if body.stream:
         return EventStream(reply.events(), state.settings.keep_alive_seconds)
     return JSONResponse(writer.map(await run_while_connected(request, reply.positions())))

@@ -24,7 +24,7 @@ class MapRun:
         self.tally = TokenTally()
         self._reader = PositionReader(model, job, self.tally)
         self._slots = slots
-        self._account = account
+        self.account = account
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -37,7 +37,7 @@ class MapRun:
         Raises:
             EngineError: one position failed, and the others were given up.
         """
-        self._account.observe_start(self.num_prompt_tokens)
+        self.account.observe_start(self.num_prompt_tokens)
         tasks: list[asyncio.Task[Position]] = []
         try:
             num_positions = len(self.job.text.token_ids)
@@ -57,6 +57,6 @@ class MapRun:
 
     def _count(self) -> None:
         tally = self.tally
-        self._account.observe_tokens(
+        self.account.observe_tokens(
             reasoning=tally.reasoning, answer=tally.answer, injected=tally.injected
         )

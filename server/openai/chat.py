@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from server.account.account import account_of
 from server.admission.admit import admit
-from server.admission.demand import demand_of
 from server.body import read_thinking_body
 from server.dialects.asking import ThinkingFields
 from server.dialects.ruling import ThinkingWish
@@ -20,6 +19,7 @@ from server.openai.response import ReplyHead, chat_completion
 from server.openai.streams import stream_events
 from server.openapi import chat_documentation
 from server.reply.ask import ReplyAsk
+from server.reply.demand import demand_of
 from server.reply.preparing import prepare_reply
 from server.reply.prompting import Conversation
 from server.state import server_state
@@ -44,7 +44,7 @@ async def create_chat_completion(request: Request) -> Response:
     body, wish = await read_thinking_body(request, ChatCompletionRequest)
     account = account_of(request)
     reply = await prepare_reply(state, model, account, _ask(body, wish))
-    await admit(state, account, demand_of([reply]))
+    await run_while_connected(request, admit(state, account, demand_of([reply])))
     head = ReplyHead(reply.job.request_id, model.engine.model_name, reply.num_prompt_tokens)
     logprobs = LogprobsWriter(model.engine, body.top_logprobs or 0) if body.logprobs else None
     if body.stream:
@@ -58,7 +58,7 @@ async def create_chat_completion(request: Request) -> Response:
         async def roles() -> list[bytes]:
             return [writer.role(reply.job.num_choices)]
 
-        events = stream_events(writer, roles, reply.deltas())
+        events = stream_events(writer, roles, reply.deltas(), account)
         return EventStream(events, state.settings.keep_alive_seconds)
     choices = await run_while_connected(request, reply.collect())
     return JSONResponse(

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
+from server.account.account import RequestAccount
 from server.choice_delta import ChoiceDelta, ChoiceResult
 from server.errors import reported
 from server.openai.chunks import DONE, error_event
@@ -27,8 +28,9 @@ async def stream_events(
     writer: StreamWriter,
     lead: Callable[[], Awaitable[Sequence[bytes]]],
     deltas: AsyncGenerator[ChoiceDelta, None],
+    account: RequestAccount,
 ) -> AsyncGenerator[bytes, None]:
-    """`lead` gives what comes first; an error anywhere is the last event."""
+    """`lead` gives what comes first; an error anywhere is the last event, and in `account`."""
     results: list[ChoiceResult] = []
     try:
         async with aclosing(deltas):
@@ -39,7 +41,7 @@ async def stream_events(
                     results.append(delta.result)
                 yield writer.delta(delta)
     except Exception as error:
-        yield error_event(reported(error))
+        yield error_event(reported(error, account))
         return
     if writer.includes_usage:
         yield writer.usage(results)

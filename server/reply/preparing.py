@@ -48,7 +48,10 @@ async def prepare_reply(
     new_tool_reader = reader_maker(model.engine, ask.tool_use)
     constraint = _constraint(ask)
     limits = ReplyLimits(
-        ask.thinking.reply_limit, ask.max_answer_tokens, account.key.max_thinking_tokens
+        total=ask.thinking.reply_limit,
+        answer=ask.max_answer_tokens,
+        key_ceiling=account.key.thinking_ceiling,
+        load_share=state.load.share(),
     )
     prompt = await model.prepare(ask.prompt, budget, limits)
     if constraint is not None:
@@ -70,6 +73,7 @@ async def prepare_reply(
         constraint=constraint,
         answer_end=_answer_end(model, ask),
         new_tool_reader=new_tool_reader,
+        max_thinking_seconds=_thinking_seconds(state, ask),
     )
     if budget.strategy is not None:
         job = replace(job, search=_search(state, ask, budget.strategy, sampling))
@@ -116,6 +120,15 @@ def _shows_thought(state: ServerState, key: AccessKey, ask: ReplyAsk) -> bool:
         server_shows = state.settings.show_thoughts
         check_shows_thoughts(key, server_shows=server_shows, param=wish.show_field)
     return wish.shows_thought
+
+
+def _thinking_seconds(state: ServerState, ask: ReplyAsk) -> float | None:
+    """What the request says; the server's own limit is its default and its ceiling."""
+    asked, ceiling = ask.thinking.wish.seconds, state.settings.max_thinking_seconds
+    if asked is None:
+        return ceiling
+    assert isinstance(asked.value, int | float)
+    return asked.value if ceiling is None else min(asked.value, ceiling)
 
 
 def _keeps_trace(state: ServerState, ask: ReplyAsk) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
-from server.errors import PromptTooLongError
+from server.errors import BadRequestError, PromptTooLongError
 from server.forgery import ForgeryGuard
 from server.reply.limits import ReplyLimits
 from server.reply.plain_prompt import beginning
@@ -73,6 +73,15 @@ class PromptPlanner:
         if not draft.token_ids and isinstance(draft.asked, PlainPrompt):
             start = beginning(draft.asked, self._tokenizer)
             draft = replace(draft, token_ids=start)
+        try:
+            return self._plan(draft)
+        except BadRequestError:
+            if draft.limits.load_share == 1:
+                raise
+        # What load leaves may be too small for an option that the whole budget holds.
+        return self._plan(replace(draft, limits=draft.limits.without_load))
+
+    def _plan(self, draft: PromptDraft) -> PreparedPrompt:
         if draft.ask.strategy is not None:
             return self._prepare_search(draft, draft.ask.strategy)
         prepared = self._planned(draft)

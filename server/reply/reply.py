@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from server.account.account import RequestAccount
+from server.admission.deadline import in_time
 from server.choice_delta import ChoiceDelta
 from server.generation import generate
 from server.generation_job import GenerationJob
@@ -39,7 +40,8 @@ class Reply:
 
     def deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
         """The generation; it starts when it is first read, and ends when it is closed."""
-        deltas = generate(self.model, self.job, self.account)
+        limit = self.state.settings.max_request_seconds
+        deltas = in_time(generate(self.model, self.job, self.account), self.account, limit)
         if self.trace is None or self.state.traces is None:
             return deltas
         passes = self.shows_thought or self.keeps_thought

@@ -66,10 +66,14 @@ class Server:
 
 @contextmanager
 def started_server(
-    log_path: Path, arguments: Sequence[str] = (), *, own_group: bool = False
+    log_path: Path,
+    arguments: Sequence[str] = (),
+    *,
+    own_group: bool = False,
+    port: int | None = None,
 ) -> Iterator[Server]:
-    """Start the server on a free port; it may still be loading."""
-    port = _free_port()
+    """Start the server, on a free port where none is named; it may still be loading."""
+    port = port or free_port()
     command = [sys.executable, "-m", "server", "--port", str(port), *arguments]
     with started_process(command, port, log_path, own_group=own_group) as running:
         yield running
@@ -120,7 +124,7 @@ def thinker_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Thinker
 @contextmanager
 def started_scorer(log_path: Path) -> Iterator[Server]:
     """Start vLLM's pooling server as an operator would. It may still be loading."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", resolve_model("thinker-scorer").path_or_hub_id]
     command += ["--runner", "pooling", "--dtype", "float32", "--enforce-eager"]
@@ -129,7 +133,8 @@ def started_scorer(log_path: Path) -> Iterator[Server]:
         yield running
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ import psutil
 import pytest
 
 from server.exit_codes import ExitCode
-from tests.e2e.conftest import Server, started_server
+from tests.e2e.conftest import Server, free_port, started_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 END_SECONDS = 15.0
+LOAD_SECONDS = 60.0  # of a process that is about to import vLLM, on a busy machine
 EOS_TOKEN_ID = 2  # of the embedded model: kept away, so that replies have a known length
 
 
@@ -32,6 +32,7 @@ class OpenStream:
     max_tokens: int
     events: list[dict[str, Any]] = field(default_factory=list)
     done: bool = False
+    was_cut: bool = False
 
     def __post_init__(self) -> None:
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -52,11 +53,17 @@ class OpenStream:
         }
         url = f"{self.server.base_url}/v1/chat/completions"
         with httpx.stream("POST", url, json=body, timeout=60) as response:
-            for data in _data_of(response):
-                if data == "[DONE]":
-                    self.done = True
-                else:
-                    self.events.append(json.loads(data))
+            try:
+                self._read_lines(response)
+            except httpx.TransportError:
+                self.was_cut = True
+
+    def _read_lines(self, response: httpx.Response) -> None:
+        for line in response.iter_lines():
+            if line == "data: [DONE]":
+                self.done = True
+            elif line.startswith("data: "):
+                self.events.append(json.loads(line.removeprefix("data: ")))
 
     def wait(self) -> None:
         self._thread.join(60)
@@ -97,9 +104,68 @@ def test_a_killed_engine_ends_streams_with_an_error_and_the_process_with_its_cod
         assert server.process.poll() == ExitCode.ENGINE_DIED, server.log()
         assert time.monotonic() - died < END_SECONDS
         stream.wait()
-        assert "error" in stream.events[-1]
+        assert stream.events[-1]["error"]["code"] == "engine_dead"
+        assert not stream.was_cut
         assert 503 in health
         _assert_gone(children)
+
+
+def test_streams_that_outlast_the_drain_end_with_an_error(tmp_path: Path) -> None:
+    arguments = ("--drain-seconds", "1", "--log-format", "json")
+    with started_server(tmp_path / "log.txt", arguments) as server:
+        server.wait_ready()
+        streams = [OpenStream(server, max_tokens=4000) for _ in range(2)]
+        server.process.send_signal(signal.SIGTERM)
+        for stream in streams:
+            stream.wait()
+            assert stream.events[-1]["error"]["code"] == "shutting_down"
+            assert not stream.was_cut
+        assert server.process.wait(END_SECONDS) == ExitCode.OK, server.log()
+        log = server.log()
+        assert "cut off: 2" in log
+        # The log's last lines wait in a queue: they are written before the end.
+        assert log.count('"error": "shutting_down"') == 2
+        assert "Traceback" not in log
+
+
+def test_a_supervisor_brings_the_server_back_whatever_dies(tmp_path: Path) -> None:
+    """One life after the other, on one port, as a supervisor would start them."""
+    port = free_port()
+    with started_server(tmp_path / "1.txt", port=port) as server:
+        server.wait_ready()
+        children = server.children()
+        children[-1].kill()  # the deepest: a worker, where the core has one
+        assert server.process.wait(END_SECONDS) == ExitCode.ENGINE_DIED, server.log()
+        _assert_gone(children)
+    with started_server(tmp_path / "2.txt", port=port) as server:
+        server.wait_ready()
+        assert _chat_status(server) == 200
+        children = server.children()
+        server.process.kill()
+        server.process.wait(END_SECONDS)
+        _assert_gone(children)
+    with started_server(tmp_path / "3.txt", port=port) as server:
+        children = _children_while_loading(server)
+        server.process.kill()
+        server.process.wait(END_SECONDS)
+        _assert_gone(children, LOAD_SECONDS)
+
+
+def _children_while_loading(server: Server) -> list[psutil.Process]:
+    """The engine's processes, as soon as there are any; not those that look at the CPU."""
+    until = time.monotonic() + LOAD_SECONDS
+    while not (children := [child for child in server.children() if _is_spawned(child)]):
+        assert time.monotonic() < until, server.log()
+        time.sleep(0.1)
+    assert _health_status(server) == 503
+    return children
+
+
+def _is_spawned(process: psutil.Process) -> bool:
+    try:
+        return "--multiprocessing-fork" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_an_unservable_option_ends_the_start_with_a_message(tmp_path: Path) -> None:
@@ -112,18 +178,14 @@ def test_an_unservable_option_ends_the_start_with_a_message(tmp_path: Path) -> N
         assert "--speculative-config" in server.log()
 
 
-def _data_of(response: httpx.Response) -> Iterator[str]:
-    try:
-        for line in response.iter_lines():
-            if line.startswith("data: "):
-                yield line.removeprefix("data: ")
-    except httpx.TransportError:
-        return
-
-
 def _chat_status(server: Server) -> int:
-    body = {"model": "smollm2-135m-instruct", "messages": [{"role": "user", "content": "Hi"}]}
-    return httpx.post(f"{server.base_url}/v1/chat/completions", json=body).status_code
+    body = {
+        "model": "smollm2-135m-instruct",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "max_completion_tokens": 4,
+    }
+    url = f"{server.base_url}/v1/chat/completions"
+    return httpx.post(url, json=body, timeout=60).status_code
 
 
 def _health_status(server: Server) -> int:
@@ -133,7 +195,7 @@ def _health_status(server: Server) -> int:
         return 0
 
 
-def _assert_gone(children: list[psutil.Process]) -> None:
+def _assert_gone(children: list[psutil.Process], seconds: float = 15.0) -> None:
     # An orphan waits a second for an orderly end; a busy machine takes its time.
-    _, alive = psutil.wait_procs(children, timeout=15)
+    _, alive = psutil.wait_procs(children, timeout=seconds)
     assert not alive

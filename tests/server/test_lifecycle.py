@@ -1,8 +1,12 @@
 """The process's life over real sockets and real signals, with a scripted engine."""
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +31,9 @@ from server.traces.trace import TraceQuery
 from tests.server.conftest import MODEL, PROFILES, TOKENIZER, make_state, wants
 
 END_SECONDS = 10.0
+CHAT = "/v1/chat/completions"
+PATHS = (CHAT, "/v1/completions", "/v1/responses", "/v1/messages")
+STREAM = {"stream": True}
 
 
 @dataclass
@@ -54,7 +61,11 @@ async def running(
     listener = bound_listener("127.0.0.1", 0)
     state = make_state(drain_seconds=drain_seconds, **options)
     config = uvicorn.Config(
-        create_app(state), log_level="error", lifespan="off", timeout_graceful_shutdown=1
+        create_app(state),
+        log_level="error",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=60,  # so that nothing but the drain closes connections
     )
     url = url_of(listener)
     life = Lifecycle(HttpServer(config), listener, state, load, url)
@@ -64,6 +75,36 @@ async def running(
 
 def engine_that_writes(text: str) -> ScriptedEngine:
     return ScriptedEngine(wants(text), TOKENIZER, PROFILES["special markers"], model_name=MODEL)
+
+
+def endless_engine() -> ScriptedEngine:
+    source, profile = wants("z" * 100_000), PROFILES["special markers"]
+    return ScriptedEngine(source, TOKENIZER, profile, model_name=MODEL, max_model_len=100_000)
+
+
+def endless_body(path: str) -> dict[str, Any]:
+    """A request that is not answered within any test."""
+    limit = 90_000
+    match path:
+        case "/v1/completions":
+            fields: dict[str, Any] = {"prompt": "Hi", "max_tokens": limit}
+        case "/v1/responses":
+            fields = {"input": "Hi", "max_output_tokens": limit}
+        case "/v1/messages":
+            fields = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": limit}
+        case _:
+            fields = {
+                "messages": [{"role": "user", "content": "Hi"}],
+                "max_completion_tokens": limit,
+            }
+    return {"model": MODEL, "temperature": 0, "max_thinking_tokens": 0, **fields}
+
+
+def as_http(path: str, body: dict[str, Any]) -> bytes:
+    """`body` as a request on a connection that is to be kept."""
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(content)}\r\n\r\n".encode() + content
 
 
 async def loaded(engine: Engine) -> Engine:
@@ -112,23 +153,118 @@ async def test_a_dead_engine_ends_the_process_with_its_code() -> None:
         assert await server.ended() is ExitCode.ENGINE_DIED
 
 
-async def test_requests_that_outlast_the_drain_are_cut_off() -> None:
-    engine = engine_that_writes("a " * 1900)
-    body = {
-        "model": MODEL,
-        "messages": [{"role": "user", "content": "Hi"}],
-        "max_completion_tokens": 1800,
-        "stream": True,
-    }
-    async with running(lambda: loaded(engine), drain_seconds=0.3) as server:
+async def test_an_engine_that_dies_while_draining_ends_the_process_with_its_code() -> None:
+    engine = endless_engine()
+    async with running(lambda: loaded(engine)) as server:
         await server.wait_ready()
-        async with server.client.stream("POST", "/v1/chat/completions", json=body) as response:
+        async with server.client.stream("POST", CHAT, json=endless_body(CHAT) | STREAM) as response:
+            os.kill(os.getpid(), signal.SIGTERM)
+            while await server.health() != 503:
+                pass
+            engine.kill()
+            assert '"code":"engine_dead"' in (await response.aread()).decode()
+            assert await server.ended() is ExitCode.ENGINE_DIED
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_streams_that_outlast_the_drain_end_with_an_error_of_their_api(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = endless_body(path)
+    async with running(lambda: loaded(endless_engine()), drain_seconds=0.3) as server:
+        await server.wait_ready()
+        async with server.client.stream("POST", path, json=body | STREAM) as response:
             assert response.status_code == 200
             os.kill(os.getpid(), signal.SIGTERM)
-            await asyncio.sleep(0.1)
-            refused = await server.client.post("/v1/chat/completions", json=body)
-            assert refused.status_code == 503
+            # The whole of it: a bare cut would raise.
+            text = (await response.aread()).decode()
+        last = json.loads(text.rpartition("data: ")[2])
+        assert "shutting down" in last["error"]["message"]
+        assert path == "/v1/messages" or last["error"]["code"] == "shutting_down"
+        assert "[DONE]" not in text
+        assert await server.ended() is ExitCode.OK
+    assert "cut off: 1\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_requests_that_outlast_the_drain_are_503(path: str) -> None:
+    engine = endless_engine()
+    async with running(lambda: loaded(engine), drain_seconds=0.1) as server:
+        await server.wait_ready()
+        asking = asyncio.create_task(server.client.post(path, json=endless_body(path)))
+        while not engine.num_running:  # noqa: ASYNC110 (nothing to wait on)
+            await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        response = await asking
+        assert response.status_code == 503
+        assert int(response.headers["retry-after"]) > 0
+        assert response.headers["connection"] == "close"
+        assert await server.ended() is ExitCode.OK
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics", *PATHS])
+async def test_while_draining_no_connection_is_used_again(path: str) -> None:
+    async with running(lambda: loaded(endless_engine()), drain_seconds=0.5) as server:
+        await server.wait_ready()  # leaves a connection that is idle
+        async with server.client.stream("POST", CHAT, json=endless_body(CHAT) | STREAM):
+            os.kill(os.getpid(), signal.SIGTERM)
+            while (response := await server.client.get("/version")).headers.get(
+                "connection"
+            ) != "close":
+                pass
+            method = "POST" if path in PATHS else "GET"
+            response = await server.client.request(method, path, json=endless_body(path))
+            assert response.headers["connection"] == "close"
+            if path != "/metrics":
+                assert response.status_code == 503
+                assert int(response.headers["retry-after"]) > 0
             assert await server.ended() is ExitCode.OK
+
+
+async def test_a_stream_that_ends_while_draining_takes_its_connection_along() -> None:
+    async with running(lambda: loaded(endless_engine()), drain_seconds=60) as server:
+        await server.wait_ready()
+        async with server.client.stream("POST", CHAT, json=endless_body(CHAT) | STREAM):
+            short = endless_body(CHAT) | STREAM | {"max_completion_tokens": 1500}
+            reader, writer = await asyncio.open_connection(
+                server.client.base_url.host, server.client.base_url.port
+            )
+            writer.write(as_http(CHAT, short))
+            assert b"200 OK" in await reader.readline()
+            os.kill(os.getpid(), signal.SIGTERM)
+            sent = await asyncio.wait_for(reader.read(), END_SECONDS)  # until it is closed
+            assert b"[DONE]" in sent
+            assert not server.exit_code.done()  # another request is open
+            writer.close()
+        assert await server.ended() is ExitCode.OK
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    command = [sys.executable, "-m", "tests.server.endless_server"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        try:
+            poll_health(url, 200)
+            with httpx.stream("POST", f"{url}{CHAT}", json=endless_body(CHAT) | STREAM):
+                process.send_signal(signal.SIGTERM)
+                poll_health(url, 503)
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(END_SECONDS) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+
+
+def poll_health(url: str, wanted: int) -> None:
+    """Return when the server at `url` says so."""
+    until = time.monotonic() + END_SECONDS
+    while time.monotonic() < until:
+        try:
+            if httpx.get(f"{url}/health").status_code == wanted:
+                return
+        except httpx.ConnectError:
+            time.sleep(0.02)
+    pytest.fail(f"/health is never {wanted}")
 
 
 async def test_traces_are_written_before_the_server_ends(tmp_path: Path) -> None:

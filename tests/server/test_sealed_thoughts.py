@@ -25,7 +25,7 @@ def test_a_sealed_thought_cannot_be_read() -> None:
 @given(st.data())
 def test_a_changed_seal_is_refused(data: st.DataObject) -> None:
     sealed = SEAL.seal("it was the butler")
-    place = data.draw(st.integers(0, len(sealed) - 3))
+    place = data.draw(st.integers(0, len(sealed) - 1))
     other = data.draw(
         st.sampled_from("ABCXYZabcxyz0189-_=!\n é\ud800").filter(sealed[place].__ne__)
     )

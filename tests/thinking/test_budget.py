@@ -129,3 +129,38 @@ def test_grace_is_a_share_or_a_count_and_a_tenth_by_default() -> None:
     for grace, expected in graces:
         resolved = resolve(BudgetAsk(max_thinking_tokens=100, grace=grace))
         assert resolved.grace_tokens == expected
+
+
+@given(
+    effort=st.none() | st.sampled_from(Effort),
+    minimum=maybe_tokens,
+    ceiling=maybe_tokens,
+    share=st.floats(0.01, 1),
+    more=st.floats(0, 1),
+    max_completion_tokens=st.none() | limits,
+)
+def test_load_only_shrinks_and_never_below_the_minimum_asked(
+    effort: Effort | None,
+    minimum: int | None,
+    ceiling: int | None,
+    share: float,
+    more: float,
+    max_completion_tokens: int | None,
+) -> None:
+    def budget_at(load_share: float) -> ThinkingBudget:
+        ask = BudgetAsk(effort=effort, min_thinking_tokens=minimum)
+        policy = BudgetPolicy(default_tokens=1000, model_ceiling=ceiling, load_share=load_share)
+        return resolve(ask, policy, max_completion_tokens=max_completion_tokens)
+
+    idle, loaded = budget_at(1.0), budget_at(share)
+    assert int(share * idle.budget) <= loaded.budget <= idle.budget
+    assert loaded.budget >= min(minimum or 0, idle.budget)
+    assert (loaded.limited_by is LimitedBy.LOAD) == (loaded.budget < idle.budget)
+    assert loaded.requested == idle.requested
+    assert loaded.budget <= budget_at(min(1.0, share + more)).budget
+
+
+@given(count=tokens, effort=st.none() | st.sampled_from(Effort), share=st.floats(0.01, 1))
+def test_an_explicit_count_knows_no_load(count: int, effort: Effort | None, share: float) -> None:
+    ask = BudgetAsk(max_thinking_tokens=count, effort=effort)
+    assert resolve(ask, BudgetPolicy(load_share=share)) == resolve(ask, BudgetPolicy())

@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from server.account.account import account_of
 from server.admission.admit import admit
-from server.admission.demand import demand_of
 from server.body import read_thinking_body
 from server.disconnect import run_while_connected
 from server.openai.completions.completion import Completion, prepare_completion
@@ -18,6 +17,7 @@ from server.openai.completions.schema import SCHEMAS
 from server.openai.response import ReplyHead
 from server.openai.streams import stream_events
 from server.openapi import add_schemas, reply_documentation
+from server.reply.demand import demand_of
 from server.reply.reply import collected
 from server.state import server_state
 from server.streaming import EventStream
@@ -42,7 +42,7 @@ async def create_completion(request: Request) -> Response:
     body, wish = await read_thinking_body(request, CompletionRequest)
     account = account_of(request)
     completion = await prepare_completion(state, model, account, body, wish)
-    await admit(state, account, demand_of(completion.group.replies))
+    await run_while_connected(request, admit(state, account, demand_of(completion.group.replies)))
     writer = CompletionWriter(
         ReplyHead(completion.reply_id, model.engine.model_name, completion.group.num_prompt_tokens),
         lists=completion.lists,
@@ -56,7 +56,7 @@ async def create_completion(request: Request) -> Response:
                 return []
             return [writer.echo(i, echo) for i, echo in enumerate(await completion.echoes())]
 
-        events = stream_events(writer, echoes, completion.deltas())
+        events = stream_events(writer, echoes, completion.deltas(), account)
         return EventStream(events, state.settings.keep_alive_seconds)
     return JSONResponse(await run_while_connected(request, _whole(completion, writer)))
 

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from server.account.account import account_of
 from server.admission.admit import admit
-from server.admission.demand import demand_of
 from server.body import read_thinking_body
 from server.dialects.ruling import ThinkingWish
 from server.disconnect import run_while_connected
@@ -25,6 +24,7 @@ from server.openai.responses.response import ResponseHead, asks_for_summary
 from server.openai.responses.running import Keeping, ResponseRun
 from server.openai.responses.store import ResponseShelf, StoredResponse
 from server.openapi import chat_documentation
+from server.reply.demand import demand_of
 from server.reply.preparing import prepare_reply
 from server.reply.reply import Reply
 from server.sealed_thoughts import ThoughtSeal
@@ -51,7 +51,7 @@ async def create_response(request: Request) -> Response:
         reply = await prepare_reply(state, model, account, ask.to_reply_ask(body, wish))
     except (ApiError, PromptError) as error:
         raise ask.in_own_words(error) from error
-    await admit(state, account, demand_of([reply]))
+    await run_while_connected(request, admit(state, account, demand_of([reply])))
     is_stored = body.stores and not state.responses.is_off
     keeping = Keeping(_shelf(request), ask.input, ask.previous) if is_stored else None
     run = _run(body, wish, ask, reply, seal, keeping)

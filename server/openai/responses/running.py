@@ -60,7 +60,7 @@ class ResponseRun:
                 async for event in events:
                     yield self._numbered(event)
         except Exception as error:
-            for event in self._failure(reported(error)):
+            for event in self._failure(reported(error, self._head.reply.account)):
                 yield self._numbered(event)
 
     async def _run(self) -> AsyncGenerator[Event, None]:

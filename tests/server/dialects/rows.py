@@ -37,6 +37,7 @@ ROWS = (
     Row("max_thinking_tokens", COUNT, COUNT),
     Row("reasoning_effort", "low", LOW, wrong="lowest"),
     Row("include_reasoning", True, shows=True, wrong=1),
+    Row("max_thinking_seconds", 3600.0, wrong=0),
     Row("thinking_token_budget", COUNT, COUNT, wrong=33.0),
     Row("nvext.max_thinking_tokens", COUNT, COUNT, wrong=-2),
     Row("thinking_budget", COUNT, COUNT, wrong=True),

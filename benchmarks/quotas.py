@@ -1,0 +1,84 @@
+"""What quotas cost a request: to reserve and to settle all six, in memory and on a Redis.
+
+    python -m benchmarks.quotas [--redis redis://127.0.0.1:6379] [--requests 2000]
+
+In one run, each storage alone: one request after the other (median and 99th percentile of
+both steps together), then 50 at a time. Every request gives something back at its end.
+"""
+
+import argparse
+import asyncio
+import statistics
+import time
+from dataclasses import fields
+
+from prometheus_client import CollectorRegistry
+
+from server.account.account import RequestAccount
+from server.admission.demand import Demand
+from server.keys.key import AccessKey, Quota
+from server.metrics import Metrics
+from server.quotas.metrics import QuotaMetrics
+from server.quotas.quotas import Quotas
+from server.quotas.storage import MEMORY_URL, open_counters
+
+NUM_PARALLEL = 50
+TIMEOUT_SECONDS = 5.0
+QUOTA = Quota(**{field.name: 10**12 for field in fields(Quota)})
+DEMAND = Demand(prompt_tokens=200, reasoning_tokens=1000, answer_tokens=300, num_engine_requests=1)
+
+
+class Requests:
+    """Reserves and settles as a server does for a request."""
+
+    def __init__(self, quotas: Quotas) -> None:
+        self._quotas = quotas
+        self._metrics = Metrics()
+        self._key = AccessKey("benchmark", quota=QUOTA)
+
+    async def one(self) -> float:
+        """Seconds that one took."""
+        account = RequestAccount("id", self._metrics, key=self._key)
+        begin = time.perf_counter()
+        await self._quotas.reserve(account, DEMAND)
+        account.used.prompt, account.used.reasoning = 200, 400
+        await account.at_end.aclose()
+        return time.perf_counter() - begin
+
+    async def many(self, num_requests: int) -> None:
+        """One after the other."""
+        for _ in range(num_requests):
+            await self.one()
+
+
+async def measured(name: str, url: str, num_requests: int) -> str:
+    """One row of the table."""
+    quotas = Quotas(open_counters(url, TIMEOUT_SECONDS), QuotaMetrics(CollectorRegistry()))
+    requests = Requests(quotas)
+    await requests.many(100)  # connects, warms up
+    seconds = [await requests.one() for _ in range(num_requests)]
+    begin = time.perf_counter()
+    each = num_requests // NUM_PARALLEL
+    await asyncio.gather(*(requests.many(each) for _ in range(NUM_PARALLEL)))
+    rate = each * NUM_PARALLEL / (time.perf_counter() - begin)
+    await quotas.close()
+    middle = statistics.median(seconds) * 1000
+    slow = statistics.quantiles(seconds, n=100)[98] * 1000
+    return f"| {name} | {middle:.2f} | {slow:.2f} | {rate:,.0f} |"
+
+
+async def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--redis", metavar="URL")
+    parser.add_argument("--requests", type=int, default=2000)
+    arguments = parser.parse_args()
+    print("| storage | median, ms | 99 %, ms | requests/s, 50 at a time |")
+    print("|---|---|---|---|")
+    print(await measured("memory", MEMORY_URL, arguments.requests))
+    if arguments.redis:
+        print(await measured("Redis", arguments.redis, arguments.requests))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

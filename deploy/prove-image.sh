@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Builds the CPU image without a Docker engine and shows that it serves, then removes all of it.
+#
+#   deploy/prove-image.sh [options of `buildah build`]
+#
+# Needs root, buildah, podman, runc and curl; debootstrap too, unless PYTHON_IMAGE names a base
+# image that can be had. Takes more than ten minutes and 20 GB of $TMPDIR. Settings of a package
+# index are given as options: --build-arg PIP_FIND_LINKS=… --volume /wheels:/wheels:ro …
+# It shows: the build, a start with a read-only root file system as an ordinary user, an answer
+# within its budget, the health check, and an end with 0 after SIGTERM.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/thinking-image.XXXXXX")
+storage=(--storage-driver vfs --root "$work/storage" --runroot "$work/run")
+image=localhost/thinking-server:proof
+container=thinking-server-proof-$$
+port=${PORT:-18431}
+limits=(--ulimit nofile=1024:1024 --ulimit nproc=1024:1024)
+
+say() { printf '==> %s\n' "$*" >&2; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+with_podman() { podman "${storage[@]}" "$@"; }
+
+clean_up() {
+    with_podman rm --force --time 5 "$container" >/dev/null 2>&1 || true
+    rm -rf --one-file-system "$work"
+}
+trap clean_up EXIT
+
+make_base() {
+    say "making a base image with debootstrap"
+    debootstrap --variant=minbase --include=python3,python3-pip,ca-certificates \
+        bookworm "$work/base" http://deb.debian.org/debian >"$work/debootstrap.log" ||
+        { tail "$work/debootstrap.log" >&2; fail "debootstrap"; }
+    tar -C "$work/base" -c . | with_podman import - localhost/thinking-base:bookworm >/dev/null
+    rm -rf --one-file-system "$work/base"
+    PYTHON_IMAGE=localhost/thinking-base:bookworm
+}
+
+build() {
+    say "building from $PYTHON_IMAGE"
+    buildah "${storage[@]}" build --isolation chroot --format docker --layers=false \
+        --build-arg "PYTHON_IMAGE=$PYTHON_IMAGE" "$@" --target cpu --tag "$image" .
+}
+
+start() {
+    say "starting"
+    install --directory --owner 10001 "$work/models"
+    with_podman run --detach --name "$container" --runtime runc --network=host "${limits[@]}" \
+        --no-healthcheck --read-only --volume "$work/models:/models" \
+        --env THINKING_SERVER_PORT="$port" "$image" --host 127.0.0.1 >/dev/null
+}
+
+wait_healthy() {
+    local attempt
+    for ((attempt = 0; attempt < 300; attempt++)); do
+        if THINKING_SERVER_PORT=$port python3 deploy/healthcheck.py; then return; fi
+        [ "$(with_podman inspect --format '{{.State.Running}}' "$container")" = true ] || break
+        sleep 1
+    done
+    with_podman logs "$container" >&2
+    fail "it does not become healthy"
+}
+
+ask() {
+    local reply
+    reply=$(curl --silent --show-error --fail --max-time 120 \
+        "http://127.0.0.1:$port/v1/chat/completions" --header 'Content-Type: application/json' \
+        --data '{"model": "smollm2-135m-instruct", "max_thinking_tokens": 16,
+                 "max_completion_tokens": 48, "messages": [{"role": "user", "content": "Hi"}]}')
+    python3 -c 'import json, sys
+usage = json.load(sys.stdin)["usage"]
+thought = usage["completion_tokens_details"]["reasoning_tokens"]
+assert 0 < thought <= 16 < usage["completion_tokens"] + 16, usage' <<<"$reply" ||
+        fail "unexpected reply: $reply"
+}
+
+stop() {
+    with_podman kill --signal TERM "$container" >/dev/null
+    local code
+    code=$(timeout 60 podman "${storage[@]}" wait "$container")
+    [ "$code" = 0 ] || fail "SIGTERM ended it with $code"
+}
+
+if [ -z "${PYTHON_IMAGE:-}" ]; then make_base; fi
+build "$@"
+start
+wait_healthy
+ask
+stop
+say "the image builds, starts read-only, answers within its budget, and ends with 0"

@@ -1,0 +1,68 @@
+"""The codes of errors as a closed set, for metrics: what is not in it is "other".
+
+A new code is added here; a test walks the source for those that are missing.
+"""
+
+OTHER = "other"
+
+# Of the body or its fields (400, 408, 413, 415).
+BAD_REQUESTS = (
+    "body_timeout",
+    "body_too_large",
+    "budget_too_small",
+    "context_length_exceeded",
+    "continuation_too_long",
+    "contradictory_fields",
+    "invalid_encrypted_content",
+    "invalid_json",
+    "invalid_value",
+    "missing_field",
+    "no_scorer",
+    "not_json",
+    "segment_too_short",
+    "text_too_long",
+    "too_many_verdicts",
+    "unknown_field",
+    "unsupported_encoding",
+    "wrap_up_too_long",
+)
+# Who asks, and for what (401, 403, 404, 405).
+ACCESS = (
+    "invalid_api_key",
+    "invalid_trace_token",
+    "item_not_found",
+    "method_not_allowed",
+    "model_not_found",
+    "not_allowed",
+    "not_found",
+    "previous_response_not_found",
+    "response_not_found",
+    "trace_not_found",
+    "traces_off",
+)
+# Quotas and load (429, 504).
+CAPACITY = (
+    "deadline_exceeded",
+    "queue_full",
+    "queue_timeout",
+    "quota_exceeded",
+    "too_many_concurrent_requests",
+)
+# The server's own (500, 503).
+FAILURES = (
+    "draining",
+    "engine_dead",
+    "engine_error",
+    "internal_error",
+    "not_ready",
+    "scorer_unavailable",
+    "shutting_down",
+    "trace_store_busy",
+    "trace_store_failed",
+)
+CAUSES = (*BAD_REQUESTS, *ACCESS, *CAPACITY, *FAILURES, OTHER)
+
+
+def cause_of(error_code: str | None) -> str:
+    """`error_code` where it is one of ours."""
+    return error_code if error_code in CAUSES else OTHER

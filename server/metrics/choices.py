@@ -1,0 +1,112 @@
+"""Metrics of choices: what they were allowed to think, what they did, and how long it took.
+
+Counted once a choice, when it has ended or its client has left, from its receipt. Knows no
+request.
+"""
+
+from prometheus_client import CollectorRegistry
+
+from server.choice import ChoiceDecoder, ChoiceTimes
+from server.metrics.making import (
+    COUNT_BUCKETS,
+    SHARE_BUCKETS,
+    TOKEN_BUCKETS,
+    closed_counter,
+    counter,
+    histogram,
+)
+from server.strategies import STRATEGY_NAMES
+from thinking.budget import LimitedBy
+from thinking.phase import StopCause
+from thinking.receipt import Receipt
+
+# What ends a thought before its budget does.
+EARLY_ENDS = tuple(
+    cause.value for cause in (StopCause.NATURAL, StopCause.LOOP, StopCause.CONFIDENT, StopCause.EOS)
+)
+
+
+class ChoiceMetrics:
+    """Tokens, budgets, causes and times of all choices; sums equal those of their receipts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        own = registry
+        self.prompt_tokens = counter(own, "prompt_tokens", "Prompt tokens read.")
+        self.reasoning_tokens = counter(own, "reasoning_tokens", "Hidden tokens generated.")
+        self.answer_tokens = counter(own, "answer_tokens", "Answer tokens generated.")
+        self.injected_tokens = counter(own, "injected_tokens", "Tokens forced into thoughts.")
+        causes = [cause.value for cause in StopCause]
+        self.stops = closed_counter(
+            own, "stops", "Choices by what ended their thought.", "cause", causes
+        )
+        self.branches = closed_counter(
+            own, "branches", "Engine requests of searches.", "strategy", STRATEGY_NAMES
+        )
+        self.limited = closed_counter(
+            own,
+            "budget_limited",
+            "Choices whose budget is smaller than asked, by why.",
+            "by",
+            [limit.value for limit in LimitedBy],
+        )
+        self.saved_tokens = closed_counter(
+            own, "saved_tokens", "Budget left by early ends of thoughts.", "cause", EARLY_ENDS
+        )
+        self.requested = histogram(
+            own, "budget_requested_tokens", "Budget that a choice's request named.", TOKEN_BUCKETS
+        )
+        self.budget = histogram(own, "budget_tokens", "Budget of a choice.", TOKEN_BUCKETS)
+        self.used = histogram(own, "used_tokens", "Hidden tokens of a choice.", TOKEN_BUCKETS)
+        self.utilization = histogram(
+            own, "budget_utilization", "Used share of a budget above 0.", SHARE_BUCKETS
+        )
+        self.segments = histogram(own, "segments", "Thoughts of a choice.", COUNT_BUCKETS)
+        self.thinking_seconds = histogram(own, "seconds", "Time in which hidden tokens came.")
+        self.first_token = histogram(own, "time_to_first_token_seconds", "Hidden or not.")
+        self.first_answer_token = histogram(
+            own, "time_to_first_answer_token_seconds", "What a client waits for."
+        )
+
+    def observe(self, decoder: ChoiceDecoder) -> Receipt:
+        """A choice has ended, or its client has left; its receipt."""
+        result = decoder.result
+        receipt = result.receipt if result else decoder.cancelled_receipt()
+        self.count_tokens(
+            reasoning=receipt.used, answer=decoder.tracker.num_answer, injected=receipt.injected
+        )
+        self._observe_budget(receipt)
+        self._observe_thought(receipt)
+        self._observe_times(decoder.times)
+        return receipt
+
+    def count_tokens(self, *, reasoning: int, answer: int, injected: int) -> None:
+        """Generated tokens; also those that are of no choice, as a map's."""
+        self.reasoning_tokens.inc(reasoning)
+        self.answer_tokens.inc(answer)
+        self.injected_tokens.inc(injected)
+
+    def _observe_budget(self, receipt: Receipt) -> None:
+        if receipt.requested is not None:
+            self.requested.observe(receipt.requested)
+        self.budget.observe(receipt.budget)
+        self.used.observe(receipt.used)
+        if receipt.budget:
+            self.utilization.observe(receipt.used / receipt.budget)
+        if receipt.limited_by is not None:
+            self.limited.labels(receipt.limited_by).inc()
+
+    def _observe_thought(self, receipt: Receipt) -> None:
+        self.stops.labels(receipt.stop).inc()
+        self.segments.observe(receipt.segments)
+        if receipt.stop in EARLY_ENDS:
+            self.saved_tokens.labels(receipt.stop).inc(receipt.budget - receipt.used)
+        if receipt.used:
+            self.thinking_seconds.observe(receipt.seconds)
+        if receipt.search is not None:
+            self.branches.labels(receipt.search.strategy).inc(receipt.search.num_branches)
+
+    def _observe_times(self, times: ChoiceTimes) -> None:
+        if times.first_token is not None:
+            self.first_token.observe(times.first_token - times.started)
+        if times.first_answer_token is not None:
+            self.first_answer_token.observe(times.first_answer_token - times.started)

@@ -1,0 +1,73 @@
+"""What a span says of a request: names of OpenTelemetry's conventions, and the receipt.
+
+Attributes follow the GenAI semantic conventions (``gen_ai.*``, opentelemetry.io/docs/specs/
+semconv/gen-ai/) and those of HTTP; what they have no name for is ``thinking.*``. Nothing that
+a client wrote is among them. Needs no OpenTelemetry.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from server.account.account import RequestAccount
+from thinking.receipt import Receipt
+
+Value = str | int | float | bool
+# Of the endpoints that generate; others have none.
+_OPERATIONS = {
+    "/v1/chat/completions": "chat",
+    "/v1/messages": "chat",
+    "/v1/responses": "chat",
+    "/v1/completions": "text_completion",
+    "/v1/thinking/map": "map",
+}
+
+
+def span_name(account: RequestAccount, model_name: str | None) -> str:
+    """``chat smollm2`` for what generates, else ``GET /v1/models``."""
+    operation = _OPERATIONS.get(account.endpoint)
+    if operation is None or model_name is None:
+        return f"{account.known_method} {account.endpoint}"
+    return f"{operation} {model_name}"
+
+
+def span_attributes(account: RequestAccount, model_name: str | None) -> dict[str, Value]:
+    """Of the whole request."""
+    used = account.used
+    attributes: dict[str, Value | None] = {
+        "http.request.method": account.known_method,
+        "http.route": account.endpoint,
+        "http.response.status_code": account.status,
+        "error.type": account.error_code,
+        "thinking.request_id": account.request_id,
+        "thinking.key": account.key.key_id,
+        "thinking.client_left": account.client_left,
+    }
+    if (operation := _OPERATIONS.get(account.endpoint)) is not None:
+        attributes |= {
+            "gen_ai.operation.name": operation,
+            "gen_ai.provider.name": "thinking-server",
+            "gen_ai.request.model": model_name,
+            "gen_ai.usage.input_tokens": used.prompt,
+            "gen_ai.usage.output_tokens": used.reasoning + used.answer,
+            "gen_ai.usage.reasoning.output_tokens": used.reasoning,
+            "thinking.first_answer_seconds": account.first_answer_seconds,
+        }
+    if len(account.receipts) == 1:
+        attributes |= receipt_attributes(account.receipts[0])
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def receipt_events(account: RequestAccount) -> Iterator[Mapping[str, Value]]:
+    """Of a request with several choices: one event each."""
+    if len(account.receipts) > 1:
+        for index, receipt in enumerate(account.receipts):
+            yield {"thinking.choice": index, **receipt_attributes(receipt)}
+
+
+def receipt_attributes(receipt: Receipt) -> dict[str, Value]:
+    """The receipt, without its advice."""
+    fields = receipt.to_dict()
+    return {
+        f"thinking.{name}": value
+        for name, value in fields.items()
+        if name != "advice" and value is not None
+    }

@@ -1,0 +1,93 @@
+"""Hostile bodies are 4xx, small ones, and the server goes on answering."""
+
+import gzip
+import json
+import zlib
+
+import httpx
+import pytest
+
+from tests.attack.bodies import HOSTILE_FIELDS, NO_BODIES, VALID, with_raw
+from tests.attack.conftest import CHAT, JSON_HEAD, Attacked, status_of
+
+MAX_ANSWER_BYTES = 2_000
+
+
+def check_refused(answer: httpx.Response, *statuses: int) -> None:
+    assert answer.status_code in statuses, answer.text[:300]
+    assert len(answer.content) < MAX_ANSWER_BYTES
+    assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", VALID)
+def test_the_bodies_are_valid_without_the_attack(attacked: Attacked, path: str) -> None:
+    assert attacked.post(path, json.dumps(VALID[path])).status_code == 200
+
+
+@pytest.mark.parametrize("name", HOSTILE_FIELDS)
+@pytest.mark.parametrize("path", VALID)
+def test_a_hostile_field_is_refused(attacked: Attacked, path: str, name: str) -> None:
+    check_refused(attacked.post(path, with_raw(path, HOSTILE_FIELDS[name])), 400)
+
+
+@pytest.mark.parametrize("name", NO_BODIES)
+def test_what_is_no_body_is_refused(attacked: Attacked, name: str) -> None:
+    for path in VALID:
+        check_refused(attacked.post(path, NO_BODIES[name]), 400)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip"])
+def test_a_compressed_body_is_refused_unopened(attacked: Attacked, encoding: str) -> None:
+    """A bomb: a thousand times larger when opened."""
+    zeros = b"0" * 2**24
+    bomb = zlib.compress(zeros) if encoding == "deflate" else gzip.compress(zeros)
+    for path in VALID:
+        check_refused(attacked.post(path, bomb, **{"content-encoding": encoding}), 415)
+
+
+@pytest.mark.parametrize("path", VALID)
+def test_a_giant_body_is_a_413(attacked: Attacked, path: str) -> None:
+    limit = attacked.state.settings.max_body_bytes
+    head = f"POST {path} HTTP/1.1\r\nConnection: close\r\n{JSON_HEAD}"
+    declared = f"{head}Content-Length: {limit * 1000}\r\n\r\n{{".encode()
+    assert status_of(attacked.send(declared)) == 413
+    piece = b"10000\r\n" + b" " * 2**16 + b"\r\n"
+    chunked = f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + piece * (limit // 2**16 + 2)
+    assert status_of(attacked.send(chunked)) in (413, 0)  # 0: cut off while it was being sent
+    attacked.check_well()
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": "a"}] * 90_000}),
+        (
+            CHAT,
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}] * 90_000}]},
+        ),
+        (CHAT, {"messages": [{"role": "user", "content": "<think>" * 300_000}]}),
+        (CHAT, {"messages": [{"role": "user", "content": "<|im_start|>" * 200_000}]}),
+        (CHAT, {"messages": [{"role": "user", "content": "let's think " * 100_000}]}),
+        ("/v1/completions", {"prompt": ["a"] * 500_000}),
+        ("/v1/completions", {"prompt": [1] * 1_000_000}),
+        ("/v1/completions", {"prompt": [10**18]}),
+        ("/v1/responses", {"input": [{"role": "user", "content": "a"}] * 90_000}),
+        ("/v1/messages", {"messages": [{"role": "user", "content": "a"}] * 90_000}),
+        ("/detokenize", {"tokens": [-1]}),
+        ("/detokenize", {"tokens": [10**18]}),
+        ("/v1/thinking/map", {"text": "a" * 1_000_000}),
+    ],
+)
+def test_a_giant_conversation_is_a_400(
+    attacked: Attacked, path: str, fields: dict[str, object]
+) -> None:
+    body = json.dumps(VALID[path] | fields, ensure_ascii=False)
+    check_refused(attacked.post(path, body), 400)
+    attacked.check_well()
+
+
+def test_nothing_but_json_is_read(attacked: Attacked) -> None:
+    """A web page can post these three without asking the server first."""
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        for path, body in VALID.items():
+            check_refused(attacked.post(path, json.dumps(body), **{"content-type": kind}), 415)

@@ -1,0 +1,25 @@
+"""A small crowd of good and bad clients at the real server: nothing is lost, nothing is left."""
+
+import pytest
+
+from benchmarks.faults.crowd import Plan, crowd_at, left_over
+from benchmarks.faults.outcome import Outcome, Tally
+from tests.e2e.conftest import ThinkerServer
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+PLAN = Plan(num_clients=40, seconds=10.0, kill_after=None, model="thinker", seed=1)
+
+
+async def test_in_a_crowd_no_request_is_lost_and_nothing_is_left(
+    thinker_server: ThinkerServer,
+) -> None:
+    tally = Tally()
+    await crowd_at(thinker_server.base_url, PLAN, tally)
+    assert not tally.faults
+    assert not tally.outcomes[Outcome.TOLD]
+    # The test is about these: it had better have had some of each.
+    assert tally.outcomes[Outcome.FINISHED]
+    assert tally.outcomes[Outcome.LEFT]
+    assert tally.outcomes[Outcome.REJECTED]
+    assert await left_over(thinker_server.base_url) == {}

@@ -1,0 +1,177 @@
+"""What a client sees of the queue: on every endpoint, in every way to come, wait and leave."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from server.account.account import RequestAccount
+from server.admission.admit import admit
+from server.admission.demand import Demand
+from server.keys.key import AccessKey
+from tests.server.conftest import MODEL, Serve, Served, chat_body, wants
+from tests.server.test_engine_failures import ENDLESS, Caller, until_running
+
+MESSAGES = [{"role": "user", "content": "How many?"}]
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": chat_body(),
+    "/v1/messages": {"model": MODEL, "messages": MESSAGES, "max_tokens": 64},
+    "/v1/responses": {"model": MODEL, "input": "How many?"},
+    "/v1/completions": {"model": MODEL, "prompt": "How"},
+    "/v1/thinking/map": {"model": MODEL, "text": "How"},
+}
+
+
+def busy(serve: Serve, **options: Any) -> tuple[Served, Caller]:
+    """A server with one place, which a request holds until it leaves."""
+    served = serve(wants(ENDLESS), max_model_len=100_000, max_concurrent_requests=1, **options)
+    return served, Caller(served.app, max_thinking_tokens=50_000, temperature=0)
+
+
+async def until_waiting(served: Served, num_waiting: int) -> None:
+    async with asyncio.timeout(10):
+        while served.state.admission.num_waiting != num_waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    error: dict[str, Any] = response.json()["error"]
+    return error
+
+
+def is_at_rest(served: Served) -> bool:
+    queue = served.state.admission
+    return queue.num_waiting == queue.num_held == served.engine.num_running == 0
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_a_full_queue_is_429_at_once_with_a_time_to_come_again(
+    serve: Serve, path: str
+) -> None:
+    served, holder = busy(serve, max_queued_requests=0)
+    await until_running(served.engine, 1)
+    response = await served.http.post(path, json=BODIES[path])
+    assert response.status_code == 429, response.text
+    assert 1 <= int(response.headers["retry-after"]) <= 60
+    if path == "/v1/messages":
+        assert error_of(response)["type"] == "rate_limit_error"
+    else:
+        assert error_of(response)["code"] == "queue_full"
+    holder.leave()
+    await holder.task
+    assert is_at_rest(served)
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_waiting_too_long_is_429_and_frees_the_line(serve: Serve, path: str) -> None:
+    served, holder = busy(serve, queue_timeout_seconds=0.01)
+    await until_running(served.engine, 1)
+    response = await served.http.post(path, json=BODIES[path])
+    assert response.status_code == 429, response.text
+    assert path == "/v1/messages" or error_of(response)["code"] == "queue_timeout"
+    assert served.state.admission.num_waiting == 0
+    holder.leave()
+    await holder.task
+    assert is_at_rest(served)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize("path", list(BODIES))
+async def test_a_waiting_client_that_hangs_up_leaves_the_queue(
+    serve: Serve, path: str, is_streamed: bool
+) -> None:
+    served, holder = busy(serve)
+    await until_running(served.engine, 1)
+    waiting = Caller(served.app, path, {**BODIES[path], "stream": is_streamed})
+    await until_waiting(served, 1)
+    waiting.leave()
+    await asyncio.wait_for(waiting.task, 10)
+    assert served.state.admission.num_waiting == 0
+    assert served.state.admission.num_held == 1
+    holder.leave()
+    await holder.task
+    assert is_at_rest(served)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_after_its_wait_a_request_is_served_and_notices_that_its_client_leaves(
+    serve: Serve, is_streamed: bool
+) -> None:
+    served, holder = busy(serve)
+    await until_running(served.engine, 1)
+    waiting = Caller(served.app, stream=is_streamed, max_thinking_tokens=50_000, temperature=0)
+    await until_waiting(served, 1)
+    holder.leave()
+    await holder.task
+    await until_running(served.engine, 1)
+    assert served.state.admission.num_held == 1
+    waiting.leave()
+    await asyncio.wait_for(waiting.task, 10)
+    assert is_at_rest(served)
+
+
+async def test_the_engine_never_runs_more_than_the_capacity(serve: Serve) -> None:
+    served = serve(wants("so</think>Seven."), max_concurrent_requests=3)
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, served.engine.num_running)
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    replies = await asyncio.gather(*(served.chat(n=n) for n in (1, 2, 3, 1, 5, 2, 1)))
+    watching.cancel()
+    assert [reply.status_code for reply in replies] == [200] * 7
+    # The one with n=5 takes all places, and runs alone.
+    assert most == 5
+    assert is_at_rest(served)
+    text = (await served.http.get("/metrics")).text
+    assert "thinking_queue_seconds_count 7.0" in text
+    assert "thinking_queue_length 0.0" in text
+    assert "thinking_admitted_requests 0.0" in text
+
+
+async def test_the_engines_death_ends_the_wait_with_503(serve: Serve) -> None:
+    served, holder = busy(serve)
+    await until_running(served.engine, 1)
+    waiting = asyncio.create_task(served.chat())
+    await until_waiting(served, 1)
+    served.engine.kill()
+    response = await asyncio.wait_for(waiting, 10)
+    assert (response.status_code, error_of(response)["code"]) == (503, "engine_dead")
+    await holder.task
+    assert is_at_rest(served)
+
+
+async def test_draining_serves_who_waits_and_refuses_who_comes(serve: Serve) -> None:
+    served, holder = busy(serve)
+    await until_running(served.engine, 1)
+    waiting = asyncio.create_task(served.chat(max_completion_tokens=8))
+    await until_waiting(served, 1)
+    served.state.draining = True
+    assert (await served.chat()).status_code == 503
+    holder.leave()
+    assert (await asyncio.wait_for(waiting, 10)).status_code == 200
+    await holder.task
+
+
+async def test_a_key_with_too_many_requests_is_429_while_others_are_served(serve: Serve) -> None:
+    state = serve().state
+    key = AccessKey("small", max_concurrent_requests=1)
+    accounts = [RequestAccount(str(n), state.metrics, key=key) for n in range(3)]
+    await admit(state, accounts[0], Demand(1, 1, 1, 1))
+    with pytest.raises(Exception, match="1 requests open") as refused:
+        await admit(state, accounts[1], Demand(1, 1, 1, 1))
+    assert getattr(refused.value, "code", None) == "too_many_concurrent_requests"
+    await admit(state, RequestAccount("other", state.metrics), Demand(1, 1, 1, 1))
+    await accounts[0].at_end.aclose()
+    await admit(state, accounts[2], Demand(1, 1, 1, 1))
+
+
+async def test_the_capacity_is_the_engines_own_where_none_is_set(serve: Serve) -> None:
+    served = serve()
+    served.engine.max_num_seqs = 7
+    assert served.state.admission.num_places == 7

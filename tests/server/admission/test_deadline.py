@@ -1,0 +1,81 @@
+"""The longest time of a request: a 504, or the last event of a stream; and what it has cost."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.server.admission.test_admission_app import BODIES, busy, error_of, is_at_rest
+from tests.server.conftest import Serve, wants
+from tests.server.test_engine_failures import ENDLESS, until_running
+
+SECONDS = 0.05
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_a_request_that_takes_too_long_is_504_and_ends_in_the_engine(
+    serve: Serve, path: str
+) -> None:
+    served = serve(wants(ENDLESS), max_model_len=100_000, max_request_seconds=1e-9)
+    response = await served.http.post(path, json=BODIES[path])
+    assert response.status_code == 504, response.text
+    error = error_of(response)
+    assert "longer than this server allows" in error["message"]
+    assert path == "/v1/messages" or error["code"] == "deadline_exceeded"
+    assert is_at_rest(served)
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_a_stream_ends_with_the_error(serve: Serve, path: str) -> None:
+    served = serve(wants(ENDLESS), max_model_len=100_000, max_request_seconds=1e-9)
+    body = {**BODIES[path], "stream": True}
+    response = await served.http.post(path, json=body)
+    assert response.status_code == 200
+    data = [
+        line.removeprefix("data: ")
+        for line in response.text.splitlines()
+        if line.startswith("data: ")
+    ]
+    last: dict[str, Any] = json.loads(data[-1])
+    assert "longer than this server allows" in last["error"]["message"]
+    assert is_at_rest(served)
+
+
+async def test_what_was_generated_before_the_deadline_is_counted(serve: Serve) -> None:
+    served = serve(wants(ENDLESS), max_model_len=100_000, max_request_seconds=SECONDS)
+    response = await served.chat(max_thinking_tokens=50_000, temperature=0, n=2)
+    assert response.status_code == 504, response.text
+    text = (await served.http.get("/metrics")).text
+    counted = sum(
+        float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.startswith(("thinking_reasoning_tokens_total ", "thinking_answer_tokens_total "))
+    )
+    # A token of each choice may have been on its way.
+    assert 0 < counted <= served.engine.num_generated <= counted + 4
+    assert is_at_rest(served)
+
+
+async def test_the_wait_counts_to_the_time_of_the_request(serve: Serve) -> None:
+    served, holder = busy(serve)
+    await until_running(served.engine, 1)
+    # The holder's time is read already.
+    served.state.settings = served.state.settings.model_copy(
+        update={"max_request_seconds": SECONDS}
+    )
+    response = await asyncio.wait_for(served.chat(), 10)
+    assert (response.status_code, error_of(response)["code"]) == (504, "deadline_exceeded")
+    holder.leave()
+    await holder.task
+    assert is_at_rest(served)
+
+
+async def test_a_request_in_time_is_as_ever(serve: Serve) -> None:
+    plain, timed = (
+        serve(wants("so</think>Seven.")),
+        serve(wants("so</think>Seven."), max_request_seconds=3600),
+    )
+    replies = [(await served.chat(temperature=0)).json() for served in (plain, timed)]
+    assert replies[0]["choices"][0]["message"] == replies[1]["choices"][0]["message"]
+    assert replies[0]["usage"] == replies[1]["usage"]

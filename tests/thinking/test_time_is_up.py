@@ -1,0 +1,90 @@
+"""A thought whose time is up, on arbitrary token streams: closed at once, within its budget."""
+
+from dataclasses import astuple, replace
+
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tests.thinking.strategies import TOKEN_BYTES, VOCAB_SIZE, plans, tables, token_streams
+from thinking.arrays import NumpyArrays
+from thinking.automaton import NUM_CHANGING, ThinkingAutomaton
+from thinking.automaton_tables import AutomatonTables
+from thinking.phase import Phase, StopCause, TokenKind
+from thinking.plan import ThinkingPlan
+from thinking.tracker import ThinkingTracker
+from thinking.tracker_state import TrackerTables
+
+NUMPY = NumpyArrays()
+
+
+def cut(
+    data: st.DataObject,
+) -> tuple[TrackerTables, ThinkingPlan, ThinkingTracker, list[int], list[int]]:
+    """A tracker whose thought goes on, ended; what it had read, and what comes then."""
+    shared = data.draw(tables())
+    plan = data.draw(plans(shared.profile))
+    stream = data.draw(token_streams)
+    places = _thinking_places(ThinkingTracker(shared, plan), stream)
+    assume(places)
+    place = data.draw(st.sampled_from(places))
+    tracker = ThinkingTracker(shared, plan)
+    for token in stream[:place]:
+        tracker.advance(token)
+    return shared, plan, tracker, stream[:place], stream[place:]
+
+
+def _thinking_places(tracker: ThinkingTracker, stream: list[int]) -> list[int]:
+    """How many tokens may have come where a thought is going on."""
+    places = [0] if tracker.is_thinking else []
+    for place, token in enumerate(stream, 1):
+        tracker.advance(token)
+        if tracker.is_thinking:
+            places.append(place)
+    return places
+
+
+@given(st.data())
+def test_it_is_closed_at_once_within_the_budget_and_nothing_more_is_thought(
+    data: st.DataObject,
+) -> None:
+    _, plan, tracker, _, rest = cut(data)
+    num_begun = tracker.num_marker_tokens_begun
+    tracker.end_thinking()
+    # A marker that the model has begun is completed.
+    assert num_begun in (0, tracker.state.cursor - plan.end_at)
+    assert tracker.stop_cause is StopCause.TIME
+    while (forced := tracker.forced_token_id) is not None:
+        assert tracker.advance(forced) in (TokenKind.MARKER, TokenKind.INJECTED)
+    assert tracker.num_hidden <= plan.budget
+    assert tracker.state.phase is Phase.ANSWER
+    num_hidden = tracker.num_hidden
+    assert {tracker.advance(token) for token in rest} <= {TokenKind.ANSWER}
+    assert tracker.num_hidden == num_hidden
+    assert tracker.stop_cause is StopCause.TIME
+
+
+@given(st.data())
+def test_the_request_that_goes_on_has_the_state_of_the_one_that_was_given_up(
+    data: st.DataObject,
+) -> None:
+    shared, plan, tracker, read, rest = cut(data)
+    tracker.end_thinking()
+    # As it comes out of a request's `extra_args`.
+    closing = replace(plan, prior_token_ids=tuple(read), time_is_up=True)
+    sent = ThinkingPlan.from_dict(closing.to_dict())
+    automaton = ThinkingAutomaton(
+        AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES), 1, torch.device("cpu")
+    )
+    automaton.load(0, sent, [])
+    automaton.flush()
+    assert tuple(automaton.state[0, :NUM_CHANGING].tolist()) == tuple(
+        map(int, astuple(tracker.state))
+    )
+    resumed = ThinkingTracker(shared, sent)
+    for token in [None, *rest]:
+        if token is not None:
+            assert tracker.advance(token) is resumed.advance(token)
+        assert resumed.state == tracker.state
+    assert resumed.stop_cause is tracker.stop_cause
+    assert resumed.num_injected == tracker.num_injected
