@@ -1,6 +1,8 @@
 """Without keys a server is for its own machine, unless its operator says otherwise."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -9,8 +11,7 @@ from hypothesis import strategies as st
 from server.exit_codes import ExitCode
 from server.keys.anonymous import AnonymousError, check_listener
 from server.keys.loopback import host_name, is_loopback
-from server.serve import bound_listener, run
-from server.settings import ServerSettings
+from server.serve import bound_listener
 from tests.server.conftest import Serve, make_state
 from tests.server.keys.conftest import KeyFile, visitor
 
@@ -43,18 +44,20 @@ def test_with_keys_or_by_the_operators_word_every_address_is(key_file: KeyFile) 
     check(host=EVERYWHERE[0], allow_anonymous=True)
 
 
-def test_the_refusal_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    code = run(ServerSettings(host=EVERYWHERE[0], port=0), {})
-    assert code is ExitCode.USAGE
-    assert "--allow-anonymous" in capsys.readouterr().err
+def started(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A server that must not come as far as loading a model."""
+    line = [sys.executable, "-m", "server", "--port", "0", *arguments]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120)
 
 
-def test_a_wrong_file_of_keys_is_a_usage_error(
-    key_file: KeyFile, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_refusal_ends_the_process_as_wrong_use(key_file: KeyFile) -> None:
+    refused = started("--host", EVERYWHERE[0])
+    assert refused.returncode == ExitCode.USAGE
+    assert "--allow-anonymous" in refused.stderr
     key_file.path.write_text("nonsense")
-    assert run(ServerSettings(port=0, keys_file=str(key_file.path)), {}) is ExitCode.USAGE
-    assert str(key_file.path) in capsys.readouterr().err
+    refused = started("--keys-file", str(key_file.path))
+    assert refused.returncode == ExitCode.USAGE
+    assert str(key_file.path) in refused.stderr
 
 
 OWN_NAMES = ["localhost", "localhost:8000", "LOCALHOST", "127.0.0.1", "127.9.9.9:1", "[::1]:80"]

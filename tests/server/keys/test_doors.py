@@ -167,6 +167,13 @@ async def test_any_one_changed_character_of_a_secret_is_refused(
     assert await call(app_with_keys, [(header, prefix + changed)]) == 401
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/models/../../health", "/./health", "/health/..", "health", "", "/health\x00"]
+)
+async def test_no_trick_with_a_path_opens_another(app_with_keys: FastAPI, path: str) -> None:
+    assert await call(app_with_keys, [], path) == 401
+
+
 @pytest.fixture
 def app_with_keys(key_file: KeyFile) -> FastAPI:
     return create_app(make_state(keys_file=str(key_file.path)))

@@ -1,8 +1,10 @@
 """A file of keys is followed without a restart, and a broken one changes nothing."""
 
 import asyncio
+import json
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from server.keys.live import VARIABLE, LiveKeys
 from server.keys.reading import KeyFileError
 from server.metrics import Metrics
 from tests.server.conftest import chat_body, make_state
-from tests.server.keys.conftest import ALICE, BOB, EVE, KeyFile, ServeKeys, bearer, entry
+from tests.server.keys.conftest import ALICE, ANSWER, BOB, EVE, KeyFile, ServeKeys, bearer, entry
 
 WAIT_SECONDS = 20.0
 
@@ -32,19 +34,37 @@ async def test_a_removed_key_stops_at_once_and_its_running_stream_goes_on(
     served = serve_keys()
     body = chat_body(stream=True, temperature=0, max_thinking_tokens=100)
     url = "/v1/chat/completions"
+    chunks: list[bytes] = []
+    request = {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
+    received = [request]
 
-    async def stream() -> str:
-        """The transport gives the response once it is whole: the change comes in between."""
-        return (await served.http.post(url, json=body, headers=bearer(ALICE))).text
+    async def receive() -> Any:
+        if received:
+            return received.pop()
+        return await asyncio.get_running_loop().create_future()  # the client stays
 
-    running = asyncio.create_task(stream())
-    while served.state.metrics.in_flight._value.get() == 0:  # noqa: ASYNC110
-        await asyncio.sleep(0)
-    key_file.write(entry("bob", BOB))
-    assert served.state.keys.reload()
-    assert (await served.http.post(url, json=body, headers=bearer(ALICE))).status_code == 401
-    assert (await served.http.post(url, json=body, headers=bearer(BOB))).status_code == 200
-    assert (await running).rstrip().endswith("data: [DONE]")
+    async def send(message: Any) -> None:
+        if message["type"] != "http.response.body":
+            return
+        if not chunks:  # the stream has begun
+            key_file.write(entry("bob", BOB))
+            assert served.state.keys.reload()
+            for secret, status in ((ALICE, 401), (BOB, 200)):
+                asked = await served.http.post(url, json=chat_body(), headers=bearer(secret))
+                assert asked.status_code == status
+        chunks.append(message["body"])
+
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"authorization", b"Bearer " + ALICE.encode()),
+    ]
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http",
+             "path": url, "raw_path": url.encode(), "query_string": b"", "root_path": "",
+             "headers": headers, "client": ("127.0.0.1", 1), "server": ("test", 80)}  # fmt: skip
+    await served.app(scope, receive, send)
+    text = b"".join(chunks).decode()
+    assert ANSWER.split()[-1] in text
+    assert text.rstrip().endswith("data: [DONE]")
 
 
 def test_a_secret_is_rotated_without_a_gap(keys: LiveKeys, key_file: KeyFile) -> None:
