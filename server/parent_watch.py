@@ -3,29 +3,34 @@
 vLLM ends its processes when the parent shuts down in order; this is for the rest (kill -9, out
 of memory): an orphan would hold memory and cores for ever. Started where a child imports the
 server's entry point, which multiprocessing does first of all, so that also a child that is still
-loading is watched; and again by vLLM's hook, for children that were forked. Imports nothing heavy.
+loading is watched; and again by vLLM's hook, for children that were forked. At that first
+moment multiprocessing itself does not know the parent yet, so the system is asked: an orphan
+gets another parent. Imports nothing heavy.
 """
 
 import multiprocessing
 import os
 import threading
-from multiprocessing.process import BaseProcess
 
 ORPHAN_EXIT_CODE = 1
 # A parent that shuts down in order terminates us within this time.
 ORDERLY_SECONDS = 1.0
+POLL_SECONDS = 0.5
 
 _watching = threading.Event()
 
 
 def watch_parent() -> None:
     """Begin to watch, in a child; harmless elsewhere, and to call twice."""
-    parent = multiprocessing.parent_process()
-    if parent is None or _watching.is_set():
+    is_child = multiprocessing.current_process().name != "MainProcess"
+    if not is_child or _watching.is_set():
         return
     _watching.set()
     _leave_terminal_group()
-    threading.Thread(target=_end_with, args=(parent,), name="parent-watch", daemon=True).start()
+    thread = threading.Thread(
+        target=_end_with, args=(os.getppid(),), name="parent-watch", daemon=True
+    )
+    thread.start()
 
 
 def _leave_terminal_group() -> None:
@@ -35,7 +40,9 @@ def _leave_terminal_group() -> None:
         os.setpgid(0, 0)
 
 
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    threading.Event().wait(ORDERLY_SECONDS)
+def _end_with(parent_pid: int) -> None:
+    never = threading.Event()
+    while os.getppid() == parent_pid:
+        never.wait(POLL_SECONDS)
+    never.wait(ORDERLY_SECONDS)
     os._exit(ORPHAN_EXIT_CODE)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 ENGINE_GROUP = pytest.mark.xdist_group("engine")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on the real engine go to one worker: they share servers, and the machine's cores."""
     for item in items:

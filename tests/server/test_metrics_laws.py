@@ -238,6 +238,8 @@ async def test_promtool_finds_no_fault(serve: Serve) -> None:
     served = serve()
     await served.chat(max_completion_tokens=20)
     text = (await served.http.get("/metrics")).text
-    result = programs.run(["promtool", "check", "metrics"], given=text)
+    # vLLM's, where this process has imported it: promtool keeps the colon for rules.
+    ours = "".join(line for line in text.splitlines(keepends=True) if "vllm:" not in line)
+    result = programs.run(["promtool", "check", "metrics"], given=ours)
     assert result.returncode == 0, result.stdout
     assert not result.stdout
