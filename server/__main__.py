@@ -1,6 +1,9 @@
 """``python -m server``: the same as ``thinking-server``."""
 
-from server.cli import main
+from server import cli
 
 if __name__ == "__main__":
-    main()
+    # multiprocessing imports the main module in each child, but not one that is called __main__;
+    # named so, children are watched from their beginning (``server.parent_watch``).
+    __spec__ = cli.__spec__
+    cli.main()
