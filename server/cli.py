@@ -7,6 +7,7 @@ is instant); what it leaves over goes to vLLM's. Does not know what the options 
 import argparse
 import difflib
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from server.option_table import Option, options
-from server.parent_watch import watch_parent
+from server.parent_watch import SERVER_PID_VARIABLE, watch_parent
 from server.process_defaults import set_process_defaults
 from server.settings import ServerSettings
 
@@ -28,6 +29,7 @@ watch_parent()
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of ``thinking-server``; ends the process with the server's exit code."""
     parser = _own_parser()
+    os.environ[SERVER_PID_VARIABLE] = str(os.getpid())
     own, rest = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)
     flags = vars(own)
     match flags.pop("help", None):

@@ -12,10 +12,14 @@ import multiprocessing
 import os
 import threading
 
+import psutil
+
 ORPHAN_EXIT_CODE = 1
 # A parent that shuts down in order terminates us within this time.
 ORDERLY_SECONDS = 1.0
 POLL_SECONDS = 0.5
+# The server's process id: a child may begin after its parent has died.
+SERVER_PID_VARIABLE = "THINKING_SERVER_PID"
 
 _watching = threading.Event()
 
@@ -42,7 +46,12 @@ def _leave_terminal_group() -> None:
 
 def _end_with(parent_pid: int) -> None:
     never = threading.Event()
-    while os.getppid() == parent_pid:
+    while os.getppid() == parent_pid and _server_lives():
         never.wait(POLL_SECONDS)
     never.wait(ORDERLY_SECONDS)
     os._exit(ORPHAN_EXIT_CODE)
+
+
+def _server_lives() -> bool:
+    pid = os.environ.get(SERVER_PID_VARIABLE)
+    return pid is None or psutil.pid_exists(int(pid))
