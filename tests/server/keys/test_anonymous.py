@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -99,3 +100,21 @@ def test_any_host_header_is_read(header: str) -> None:
     if is_loopback(host_name(header)):
         name = header.strip().strip("[").lower()
         assert name.startswith(("localhost", "127.", "::1", "0", ":", "::ffff:127."))
+
+
+async def test_a_request_that_names_no_host_gets_nothing(serve: Serve) -> None:
+    statuses: list[int] = []
+
+    async def receive() -> Any:
+        raise AssertionError("the body was read")
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http",
+             "path": "/v1/models", "raw_path": b"/v1/models", "query_string": b"",
+             "root_path": "", "headers": [], "client": ("127.0.0.1", 1),
+             "server": ("127.0.0.1", 80)}  # fmt: skip
+    await serve().app(scope, receive, send)
+    assert statuses == [403]
