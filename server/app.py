@@ -29,7 +29,6 @@ from server.openai.responses import endpoints as responses
 from server.openapi import install_openapi
 from server.quotas import endpoints as usage
 from server.request_id import RequestIdMiddleware
-from server.request_metrics import RequestMetricsMiddleware
 from server.state import ServerState, server_state
 from server.tokens import endpoints as tokens
 from server.traces import endpoints as traces
@@ -67,7 +66,6 @@ def create_app(state: ServerState) -> FastAPI:
     app.add_middleware(BodyTimeoutMiddleware, seconds=state.settings.body_timeout_seconds)
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=state.settings.max_body_bytes)
     app.add_middleware(KeyMiddleware, state=state)
-    app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics)
     app.add_middleware(AccountMiddleware, metrics=state.metrics, observers=observers)
     app.add_middleware(RequestIdMiddleware)
     app.add_middleware(DrainingMiddleware, state=state)

@@ -195,10 +195,11 @@ def install_error_handlers(app: FastAPI) -> None:
         Exception,
     )
     for kind in foreseen:
-        app.add_exception_handler(kind, _answer)
+        app.add_exception_handler(kind, answer)
 
 
-async def _answer(request: Request, error: Exception) -> JSONResponse:
+async def answer(request: Request, error: Exception) -> JSONResponse:
+    """`error` in the shape that the path asks for; noted in the request's account."""
     api_error = to_api_error(error)
     headers, body = api_error.headers, api_error.to_dict()
     request_id = getattr(request.state, "request_id", None)

@@ -40,8 +40,7 @@ class RequestAccount:
     `receipts` has those of the choices that were begun. `error_code`: of the error that
     answered it, or that ended its stream. `headers` are put on its response.
     `first_answer_seconds`: until the first answer token of any choice. `trace_context` has the
-    caller's W3C headers.
-    `speaks_anthropic`: its client reads Anthropic's shapes.
+    caller's W3C headers. `speaks_anthropic`: its client reads Anthropic's shapes.
     """
 
     request_id: str
@@ -65,6 +64,11 @@ class RequestAccount:
     def known_method(self) -> str:
         """The method, where it is one: a client may send any word for it."""
         return self.method if self.method in _METHODS else "other"
+
+    @property
+    def seconds(self) -> float:
+        """Since it was opened."""
+        return time.monotonic() - self.started
 
     def observe_start(self, num_prompt_tokens: int) -> None:
         """A prompt goes to the engine."""
@@ -93,9 +97,3 @@ def account_of(request: Request) -> RequestAccount:
     account = request.state.account
     assert isinstance(account, RequestAccount)
     return account
-
-
-def account_in(state: Mapping[str, object]) -> RequestAccount | None:
-    """The account in a scope's state, where one was opened."""
-    account = state.get("account")
-    return account if isinstance(account, RequestAccount) else None

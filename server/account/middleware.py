@@ -1,7 +1,7 @@
 """Middleware: opens each request's account, and settles it when the response has ended.
 
 Whatever happens in between (an error, a client that leaves, a cancelled task): what was
-taken for the request is given back here, once. Decides nothing itself.
+taken for the request is given back here, once, and it is counted. Decides nothing itself.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.account.account import RequestAccount
 from server.error_shapes import speaks_anthropic
+from server.errors import to_api_error
 from server.metrics import Metrics
 
 # Is told of each request that has ended.
@@ -19,7 +20,10 @@ Observer = Callable[[RequestAccount], None]
 
 
 class AccountMiddleware:
-    """``scope["state"]["account"]`` is the account; `observers` see it last."""
+    """``scope["state"]["account"]`` is the account; `observers` see it last.
+
+    The endpoint of a request that matches no route is "unknown", whatever its path.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, observers: Sequence[Observer] = ()) -> None:
         self.app = app
@@ -32,27 +36,29 @@ class AccountMiddleware:
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        account = RequestAccount(
+        account = state["account"] = RequestAccount(
             state["request_id"],
             self.metrics,
             method=scope["method"],
             trace_context=_trace_context(Headers(scope=scope)),
             speaks_anthropic=speaks_anthropic(scope),
         )
-        state["account"] = account
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                account.status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in account.headers.items():
-                    headers[name] = value
-            await send(message)
-
+        watched = _WatchedRequest(account, receive, send)
         try:
-            await self.app(scope, receive, send_with_headers)
+            with self.metrics.requests.in_flight.track_inprogress():
+                await self.app(scope, watched.receive, watched.send)
+        except Exception as error:  # answered outside of us
+            account.error_code = account.error_code or to_api_error(error).code
+            raise
         finally:
             account.endpoint = getattr(scope.get("route"), "path", "unknown")
+            self.metrics.requests.observe(
+                account.endpoint,
+                500 if account.status is None else account.status,
+                account.seconds,
+                account.error_code,
+                left=account.client_left,
+            )
             # To its end, though this task may be on its own.
             await asyncio.shield(self._settle(account))
 
@@ -62,6 +68,30 @@ class AccountMiddleware:
         finally:
             for observer in self.observers:
                 observer(account)
+
+
+class _WatchedRequest:
+    """Notes in the account what the messages tell: its status, and whether its client left."""
+
+    def __init__(self, account: RequestAccount, receive: Receive, send: Send) -> None:
+        self._account = account
+        self._receive = receive
+        self._send = send
+        self._is_sent = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not self._is_sent:
+            self._account.client_left = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._account.status = message["status"]
+            MutableHeaders(scope=message).update(self._account.headers)
+        elif not message.get("more_body", False):
+            self._is_sent = True
+        await self._send(message)
 
 
 def _trace_context(headers: Headers) -> dict[str, str]:

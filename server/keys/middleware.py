@@ -4,13 +4,12 @@ Closed unless listed: a path that is added later needs a key, and so does one th
 exist, so that strangers learn nothing of either. What a key's holder may do is for the endpoints.
 """
 
-from starlette.responses import JSONResponse
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.account.account import account_in
+from server.account.account import account_of
 from server.engine.cache_owner import cache_owner
-from server.error_shapes import speaks_anthropic
-from server.errors import ApiError, NotAllowedError
+from server.errors import ApiError, NotAllowedError, answer
 from server.keys.anonymous import check_host
 from server.keys.credentials import presented_secret
 from server.keys.key import AccessKey
@@ -48,13 +47,12 @@ class KeyMiddleware:
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] == "http":
-            account = account_in(scope["state"])
-            assert account is not None
+            account = account_of(Request(scope))
             try:
                 account.key = self._key_of(scope)
             except ApiError as error:
-                account.error_code = error.code
-                await _answer(error, scope)(scope, receive, send)
+                response = await answer(Request(scope), error)
+                await response(scope, receive, send)
                 return
             await self._pass_on(account.key, scope, receive, send)
             return
@@ -90,11 +88,3 @@ class KeyMiddleware:
 
 def _is_of_traces(path: str) -> bool:
     return path == TRACES_PATH or path.startswith(f"{TRACES_PATH}/")
-
-
-def _answer(error: ApiError, scope: Scope) -> JSONResponse:
-    """The error handlers are further in."""
-    body = error.to_dict()
-    if speaks_anthropic(scope):
-        body = error.to_anthropic(scope["state"].get("request_id"))
-    return JSONResponse(body, error.status, error.headers)

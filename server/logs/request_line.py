@@ -4,7 +4,6 @@ No prompt, thought, answer, header or query is among the fields; the path is the
 template. The request id may be the client's own, of harmless characters (``server.request_id``).
 """
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +25,7 @@ def request_fields(account: RequestAccount, model_name: str | None) -> dict[str,
         "prompt_tokens": used.prompt,
         "reasoning_tokens": used.reasoning,
         "answer_tokens": used.answer,
-        "seconds": round(time.monotonic() - account.started, 3),
+        "seconds": round(account.seconds, 3),
         "first_answer_seconds": None if first is None else round(first, 3),
         "thinking": [_receipt(receipt.to_dict()) for receipt in account.receipts],
     }

@@ -56,7 +56,7 @@ class RequestSpans:
             context=self._propagator.extract(account.trace_context),
             kind=SpanKind.SERVER,
             attributes=span_attributes(account, model_name),
-            start_time=ended - int((time.monotonic() - account.started) * NANOSECONDS),
+            start_time=ended - int(account.seconds * NANOSECONDS),
         )
         for attributes in receipt_events(account):
             span.add_event("thinking.receipt", dict(attributes), ended)
