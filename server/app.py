@@ -4,7 +4,6 @@ The engine may come later than the app: until ``ServerState.set_engine`` is call
 every endpoint that needs it answers 503. Starts and stops nothing.
 """
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -23,6 +22,7 @@ from server.keys.middleware import KeyMiddleware
 from server.logs.request_log import RequestLog
 from server.map import endpoints as thinking_map
 from server.metrics import CONTENT_TYPE_LATEST
+from server.metrics.metrics import version_of
 from server.openai import chat, models
 from server.openai.completions import endpoint as completions
 from server.openai.responses import endpoints as responses
@@ -103,7 +103,4 @@ async def _client_left(request: Request, error: Exception) -> Response:
 
 
 def _version() -> str:
-    try:
-        return version("thinking-server")
-    except PackageNotFoundError:  # run from a checkout
-        return "0"
+    return version_of("thinking-server") or "0"  # run from a checkout

@@ -59,6 +59,10 @@ class Receipt:
             **searched,
         }
 
+    def to_record(self) -> dict[str, Any]:
+        """The same without its advice, which is for the client: for logs and spans."""
+        return {name: value for name, value in self.to_dict().items() if name != "advice"}
+
 
 def make_receipt(
     budget: ThinkingBudget,

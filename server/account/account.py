@@ -16,6 +16,9 @@ from server.keys.key import ANONYMOUS, AccessKey
 from server.metrics import Metrics
 from thinking.receipt import Receipt
 
+# Asked every few seconds by whoever watches the server: neither logged nor traced. The metrics
+# count them.
+PROBE_ENDPOINTS = ("/health", "/metrics")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 

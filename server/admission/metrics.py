@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry
+
+from server.metrics.making import gauge, histogram
 
 QUEUE_BUCKETS = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120)
 
@@ -11,23 +13,19 @@ class AdmissionMetrics:
     """Gauges are read when they are scraped."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._queue_length = Gauge(
-            "thinking_queue_length", "Requests that wait for a place.", registry=registry
-        )
-        self._admitted = Gauge(
-            "thinking_admitted_requests", "Engine requests that hold a place.", registry=registry
-        )
-        self.queue_seconds = Histogram(
-            "thinking_queue_seconds",
+        self._queue_length = gauge(registry, "queue_length", "Requests that wait for a place.")
+        self._admitted = gauge(registry, "admitted_requests", "Engine requests that hold a place.")
+        self.queue_seconds = histogram(
+            registry,
+            "queue_seconds",
             "Time that admitted requests have waited for their place.",
-            buckets=QUEUE_BUCKETS,
-            registry=registry,
+            QUEUE_BUCKETS,
         )
-        self._load = Gauge("thinking_load", "Load of the server, 0 to 1.", registry=registry)
-        self._share = Gauge(
-            "thinking_load_budget_share",
+        self._load = gauge(registry, "load", "Load of the server, 0 to 1.")
+        self._share = gauge(
+            registry,
+            "load_budget_share",
             "Share of their size that default budgets have under this load.",
-            registry=registry,
         )
 
     def read_from(self, num_waiting: Callable[[], int], num_held: Callable[[], int]) -> None:

@@ -27,7 +27,7 @@ def request_fields(account: RequestAccount, model_name: str | None) -> dict[str,
         "answer_tokens": used.answer,
         "seconds": round(account.seconds, 3),
         "first_answer_seconds": None if first is None else round(first, 3),
-        "thinking": [_receipt(receipt.to_dict()) for receipt in account.receipts],
+        "thinking": [receipt.to_record() for receipt in account.receipts],
     }
 
 
@@ -45,8 +45,3 @@ def request_text(fields: Mapping[str, Any]) -> str:
         )
     parts.append(f"{fields['seconds']:g} s")
     return ", ".join(parts) + f" ({fields['key']}, {fields['request_id']})"
-
-
-def _receipt(receipt: Mapping[str, Any]) -> dict[str, Any]:
-    # Advice is for the client; it would make each line long.
-    return {name: value for name, value in receipt.items() if name != "advice"}

@@ -3,12 +3,9 @@
 import logging
 from collections.abc import Callable
 
-from server.account.account import RequestAccount
+from server.account.account import PROBE_ENDPOINTS, RequestAccount
 from server.logs.log import REQUEST_LOGGER, log_fields
 from server.logs.request_line import request_fields
-
-# Asked every few seconds by whoever watches the server; the metrics count them.
-QUIET_ENDPOINTS = ("/health", "/metrics")
 
 
 class RequestLog:
@@ -22,6 +19,6 @@ class RequestLog:
         """Log `account`'s request, except for probes that tell what they are for."""
         if not self._logger.handlers:
             return
-        if account.endpoint in QUIET_ENDPOINTS and account.status in (200, 503):
+        if account.endpoint in PROBE_ENDPOINTS and account.status in (200, 503):
             return
         log_fields(self._logger, "request", request_fields(account, self._model_name()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from server.account.account import RequestAccount, account_of
+from server.account.account import account_of
 from server.admission.admit import admit
 from server.admission.deadline import in_time
 from server.body import read_body
@@ -33,7 +33,6 @@ class MapReply:
 
     run: MapRun
     writer: MapWriter
-    account: RequestAccount
     max_seconds: float | None
 
     async def events(self) -> AsyncGenerator[bytes, None]:
@@ -57,7 +56,7 @@ class MapReply:
             return [position async for position in finished]
 
     def _in_time(self) -> AsyncGenerator[Position, None]:
-        return in_time(self.run.positions(), self.account, self.max_seconds)
+        return in_time(self.run.positions(), self.run.account, self.max_seconds)
 
 
 @router.post(
@@ -80,7 +79,7 @@ async def map_text(request: Request) -> Response:
     )
     run = MapRun(model, job, state.map_slots, account)
     writer = MapWriter(run, model.engine.model_name, is_list=isinstance(body.mix, list))
-    reply = MapReply(run, writer, account, state.settings.max_request_seconds)
+    reply = MapReply(run, writer, state.settings.max_request_seconds)
     if body.stream:
         return EventStream(reply.events(), state.settings.keep_alive_seconds)
     return JSONResponse(writer.map(await run_while_connected(request, reply.positions())))

@@ -6,7 +6,7 @@ every label value of a closed set starts at 0. Knows no metric.
 
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 PREFIX = "thinking_"
 # A budget may be as long as the longest contexts: up to a million tokens.
@@ -31,6 +31,11 @@ def closed_counter(
     for value in values:
         made.labels(value)
     return made
+
+
+def gauge(registry: CollectorRegistry, name: str, text: str) -> Gauge:
+    """``thinking_{name}``."""
+    return Gauge(f"{PREFIX}{name}", text, registry=registry)
 
 
 def histogram(

@@ -8,12 +8,12 @@ sets only: no text of a request ever becomes one.
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
-from prometheus_client import REGISTRY, CollectorRegistry, Gauge, Info
+from prometheus_client import REGISTRY, CollectorRegistry, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from server.choice import ChoiceDecoder
 from server.metrics.choices import ChoiceMetrics
-from server.metrics.making import PREFIX, closed_counter, counter
+from server.metrics.making import PREFIX, closed_counter, counter, gauge
 from server.metrics.requests import RequestMetrics
 from thinking.receipt import Receipt
 
@@ -33,7 +33,7 @@ class Metrics:
         self.traces_dropped = closed_counter(
             own, "traces_dropped", "Traces not kept.", "reason", ("queue_full", "store_error")
         )
-        self.engine_up = Gauge(f"{PREFIX}engine_up", "1: the engine can answer.", registry=own)
+        self.engine_up = gauge(own, "engine_up", "1: the engine can answer.")
         self.engine_up.set_function(lambda: float(is_up()))
         self._build = Info(f"{PREFIX}build", "Versions, and the model once loaded.", registry=own)
         self.tell_build(model="")

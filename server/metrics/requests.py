@@ -4,10 +4,10 @@ Labels come from closed sets: an endpoint is its route's template or "unknown", 
 :data:`server.error_causes.CAUSES`. Neither methods nor paths nor texts of errors become one.
 """
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
 from server.error_causes import CAUSES, cause_of
-from server.metrics.making import PREFIX, closed_counter, counter, histogram
+from server.metrics.making import closed_counter, counter, gauge, histogram
 
 
 class RequestMetrics:
@@ -28,9 +28,7 @@ class RequestMetrics:
             own, "stream_errors", "Streams that an error ended, by its code.", "cause", CAUSES
         )
         self.clients_left = counter(own, "clients_left", "Requests that their client gave up.")
-        self.in_flight = Gauge(
-            f"{PREFIX}requests_in_flight", "Requests being answered.", registry=own
-        )
+        self.in_flight = gauge(own, "requests_in_flight", "Requests being answered.")
 
     def observe(
         self, endpoint: str, status: int, seconds: float, error_code: str | None, *, left: bool

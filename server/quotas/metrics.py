@@ -6,11 +6,12 @@ The use is what this server saw last; a window that has passed since counts as u
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from server.keys.labels import OTHER_KEYS, KeyLabels
+from server.metrics.making import PREFIX, counter, gauge
 from server.quotas.standing import QuotaStanding
 
 
@@ -18,16 +19,13 @@ class QuotaMetrics:
     """Of one app. Labels are ids of configured keys, bounded, and names of quotas."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.refusals = Counter(
-            "thinking_quota_refusals",
-            "Requests refused by a quota.",
-            ("key", "quota"),
-            registry=registry,
+        self.refusals = counter(
+            registry, "quota_refusals", "Requests refused by a quota.", "key", "quota"
         )
-        self.storage_up = Gauge(
-            "thinking_quota_storage_up",
+        self.storage_up = gauge(
+            registry,
+            "quota_storage_up",
             "1: the storage of quotas answered when it was last asked.",
-            registry=registry,
         )
         self.storage_up.set(1)
         self._used = UsedRatios()
@@ -67,7 +65,7 @@ class UsedRatios(Collector):
     def collect(self) -> Iterator[Metric]:
         """The samples, when they are asked for."""
         family = GaugeMetricFamily(
-            "thinking_quota_used_ratio",
+            f"{PREFIX}quota_used_ratio",
             "Share of a quota that is used or reserved in its window.",
             labels=("key", "quota"),
         )

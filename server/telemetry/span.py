@@ -65,9 +65,8 @@ def receipt_events(account: RequestAccount) -> Iterator[Mapping[str, Value]]:
 
 def receipt_attributes(receipt: Receipt) -> dict[str, Value]:
     """The receipt, without its advice."""
-    fields = receipt.to_dict()
     return {
         f"thinking.{name}": value
-        for name, value in fields.items()
-        if name != "advice" and value is not None
+        for name, value in receipt.to_record().items()
+        if value is not None
     }

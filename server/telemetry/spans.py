@@ -16,14 +16,12 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from server.account.account import RequestAccount
+from server.account.account import PROBE_ENDPOINTS, RequestAccount
 from server.telemetry.span import receipt_events, span_attributes, span_name
 
 DEFAULT_SERVICE_NAME = "thinking-server"
 FLUSH_SECONDS = 3.0
 NANOSECONDS = 10**9
-# Probes come every few seconds, and nobody reads their spans.
-QUIET_ENDPOINTS = ("/health", "/metrics")
 
 
 class RequestSpans:
@@ -47,7 +45,7 @@ class RequestSpans:
 
     def __call__(self, account: RequestAccount) -> None:
         """Make `account`'s span; it goes on with the caller's trace, where there is one."""
-        if account.endpoint in QUIET_ENDPOINTS:
+        if account.endpoint in PROBE_ENDPOINTS:
             return
         ended = time.time_ns()
         model_name = self._model_name()

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from server.keys.secret import hash_of
 from tests.server.conftest import Serve, Served, wants
@@ -75,3 +76,26 @@ async def visitor(
     headers = bearer(secret) if secret is not None else {}
     async with httpx.AsyncClient(transport=transport, base_url=url, headers=headers) as client:
         yield client
+
+
+async def call(
+    app: FastAPI,
+    headers: list[tuple[bytes, bytes]],
+    path: str = "/v1/models",
+    address: str = "test",
+) -> int:
+    """The status that an app gives, with whatever bytes in the headers; no body may be read."""
+    statuses = []
+
+    async def receive() -> Any:
+        raise AssertionError("the body was read")
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http",
+             "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+             "headers": headers, "client": ("127.0.0.1", 1), "server": (address, 80)}  # fmt: skip
+    await app(scope, receive, send)
+    return int(statuses[0])

@@ -3,7 +3,6 @@
 import socket
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +13,7 @@ from server.keys.anonymous import AnonymousError, check_listener
 from server.keys.loopback import host_name, is_loopback
 from server.serve import bound_listener
 from tests.server.conftest import Serve, make_state
-from tests.server.keys.conftest import KeyFile, visitor
+from tests.server.keys.conftest import KeyFile, call, visitor
 
 EVERYWHERE = ["0.0.0.0", "::"]
 
@@ -103,18 +102,4 @@ def test_any_host_header_is_read(header: str) -> None:
 
 
 async def test_a_request_that_names_no_host_gets_nothing(serve: Serve) -> None:
-    statuses: list[int] = []
-
-    async def receive() -> Any:
-        raise AssertionError("the body was read")
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
-    scope = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http",
-             "path": "/v1/models", "raw_path": b"/v1/models", "query_string": b"",
-             "root_path": "", "headers": [], "client": ("127.0.0.1", 1),
-             "server": ("127.0.0.1", 80)}  # fmt: skip
-    await serve().app(scope, receive, send)
-    assert statuses == [403]
+    assert await call(serve().app, [], address="127.0.0.1") == 403

@@ -16,7 +16,17 @@ from starlette.routing import BaseRoute, Route
 from server.app import create_app
 from server.keys.middleware import OPEN_PATHS
 from tests.server.conftest import MODEL, chat_body, make_state
-from tests.server.keys.conftest import ALICE, BOB, EVE, KeyFile, ServeKeys, bearer, entry, visitor
+from tests.server.keys.conftest import (
+    ALICE,
+    BOB,
+    EVE,
+    KeyFile,
+    ServeKeys,
+    bearer,
+    call,
+    entry,
+    visitor,
+)
 
 CHAT = "/v1/chat/completions"
 MODELS = "/v1/models"
@@ -119,24 +129,6 @@ async def test_all_refusals_are_the_same(serve_keys: ServeKeys, key_file: KeyFil
         for headers in ({}, bearer(EVE), bearer("alice"), bearer(BOB), {"x-api-key": ALICE[:-1]})
     }
     assert len(tellings) == 1
-
-
-async def call(app: FastAPI, headers: list[tuple[bytes, bytes]], path: str = MODELS) -> int:
-    """The status that an app gives, with whatever bytes in the headers; no body may be read."""
-    statuses = []
-
-    async def receive() -> Any:
-        raise AssertionError("the body was read")
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
-    scope = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http",
-             "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
-             "headers": headers, "client": ("127.0.0.1", 1), "server": ("test", 80)}  # fmt: skip
-    await app(scope, receive, send)
-    return int(statuses[0])
 
 
 NAMES = st.sampled_from([b"authorization", b"x-api-key", b"host", b"cookie"])
