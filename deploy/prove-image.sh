@@ -7,7 +7,8 @@
 # image that can be had. Takes more than ten minutes and 20 GB of $TMPDIR. Settings of a package
 # index are given as options: --build-arg PIP_FIND_LINKS=… --volume /wheels:/wheels:ro …
 # It shows: the build, a start with a read-only root file system as an ordinary user, an answer
-# within its budget, the health check, and an end with 0 after SIGTERM.
+# within its budget, the health check, an end with 0 after SIGTERM, and that it does not start
+# where all could come in: on all addresses without keys.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -83,10 +84,18 @@ stop() {
     [ "$code" = 0 ] || fail "SIGTERM ended it with $code"
 }
 
+refuse_to_be_open() {
+    local code=0 said
+    said=$(with_podman run --rm --runtime runc --network=host "${limits[@]}" --no-healthcheck \
+        --read-only --env THINKING_SERVER_PORT="$port" "$image" 2>&1) || code=$?
+    [ "$code" = 2 ] || fail "without keys, on all addresses, it ended with $code: $said"
+}
+
 if [ -z "${PYTHON_IMAGE:-}" ]; then make_base; fi
 build "$@"
 start
 wait_healthy
 ask
 stop
-say "the image builds, starts read-only, answers within its budget, and ends with 0"
+refuse_to_be_open
+say "the image builds, starts read-only, answers within its budget, ends with 0, and is not open"

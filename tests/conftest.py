@@ -13,12 +13,26 @@ if TYPE_CHECKING:
 ENGINE_GROUP = pytest.mark.xdist_group("engine")
 
 
+SHARED_SERVERS = ("server", "thinker_server")
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the real engine go to one worker: they share servers, and the machine's cores."""
+    """Tests on the real engine go to one worker: they share servers, and the machine's cores.
+
+    Those that start their own come first, since a shared one, once started, takes its memory
+    until the end.
+    """
     for item in items:
         if item.get_closest_marker("e2e") or item.get_closest_marker("sdk"):
             item.add_marker(ENGINE_GROUP)
+    items.sort(key=_shared_servers)
+
+
+def _shared_servers(item: pytest.Item) -> int:
+    """The last of the shared servers that a test needs, or 0."""
+    names: list[str] = getattr(item, "fixturenames", [])
+    return max(place if name in names else 0 for place, name in enumerate(SHARED_SERVERS, 1))
 
 
 settings.register_profile("thinking-server", deadline=None)
