@@ -1,10 +1,10 @@
 # Two images: `make image-cpu` and `make image-cuda`. What `make setup` does on a machine,
 # deploy/install.sh does here: there is one way to install, not two.
 #
-#   docker run --init -p 127.0.0.1:8000:8000 -e THINKING_SERVER_ALLOW_ANONYMOUS=true \
+#   docker run --init --shm-size 1g -p 127.0.0.1:8000:8000 -e THINKING_SERVER_ALLOW_ANONYMOUS=true \
 #       -v models:/models thinking-server:cpu
-#   docker run --init -p 8000:8000 -v ./keys.toml:/keys.toml:ro -e THINKING_SERVER_KEYS_FILE=/keys.toml \
-#       --gpus all --ipc host -v models:/models thinking-server:cuda
+#   docker run --init --shm-size 8g -p 8000:8000 -v ./keys.toml:/keys.toml:ro \
+#       -e THINKING_SERVER_KEYS_FILE=/keys.toml --gpus all -v models:/models thinking-server:cuda
 #
 # It listens on all of the container's addresses, so it starts only with keys, or told that it is
 # meant to be open. Further arguments go to thinking-server; every option is also a variable

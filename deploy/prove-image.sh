@@ -49,7 +49,7 @@ start() {
     say "starting"
     install --directory --owner 10001 "$work/models"
     with_podman run --detach --name "$container" --runtime runc --network=host "${limits[@]}" \
-        --no-healthcheck --read-only --volume "$work/models:/models" \
+        --shm-size 1g --no-healthcheck --read-only --volume "$work/models:/models" \
         --env THINKING_SERVER_PORT="$port" "$image" --host 127.0.0.1 >/dev/null
 }
 

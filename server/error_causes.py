@@ -55,6 +55,7 @@ FAILURES = (
     "engine_error",
     "internal_error",
     "not_ready",
+    "quota_storage_unavailable",
     "scorer_unavailable",
     "shutting_down",
     "trace_store_busy",

@@ -30,7 +30,7 @@ from server.engine.protocol import (
     EngineRequestError,
     GivenUpError,
 )
-from server.engine.start_errors import EngineStartError
+from server.engine.start_errors import EngineStartError, shared_memory_hint
 from server.engine.tool_parsing import ToolParsing
 from server.engine.vllm_images import engine_input, max_images, with_images
 from server.engine.vllm_load import LoadReader
@@ -106,7 +106,8 @@ class VllmEngine:
         try:
             llm = AsyncLLM.from_vllm_config(config, stat_loggers=[load_reader.logger])
         except Exception as error:  # anything: the cause is in the engine's own log lines
-            raise EngineStartError(f"the engine did not start: {error}") from error
+            hint = shared_memory_hint()
+            raise EngineStartError(f"the engine did not start: {error}{hint}") from error
         return cls(llm, profile, tool_parsing, model_name, load_reader)
 
     @property
