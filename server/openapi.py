@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from server.dialects.schema import thinking_properties
+from server.keys.documentation import add_security
 
 _REF = "#/components/schemas/{model}"
 _NULLABLE_INTEGER = {"type": ["integer", "null"]}
@@ -93,11 +94,15 @@ _SCHEMAS: dict[str, Any] = {
 }
 _ERRORS = {
     "400": "A field is wrong; the message names it and what would be right.",
-    "403": "Thoughts are not shown here.",
+    "401": "There are keys here, and none of them was sent.",
+    "403": "The key may not do this, or thoughts are not shown here.",
     "404": "Another model is served.",
+    "408": "The body came too slowly.",
     "413": "The body is too large.",
     "415": "The body is not declared as JSON.",
+    "429": "A quota is used up, or the queue is full; `Retry-After` says when to come again.",
     "503": "The engine is not ready, is closing, or has died.",
+    "504": "The reply took longer than this server lets one take.",
 }
 _documented: dict[str, type[BaseModel]] = {}
 # Names of bodies that may say, in any dialect, how much to think.
@@ -181,6 +186,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             # An object that is also the body's own keeps its own schema.
             schema["properties"] = thinking_properties() | schema["properties"]
         schemas[name] = schema
+    add_security(document)
     return document
 
 

@@ -293,6 +293,9 @@ async def test_openapi_describes_the_body(serve: Serve) -> None:
     properties = schemas["ChatCompletionRequest"]["properties"]
     assert {"max_thinking_tokens", "reasoning_effort", "thinking_options"} <= set(properties)
     assert "422" not in str(document["paths"])
+    assert document["security"] == [{"bearer": []}, {"x-api-key": []}]
+    assert document["paths"]["/health"]["get"]["security"] == []
+    assert "security" not in document["paths"]["/metrics"]["get"]
     references = set(_references(document))
     assert {f"#/components/schemas/{name}" for name in schemas} >= references
     assert (await http.get("/docs")).status_code == 200
