@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from server.keys.key import Quota
-from tests.server.conftest import MODEL, Serve, Served, chat_body, wants
+from tests.server.conftest import MODEL, Serve, Served, wants
 
 NOON = 1_000_000_000.0  # forty seconds into a minute
 LARGE = 1_000_000
@@ -62,6 +62,21 @@ async def test_a_chat_is_charged_what_its_usage_says(serve: Serve, more: dict[st
     response = await served.chat(max_thinking_tokens=40, **more)
     assert response.status_code == 200, response.text
     await assert_charged(served, 1, response.json()["usage"])
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_response_is_charged_what_its_usage_says(serve: Serve, is_streamed: bool) -> None:
+    served = limited(serve)
+    body = {"model": MODEL, "input": "How many?", "max_thinking_tokens": 40}
+    response = await served.http.post("/v1/responses", json=body | {"stream": is_streamed})
+    assert response.status_code == 200, response.text
+    if is_streamed:
+        lines = [line for line in response.text.splitlines() if line.startswith("data: {")]
+        usage = json.loads(lines[-1].removeprefix("data: "))["response"]["usage"]
+    else:
+        usage = response.json()["usage"]
+    usage["completion_tokens_details"] = usage["output_tokens_details"]  # the other API's name
+    await assert_charged(served, 1, usage)
 
 
 async def test_a_stream_is_charged_what_its_usage_says(serve: Serve) -> None:
@@ -126,7 +141,19 @@ def _refuse(request: Any) -> None:
     raise EngineRequestError("no")
 
 
-async def test_who_hangs_up_is_charged_what_was_generated(serve: Serve) -> None:
+QUESTION = {"messages": [{"role": "user", "content": "How many?"}]}
+ASKED: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": QUESTION,
+    "/v1/responses": {"input": "How many?"},
+    "/v1/messages": {**QUESTION, "max_tokens": 200},
+}
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+@pytest.mark.parametrize("path", ASKED)
+async def test_who_hangs_up_is_charged_what_was_generated(
+    serve: Serve, path: str, is_streamed: bool
+) -> None:
     served = limited(serve, wants("<think>" + "so " * 100 + "</think>yes"))
 
     async def receive() -> dict[str, Any]:
@@ -141,14 +168,15 @@ async def test_who_hangs_up_is_charged_what_was_generated(serve: Serve) -> None:
         pass
 
     sent_body: list[bool] = []
-    body = json.dumps(chat_body(max_thinking_tokens=150, stream=True)).encode()
+    fields = {"model": MODEL, "max_thinking_tokens": 150, "stream": is_streamed}
+    body = json.dumps(fields | ASKED[path]).encode()
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": "POST",
-        "path": "/v1/chat/completions",
-        "raw_path": b"/v1/chat/completions",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "headers": [(b"content-type", b"application/json")],
         "client": ("127.0.0.1", 1),
