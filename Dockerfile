@@ -61,6 +61,9 @@ FROM ${VLLM_IMAGE} AS cuda
 LABEL org.opencontainers.image.title="thinking-server (CUDA)" \
       org.opencontainers.image.description="Models that think before they answer, within a budget" \
       org.opencontainers.image.licenses="Apache-2.0"
+# As for the CPU image.
+ARG SSL_CERT_FILE
+ARG PIP_CERT
 WORKDIR /app
 COPY --from=source /app /app
 RUN DEVICE=preinstalled deploy/install.sh --no-dev && rm -rf .uv .cache /root/.cache \

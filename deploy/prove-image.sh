@@ -2,6 +2,7 @@
 # Builds the CPU image without a Docker engine and shows that it serves, then removes all of it.
 #
 #   deploy/prove-image.sh [options of `buildah build`]
+#   TARGET=cuda deploy/prove-image.sh …
 #
 # Needs root, buildah, podman, runc and curl; debootstrap too, unless PYTHON_IMAGE names a base
 # image that can be had. Takes more than ten minutes and 20 GB of $TMPDIR. Settings of a package
@@ -9,6 +10,10 @@
 # It shows: the build, a start with a read-only root file system as an ordinary user, an answer
 # within its budget, the health check, an end with 0 after SIGTERM, and that it does not start
 # where all could come in: on all addresses without keys.
+#
+# With TARGET=cuda it builds that image: on VLLM_IMAGE, or, where the published one can't be had,
+# on a stand-in for it, a Debian with vLLM's CUDA wheel in the system's Python. It shows that our
+# packages go in beside it and that the server reads its options; no GPU, so no answer.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -39,10 +44,39 @@ make_base() {
     PYTHON_IMAGE=localhost/thinking-base:bookworm
 }
 
+with_buildah() { buildah "${storage[@]}" build --isolation chroot --format docker --layers=false "$@"; }
+
 build() {
     say "building from $PYTHON_IMAGE"
-    buildah "${storage[@]}" build --isolation chroot --format docker --layers=false \
-        --build-arg "PYTHON_IMAGE=$PYTHON_IMAGE" "$@" --target cpu --tag "$image" .
+    with_buildah --build-arg "PYTHON_IMAGE=$PYTHON_IMAGE" "$@" --target cpu --tag "$image" .
+}
+
+# vLLM where the published image has it: in the system's Python.
+make_vllm_base() {
+    local version
+    version=$(sed -n 's/^ARG VLLM_VERSION=//p' Dockerfile)
+    say "making a stand-in for vLLM's image, with vllm==$version"
+    mkdir "$work/context"
+    with_buildah "$@" --tag localhost/thinking-vllm --file - "$work/context" <<END
+FROM $PYTHON_IMAGE
+ARG PIP_CERT
+RUN python3 -m pip install --no-cache-dir --break-system-packages vllm==$version
+END
+    VLLM_IMAGE=localhost/thinking-vllm
+}
+
+build_cuda() {
+    say "building from $VLLM_IMAGE"
+    with_buildah --build-arg "VLLM_IMAGE=$VLLM_IMAGE" "$@" --target cuda --tag "$image" .
+}
+
+read_options_beside_vllm() {
+    with_podman run --rm --runtime runc --network=none "${limits[@]}" --no-healthcheck --read-only \
+        --entrypoint python3 "$image" -c 'import importlib.metadata as m, server.cli
+print(m.version("thinking-server"), m.version("vllm"), m.version("torch"))'
+    with_podman run --rm --runtime runc --network=none "${limits[@]}" --no-healthcheck --read-only \
+        "$image" --help | grep -q -- --max-thinking-tokens || fail "--help"
+    refuse_to_be_open
 }
 
 start() {
@@ -91,7 +125,14 @@ refuse_to_be_open() {
     [ "$code" = 2 ] || fail "without keys, on all addresses, it ended with $code: $said"
 }
 
-if [ -z "${PYTHON_IMAGE:-}" ]; then make_base; fi
+if [ -z "${PYTHON_IMAGE:-}${VLLM_IMAGE:-}" ]; then make_base; fi
+if [ "${TARGET:-cpu}" = cuda ]; then
+    if [ -z "${VLLM_IMAGE:-}" ]; then make_vllm_base "$@"; fi
+    build_cuda "$@"
+    read_options_beside_vllm
+    say "the CUDA image builds, reads its options beside vLLM, and is not open"
+    exit
+fi
 build "$@"
 start
 wait_healthy
