@@ -64,7 +64,7 @@ DOCKER ?= docker
 image-cpu image-cuda: ## Build a container image
 	@$(DOCKER) build --target $(@:image-%=%) --tag thinking-server:$(@:image-%=%) .
 
-test-image: ## Build the CPU image with buildah, run it with podman, remove both (ARGS="--volume …")
+test-image: ## Build an image with buildah, run it with podman, remove both (TARGET=cpu|cuda ARGS="--volume …")
 	@deploy/prove-image.sh $(ARGS)
 
 clean: ## Remove all that was installed or cached here

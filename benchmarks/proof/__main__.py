@@ -20,8 +20,9 @@ from benchmarks.proof import (
     thought_kinds,
     thought_search,
 )
+from benchmarks.proof.errors import FailedError, SkippedError
 from benchmarks.proof.evaluation import ROOT
-from benchmarks.proof.experiment import Experiment, FailedError, SkippedError
+from benchmarks.proof.experiment import Experiment
 from benchmarks.proof.laboratory import Laboratory
 from benchmarks.proof.publication import Publication
 from benchmarks.proof.servers import Servers, say

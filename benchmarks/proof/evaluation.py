@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.proof.experiment import SkippedError
+from benchmarks.proof.errors import SkippedError
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK_SETS = ROOT / "clients" / "evaluation" / "data"

@@ -1,24 +1,13 @@
 """What an experiment is, and what it gives.
 
-Knows neither servers nor pages.
+Knows no pages.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from benchmarks.proof.claims import Claim
-
-if TYPE_CHECKING:
-    from benchmarks.proof.laboratory import Laboratory
-
-
-class SkippedError(Exception):
-    """Something that the experiment is about is not there; the message says what."""
-
-
-class FailedError(Exception):
-    """A server or a command did not do what it should; the message says which."""
+from benchmarks.proof.laboratory import Laboratory
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +25,4 @@ class Experiment:
 
     name: str
     about: str
-    run: Callable[["Laboratory"], Finding]
+    run: Callable[[Laboratory], Finding]

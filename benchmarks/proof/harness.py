@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.proof.claims import Claim, Verdict, percent
+from benchmarks.proof.errors import FailedError
 from benchmarks.proof.evaluation import CONCURRENCY, ROOT, EvalRun, task_file
-from benchmarks.proof.experiment import FailedError, Finding
+from benchmarks.proof.experiment import Finding
 from benchmarks.proof.laboratory import Laboratory
 from benchmarks.proof.servers import say
 from benchmarks.proof.tables import table

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.proof.errors import FailedError
 from benchmarks.proof.evaluation import EvalRun, task_file
-from benchmarks.proof.experiment import FailedError
 from benchmarks.proof.report import Measured, read_measured
 from benchmarks.proof.servers import SCORER, Servers, folder_of, say
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from openai import AsyncOpenAI, OpenAIError
 
 from benchmarks.proof.claims import Claim, Verdict, percent
+from benchmarks.proof.errors import FailedError
 from benchmarks.proof.evaluation import CONCURRENCY, task_file
-from benchmarks.proof.experiment import FailedError, Finding
+from benchmarks.proof.experiment import Finding
 from benchmarks.proof.intervals import paired_difference, wilson
 from benchmarks.proof.laboratory import Laboratory
 from benchmarks.proof.servers import say

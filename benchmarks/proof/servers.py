@@ -17,7 +17,7 @@ from typing import Self
 import httpx
 import psutil
 
-from benchmarks.proof.experiment import FailedError, SkippedError
+from benchmarks.proof.errors import FailedError, SkippedError
 from server.embedded import EMBEDDED_MODELS, ShippedFolder
 
 HOST = "127.0.0.1"

@@ -6,8 +6,9 @@ from typing import Any
 
 from benchmarks.proof.claims import Claim, Verdict, percent
 from benchmarks.proof.drawing import new_axes, png, style
+from benchmarks.proof.errors import SkippedError
 from benchmarks.proof.evaluation import EvalRun
-from benchmarks.proof.experiment import Finding, SkippedError
+from benchmarks.proof.experiment import Finding
 from benchmarks.proof.intervals import paired_difference
 from benchmarks.proof.laboratory import Laboratory
 from benchmarks.proof.report import Measured, Point

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.proof.errors import SkippedError
 from benchmarks.proof.evaluation import EvalRun, task_file
-from benchmarks.proof.experiment import SkippedError
 from benchmarks.proof.harness import agreement, read_samples
 from benchmarks.proof.laboratory import fingerprint
 from benchmarks.proof.report import Accuracy, Measured, Point, Report
