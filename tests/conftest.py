@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Server
 
 ENGINE_GROUP = pytest.mark.xdist_group("engine")
-
-
 SHARED_SERVERS = ("server", "thinker_server")
 
 

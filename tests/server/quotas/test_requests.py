@@ -67,14 +67,15 @@ async def test_a_chat_is_charged_what_its_usage_says(serve: Serve, more: dict[st
 @pytest.mark.parametrize("is_streamed", [True, False])
 async def test_a_response_is_charged_what_its_usage_says(serve: Serve, is_streamed: bool) -> None:
     served = limited(serve)
-    body = {"model": MODEL, "input": "How many?", "max_thinking_tokens": 40}
-    response = await served.http.post("/v1/responses", json=body | {"stream": is_streamed})
-    assert response.status_code == 200, response.text
+    reply: Any = await served.openai.responses.create(
+        model=MODEL,
+        input="How many?",
+        extra_body={"max_thinking_tokens": 40},
+        stream=is_streamed,
+    )
     if is_streamed:
-        lines = [line for line in response.text.splitlines() if line.startswith("data: {")]
-        usage = json.loads(lines[-1].removeprefix("data: "))["response"]["usage"]
-    else:
-        usage = response.json()["usage"]
+        reply = [event async for event in reply][-1].response
+    usage = reply.usage.model_dump()
     usage["completion_tokens_details"] = usage["output_tokens_details"]  # the other API's name
     await assert_charged(served, 1, usage)
 
