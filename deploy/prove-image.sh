@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the CPU image without a Docker engine and shows that it serves, then removes all of it.
+# Builds an image without a Docker engine and shows what it does, then removes all of it.
 #
 #   deploy/prove-image.sh [options of `buildah build`]
 #   TARGET=cuda deploy/prove-image.sh …
@@ -27,6 +27,8 @@ limits=(--ulimit nofile=1024:1024 --ulimit nproc=1024:1024)
 say() { printf '==> %s\n' "$*" >&2; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 with_podman() { podman "${storage[@]}" "$@"; }
+with_buildah() { buildah "${storage[@]}" build --isolation chroot --format docker --layers=false "$@"; }
+run_image() { with_podman run --runtime runc "${limits[@]}" --no-healthcheck --read-only "$@"; }
 
 clean_up() {
     with_podman rm --force --time 5 "$container" >/dev/null 2>&1 || true
@@ -44,11 +46,12 @@ make_base() {
     PYTHON_IMAGE=localhost/thinking-base:bookworm
 }
 
-with_buildah() { buildah "${storage[@]}" build --isolation chroot --format docker --layers=false "$@"; }
-
+# build TARGET VARIABLE [options]: on the base image that the variable names.
 build() {
-    say "building from $PYTHON_IMAGE"
-    with_buildah --build-arg "PYTHON_IMAGE=$PYTHON_IMAGE" "$@" --target cpu --tag "$image" .
+    local target=$1 base=$2
+    shift 2
+    say "building from ${!base}"
+    with_buildah --build-arg "$base=${!base}" "$@" --target "$target" --tag "$image" .
 }
 
 # vLLM where the published image has it: in the system's Python.
@@ -65,26 +68,19 @@ END
     VLLM_IMAGE=localhost/thinking-vllm
 }
 
-build_cuda() {
-    say "building from $VLLM_IMAGE"
-    with_buildah --build-arg "VLLM_IMAGE=$VLLM_IMAGE" "$@" --target cuda --tag "$image" .
-}
-
 read_options_beside_vllm() {
-    with_podman run --rm --runtime runc --network=none "${limits[@]}" --no-healthcheck --read-only \
-        --entrypoint python3 "$image" -c 'import importlib.metadata as m, server.cli
+    run_image --rm --network=none --entrypoint python3 "$image" -c 'import importlib.metadata as m, server.cli
 print(m.version("thinking-server"), m.version("vllm"), m.version("torch"))'
-    with_podman run --rm --runtime runc --network=none "${limits[@]}" --no-healthcheck --read-only \
-        "$image" --help | grep -q -- --max-thinking-tokens || fail "--help"
-    refuse_to_be_open
+    # All of it is read: a pipe closed early would end the container with an error.
+    run_image --rm --network=none "$image" --help | grep -- --max-thinking-tokens >/dev/null ||
+        fail "--help"
 }
 
 start() {
     say "starting"
     install --directory --owner 10001 "$work/models"
-    with_podman run --detach --name "$container" --runtime runc --network=host "${limits[@]}" \
-        --shm-size 1g --no-healthcheck --read-only --volume "$work/models:/models" \
-        --env THINKING_SERVER_PORT="$port" "$image" --host 127.0.0.1 >/dev/null
+    run_image --detach --name "$container" --network=host --shm-size 1g \
+        --volume "$work/models:/models" --env THINKING_SERVER_PORT="$port" "$image" --host 127.0.0.1 >/dev/null
 }
 
 wait_healthy() {
@@ -120,20 +116,23 @@ stop() {
 
 refuse_to_be_open() {
     local code=0 said
-    said=$(with_podman run --rm --runtime runc --network=host "${limits[@]}" --no-healthcheck \
-        --read-only --env THINKING_SERVER_PORT="$port" "$image" 2>&1) || code=$?
+    said=$(run_image --rm --network=host --env THINKING_SERVER_PORT="$port" "$image" 2>&1) || code=$?
     [ "$code" = 2 ] || fail "without keys, on all addresses, it ended with $code: $said"
 }
 
-if [ -z "${PYTHON_IMAGE:-}${VLLM_IMAGE:-}" ]; then make_base; fi
 if [ "${TARGET:-cpu}" = cuda ]; then
-    if [ -z "${VLLM_IMAGE:-}" ]; then make_vllm_base "$@"; fi
-    build_cuda "$@"
+    if [ -z "${VLLM_IMAGE:-}" ]; then
+        if [ -z "${PYTHON_IMAGE:-}" ]; then make_base; fi
+        make_vllm_base "$@"
+    fi
+    build cuda VLLM_IMAGE "$@"
     read_options_beside_vllm
+    refuse_to_be_open
     say "the CUDA image builds, reads its options beside vLLM, and is not open"
     exit
 fi
-build "$@"
+if [ -z "${PYTHON_IMAGE:-}" ]; then make_base; fi
+build cpu PYTHON_IMAGE "$@"
 start
 wait_healthy
 ask
