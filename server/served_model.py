@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from server.advice import prompt_advice
+from server.caller import caller
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import ConstraintError, Engine, EnginePrompt
 from server.errors import BadRequestError
@@ -25,6 +26,7 @@ from server.reply.prompting import Conversation, PlainPrompt
 from server.settings import ServerSettings
 from server.template import check_template_kwargs, thinking_hints
 from server.tools.visible_tokens import call_token_ids
+from server.turns import Turns
 from thinking.boundaries import boundary_token_ids, line_token_ids
 from thinking.budget import BudgetAsk
 from thinking.tracker_state import TrackerTables
@@ -53,6 +55,8 @@ class ServedModel:
         self.call_token_ids = call_token_ids(engine.tokenizer, engine.profile)
         # One thread: a tokenizer is not safe in two, and must not hold up open streams.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+        # One at work, and one that follows without waiting for the event loop.
+        self._turns = Turns(2)
 
     @property
     def marker_pair(self) -> tuple[str, str]:
@@ -84,15 +88,16 @@ class ServedModel:
 
     async def _render(self, asked: Conversation | PlainPrompt, ask: BudgetAsk) -> EnginePrompt:
         """The prompt as the model sees it."""
-        images = []
-        if isinstance(asked, Conversation):
-            images = await self.in_tokenizer_thread(lambda: self._images(asked))
-        token_ids = await self.in_tokenizer_thread(lambda: self._prompt_token_ids(asked, ask))
+        images, token_ids = await self.in_tokenizer_thread(
+            lambda: (self._images(asked), self._prompt_token_ids(asked, ask))
+        )
         if not images:
             return EnginePrompt(token_ids)
         return await self.engine.with_images(token_ids, images)
 
-    def _images(self, asked: Conversation) -> list[bytes]:
+    def _images(self, asked: Conversation | PlainPrompt) -> list[bytes]:
+        if isinstance(asked, PlainPrompt):
+            return []
         images = images_of(asked.messages, asked.field)
         most = self.engine.max_images
         if len(images) > most:
@@ -109,9 +114,11 @@ class ServedModel:
         return (await self._render(prompt, BudgetAsk())).token_ids
 
     async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
-        """Run what uses the tokenizer, or takes long, beside the event loop."""
+        """Run what uses the tokenizer, or takes long, beside the event loop; callers take turns."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, work)
+        return await self._turns.take(
+            caller.get(), lambda: loop.run_in_executor(self._executor, work)
+        )
 
     async def check_constraint(self, constraint: AnswerConstraint, prompt: PreparedPrompt) -> None:
         """Return where the answers to `prompt` can be held to `constraint`.

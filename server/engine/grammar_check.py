@@ -3,29 +3,35 @@
 In vLLM a constraint that compiles too slowly holds up all others, and one whose mask is slow
 to compute holds up every request. So it is tried out in a child process first, which is
 started with the first constraint, and ended and replaced when a constraint is too much for
-it. Constraints that passed are remembered. Knows nothing of the wire.
+it. Verdicts are remembered, and callers take turns. Knows nothing of the wire.
 """
 
 import asyncio
 import logging
 import multiprocessing
 import re
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 
 import xgrammar
+from cachetools import LRUCache, TTLCache
 from transformers import PreTrainedTokenizerBase
 
+from server.caller import caller
 from server.engine.constraint import AnswerConstraint, ConstraintKind
-from server.engine.grammar_trial import TrialSettings, run_trials
+from server.engine.grammar_trial import Fault, TrialSettings, run_trials
 from server.engine.protocol import ConstraintError, EngineError
+from server.turns import Turns
 
 TRIAL_SECONDS = 5.0
 START_SECONDS = 120.0
 MAX_REMEMBERED = 256
+# A client that tries again need not hold up the others again. Not for ever: what was too slow on
+# a busy machine may pass on an idle one.
+REFUSED_SECONDS = 60.0
 
 _PLACE = re.compile(r"line \d+, column \d+|position \d+")
 _WHAT = {
@@ -34,7 +40,11 @@ _WHAT = {
     ConstraintKind.GRAMMAR: "is not a grammar that the engine can enforce",
     ConstraintKind.CHOICE: "is not a choice that the engine can enforce",
 }
+# What each child would import for itself otherwise, which takes seconds.
+PRELOADED = ["server.engine.grammar_trial"]
 logger = logging.getLogger(__name__)
+
+Grammar = tuple[ConstraintKind, str]
 
 
 class GrammarCheck:
@@ -53,9 +63,11 @@ class GrammarCheck:
         self._stop_token_ids = stop_token_ids
         self._any_whitespace = any_whitespace
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="grammar-check")
-        self._child: SpawnProcess | None = None
+        self._turns = Turns(1)
+        self._child: ForkServerProcess | None = None
         self._connection: Connection | None = None
-        self._passed: OrderedDict[tuple[ConstraintKind, str], None] = OrderedDict()
+        self._passed: LRUCache[Grammar, None] = LRUCache(MAX_REMEMBERED)
+        self._refused: TTLCache[Grammar, Fault] = TTLCache(MAX_REMEMBERED, REFUSED_SECONDS)
 
     async def check(self, constraint: AnswerConstraint, text: str) -> None:
         """Return where the engine can enforce `constraint`, which is compiled from `text`.
@@ -69,14 +81,9 @@ class GrammarCheck:
             return
         if kind is ConstraintKind.CHOICE:
             kind = ConstraintKind.GRAMMAR
-        with suppress(KeyError):  # has it passed, it need not wait for others' trials
-            self._passed.move_to_end((kind, text))
-            return
-        loop = asyncio.get_running_loop()
-        fault = await loop.run_in_executor(self._thread, self._ask, kind, text)
+        fault = await self._fault((kind, text))
         if fault is not None:
-            is_ours, message = fault
-            reason = message if is_ours else _reason(constraint.kind, message)
+            reason = fault.message if fault.is_ours else _reason(constraint.kind, fault.message)
             raise ConstraintError(constraint.field, reason)
 
     def close(self) -> None:
@@ -84,40 +91,46 @@ class GrammarCheck:
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._end_child()
 
-    def _ask(self, kind: ConstraintKind, text: str) -> tuple[bool, str] | None:
-        key = (kind, text)
-        if key in self._passed:  # while this one waited
-            return None
-        fault = self._ask_child(kind, text)
+    async def _fault(self, grammar: Grammar) -> Fault | None:
+        with suppress(KeyError):  # else it need not wait for others' trials
+            return self._remembered(grammar)
+        return await self._turns.take(
+            caller.get(), lambda: asyncio.ensure_future(self._try(grammar))
+        )
+
+    async def _try(self, grammar: Grammar) -> Fault | None:
+        with suppress(KeyError):  # it may have been tried while this one waited
+            return self._remembered(grammar)
+        loop = asyncio.get_running_loop()
+        fault = await loop.run_in_executor(self._thread, self._ask_child, grammar)
         if fault is None:
-            self._passed[key] = None
-            if len(self._passed) > MAX_REMEMBERED:
-                self._passed.popitem(last=False)
+            self._passed[grammar] = None
+        else:
+            self._refused[grammar] = fault
         return fault
 
-    def _ask_child(self, kind: ConstraintKind, text: str) -> tuple[bool, str] | None:
+    def _remembered(self, grammar: Grammar) -> Fault | None:
+        """Raises KeyError: of one that has not been tried, or too long ago."""
+        return self._refused.get(grammar) or self._passed[grammar]
+
+    def _ask_child(self, grammar: Grammar) -> Fault | None:
         connection = self._connection or self._start_child()
         try:
-            connection.send((kind, text))
+            connection.send(grammar)
             if connection.poll(TRIAL_SECONDS):
-                fault: tuple[bool, str] | None = connection.recv()
+                fault: Fault | None = connection.recv()
                 return fault
         except (EOFError, OSError):
             logger.warning("a constraint ended the process that tried it out")
         self._end_child()
-        return True, "is too complex"
+        return Fault("is too complex", is_ours=True)
 
     def _start_child(self) -> Connection:
-        tokens = xgrammar.TokenizerInfo.from_huggingface(
-            self._tokenizer, vocab_size=self._vocab_size
-        )
-        settings = TrialSettings(
-            tokens.serialize_json(), self._stop_token_ids, self._any_whitespace
-        )
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
         self._connection, theirs = context.Pipe()
         self._child = context.Process(
-            target=run_trials, args=(theirs, settings), name="grammar-trial", daemon=True
+            target=run_trials, args=(theirs, self._settings), name="grammar-trial", daemon=True
         )
         self._child.start()
         theirs.close()
@@ -127,6 +140,13 @@ class GrammarCheck:
                 return self._connection
         self._end_child()
         raise EngineError("the process that tries constraints out did not start")
+
+    @cached_property
+    def _settings(self) -> TrialSettings:
+        tokens = xgrammar.TokenizerInfo.from_huggingface(
+            self._tokenizer, vocab_size=self._vocab_size
+        )
+        return TrialSettings(tokens.serialize_json(), self._stop_token_ids, self._any_whitespace)
 
     def _end_child(self) -> None:
         child, self._child = self._child, None

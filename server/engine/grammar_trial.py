@@ -44,6 +44,14 @@ class TrialSettings:
     any_whitespace: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a grammar cannot be used. `is_ours`: in our words, which quote nothing of it."""
+
+    message: str
+    is_ours: bool
+
+
 class GrammarFaultError(Exception):
     """Why a grammar cannot be used; the message quotes nothing of it."""
 
@@ -109,7 +117,7 @@ class GrammarTrial:
 
 
 def run_trials(connection: Connection, settings: TrialSettings) -> None:
-    """The process: answer each ``(kind, text)`` with None, or with what is wrong."""
+    """The process: answer each ``(kind, text)`` with None, or with its :class:`Fault`."""
     set_up_process()
     trial = GrammarTrial(settings)
     _limit_memory()
@@ -119,7 +127,7 @@ def run_trials(connection: Connection, settings: TrialSettings) -> None:
         try:
             trial.run(kind, text)
         except Exception as error:  # whatever it is, it is about this grammar
-            connection.send((isinstance(error, GrammarFaultError), str(error)))
+            connection.send(Fault(str(error), is_ours=isinstance(error, GrammarFaultError)))
         else:
             connection.send(None)
 

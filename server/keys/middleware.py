@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.account.account import account_of
+from server.caller import caller
 from server.engine.cache_owner import cache_owner
 from server.errors import ApiError, NotAllowedError, answer
 from server.keys.anonymous import check_host
@@ -60,11 +61,12 @@ class KeyMiddleware:
 
     async def _pass_on(self, key: AccessKey, scope: Scope, receive: Receive, send: Send) -> None:
         owner = key.key_id if self.state.settings.isolate_prefix_cache else None
-        token = cache_owner.set(owner)
+        tokens = caller.set(key.key_id), cache_owner.set(owner)
         try:
             await self.app(scope, receive, send)
         finally:
-            cache_owner.reset(token)
+            caller.reset(tokens[0])
+            cache_owner.reset(tokens[1])
 
     def _key_of(self, scope: Scope) -> AccessKey:
         path, keys, settings = scope["path"], self.state.keys, self.state.settings

@@ -6,6 +6,7 @@ from multiprocessing import active_children
 
 import pytest
 
+from server.caller import caller
 from server.engine import grammar_check
 from server.engine.constraint import AnswerConstraint, ConstraintKind
 from server.engine.grammar_check import GrammarCheck
@@ -90,6 +91,36 @@ async def test_one_that_never_ends_is_given_up_and_the_next_one_passes(
     assert not before & trial_pids()
     monkeypatch.setattr(grammar_check, "TRIAL_SECONDS", 5.0)
     assert await verdict(checker, REGEX, "y") is None
+
+
+async def test_a_refused_one_that_comes_again_holds_up_nobody(
+    checker: GrammarCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grammar_check, "TRIAL_SECONDS", 0.5)
+    bomb = "(.?.?.?.?y?)*" * 40
+    assert "too complex" in str(await verdict(checker, REGEX, bomb))
+    monkeypatch.setattr(grammar_check, "TRIAL_SECONDS", 5.0)
+    assert await verdict(checker, REGEX, "z") is None
+    before = trial_pids()
+    assert "too complex" in str(await verdict(checker, REGEX, bomb))
+    assert trial_pids() == before  # nobody had to be ended
+
+
+async def test_a_constraint_waits_for_few_bombs_of_another_caller(
+    checker: GrammarCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grammar_check, "TRIAL_SECONDS", 1.0)
+    bombs = [asyncio.create_task(ask_as("eve", checker, ".*" * (1000 + n))) for n in range(6)]
+    await asyncio.wait(bombs, return_when=asyncio.FIRST_COMPLETED)
+    assert await asyncio.create_task(ask_as("bob", checker, "[a-z]{3}")) is None
+    assert sum(bomb.done() for bomb in bombs) <= 3
+    assert all("too complex" in str(message) for message in await asyncio.gather(*bombs))
+
+
+async def ask_as(name: str, checker: GrammarCheck, pattern: str) -> str | None:
+    """A task of its own has a context of its own."""
+    caller.set(name)
+    return await verdict(checker, REGEX, pattern)
 
 
 def trial_pids() -> set[int | None]:
