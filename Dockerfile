@@ -66,7 +66,8 @@ ARG SSL_CERT_FILE
 ARG PIP_CERT
 WORKDIR /app
 COPY --from=source /app /app
-RUN DEVICE=preinstalled deploy/install.sh --no-dev && rm -rf .uv .cache /root/.cache \
+# Compiled as there: vLLM's own packages too.
+RUN UV_COMPILE_BYTECODE=1 DEVICE=preinstalled deploy/install.sh --no-dev && rm -rf .uv .cache /root/.cache \
     && useradd --uid 10001 --no-create-home --home-dir /models thinking \
     && install --directory --owner thinking /models
 ENV HOME=/models XDG_CACHE_HOME=/models PYTHONUNBUFFERED=1

