@@ -174,6 +174,6 @@ def test_a_client_that_leaves_amid_its_body_is_no_server_error(attacked: Attacke
     with attacked.connect() as client:
         client.sendall(f"{HEAD}Content-Length: 100\r\n\r\n{{".encode())
     attacked.check_well()
-    metrics = httpx.get(f"{attacked.url}/metrics").text
+    metrics = httpx.get(f"{attacked.url}/metrics", timeout=60).text
     assert 'status="500"' not in metrics
     assert 'cause="internal_error"} 0.0' in metrics

@@ -101,7 +101,7 @@ def test_a_request_id_that_is_not_sane_is_not_repeated(attacked: Attacked, value
 def test_a_model_name_is_not_repeated(attacked: Attacked) -> None:
     name = "<script>\r\nSet-Cookie: a=b"
     for path, body in VALID.items():
-        answer = httpx.post(attacked.url + path, json=body | {"model": name})
+        answer = httpx.post(attacked.url + path, json=body | {"model": name}, timeout=60)
         assert answer.status_code == 404
         assert "script>" not in answer.text
         assert "set-cookie" not in answer.headers
@@ -114,8 +114,10 @@ def test_no_stranger_may_read_from_a_web_page(attacked: Attacked) -> None:
         headers={"origin": EVIL, "access-control-request-method": "POST"},
     )
     assert asked.status_code == 405
-    answers = [asked, httpx.get(f"{attacked.url}/v1/models", headers={"origin": EVIL})]
-    answers.append(httpx.post(attacked.url + CHAT, headers={"origin": EVIL}, content=b"{}"))
+    answers = [asked, httpx.get(f"{attacked.url}/v1/models", headers={"origin": EVIL}, timeout=60)]
+    answers.append(
+        httpx.post(attacked.url + CHAT, headers={"origin": EVIL}, content=b"{}", timeout=60)
+    )
     for answer in answers:
         assert not [name for name in answer.headers if name.startswith("access-control")]
     assert answers[-1].status_code == 415
@@ -146,4 +148,4 @@ async def _flood(client: httpx.AsyncClient, word: str) -> None:
 
 def test_no_answer_names_the_programs_behind_it(attacked: Attacked) -> None:
     for path in ("/health", "/nowhere", "/v1/models"):
-        assert "server" not in httpx.get(attacked.url + path).headers
+        assert "server" not in httpx.get(attacked.url + path, timeout=60).headers

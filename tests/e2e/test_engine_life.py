@@ -80,7 +80,7 @@ def test_ctrl_c_lets_open_streams_finish_and_leaves_nothing(tmp_path: Path) -> N
         # As a terminal does it: every process of the group gets the signal.
         os.killpg(server.pid, signal.SIGINT)
         time.sleep(0.3)
-        assert httpx.get(f"{server.base_url}/health").status_code == 503
+        assert httpx.get(f"{server.base_url}/health", timeout=60).status_code == 503
         assert _chat_status(server) == 503
         stream.wait()
         assert stream.done

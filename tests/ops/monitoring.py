@@ -40,7 +40,7 @@ class Prometheus:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series that `expression` gives now."""
-        response = httpx.get(f"{self.url}/api/v1/query", params={"query": expression})
+        response = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=60)
         body = response.json()
         assert body["status"] == "success", (expression, body)
         result = body["data"]["result"]
@@ -92,7 +92,7 @@ def _alerting(port: int | None) -> dict[str, Sequence[Any]]:
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/-/ready").status_code == 200
+        return httpx.get(f"{url}/-/ready", timeout=60).status_code == 200
     except httpx.TransportError:
         return False
 

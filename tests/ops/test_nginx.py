@@ -183,7 +183,7 @@ def test_large_bodies_are_refused_at_the_door(
     limit = ServerSettings().max_body_bytes
     assert f"client_max_body_size {limit};" in NGINX.read_text()
     with nginx([backend.port for backend in pair], tmp_path) as url:
-        reply = httpx.post(f"{url}/v1/chat/completions", content=b" " * (limit + 1))
+        reply = httpx.post(f"{url}/v1/chat/completions", content=b" " * (limit + 1), timeout=60)
         assert (reply.status_code, reply.json()["error"]["code"]) == (413, "body_too_large")
-        assert httpx.get(f"{url}/metrics").status_code == 404
+        assert httpx.get(f"{url}/metrics", timeout=60).status_code == 404
     assert not (*pair[0].seen, *pair[1].seen)

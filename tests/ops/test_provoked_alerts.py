@@ -45,7 +45,7 @@ class LiveApp:
             max_completion_tokens=max_thinking_tokens + 5,
             thinking_options={"loop_guard": False},
         )
-        return httpx.post(url, json=body).status_code
+        return httpx.post(url, json=body, timeout=60).status_code
 
     def stop(self) -> None:
         """End it."""

@@ -93,7 +93,9 @@ def body() -> dict[str, Any]:
 
 async def total(server: Server, series: str) -> float:
     """Of all series of `/metrics` that begin with this."""
-    async with httpx.AsyncClient(base_url=server.base_url, headers=bearer(ALICE)) as http:
+    async with httpx.AsyncClient(
+        base_url=server.base_url, headers=bearer(ALICE), timeout=60
+    ) as http:
         text = (await http.get("/metrics")).raise_for_status().text
     lines = (line for line in text.splitlines() if line.startswith(series))
     return sum(float(line.rpartition(" ")[2]) for line in lines)
@@ -111,7 +113,9 @@ async def test_a_key_finds_nothing_of_anothers_prompts_in_the_cache(replicas: Re
     hits = []
     for secret in (ALICE, ALICE, BOB):
         before = await total(server, "vllm:prefix_cache_hits_total")
-        async with httpx.AsyncClient(base_url=server.base_url, headers=bearer(secret)) as http:
+        async with httpx.AsyncClient(
+            base_url=server.base_url, headers=bearer(secret), timeout=60
+        ) as http:
             (await http.post("/v1/chat/completions", json=asked)).raise_for_status()
         hits.append(await total(server, "vllm:prefix_cache_hits_total") - before)
     assert hits[0] == 0

@@ -33,18 +33,18 @@ class Traced:
             "max_thinking_tokens": 64 if thinks else 0,
             **fields,
         }
-        reply = httpx.post(f"{self.url}/chat/completions", json=body)
+        reply = httpx.post(f"{self.url}/chat/completions", json=body, timeout=60)
         reply.raise_for_status()
         return str(reply.json()["id"])
 
     def judge(self, reply_id: str, score: float, **fields: Any) -> None:
         """Give feedback."""
         body = {"id": reply_id, "score": score, **fields}
-        httpx.post(f"{self.url}/thinking/feedback", json=body).raise_for_status()
+        httpx.post(f"{self.url}/thinking/feedback", json=body, timeout=60).raise_for_status()
 
     def traces(self) -> list[dict[str, Any]]:
         """All there are."""
-        text = httpx.get(f"{self.url}/thinking/traces").raise_for_status().text
+        text = httpx.get(f"{self.url}/thinking/traces", timeout=60).raise_for_status().text
         return [httpx.Response(200, text=line).json() for line in text.splitlines()]
 
 
