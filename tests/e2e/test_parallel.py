@@ -1,5 +1,6 @@
 """Several workers of one engine think the same as one: parallelism is vLLM's, passed through."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,34 @@ def replies(server: Server) -> list[dict[str, Any]]:
 ARGUMENTS = ("--model", "thinker", "--dtype", "float32")
 
 
-def test_two_workers_give_the_tokens_of_one(tmp_path: Path) -> None:
-    with started_server(tmp_path / "one.txt", ARGUMENTS) as server:
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The replies of one worker."""
+    with started_server(tmp_path_factory.mktemp("alone") / "log.txt", ARGUMENTS) as server:
         server.wait_ready()
-        alone = replies(server)
-    assert {reply["receipt"]["stop"] for reply in alone} >= {"budget", "none"}
+        found = replies(server)
+    assert {reply["receipt"]["stop"] for reply in found} >= {"budget", "none"}
+    return found
+
+
+def test_two_workers_give_the_tokens_of_one(tmp_path: Path, alone: list[dict[str, Any]]) -> None:
     options = (*ARGUMENTS, "--tensor-parallel-size", "2")
-    with started_server(tmp_path / "two.txt", options) as server:
+    with started_server(tmp_path / "log.txt", options) as server:
         server.wait_ready()
         assert len(server.children()) >= 3  # the core, and two that compute
         assert replies(server) == alone
+
+
+def test_two_engines_share_the_requests_and_give_the_tokens_of_one(
+    tmp_path: Path, alone: list[dict[str, Any]]
+) -> None:
+    options = (*ARGUMENTS, "--data-parallel-size", "2")
+    with started_server(tmp_path / "log.txt", options) as server:
+        server.wait_ready()
+        assert replies(server) == alone
+        metrics = httpx.get(f"{server.base_url}/metrics", timeout=60).text
+        written = re.findall(r"^vllm:generation_tokens_total\{.*\} (\S+)$", metrics, re.MULTILINE)
+        assert len(written) == 2
+        assert all(float(number) > 0 for number in written)
+        total = sum(reply["usage"]["completion_tokens"] for reply in alone)
+        assert sum(map(float, written)) == total
