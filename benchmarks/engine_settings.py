@@ -148,7 +148,7 @@ def main() -> int:
     parser.add_argument("--model", help="a model's folder; default: the embedded model")
     parser.add_argument("--only", choices=MEASUREMENTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    set_process_defaults(None)
+    set_process_defaults(needs_hub=False)
     model: Any = arguments.model
     if model is None:
         from server.embedded import resolve_model

@@ -16,11 +16,12 @@ from prometheus_client import CollectorRegistry
 
 from server.account.account import RequestAccount
 from server.admission.demand import Demand
-from server.keys.key import AccessKey, Quota
+from server.keys.key import AccessKey
 from server.metrics import Metrics
 from server.quotas.metrics import QuotaMetrics
 from server.quotas.quotas import Quotas
 from server.quotas.storage import MEMORY_URL, open_counters
+from server.setting_groups.quota import Quota
 
 NUM_PARALLEL = 50
 TIMEOUT_SECONDS = 5.0

@@ -17,7 +17,7 @@ from server.body_limit import BodyLimitMiddleware
 from server.body_timeout import BodyTimeoutMiddleware
 from server.disconnect import ClientLeftError
 from server.draining import DrainingMiddleware
-from server.errors import install_error_handlers
+from server.error_answers import install_error_handlers
 from server.keys.middleware import KeyMiddleware
 from server.logs.request_log import RequestLog
 from server.map import endpoints as thinking_map

@@ -17,7 +17,7 @@ from pydantic_core import from_json, to_json
 from server.dialects.advice import WRONG_NAMES
 from server.dialects.reading import TREE, take_claims
 from server.dialects.ruling import ThinkingWish, rule
-from server.errors import ApiError, BadRequestError
+from server.errors.api import ApiError, BadRequestError
 
 Location = tuple[str | int, ...]
 # Names of fields are the client's words: an error repeats so much of them.

@@ -7,7 +7,7 @@ grown too long. Does not read bodies itself.
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import BodyTooLargeError
+from server.errors.api import BodyTooLargeError
 
 
 class BodyLimitMiddleware:

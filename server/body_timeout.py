@@ -8,7 +8,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import BodyTimeoutError
+from server.errors.api import BodyTimeoutError
 
 
 class BodyTimeoutMiddleware:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from server.embedded import may_need_hub
 from server.option_table import Option, options
 from server.parent_watch import SERVER_PID_VARIABLE, watch_parent
 from server.process_defaults import set_process_defaults
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             sys.exit(0)
     settings = read_settings(flags)
     # Before anything of vLLM's or the hub's is imported: both read them on import.
-    set_process_defaults(settings.model, logs_json=settings.log_format == "json")
+    set_process_defaults(
+        needs_hub=may_need_hub(settings.model), logs_json=settings.log_format == "json"
+    )
     engine_options = parse_engine_options(rest) if rest else {}
     from server.serve import run  # the web framework: not needed for --help
 

@@ -3,8 +3,7 @@
 import logging
 import sys
 
-from server.logs.log import SERVER_LOGGER
-
+SERVER_LOGGER = "thinking_server"
 _ERROR = "error: "
 
 

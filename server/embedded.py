@@ -113,6 +113,13 @@ def resolve_model(name_or_path: str | None) -> ResolvedModel:
     return ResolvedModel(name, name, is_hub_id=True)
 
 
+def may_need_hub(name_or_path: str | None) -> bool:
+    """Return whether `name_or_path` is neither an embedded model nor a folder."""
+    if name_or_path is None or name_or_path.lower() in EMBEDDED_MODELS:
+        return False
+    return not Path(name_or_path).expanduser().is_dir()
+
+
 def _resolve_folder(path: Path) -> ResolvedModel:
     if not (path / "config.json").is_file():
         raise ModelResolutionError(f"model folder {str(path)!r} has no config.json")

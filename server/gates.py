@@ -6,7 +6,7 @@ so it is refused. Knows nothing of models or of what fits a budget.
 
 from typing import Protocol
 
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from thinking.gate import GateMode, SegmentRules, check_gate_string
 
 GATE = "thinking_options.gate"

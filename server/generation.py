@@ -11,7 +11,8 @@ from dataclasses import replace
 from server.account.account import RequestAccount
 from server.choice import ChoiceDecoder
 from server.choice_delta import ChoiceDelta
-from server.engine.protocol import AbortedError, EngineRequest
+from server.engine.protocol import EngineRequest
+from server.errors.internal import AbortedError
 from server.generation_job import SEED_MASK, GenerationJob
 from server.merging import merged
 from server.search.searched_choice import search_choice

@@ -11,7 +11,7 @@ from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import SamplingSettings
 from server.reply.prepared_prompt import PreparedPrompt
 from server.search.reward_model import RewardModel
-from server.tools.readers import ReaderMaker
+from server.tools.reading import ReaderMaker
 from thinking.segments import AnswerEnd
 from thinking.strategies.protocol import Strategy
 

@@ -9,7 +9,8 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from server.messages import IMAGE_PART, PromptError
+from server.errors.internal import PromptError
+from server.messages import IMAGE_PART
 
 MAX_IMAGES = 16
 MAX_IMAGE_BYTES = 20 * 2**20  # of one, decoded; the body's own limit is usually smaller

@@ -8,18 +8,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from server.errors.internal import PromptError
+
 ROLES = ("system", "developer", "user", "assistant", "tool")
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
 IMAGE_PART = "image_url"
 MAX_MESSAGES = 4_096  # of one request, on every endpoint; items of Responses too
-
-
-class PromptError(ValueError):
-    """Messages that cannot become a prompt. `field` is the place at fault, or None."""
-
-    def __init__(self, field: str | None, problem: str) -> None:
-        self.field = field
-        super().__init__(f"{field}: {problem}" if field else problem)
 
 
 def plain_messages(

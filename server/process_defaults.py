@@ -7,8 +7,6 @@ import anything that would defeat that.
 import os
 from pathlib import Path
 
-from server.embedded import EMBEDDED_MODELS
-
 DEFAULTS = {
     # Nothing is sent home.
     "VLLM_NO_USAGE_STATS": "1",
@@ -22,17 +20,11 @@ DEFAULTS = {
 VLLM_JSON_LOGGING = Path(__file__).parent / "logs" / "vllm_logging.json"
 
 
-def set_process_defaults(model: str | None, *, logs_json: bool = False) -> None:
-    """Set what is not set yet; `model` as the operator named it."""
+def set_process_defaults(*, needs_hub: bool, logs_json: bool = False) -> None:
+    """Set what is not set yet."""
     if logs_json:
         os.environ.setdefault("VLLM_LOGGING_CONFIG_PATH", str(VLLM_JSON_LOGGING))
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    if not _may_need_hub(model):
+    if not needs_hub:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-
-def _may_need_hub(model: str | None) -> bool:
-    return not (
-        model is None or model.lower() in EMBEDDED_MODELS or Path(model).expanduser().is_dir()
-    )

@@ -18,13 +18,12 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from server.errors.internal import PromptError
 from server.forgery import ForgeryGuard
-from server.messages import PromptError, plain_messages
+from server.messages import plain_messages
 from server.template import contents_as_read, thoughts_as_read
 from thinking.fragments import FragmentEncoder
 from thinking.template_probe import THINKING_TEMPLATE_KWARGS
-
-__all__ = ["PromptError", "render_prompt"]
 
 # Of `apply_chat_template`: ours to set, or a way to run a template of the caller's.
 _RESERVED_KWARGS = frozenset(

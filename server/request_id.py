@@ -9,7 +9,7 @@ import secrets
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.error_shapes import speaks_anthropic
+from server.errors.shapes import speaks_anthropic
 
 HEADER = "x-request-id"
 ANTHROPIC_HEADER = "request-id"

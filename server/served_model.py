@@ -14,10 +14,11 @@ from typing import TypeVar
 from server.advice import prompt_advice
 from server.caller import caller
 from server.engine.constraint import AnswerConstraint
-from server.engine.protocol import ConstraintError, Engine, EnginePrompt
-from server.errors import BadRequestError
+from server.engine.protocol import Engine, EnginePrompt
+from server.errors.api import BadRequestError
+from server.errors.internal import ConstraintError, PromptError
 from server.images import images_of
-from server.prompt import PromptError, render_prompt
+from server.prompt import render_prompt
 from server.reply.limits import ReplyLimits
 from server.reply.plain_prompt import plain_token_ids
 from server.reply.prepared_prompt import PreparedPrompt

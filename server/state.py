@@ -6,7 +6,7 @@ new request may begin. Does not start or stop anything itself.
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from prometheus_client import CollectorRegistry
@@ -15,17 +15,18 @@ from server.admission.load import LoadCurve, LoadGauge
 from server.admission.metrics import AdmissionMetrics
 from server.admission.queue import AdmissionQueue, QueueLimits
 from server.engine.protocol import Engine
-from server.errors import UnavailableError
-from server.keys.key import ANONYMOUS, AccessKey, Quota
+from server.errors.api import UnavailableError
+from server.keys.key import ANONYMOUS, AccessKey
 from server.keys.live import LiveKeys
 from server.metrics import Metrics
-from server.openai.responses.store import ResponseStore
 from server.quotas.opening import open_quotas
 from server.quotas.quotas import Quotas
 from server.sealed_thoughts import ThoughtSeal
 from server.search.reward_model import RewardModel
 from server.served_model import ServedModel
+from server.setting_groups.quota import Quota
 from server.settings import ServerSettings
+from server.stored_responses.store import ResponseStore
 from server.telemetry.opening import open_telemetry
 from server.traces.access import TraceAccess
 from server.traces.opening import open_traces
@@ -59,7 +60,7 @@ class ServerState:
     trace_access: TraceAccess = field(init=False)
     reward_model: RewardModel | None = field(init=False)
     seal: ThoughtSeal = field(init=False)
-    responses: ResponseStore = field(init=False)
+    responses: ResponseStore[Any] = field(init=False)
     telemetry: "RequestSpans | None" = field(init=False)
     map_slots: asyncio.Semaphore = field(init=False)
     quotas: Quotas = field(init=False)

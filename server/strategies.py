@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from server.engine.protocol import SamplingSettings
-from server.errors import BadRequestError
-from thinking.budget import ThinkingBudget
+from server.errors.api import BadRequestError
 from thinking.strategies.beam import Beam
 from thinking.strategies.best_of import BestOf
 from thinking.strategies.mcts import Mcts
-from thinking.strategies.protocol import BranchShare, BudgetTooSmallError, Strategy
+from thinking.strategies.protocol import Strategy
 from thinking.strategies.reward import Reward
 from thinking.strategies.self_consistency import SelfConsistency
 from thinking.strategies.stepping import Steps
@@ -37,8 +36,6 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "beam": ("width", "expand", "step_tokens", "score_by"),
     "mcts": ("expand", "step_tokens", "score_by", "iterations", "exploration"),
 }
-
-STRATEGY_NAMES = tuple(_FIELDS)
 
 
 class NativeStrategy(Protocol):
@@ -131,28 +128,6 @@ def check_scorer(strategy: Strategy, *, has_scorer: bool) -> None:
             param=STRATEGY,
             code="no_scorer",
         )
-
-
-def share_of_branch(strategy: Strategy, budget: ThinkingBudget, num_markers: int) -> BranchShare:
-    """What one branch may take of the budget of all.
-
-    Raises:
-        BadRequestError: the budget is too small for this search.
-    """
-    try:
-        return strategy.share(budget.budget, num_markers)
-    except BudgetTooSmallError as error:
-        raise budget_too_small(strategy, budget, str(error)) from None
-
-
-def budget_too_small(strategy: Strategy, budget: ThinkingBudget, reason: str) -> BadRequestError:
-    """A search that the budget cannot hold: better refused than not done."""
-    limit = f", limited by {budget.limited_by.value}" if budget.limited_by else ""
-    return BadRequestError(
-        f"{STRATEGY}: {strategy.name!r} {reason} (the budget is {budget.budget}{limit})",
-        param=STRATEGY,
-        code="budget_too_small",
-    )
 
 
 def _check_own_fields(wish: NativeStrategy) -> None:

@@ -13,7 +13,7 @@ from jinja2 import TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from transformers import PreTrainedTokenizerBase
 
-from server.messages import PromptError
+from server.errors.internal import PromptError
 from thinking.budget import BudgetAsk, Effort
 
 KWARGS = "chat_template_kwargs"

@@ -7,7 +7,7 @@ naming both lengths. Does not resolve budgets, and does not know how a body spel
 import secrets
 from dataclasses import replace
 
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.forgery import ForgeryGuard
 from thinking.budget import BudgetAsk, ThinkingBudget, grace_in_tokens
 from thinking.fragments import FragmentEncoder

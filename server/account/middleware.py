@@ -11,8 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.account.account import RequestAccount
-from server.error_shapes import speaks_anthropic
-from server.errors import to_api_error
+from server.errors.shapes import speaks_anthropic
+from server.errors.translation import to_api_error
 from server.metrics import Metrics
 
 # Is told of each request that has ended.

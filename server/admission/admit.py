@@ -11,7 +11,8 @@ from server.admission.deadline import time_left
 from server.admission.demand import Demand
 from server.admission.queue import Ticket
 from server.admission.refusals import DeadlineError
-from server.engine.protocol import Engine, EngineDeadError
+from server.engine.protocol import Engine
+from server.errors.internal import EngineDeadError
 from server.state import ServerState
 
 

@@ -1,6 +1,6 @@
 """Why a request is not let in: 429 with the code that tells the cause, and when to come again."""
 
-from server.errors import ApiError
+from server.errors.api import ApiError
 
 MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 1, 60
 

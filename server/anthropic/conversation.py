@@ -20,7 +20,7 @@ from server.anthropic.blocks import (
 )
 from server.anthropic.protocol import CountTokensRequest, TurnMessage
 from server.choice_delta import THOUGHT_BREAK
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.images import MAX_IMAGE_BYTES, MAX_IMAGES
 from server.messages import IMAGE_PART
 from server.reply.prompting import Conversation

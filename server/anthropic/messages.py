@@ -21,7 +21,8 @@ from server.choice_delta import ChoiceResult
 from server.dialects.asking import ThinkingFields
 from server.dialects.ruling import ThinkingWish
 from server.disconnect import run_while_connected
-from server.errors import PromptTooLongError, reported
+from server.errors.api import PromptTooLongError
+from server.errors.translation import reported
 from server.reply.ask import ReplyAsk
 from server.reply.demand import demand_of
 from server.reply.preparing import prepare_reply

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from server.anthropic.blocks import CacheControl, fault
 from server.body import StrictModel
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.fields.only_values import OnlyValues, only_schema
 from server.tools.tool import Tool, ToolMode, ToolUse
 

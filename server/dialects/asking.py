@@ -9,7 +9,7 @@ from typing import Protocol
 
 from server.dialects.claims import Claim, ClaimKind
 from server.dialects.ruling import ThinkingWish, contradiction
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.gates import NativeSegments, segment_rules
 from server.strategies import NativeStrategy, strategy_of
 from thinking.budget import BudgetAsk, Effort

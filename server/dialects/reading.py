@@ -8,7 +8,7 @@ from typing import Any
 
 from server.dialects.claims import Claim
 from server.dialects.spellings import SPELLINGS, Spelling
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 
 Tree = dict[str, "Tree | Spelling"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from server.dialects.claims import Claim, ClaimKind
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from thinking.budget import Effort
 
 

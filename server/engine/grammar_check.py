@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerBase
 from server.caller import caller
 from server.engine.constraint import AnswerConstraint, ConstraintKind
 from server.engine.grammar_trial import Fault, TrialSettings, run_trials
-from server.engine.protocol import ConstraintError, EngineError
+from server.errors.internal import ConstraintError, EngineError
 from server.turns import Turns
 
 TRIAL_SECONDS = 5.0

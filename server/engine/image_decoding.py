@@ -8,7 +8,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from server.engine.protocol import EngineRequestError
+from server.errors.internal import EngineRequestError
 
 # Of all images of a request together: 120 MB when decoded, and no model sees more.
 MAX_PIXELS = 40_000_000

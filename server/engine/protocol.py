@@ -16,34 +16,6 @@ from thinking.markers import MarkerProfile
 from thinking.plan import ThinkingPlan
 
 
-class EngineError(Exception):
-    """Base of what an engine raises."""
-
-
-class EngineDeadError(EngineError):
-    """The engine has died; no request will ever finish again."""
-
-
-class EngineRequestError(EngineError):
-    """The engine refuses this request (the caller's fault: a 400)."""
-
-
-class AbortedError(EngineError):
-    """The engine gave a request up that nobody had asked it to."""
-
-
-class GivenUpError(EngineError):
-    """The engine was told to give all requests up: the server ends."""
-
-
-class ConstraintError(EngineRequestError):
-    """The engine cannot hold an answer to its constraint; `field` is where that came from."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-
-
 @dataclass(frozen=True, slots=True)
 class SamplingSettings:
     """Sampling parameters of one choice, named as in vLLM's ``SamplingParams``."""

@@ -15,18 +15,15 @@ from transformers import PreTrainedTokenizerBase
 
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import (
-    EngineDeadError,
-    EngineError,
     EngineLoad,
     EngineOutput,
     EnginePrompt,
     EngineRequest,
-    EngineRequestError,
-    GivenUpError,
     TokenLogprob,
     TokenLogprobs,
 )
 from server.engine.scripted_model import LogitsSource
+from server.errors.internal import EngineDeadError, EngineError, EngineRequestError, GivenUpError
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
 from thinking.arrays import arrays_for

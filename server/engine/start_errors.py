@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from server.engine.protocol import EngineError
+from server.errors.internal import EngineError
 
 
 class EngineStartError(EngineError):

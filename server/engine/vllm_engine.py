@@ -19,17 +19,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from server.engine.cache_owner import cache_owner
 from server.engine.constraint import AnswerConstraint
 from server.engine.grammar_check import GrammarCheck
-from server.engine.protocol import (
-    ConstraintError,
-    EngineDeadError,
-    EngineError,
-    EngineLoad,
-    EngineOutput,
-    EnginePrompt,
-    EngineRequest,
-    EngineRequestError,
-    GivenUpError,
-)
+from server.engine.protocol import EngineLoad, EngineOutput, EnginePrompt, EngineRequest
 from server.engine.start_errors import EngineStartError, shared_memory_hint
 from server.engine.tool_parsing import ToolParsing
 from server.engine.vllm_images import engine_input, max_images, with_images
@@ -41,6 +31,13 @@ from server.engine.vllm_messages import (
     to_structured_outputs,
 )
 from server.engine.vllm_options import add_markers, make_config, tokenizer_of
+from server.errors.internal import (
+    ConstraintError,
+    EngineDeadError,
+    EngineError,
+    EngineRequestError,
+    GivenUpError,
+)
 from server.settings import ServerSettings
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool

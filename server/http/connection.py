@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from server.error_shapes import openai_error
+from server.errors.shapes import openai_error
 from server.http.limits import (
     LINGER_SECONDS,
     MAX_HEAD_BYTES,

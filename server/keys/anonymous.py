@@ -7,7 +7,7 @@ import socket
 
 from starlette.types import Scope
 
-from server.errors import NotAllowedError
+from server.errors.api import NotAllowedError
 from server.keys.live import LiveKeys
 from server.keys.loopback import came_in_by_loopback, host_names, is_loopback
 from server.settings import ServerSettings

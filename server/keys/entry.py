@@ -18,8 +18,9 @@ from pydantic import (
     PositiveInt,
 )
 
-from server.keys.key import ANONYMOUS_ID, AccessKey, Quota
+from server.keys.key import ANONYMOUS_ID, AccessKey
 from server.keys.secret import digest_in
+from server.setting_groups.quota import Quota
 
 # "other" is what metrics call the keys beyond their bound.
 RESERVED_IDS = frozenset({ANONYMOUS_ID, "other"})

@@ -1,25 +1,11 @@
 """What the holder of a key may do. Records: nothing is read or checked here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from server.setting_groups.quota import Quota
 
 ANONYMOUS_ID = "anonymous"
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """How much may be used a minute and a day; None: no limit.
-
-    `tokens` are those of prompts, thoughts and answers together; `reasoning_tokens` those of
-    thoughts alone, which count to both.
-    """
-
-    requests_per_minute: int | None = None
-    requests_per_day: int | None = None
-    tokens_per_minute: int | None = None
-    tokens_per_day: int | None = None
-    reasoning_tokens_per_minute: int | None = None
-    reasoning_tokens_per_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +27,7 @@ class AccessKey:
     reads_traces: bool = False
     priority: int = 0
     max_concurrent_requests: int | None = None
-    quota: Quota = Quota()
+    quota: Quota = field(default_factory=Quota)
 
     @property
     def thinking_ceiling(self) -> int | None:

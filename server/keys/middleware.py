@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.account.account import account_of
 from server.caller import caller
 from server.engine.cache_owner import cache_owner
-from server.errors import ApiError, NotAllowedError, answer
+from server.error_answers import answer
+from server.errors.api import ApiError, NotAllowedError
 from server.keys.anonymous import check_host
 from server.keys.credentials import presented_secret
 from server.keys.key import AccessKey

@@ -1,6 +1,6 @@
 """What a key's holder may not do, as the error that says so. Knows no endpoint."""
 
-from server.errors import NotAllowedError, UnknownModelError
+from server.errors.api import NotAllowedError, UnknownModelError
 from server.keys.key import AccessKey
 
 

@@ -17,9 +17,9 @@ from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
+from server.console import SERVER_LOGGER
 from server.logs.request_line import request_text
 
-SERVER_LOGGER = "thinking_server"
 REQUEST_LOGGER = "thinking_server.requests"
 # Loggers of the code below us whose warnings belong in the same stream.
 _FOREIGN = ("server", "uvicorn", "opentelemetry", "py.warnings")

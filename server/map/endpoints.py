@@ -12,7 +12,7 @@ from server.admission.admit import admit
 from server.admission.deadline import in_time
 from server.body import read_body
 from server.disconnect import run_while_connected
-from server.errors import reported
+from server.errors.translation import reported
 from server.map.demand import demand_of_map
 from server.map.job import prepare_map
 from server.map.mapping import MapRun

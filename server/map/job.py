@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass, replace
 
 from server.engine.protocol import Engine, SamplingSettings
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.keys.key import AccessKey
 from server.keys.permissions import check_model, check_shows_thoughts
 from server.map.measured_text import MeasuredText, encode_measured_text

@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.prompt import encode_plain, render_prompt, start_of_text
 from server.token_text import bytes_of_tokens
 from thinking.markers import MarkerProfile

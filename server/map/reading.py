@@ -10,13 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from server.detokenizer import Detokenizer
-from server.engine.protocol import (
-    AbortedError,
-    EngineError,
-    EngineRequest,
-    SamplingSettings,
-    TokenLogprobs,
-)
+from server.engine.protocol import EngineRequest, SamplingSettings, TokenLogprobs
+from server.errors.internal import AbortedError, EngineError
 from server.map.job import MapJob
 from server.map.mixing import mixed_logprob
 from server.served_model import ServedModel

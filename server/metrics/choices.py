@@ -15,10 +15,10 @@ from server.metrics.making import (
     counter,
     histogram,
 )
-from server.strategies import STRATEGY_NAMES
 from thinking.budget import LimitedBy
 from thinking.phase import StopCause
 from thinking.receipt import Receipt
+from thinking.strategies.protocol import STRATEGY_NAMES
 
 # What ends a thought before its budget does.
 EARLY_ENDS = tuple(

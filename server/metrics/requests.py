@@ -1,12 +1,12 @@
 """Metrics of HTTP requests: how many, how long, how they ended, and why they were refused.
 
 Labels come from closed sets: an endpoint is its route's template or "unknown", a cause one of
-:data:`server.error_causes.CAUSES`. Neither methods nor paths nor texts of errors become one.
+:data:`server.errors.causes.CAUSES`. Neither methods nor paths nor texts of errors become one.
 """
 
 from prometheus_client import CollectorRegistry
 
-from server.error_causes import CAUSES, cause_of
+from server.errors.causes import CAUSES, cause_of
 from server.metrics.making import closed_counter, counter, gauge, histogram
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from server.choice_delta import ChoiceDelta, ChoiceResult
-from server.errors import ApiError
+from server.errors.api import ApiError
 from server.openai.logprobs import LogprobsWriter
 from server.openai.response import ReplyHead, finish_reason, usage
 from server.tools.call import ToolCallDelta

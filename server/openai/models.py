@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 
 from server.account.account import account_of
 from server.anthropic.models import model_info, model_list
-from server.error_shapes import speaks_anthropic
+from server.errors.shapes import speaks_anthropic
 from server.keys.key import AccessKey
 from server.keys.permissions import check_model
 from server.served_model import ServedModel

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from server.account.account import RequestAccount
 from server.choice_delta import ChoiceDelta, ChoiceResult
-from server.errors import reported
+from server.errors.translation import reported
 from server.openai.chunks import DONE, error_event
 
 

@@ -7,7 +7,7 @@ Knows no counts.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from server.keys.key import Quota
+from server.setting_groups.quota import Quota
 
 MINUTE_SECONDS = 60
 DAY_SECONDS = 86_400

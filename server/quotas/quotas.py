@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from server.account.account import RequestAccount
 from server.admission.demand import Demand
-from server.errors import UnavailableError
+from server.errors.api import UnavailableError
 from server.keys.key import AccessKey
 from server.quotas.counters import Counters, CounterStorageError
 from server.quotas.kinds import windows_of

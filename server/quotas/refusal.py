@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.errors import ApiError
+from server.errors.api import ApiError
 from server.quotas.standing import QuotaStanding, moment
 
 # The clients of OpenAI and Anthropic wait no longer than this before they ask again.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.prompt import encode_document, encode_plain, start_of_text
 from server.reply.prompting import PlainPrompt
 

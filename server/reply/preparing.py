@@ -6,7 +6,7 @@ from server.account.account import RequestAccount
 from server.dialects.asking import budget_ask
 from server.engine.constraint import AnswerConstraint
 from server.engine.protocol import SamplingSettings
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.generation_job import GenerationJob, SearchJob
 from server.keys.key import AccessKey
 from server.keys.permissions import check_model, check_shows_thoughts
@@ -37,7 +37,7 @@ async def prepare_reply(
 
     Raises:
         ApiError: 400, 403 or 404; see the messages.
-        BudgetError, PromptError, ConstraintError: see :mod:`server.errors`.
+        BudgetError, PromptError, ConstraintError: see :mod:`server.errors.internal`.
     """
     check_model(account.key, model.engine.model_name, ask.model_name)
     shows_thought = _shows_thought(state, account.key, ask)

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
-from server.errors import BadRequestError, PromptTooLongError
+from server.errors.api import BadRequestError, PromptTooLongError
 from server.forgery import ForgeryGuard
+from server.reply.branch_budget import budget_too_small, share_of_branch
 from server.reply.limits import ReplyLimits
 from server.reply.plain_prompt import beginning
 from server.reply.prepared_prompt import PreparedPrompt
 from server.reply.prompting import Conversation, PlainPrompt
 from server.settings import ServerSettings
-from server.strategies import budget_too_small, share_of_branch
 from server.thought_planner import ThoughtPlanner
 from thinking.budget import (
     DEFAULT_EFFORT_TOKENS,

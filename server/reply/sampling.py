@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from server.engine.protocol import Engine, SamplingSettings
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.reply.plain_prompt import check_token_ids
 from thinking.plan import ThinkingPlan
 

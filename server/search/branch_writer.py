@@ -10,13 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from server.detokenizer import Detokenizer
-from server.engine.protocol import (
-    AbortedError,
-    EngineOutput,
-    EngineRequest,
-    SamplingSettings,
-    TokenLogprobs,
-)
+from server.engine.protocol import EngineOutput, EngineRequest, SamplingSettings, TokenLogprobs
+from server.errors.internal import AbortedError
 from server.generation_job import SEED_MASK, GenerationJob
 from server.served_model import ServedModel
 from thinking.phase import Phase, TokenKind

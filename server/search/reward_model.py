@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from server.search.errors import ScorerError
+from server.errors.internal import ScorerError
 from server.settings import ServerSettings
 
 TOKEN_VARIABLE = "THINKING_SERVER_SCORER_TOKEN"  # noqa: S105 - its name

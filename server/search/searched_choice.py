@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from server.choice import ChoiceDecoder
 from server.choice_delta import ChoiceDelta
-from server.engine.protocol import AbortedError, EngineOutput, EngineRequest
+from server.engine.protocol import EngineOutput, EngineRequest
+from server.errors.internal import AbortedError, ScorerError, SearchError
 from server.generation_job import GenerationJob
 from server.search.branch_scorer import scorer_for
 from server.search.branch_writer import EngineBranchWriter, WrittenBranch
-from server.search.errors import ScorerError, SearchError
 from server.served_model import ServedModel
 from thinking.plan import ThinkingPlan
 from thinking.receipt import BranchTally

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
-from server.keys.key import Quota
+from server.setting_groups.quota import Quota
 
 
 class AccessSettings(BaseSettings):

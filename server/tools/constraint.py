@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from server.engine.constraint import AnswerConstraint, ConstraintKind
-from server.engine.protocol import ConstraintError
+from server.errors.internal import ConstraintError
 from server.fields.json_schema import literal_texts, schema_text
 from server.tools.tool import Tool, ToolMode, ToolUse
 

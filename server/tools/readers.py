@@ -3,17 +3,13 @@
 Knows the engine's protocol; no wire.
 """
 
-from collections.abc import Callable
-
 from server.engine.protocol import Engine
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.tools.call import new_call_id, new_short_call_id
 from server.tools.families import detect_parser
 from server.tools.json_calls import ListedCallsReader, NamedCallReader
-from server.tools.reading import CarefulReader, ToolCallReader
+from server.tools.reading import CarefulReader, ReaderMaker, ToolCallReader
 from server.tools.tool import ToolMode, ToolUse
-
-ReaderMaker = Callable[[], CarefulReader]
 
 
 def reader_maker(engine: Engine, use: ToolUse | None) -> ReaderMaker | None:

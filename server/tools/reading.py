@@ -3,7 +3,7 @@
 Knows no form of calls, no engine and no wire.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -78,3 +78,7 @@ class CarefulReader:
         self.has_called = self.has_called or bool(calls)
         self._has_content = self._has_content or bool(content)
         return ReadPiece(content, calls)
+
+
+# One reader a choice.
+ReaderMaker = Callable[[], CarefulReader]

@@ -11,7 +11,7 @@ import os
 from fastapi import Request
 
 from server.account.account import account_of
-from server.errors import ApiError, NotAllowedError
+from server.errors.api import ApiError, NotAllowedError
 from server.keys.credentials import presented_secret
 from server.keys.key import ANONYMOUS, ANONYMOUS_ID, AccessKey
 from server.keys.loopback import host_names, is_loopback

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from server.account.account import account_of
 from server.body import read_body
-from server.errors import ApiError, BadRequestError, UnavailableError
+from server.errors.api import ApiError, BadRequestError, UnavailableError
 from server.openapi import body_documentation
 from server.state import ServerState, server_state
 from server.traces.protocol import FeedbackRequest, trace_query

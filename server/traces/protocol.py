@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.body import StrictModel
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.openai.reply_fields import MAX_CHOICES
 from server.traces.trace import TraceQuery, Verdict
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from server.errors import UnavailableError
+from server.errors.api import UnavailableError
 from server.metrics import Metrics
 from server.traces.redaction import Redactor
 from server.traces.store import TraceStore, TraceStoreError

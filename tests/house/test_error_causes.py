@@ -2,7 +2,7 @@
 
 import ast
 
-from server.error_causes import CAUSES
+from server.errors.causes import CAUSES
 from tests.house.sources import python_files
 
 UNAVAILABLE = "UnavailableError"

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from server.account.account import RequestAccount
 from server.admission.demand import Demand
 from server.cli import read_settings
-from server.keys.key import AccessKey, Quota
+from server.keys.key import AccessKey
 from server.metrics import Metrics
 from server.quotas.counters import Counters, MemoryCounters
 from server.quotas.metrics import QuotaMetrics
@@ -23,6 +23,7 @@ from server.quotas.quotas import Quotas, QuotaStorageUnavailableError
 from server.quotas.redis_counters import RedisCounters
 from server.quotas.refusal import QuotaExceededError
 from server.quotas.storage import PAUSE_SECONDS, QuotaStorageUrlError, open_counters
+from server.setting_groups.quota import Quota
 from server.state import ServerState
 from tests.ops.programs import free_port, listens, running
 from tests.server.quotas.machine import QuotaMachine

@@ -10,7 +10,7 @@ from server.caller import caller
 from server.engine import grammar_check
 from server.engine.constraint import AnswerConstraint, ConstraintKind
 from server.engine.grammar_check import GrammarCheck
-from server.engine.protocol import ConstraintError
+from server.errors.internal import ConstraintError
 from tests.server.conftest import STOP_ID, TOKENIZER, VOCAB_SIZE
 
 pytest.importorskip("xgrammar")

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from server.app import create_app
-from server.error_causes import CAUSES
+from server.errors.causes import CAUSES
 from server.metrics.choices import EARLY_ENDS
-from server.strategies import STRATEGY_NAMES
 from tests.ops import programs
 from tests.server.conftest import Serve, chat_body, make_state, wants
 from tests.server.scraping import scrape
 from tests.server.test_engine_failures import ENDLESS, Caller, until_running
+from thinking.strategies.protocol import STRATEGY_NAMES
 
 APP_PER_EXAMPLE = settings(
     max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]

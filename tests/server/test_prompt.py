@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from server.prompt import PromptError, render_prompt
+from server.errors.internal import PromptError
+from server.prompt import render_prompt
 from tests.toy_tokenizers import (
     CHATML,
     DEEPSEEK_V31,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.messages import PromptError
+from server.errors.internal import PromptError
 from server.prompt import render_prompt
 from server.template import check_template_kwargs, template_names, thinking_hints
 from tests.server.conftest import Serve, make_tokenizer, wants

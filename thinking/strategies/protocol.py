@@ -11,6 +11,8 @@ from typing import Protocol
 from thinking.strategies.account import ThoughtAccount
 from thinking.strategies.branch import Branch
 
+STRATEGY_NAMES = ("best_of", "self_consistency", "reward", "beam", "mcts")
+
 
 class BudgetTooSmallError(Exception):
     """The budget cannot hold the branches; `least` could, `advice` says what else to change."""

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from server.engine.protocol import AbortedError, EngineRequest, SamplingSettings, TokenLogprobs
+from server.engine.protocol import EngineRequest, SamplingSettings, TokenLogprobs
+from server.errors.internal import AbortedError
 from server.openai.completions.logprobs import TokenLists, TokenListsWriter
 from server.reply.reply import Reply
 from server.token_text import text_offsets

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 
 from server.dialects.asking import ThinkingFields
 from server.dialects.ruling import ThinkingWish
-from server.errors import ApiError, BadRequestError, to_api_error
-from server.messages import PromptError
+from server.errors.api import ApiError, BadRequestError
+from server.errors.internal import PromptError
+from server.errors.translation import to_api_error
 from server.openai.responses.conversation import ConversationBuilder, build_conversation
 from server.openai.responses.items import InputItem, Item, ItemReference
 from server.openai.responses.protocol import ResponsesRequest
-from server.openai.responses.store import ID_PREFIX, ResponseShelf
 from server.reply.ask import ReplyAsk
 from server.reply.prompting import Conversation
 from server.sealed_thoughts import ThoughtSeal
+from server.stored_responses.store import ResponseShelf
 
+ID_PREFIX = "resp_"
+# An item's id holds that of its response: "msg_<32 hexadecimal digits>_0".
+_ITEM_ID = re.compile(r"^[a-z]+_([0-9a-f]{32})_(?:in)?\d+$")
 # What the shared way of a request calls the conversation.
 _MESSAGES = re.compile(r"^messages(?:\[(\d+)\])?")
 _PREFIXES = {
@@ -73,7 +77,7 @@ class ResponseAsk:
         return places[int(number)] if number and int(number) < len(places) else "input"
 
 
-def read_ask(body: ResponsesRequest, store: ResponseShelf, seal: ThoughtSeal) -> ResponseAsk:
+def read_ask(body: ResponsesRequest, store: ResponseShelf[Item], seal: ThoughtSeal) -> ResponseAsk:
     """Find what `body` refers to, and make messages of it all.
 
     Raises:
@@ -99,7 +103,7 @@ def read_ask(body: ResponsesRequest, store: ResponseShelf, seal: ThoughtSeal) ->
     return ResponseAsk(token, given, previous, conversation)
 
 
-def _previous(response_id: str | None, store: ResponseShelf) -> Sequence[Item]:
+def _previous(response_id: str | None, store: ResponseShelf[Item]) -> Sequence[Item]:
     if response_id is None:
         return ()
     stored = store.get(response_id)
@@ -113,10 +117,10 @@ def _previous(response_id: str | None, store: ResponseShelf) -> Sequence[Item]:
     return stored.context
 
 
-def _found(item: InputItem, place: int, store: ResponseShelf) -> Item:
+def _found(item: InputItem, place: int, store: ResponseShelf[Item]) -> Item:
     if not isinstance(item, ItemReference):
         return item
-    stored = store.item(item.id)
+    stored = _stored_item(item.id, store)
     if stored is None:
         raise BadRequestError(
             f"input[{place}].id: no such item is stored here",
@@ -124,6 +128,15 @@ def _found(item: InputItem, place: int, store: ResponseShelf) -> Item:
             code="item_not_found",
         )
     return stored
+
+
+def _stored_item(item_id: str, store: ResponseShelf[Item]) -> Item | None:
+    """An item of a stored response's input or output."""
+    found = _ITEM_ID.match(item_id)
+    stored = store.get(ID_PREFIX + found[1]) if found else None
+    if stored is None:
+        return None
+    return next((item for item in stored.context if item.id == item_id), None)
 
 
 def _with_id(item: Item, name: str) -> Item:

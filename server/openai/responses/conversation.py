@@ -7,7 +7,7 @@ they belong to. Opens sealed thoughts. Does not decide what a template does with
 from collections.abc import Sequence
 from typing import Any
 
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.openai.responses.items import (
     FunctionCallItem,
     FunctionCallOutputItem,

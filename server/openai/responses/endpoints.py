@@ -12,23 +12,24 @@ from server.admission.admit import admit
 from server.body import read_thinking_body
 from server.dialects.ruling import ThinkingWish
 from server.disconnect import run_while_connected
-from server.errors import ApiError, BadRequestError
-from server.messages import PromptError
+from server.errors.api import ApiError, BadRequestError
+from server.errors.internal import PromptError
 from server.openai.logprobs import LogprobsWriter
 from server.openai.responses.asking import ResponseAsk, read_ask
+from server.openai.responses.items import Item
 from server.openai.responses.output import OutputStyle
 from server.openai.responses.output_items import ThoughtView
 from server.openai.responses.paging import item_page
 from server.openai.responses.protocol import ENCRYPTED_CONTENT, LOGPROBS, ResponsesRequest
 from server.openai.responses.response import ResponseHead, asks_for_summary
 from server.openai.responses.running import Keeping, ResponseRun
-from server.openai.responses.store import ResponseShelf, StoredResponse
 from server.openapi import chat_documentation
 from server.reply.demand import demand_of
 from server.reply.preparing import prepare_reply
 from server.reply.reply import Reply
 from server.sealed_thoughts import ThoughtSeal
 from server.state import server_state
+from server.stored_responses.store import ResponseShelf, StoredResponse
 from server.streaming import EventStream, sse_event
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
@@ -126,11 +127,11 @@ async def _encoded(run: ResponseRun) -> AsyncGenerator[bytes, None]:
             yield sse_event(event, event["type"])
 
 
-def _shelf(request: Request) -> ResponseShelf:
+def _shelf(request: Request) -> ResponseShelf[Item]:
     return server_state(request).responses.of(account_of(request).key.key_id)
 
 
-def _stored(request: Request, response_id: str) -> StoredResponse:
+def _stored(request: Request, response_id: str) -> StoredResponse[Item]:
     stored = _shelf(request).get(response_id)
     if stored is None:
         raise _not_found()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.openai.responses.items import Item
 
 DEFAULT_LIMIT = 20

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from server.choice_delta import ChoiceResult
 from server.dialects.ruling import ThinkingWish
-from server.errors import ApiError
+from server.errors.api import ApiError
 from server.openai.responses.protocol import ResponsesRequest
 from server.openai.responses.tools import echoed_choice
 from server.reply.reply import Reply

@@ -13,19 +13,20 @@ from typing import Any
 from pydantic_core import to_json
 
 from server.choice_delta import ChoiceResult
-from server.errors import ApiError, reported
+from server.errors.api import ApiError
+from server.errors.translation import reported
 from server.openai.responses.items import Item, StoredReasoningItem
 from server.openai.responses.output import OutputStyle, OutputWriter
 from server.openai.responses.output_items import Event
 from server.openai.responses.response import ResponseHead
-from server.openai.responses.store import ResponseShelf, StoredResponse
+from server.stored_responses.store import ResponseShelf, StoredResponse
 
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
     """Where a response is kept and what belongs to it: the items of its input, and all before."""
 
-    store: ResponseShelf
+    store: ResponseShelf[Item]
     input: Sequence[Item]
     previous: Sequence[Item]
 

@@ -6,7 +6,7 @@ import pytest
 
 from server.anthropic.conversation import conversation_of
 from server.anthropic.protocol import CountTokensRequest
-from server.errors import BadRequestError
+from server.errors.api import BadRequestError
 from server.sealed_thoughts import ThoughtSeal
 from tests.server.anthropic.conftest import (
     ANSWER,

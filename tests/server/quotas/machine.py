@@ -14,11 +14,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from server.account.account import RequestAccount
 from server.admission.demand import Demand
-from server.keys.key import AccessKey, Quota
+from server.keys.key import AccessKey
 from server.metrics import Metrics
 from server.quotas.kinds import QUOTA_KINDS, QuotaKind
 from server.quotas.quotas import Quotas
 from server.quotas.refusal import QuotaExceededError
+from server.setting_groups.quota import Quota
 
 METRICS = Metrics()
 QUOTA = Quota(

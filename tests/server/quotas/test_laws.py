@@ -9,13 +9,14 @@ from prometheus_client import CollectorRegistry
 
 from server.account.account import RequestAccount
 from server.admission.demand import Demand
-from server.keys.key import AccessKey, Quota
+from server.keys.key import AccessKey
 from server.keys.labels import MAX_KEY_LABELS, OTHER_KEYS, KeyLabels
 from server.metrics import Metrics
 from server.quotas.counters import Change, Counted, MemoryCounters
 from server.quotas.metrics import QuotaMetrics
 from server.quotas.quotas import Quotas
 from server.quotas.standing import duration
+from server.setting_groups.quota import Quota
 from tests.server.quotas.machine import QuotaMachine
 
 

@@ -10,7 +10,7 @@ import httpx2
 import openai
 import pytest
 
-from server.keys.key import Quota
+from server.setting_groups.quota import Quota
 from tests.server.conftest import MODEL, Serve, Served, wants
 
 NOON = 1_000_000_000.0  # forty seconds into a minute
@@ -137,7 +137,7 @@ async def test_a_request_that_fails_in_the_engine_is_charged_what_it_used(serve:
 
 
 def _refuse(request: Any) -> None:
-    from server.engine.protocol import EngineRequestError
+    from server.errors.internal import EngineRequestError
 
     raise EngineRequestError("no")
 

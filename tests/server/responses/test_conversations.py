@@ -6,8 +6,8 @@ import pytest
 
 from server.openai.responses.conversation import build_conversation
 from server.openai.responses.items import Item, read_item
-from server.openai.responses.store import ResponseStore, StoredResponse
 from server.sealed_thoughts import ThoughtSeal
+from server.stored_responses.store import ResponseStore, StoredResponse
 from tests.server.conftest import Serve, Served, wants
 from tests.server.responses.conftest import items_of, post, refusal, respond
 from tests.server.responses.test_responses_laws import ANSWER, SCRIPT, THOUGHT
@@ -187,7 +187,7 @@ async def test_a_hidden_thought_never_comes_out_of_the_store(serve: Serve) -> No
         assert THOUGHT not in (await served.http.get(f"{path}/input_items")).text
 
 
-def stored(name: str, num_bytes: int = 10) -> StoredResponse:
+def stored(name: str, num_bytes: int = 10) -> StoredResponse[Item]:
     return StoredResponse({"id": name}, (), (), num_bytes)
 
 
@@ -195,7 +195,7 @@ def stored(name: str, num_bytes: int = 10) -> StoredResponse:
 def test_the_store_is_bounded_and_the_least_used_go_first(
     max_responses: int, max_bytes: int
 ) -> None:
-    store = ResponseStore(max_responses, max_bytes, 1).of("a")
+    store = ResponseStore[Item](max_responses, max_bytes, 1).of("a")
     store.put(stored("a"))
     store.put(stored("b"))
     assert store.get("a")
@@ -208,7 +208,7 @@ def test_the_store_is_bounded_and_the_least_used_go_first(
 
 def test_the_store_forgets_after_its_hours() -> None:
     now = [0.0]
-    store = ResponseStore(10, 1000, 2, timer=lambda: now[0]).of("a")
+    store = ResponseStore[Item](10, 1000, 2, timer=lambda: now[0]).of("a")
     store.put(stored("a"))
     now[0] = 7199
     assert store.get("a")

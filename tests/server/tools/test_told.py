@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.engine.protocol import ConstraintError
+from server.errors.internal import ConstraintError
 from server.prompt import render_prompt
 from server.reply.prompting import Conversation
 from server.tools.constraint import tool_constraint

@@ -1,0 +1,47 @@
+"""Answers every exception of an endpoint or a middleware, in the shape that the path asks for."""
+
+from collections.abc import Sequence
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from server.errors.api import ApiError
+from server.errors.causes import OTHER
+from server.errors.internal import EngineError, PromptError, SearchError
+from server.errors.shapes import speaks_anthropic
+from server.errors.translation import ErrorNote, to_api_error
+from thinking.budget import BudgetError
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every exception in the shape that the path asks for."""
+    # Starlette looks a handler up by class: `Exception` alone would mean a logged 500.
+    foreseen: Sequence[type[Exception]] = (
+        ApiError,
+        BudgetError,
+        EngineError,
+        HTTPException,
+        PromptError,
+        RequestValidationError,
+        SearchError,
+        Exception,
+    )
+    for kind in foreseen:
+        app.add_exception_handler(kind, answer)
+
+
+async def answer(request: Request, error: Exception) -> JSONResponse:
+    """`error` in the shape that the path asks for; noted in the request's account."""
+    api_error = to_api_error(error)
+    headers, body = api_error.headers, api_error.to_dict()
+    request_id = getattr(request.state, "request_id", None)
+    account: ErrorNote | None = getattr(request.state, "account", None)
+    if account is not None:
+        account.error_code = api_error.code or OTHER
+    if api_error.status == 500 and request_id:
+        headers = {**headers, "x-request-id": request_id}  # sent from outside our middleware
+    if speaks_anthropic(request.scope):
+        body = api_error.to_anthropic(request_id)
+    return JSONResponse(body, api_error.status, headers)

@@ -1,0 +1,114 @@
+"""Errors of the API: what a client reads, in the shape of its API.
+
+Messages name fields and what would be right; they never quote a request's or a model's text.
+Does not know what raised them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from server.errors.shapes import anthropic_error, openai_error
+
+RETRY_AFTER_SECONDS = "5"
+
+
+class ApiError(Exception):
+    """An error as the client sees it; `param` is the field's path, `code` is for machines."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str = "invalid_request_error",  # noqa: A002 (the wire's name)
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.type = type
+        self.param = param
+        self.code = code
+        self.headers = dict(headers or {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """OpenAI's form, also sent as an event of a stream that has begun."""
+        return openai_error(self.message, self.type, self.param, self.code)
+
+    def to_anthropic(self, request_id: str | None) -> dict[str, Any]:
+        """Anthropic's form, also sent as such an event."""
+        return anthropic_error(self.status, self.message, self.param, request_id)
+
+
+class BadRequestError(ApiError):
+    """400: the body, or a field of it."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(400, message, param=param, code=code)
+
+
+class NotAllowedError(ApiError):
+    """403: well-formed, but not for this caller."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(403, message, type="permission_error", param=param, code="not_allowed")
+
+
+class UnknownModelError(ApiError):
+    """404: another model is served here; `served` None: none for this key."""
+
+    def __init__(self, served: str | None, param: str | None = "model") -> None:
+        serves = f"this server serves {served!r}" if served else "none is served to this key"
+        super().__init__(
+            404,
+            f"no such model; {serves} (see GET /v1/models)",
+            param=param,
+            code="model_not_found",
+        )
+
+
+class BodyTooLargeError(ApiError):
+    """413: the body is longer than ``max_body_bytes``."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"the body is larger than {limit} bytes", code="body_too_large")
+
+
+class BodyTimeoutError(ApiError):
+    """408: the body has not arrived within ``body_timeout_seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            408,
+            f"the body did not arrive within {seconds:g} seconds",
+            code="body_timeout",
+            headers={"connection": "close"},
+        )
+
+
+class PromptTooLongError(BadRequestError):
+    """400: the prompt fills the model's context."""
+
+    def __init__(self, num_tokens: int, context: int, param: str) -> None:
+        super().__init__(
+            f"the prompt has {num_tokens} tokens; this model's context holds {context}, and "
+            "the reply needs at least one of them",
+            param=param,
+            code="context_length_exceeded",
+        )
+        self.num_tokens = num_tokens
+
+
+class UnavailableError(ApiError):
+    """503: the engine is not ready, is closing, or has died."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(
+            503,
+            message,
+            type="service_unavailable",
+            code=code,
+            headers={"retry-after": RETRY_AFTER_SECONDS},
+        )

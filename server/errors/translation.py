@@ -1,0 +1,82 @@
+"""The one place where errors raised below the API become errors of the API."""
+
+import logging
+from typing import Protocol
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from server.errors.api import ApiError, BadRequestError, UnavailableError
+from server.errors.causes import OTHER
+from server.errors.internal import (
+    ConstraintError,
+    EngineDeadError,
+    EngineError,
+    EngineRequestError,
+    GivenUpError,
+    PromptError,
+    SearchError,
+)
+from thinking.budget import BudgetError
+
+logger = logging.getLogger(__name__)
+
+
+def to_api_error(error: BaseException) -> ApiError:
+    """What the client is told about `error`; anything unforeseen is a bare 500."""
+    match error:
+        case ApiError():
+            return error
+        case RequestValidationError():
+            return BadRequestError("malformed request")  # bodies are read by server.body
+        case BudgetError():
+            return BadRequestError(str(error), param=error.param)
+        case PromptError():
+            return BadRequestError(str(error), param=error.field or "messages")
+        case EngineDeadError():
+            return UnavailableError("the engine has died", "engine_dead")
+        case GivenUpError():
+            return UnavailableError(
+                "the server is shutting down; there was no time to finish this reply",
+                "shutting_down",
+            )
+        case ConstraintError():
+            return BadRequestError(str(error), param=error.field, code="invalid_value")
+        case SearchError():
+            error_of_search = UnavailableError(str(error), "scorer_unavailable")
+            error_of_search.param = "thinking_options.strategy"
+            return error_of_search
+        case EngineRequestError():
+            return BadRequestError(f"the engine refused the request: {error}")
+        case EngineError():
+            return UnavailableError("the engine stopped this request", "engine_error")
+        case HTTPException():
+            return _from_http_exception(error)
+        case _:
+            return ApiError(500, "internal error", type="internal_error", code="internal_error")
+
+
+class ErrorNote(Protocol):
+    """What remembers a request's error: its account."""
+
+    error_code: str | None
+
+
+def reported(error: BaseException, account: ErrorNote) -> ApiError:
+    """The same, of an error in a stream that has begun: noted and logged here or nowhere."""
+    api_error = to_api_error(error)
+    account.error_code = api_error.code or OTHER
+    if api_error.status == 500:
+        logger.error("a stream failed", exc_info=error)
+    return api_error
+
+
+def _from_http_exception(error: HTTPException) -> ApiError:
+    messages = {404: "no such path", 405: "this path does not take this method"}
+    codes = {404: "not_found", 405: "method_not_allowed"}
+    return ApiError(
+        error.status_code,
+        messages.get(error.status_code, str(error.detail)),
+        code=codes.get(error.status_code),
+        headers=error.headers,
+    )
