@@ -20,6 +20,7 @@ COPY pyproject.toml README.md LICENSE /app/
 COPY deploy/install.sh deploy/uv.sh deploy/healthcheck.py /app/deploy/
 COPY deploy/requirements /app/deploy/requirements
 COPY thinking /app/thinking
+COPY thinker /app/thinker
 COPY server /app/server
 COPY clients /app/clients
 

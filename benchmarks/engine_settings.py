@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
-from server.process_defaults import set_process_defaults
+from server.process.environment import set_process_defaults
 
 NUM_TOKENS = 128
 CLIENTS = (1, 16, 32)
@@ -59,7 +59,7 @@ async def measure_ours(model: str) -> dict[int, float]:
     """The server's engine as ``thinking-server`` starts it."""
     from server.engine.protocol import EngineRequest, SamplingSettings
     from server.engine.vllm_engine import VllmEngine
-    from server.settings import ServerSettings
+    from server.settings.settings import ServerSettings
     from thinking.plan import ThinkingPlan
 
     engine = await VllmEngine.start({"model": model}, ServerSettings(), "benchmark")
@@ -151,7 +151,7 @@ def main() -> int:
     set_process_defaults(needs_hub=False)
     model: Any = arguments.model
     if model is None:
-        from server.embedded import resolve_model
+        from server.hub.model_resolution import resolve_model
 
         model = resolve_model(None).path_or_hub_id
     if arguments.only:

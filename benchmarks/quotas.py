@@ -21,7 +21,7 @@ from server.metrics import Metrics
 from server.quotas.metrics import QuotaMetrics
 from server.quotas.quotas import Quotas
 from server.quotas.storage import MEMORY_URL, open_counters
-from server.setting_groups.quota import Quota
+from server.settings.quota import Quota
 
 NUM_PARALLEL = 50
 TIMEOUT_SECONDS = 5.0

@@ -24,13 +24,13 @@ from typing import Literal
 import torch
 from cpuinfo import get_cpu_info
 
-from thinking.arrays import Array, arrays_for
-from thinking.automaton import ThinkingAutomaton
-from thinking.automaton_tables import AutomatonTables
 from thinking.gate import GateMode, SegmentRules
-from thinking.markers import MarkerProfile, Opening
+from thinking.markers.profile import MarkerProfile, Opening
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
-from thinking.sampler import SamplerRow, ThinkingSampler
+from thinking.sampler.arrays import Array, arrays_for
+from thinking.sampler.automaton import ThinkingAutomaton
+from thinking.sampler.sampler import SamplerRow, ThinkingSampler
+from thinking.sampler.tables import AutomatonTables
 from thinking.tracker_state import TrackerTables
 
 VOCAB_SIZE = 49_152

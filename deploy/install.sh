@@ -108,7 +108,7 @@ install_project() {
 
 # uv compiles what it installs, which our own sources are not.
 compile_rooms() {
-    if [ -n "${UV_COMPILE_BYTECODE:-}" ]; then "$1" -m compileall -q -x examples thinking server clients; fi
+    if [ -n "${UV_COMPILE_BYTECODE:-}" ]; then "$1" -m compileall -q -x examples thinker thinking server clients; fi
 }
 
 if [ "$device" = preinstalled ]; then

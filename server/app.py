@@ -11,27 +11,28 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from server.account.middleware import AccountMiddleware, Observer
-from server.anthropic import messages
-from server.body_limit import BodyLimitMiddleware
-from server.body_timeout import BodyTimeoutMiddleware
-from server.disconnect import ClientLeftError
-from server.draining import DrainingMiddleware
-from server.error_answers import install_error_handlers
-from server.keys.middleware import KeyMiddleware
+from server.api.anthropic import router as messages
+from server.api.models import router as models
+from server.api.openai.chat import router as chat
+from server.api.openai.completions import router as completions
+from server.api.openai.responses import router as responses
+from server.api.openapi import install_openapi
+from server.api.thinking.map import router as thinking_map
+from server.api.thinking.traces import router as traces
+from server.api.thinking.usage import router as usage
+from server.api.tokens import router as tokens
+from server.http.body_limit import BodyLimitMiddleware
+from server.http.body_timeout import BodyTimeoutMiddleware
+from server.http.disconnect import ClientLeftError
+from server.http.request_id import RequestIdMiddleware
 from server.logs.request_log import RequestLog
-from server.map import endpoints as thinking_map
 from server.metrics import CONTENT_TYPE_LATEST
 from server.metrics.metrics import version_of
-from server.openai import chat, models
-from server.openai.completions import endpoint as completions
-from server.openai.responses import endpoints as responses
-from server.openapi import install_openapi
-from server.quotas import endpoints as usage
-from server.request_id import RequestIdMiddleware
+from server.middleware.account import AccountMiddleware, Observer
+from server.middleware.draining import DrainingMiddleware
+from server.middleware.errors import install_error_handlers
+from server.middleware.keys import KeyMiddleware
 from server.state import ServerState, server_state
-from server.tokens import endpoints as tokens
-from server.traces import endpoints as traces
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody reads it
 

@@ -14,11 +14,11 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from server.embedded import may_need_hub
-from server.option_table import Option, options
-from server.parent_watch import SERVER_PID_VARIABLE, watch_parent
-from server.process_defaults import set_process_defaults
-from server.settings import ServerSettings
+from server.hub.model_resolution import may_need_hub
+from server.process.environment import set_process_defaults
+from server.process.parent_watch import SERVER_PID_VARIABLE, watch_parent
+from server.settings.option_table import Option, options
+from server.settings.settings import ServerSettings
 
 PROGRAM = "thinking-server"
 EXIT_USAGE = 2

@@ -8,25 +8,25 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from server.app import create_app
-from server.console import say
-from server.crash_dumps import forbid_core_dumps
-from server.descendants import end_descendants
-from server.embedded import resolve_model
 from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
-from server.exit_codes import ExitCode
 from server.http.connection import HttpConfig
-from server.http.limits import ConnectionLimits
+from server.http.connection_limits import ConnectionLimits
 from server.http.open_files import allow_open_files
+from server.hub.model_resolution import resolve_model
 from server.keys.anonymous import AnonymousError, check_listener
 from server.keys.reading import KeyFileError
+from server.keys.sealed_thoughts import SealKeyError
 from server.keys.watching import watched
 from server.lifecycle import HttpServer, Lifecycle
 from server.logs.log import LogFormat, ServerLog
+from server.process.console import say
+from server.process.crash_dumps import forbid_core_dumps
+from server.process.descendants import end_descendants
+from server.process.exit_codes import ExitCode
 from server.quotas.redis_counters import RedisMissingError
 from server.quotas.storage import QuotaStorageUrlError
-from server.sealed_thoughts import SealKeyError
-from server.settings import ServerSettings
+from server.settings.settings import ServerSettings
 from server.state import ServerState
 from server.telemetry.opening import TelemetryMissingError
 from server.traces.access import TraceTokenError

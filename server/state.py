@@ -16,16 +16,16 @@ from server.admission.metrics import AdmissionMetrics
 from server.admission.queue import AdmissionQueue, QueueLimits
 from server.engine.protocol import Engine
 from server.errors.api import UnavailableError
+from server.generation.search.reward_model import RewardModel
 from server.keys.key import ANONYMOUS, AccessKey
 from server.keys.live import LiveKeys
+from server.keys.sealed_thoughts import ThoughtSeal
 from server.metrics import Metrics
+from server.model.served_model import ServedModel
 from server.quotas.opening import open_quotas
 from server.quotas.quotas import Quotas
-from server.sealed_thoughts import ThoughtSeal
-from server.search.reward_model import RewardModel
-from server.served_model import ServedModel
-from server.setting_groups.quota import Quota
-from server.settings import ServerSettings
+from server.settings.quota import Quota
+from server.settings.settings import ServerSettings
 from server.stored_responses.store import ResponseStore
 from server.telemetry.opening import open_telemetry
 from server.traces.access import TraceAccess

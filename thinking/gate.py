@@ -1,7 +1,7 @@
 """When a thought may start inside an answer (law 7), as plain data.
 
 A gate opens at an answer position; the thought that then starts is a *segment*. Knows no
-tokens, tensors or wire; ``thinking.gating`` reads it against a batch's logits.
+tokens, tensors or wire; ``thinking.sampler.gating`` reads it against a batch's logits.
 """
 
 from dataclasses import asdict, dataclass

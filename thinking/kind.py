@@ -10,7 +10,7 @@ Knows no tokenizer: which tokens those are is in the model's profile.
 from dataclasses import replace
 from enum import Enum
 
-from thinking.markers import MarkerProfile
+from thinking.markers.profile import MarkerProfile
 from thinking.plan import MAX_SCRIPT_TOKENS, ThinkingPlan, ThinkingRules, make_plan
 
 

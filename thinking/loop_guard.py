@@ -2,7 +2,7 @@
 
 A stream has period p over its last m tokens when each of them equals the token p before
 it. It loops once that stretch, with the period it repeats, is long enough. Knows nothing
-of budgets or markers; ``thinking.loop_tensors`` is the same over a batch.
+of budgets or markers; ``thinking.sampler.loop_tensors`` is the same over a batch.
 """
 
 from collections import deque

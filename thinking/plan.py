@@ -20,7 +20,7 @@ from typing import Any
 
 from thinking.gate import SegmentRules
 from thinking.loop_guard import LoopGuard
-from thinking.markers import MarkerProfile, Opening
+from thinking.markers.profile import MarkerProfile, Opening
 from thinking.phase import Phase
 
 EXTRA_ARGS_KEY = "thinking"

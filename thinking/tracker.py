@@ -2,7 +2,7 @@
 
 Runs in the API process to tell thought from answer and why a thought ended, and in the
 worker to rebuild a row's state from tokens that were generated earlier. It sees token
-ids only: no logits, no text. ``thinking.transition`` is the same machine over tensors;
+ids only: no logits, no text. ``thinking.sampler.transition`` is the same machine over tensors;
 the tests hold the two equal.
 """
 

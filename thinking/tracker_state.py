@@ -5,7 +5,7 @@ How the one changes by the other is for ``thinking.tracker``.
 
 from dataclasses import dataclass
 
-from thinking.markers import MarkerProfile
+from thinking.markers.profile import MarkerProfile
 from thinking.phase import Phase
 from thinking.sequence_match import symbol_map, transition_table
 

@@ -18,7 +18,7 @@ import httpx
 import psutil
 
 from benchmarks.proof.errors import FailedError, SkippedError
-from server.embedded import EMBEDDED_MODELS, ShippedFolder
+from server.hub.model_resolution import EMBEDDED_MODELS, ShippedFolder
 
 HOST = "127.0.0.1"
 SCORER = "thinker-scorer"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
-from server.choice import ChoiceDecoder
+from server.choice.decoder import ChoiceDecoder
 from server.keys.key import ANONYMOUS, AccessKey
 from server.metrics import Metrics
 from thinking.receipt import Receipt

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from server.model_cache import cache_root
+from server.hub.model_cache import cache_root
 
 ONEDNN_WITHOUT_AMX = "AVX512_CORE_BF16"
 STRESS_SECONDS = 2.0

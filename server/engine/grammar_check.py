@@ -20,11 +20,11 @@ import xgrammar
 from cachetools import LRUCache, TTLCache
 from transformers import PreTrainedTokenizerBase
 
-from server.caller import caller
-from server.engine.constraint import AnswerConstraint, ConstraintKind
+from server.callers.caller import caller
+from server.callers.turns import Turns
+from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
 from server.engine.grammar_trial import Fault, TrialSettings, run_trials
 from server.errors.internal import ConstraintError, EngineError
-from server.turns import Turns
 
 TRIAL_SECONDS = 5.0
 START_SECONDS = 120.0

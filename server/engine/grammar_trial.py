@@ -17,7 +17,7 @@ import psutil
 import torch
 import xgrammar
 
-from server.engine.constraint import ConstraintKind
+from server.constraint.answer_constraint import ConstraintKind
 from server.engine.process_hooks import set_up_process
 
 # vLLM parses a grammar once more on the event loop, and asks for a mask at every step of

@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 
 import torch
 
-from server.parent_watch import watch_parent
+from server.process.parent_watch import watch_parent
 
 AMX_VARIABLE = "THINKING_SERVER_AMX"
 AMX_OFF = "off"

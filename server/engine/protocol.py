@@ -9,10 +9,10 @@ from typing import Literal, Protocol
 
 from transformers import PreTrainedTokenizerBase
 
-from server.engine.constraint import AnswerConstraint
+from server.constraint.answer_constraint import AnswerConstraint
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
-from thinking.markers import MarkerProfile
+from thinking.markers.profile import MarkerProfile
 from thinking.plan import ThinkingPlan
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from server.engine.constraint import AnswerConstraint
+from server.constraint.answer_constraint import AnswerConstraint
 from server.engine.protocol import (
     EngineLoad,
     EngineOutput,
@@ -26,11 +26,11 @@ from server.engine.scripted_model import LogitsSource
 from server.errors.internal import EngineDeadError, EngineError, EngineRequestError, GivenUpError
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
-from thinking.arrays import arrays_for
-from thinking.automaton_tables import AutomatonTables
-from thinking.boundaries import boundary_token_ids, token_bytes
-from thinking.markers import MarkerProfile
-from thinking.sampler import SamplerRow, ThinkingSampler
+from thinking.markers.boundaries import boundary_token_ids, token_bytes
+from thinking.markers.profile import MarkerProfile
+from thinking.sampler.arrays import arrays_for
+from thinking.sampler.sampler import SamplerRow, ThinkingSampler
+from thinking.sampler.tables import AutomatonTables
 from thinking.tracker_state import TrackerTables
 
 CPU = torch.device("cpu")

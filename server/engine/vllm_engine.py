@@ -16,8 +16,8 @@ from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import exceptions as vllm_errors
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from server.engine.cache_owner import cache_owner
-from server.engine.constraint import AnswerConstraint
+from server.callers.cache_owner import cache_owner
+from server.constraint.answer_constraint import AnswerConstraint
 from server.engine.grammar_check import GrammarCheck
 from server.engine.protocol import EngineLoad, EngineOutput, EnginePrompt, EngineRequest
 from server.engine.start_errors import EngineStartError, shared_memory_hint
@@ -38,10 +38,10 @@ from server.errors.internal import (
     EngineRequestError,
     GivenUpError,
 )
-from server.settings import ServerSettings
+from server.settings.settings import ServerSettings
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
-from thinking.markers import MarkerProfile
+from thinking.markers.profile import MarkerProfile
 from thinking.vllm_plugin.reasoning_gate import gate_arguments
 
 # vLLM notices a dead process at once; its own server polls for that too.

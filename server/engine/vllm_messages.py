@@ -7,7 +7,7 @@ from vllm.outputs import RequestOutput
 from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
 from vllm.v1.structured_output.utils import choice_as_grammar
 
-from server.engine.constraint import AnswerConstraint, ConstraintKind
+from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
 from server.engine.protocol import EngineOutput, EngineRequest, TokenLogprob, TokenLogprobs
 from server.errors.internal import EngineError
 from thinking.plan import EXTRA_ARGS_KEY

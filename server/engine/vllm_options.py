@@ -18,10 +18,10 @@ from vllm.usage.usage_lib import UsageContext
 from server.engine.cpu import choose_cpu_settings
 from server.engine.process_hooks import set_up_process
 from server.engine.start_errors import EngineConfigError
-from server.settings import ServerSettings
-from thinking.markers import MarkerProfile
+from server.settings.settings import ServerSettings
+from thinking.markers.detection import MarkerOverrides, ProfileError, find_profile
+from thinking.markers.profile import MarkerProfile
 from thinking.plan import EXTRA_ARGS_KEY
-from thinking.profiles import MarkerOverrides, ProfileError, find_profile
 from thinking.vllm_plugin.reasoning_gate import GATE_MODULE, GATE_NAME
 
 PROCESSOR = "thinking.vllm_plugin.{runner}:ThinkingLogitsProcessor"

@@ -28,7 +28,7 @@ def to_api_error(error: BaseException) -> ApiError:
         case ApiError():
             return error
         case RequestValidationError():
-            return BadRequestError("malformed request")  # bodies are read by server.body
+            return BadRequestError("malformed request")  # bodies are read by server.api.body
         case BudgetError():
             return BadRequestError(str(error), param=error.param)
         case PromptError():

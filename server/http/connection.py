@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from server.errors.shapes import openai_error
-from server.http.limits import (
+from server.http.connection_limits import (
     LINGER_SECONDS,
     MAX_HEAD_BYTES,
     MAX_HEADERS,

@@ -10,7 +10,7 @@ from starlette.types import Scope
 from server.errors.api import NotAllowedError
 from server.keys.live import LiveKeys
 from server.keys.loopback import came_in_by_loopback, host_names, is_loopback
-from server.settings import ServerSettings
+from server.settings.settings import ServerSettings
 
 
 class AnonymousError(ValueError):

@@ -14,7 +14,7 @@ from typing import Any
 
 from server.keys.reading import KeyFileError, read_keys
 from server.keys.secret import WeakSecretError, hash_of, new_secret
-from server.setting_groups.quota import Quota
+from server.settings.quota import Quota
 
 _QUOTAS = [field.name for field in dataclasses.fields(Quota)]
 _NUMBERS = ("max_thinking_tokens", "priority", "max_concurrent_requests")

@@ -20,7 +20,7 @@ from pydantic import (
 
 from server.keys.key import ANONYMOUS_ID, AccessKey
 from server.keys.secret import digest_in
-from server.setting_groups.quota import Quota
+from server.settings.quota import Quota
 
 # "other" is what metrics call the keys beyond their bound.
 RESERVED_IDS = frozenset({ANONYMOUS_ID, "other"})

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from server.setting_groups.quota import Quota
+from server.settings.quota import Quota
 
 ANONYMOUS_ID = "anonymous"
 

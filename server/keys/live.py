@@ -9,13 +9,13 @@ import threading
 import time
 from pathlib import Path
 
-from server.console import say
 from server.keys.key import AccessKey
 from server.keys.reading import KeyFileError, read_keys
 from server.keys.ring import KeyRing
 from server.metrics import Metrics
 from server.metrics.making import closed_counter
-from server.setting_groups.access import AccessSettings
+from server.process.console import say
+from server.settings.access import AccessSettings
 
 VARIABLE = "THINKING_SERVER_KEYS"
 Stamp = tuple[int, int, int, int]

@@ -17,8 +17,8 @@ from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
-from server.console import SERVER_LOGGER
 from server.logs.request_line import request_text
+from server.process.console import SERVER_LOGGER
 
 REQUEST_LOGGER = "thinking_server.requests"
 # Loggers of the code below us whose warnings belong in the same stream.

@@ -1,7 +1,8 @@
 """What the log says of one request: numbers and names of ours, nothing that a client wrote.
 
 No prompt, thought, answer, header or query is among the fields; the path is the route's
-template. The request id may be the client's own, of harmless characters (``server.request_id``).
+template. The request id may be the client's own, of harmless characters
+(``server.http.request_id``).
 """
 
 from collections.abc import Mapping

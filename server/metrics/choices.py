@@ -6,7 +6,7 @@ request.
 
 from prometheus_client import CollectorRegistry
 
-from server.choice import ChoiceDecoder, ChoiceTimes
+from server.choice.decoder import ChoiceDecoder, ChoiceTimes
 from server.metrics.making import (
     COUNT_BUCKETS,
     SHARE_BUCKETS,

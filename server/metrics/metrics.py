@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from prometheus_client import REGISTRY, CollectorRegistry, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from server.choice import ChoiceDecoder
+from server.choice.decoder import ChoiceDecoder
 from server.metrics.choices import ChoiceMetrics
 from server.metrics.making import PREFIX, closed_counter, counter, gauge
 from server.metrics.requests import RequestMetrics

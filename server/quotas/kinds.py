@@ -7,7 +7,7 @@ Knows no counts.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from server.setting_groups.quota import Quota
+from server.settings.quota import Quota
 
 MINUTE_SECONDS = 60
 DAY_SECONDS = 86_400

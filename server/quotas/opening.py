@@ -6,7 +6,7 @@ from server.quotas.counters import MemoryCounters
 from server.quotas.metrics import QuotaMetrics
 from server.quotas.quotas import Quotas
 from server.quotas.storage import open_counters
-from server.settings import ServerSettings
+from server.settings.settings import ServerSettings
 
 
 def open_quotas(settings: ServerSettings, registry: CollectorRegistry) -> Quotas:

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from server.choice_delta import ChoiceDelta
-from server.merging import merged
+from server.choice.delta import ChoiceDelta
+from server.generation.merging import merged
 from server.reply.reply import Reply, collected
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from server.account.account import RequestAccount
 from server.admission.deadline import in_time
-from server.choice_delta import ChoiceDelta
-from server.generation import generate
-from server.generation_job import GenerationJob
-from server.served_model import ServedModel
+from server.choice.delta import ChoiceDelta
+from server.generation.generate import generate
+from server.generation.job import GenerationJob
+from server.model.served_model import ServedModel
 from server.state import ServerState
 from server.traces.capture import TraceHead, captured
 
@@ -19,7 +19,7 @@ class Reply:
     """`shows_thought`: the client asked for thoughts and may see them. `keeps_thought`: the
     deltas have them all the same. `trace` None: none is kept.
 
-    Made by :func:`server.reply.preparing.prepare_reply`.
+    Made by :func:`server.reply.prepare.prepare_reply`.
     """
 
     state: ServerState

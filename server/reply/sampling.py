@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from server.engine.protocol import Engine, SamplingSettings
 from server.errors.api import BadRequestError
-from server.reply.plain_prompt import check_token_ids
+from server.prompt.plain_prompt import check_token_ids
 from thinking.plan import ThinkingPlan
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from server.settings import ServerSettings
+from server.settings.settings import ServerSettings
 
 if TYPE_CHECKING:
     from server.telemetry.spans import RequestSpans

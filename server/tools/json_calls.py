@@ -1,4 +1,4 @@
-"""Readers of answers that a grammar holds to calls as JSON (see ``server.tools.constraint``).
+"""Readers of answers that a grammar holds to calls as JSON (see ``server.reply.tool_constraint``).
 
 Arguments are handed on as they are written: pieces of the very text. Knows no model.
 """

@@ -6,7 +6,7 @@ ends a reply or belongs to a thought stays hidden. Knows no form of calls.
 
 from transformers import PreTrainedTokenizerBase
 
-from thinking.markers import MarkerProfile
+from thinking.markers.profile import MarkerProfile
 
 _FRAMES = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id", "sep_token_id")
 _CHAT = [{"role": role, "content": "a"} for role in ("user", "assistant", "user")]

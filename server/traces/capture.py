@@ -11,8 +11,8 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from server.choice_delta import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
-from server.generation_job import GenerationJob
+from server.choice.delta import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
+from server.generation.job import GenerationJob
 from server.keys.key import ANONYMOUS_ID
 from server.tools.call import ToolCallDelta, joined_calls
 from server.traces.recorder import TraceRecorder

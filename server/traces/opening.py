@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from server.metrics import Metrics
-from server.settings import ServerSettings
+from server.settings.settings import ServerSettings
 from server.traces.recorder import TraceRecorder
 from server.traces.redaction import Redactor
 from server.traces.sqlite_store import SqliteTraceStore

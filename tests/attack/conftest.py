@@ -17,7 +17,7 @@ import uvicorn
 from server.app import create_app
 from server.engine.scripted import ScriptedEngine
 from server.http.connection import HttpConfig
-from server.http.limits import ConnectionLimits
+from server.http.connection_limits import ConnectionLimits
 from server.serve import bound_listener
 from server.state import ServerState
 from tests.server.conftest import (

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from server.app import create_app
 from server.engine.scripted import ScriptedEngine
-from server.sealed_thoughts import ThoughtSeal
+from server.keys.sealed_thoughts import ThoughtSeal
 from tests.attack.bodies import VALID
 from tests.attack.conftest import CHAT
 from tests.server.conftest import (

@@ -13,7 +13,7 @@ from PIL import Image
 
 from server.engine.image_decoding import MAX_PIXELS, decoded
 from server.errors.internal import EngineRequestError, PromptError
-from server.images import MAX_IMAGES, images_of
+from server.prompt.images import MAX_IMAGES, images_of
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file\n%%EOF\n"

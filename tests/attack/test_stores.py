@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from server.setting_groups.http import HttpSettings
-from server.settings import ServerSettings
+from server.settings.http import HttpSettings
+from server.settings.settings import ServerSettings
 from tests.attack.bodies import VALID
 from tests.attack.conftest import attacked_server, status_of
 from tests.server.conftest import Serve, wants

@@ -23,8 +23,8 @@ from server.app import create_app
 from server.engine.scripted import ScriptedEngine
 from server.engine.scripted_model import WantedTokens
 from tests.clients.conftest import WAIT_SECONDS, listening
+from tests.server.api.thinking.map.conftest import ENDLESS
 from tests.server.conftest import MODEL, PROFILES, STOP_ID, TOKENIZER, VOCAB_SIZE, ids, make_state
-from tests.server.map.conftest import ENDLESS
 
 ROOT = Path(__file__).parents[2]
 THINKING = ("--question", "6 x 7?", "--thought-tokens", "64")

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from server.embedded import resolve_model
+from server.hub.model_resolution import resolve_model
 
 READY_SECONDS = 240.0  # a cold machine imports vLLM three times
 END_SECONDS = 20.0

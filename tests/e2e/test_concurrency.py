@@ -13,7 +13,7 @@ import pytest
 from openai import AsyncOpenAI
 from transformers import AutoTokenizer
 
-from server.embedded import resolve_model
+from server.hub.model_resolution import resolve_model
 from tests.e2e.conftest import Server
 
 pytestmark = pytest.mark.e2e

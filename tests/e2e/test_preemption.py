@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Server, started_server
-from thinking.thinker.chain import QUESTIONS, random_chain
+from thinker.chain import QUESTIONS, random_chain
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 

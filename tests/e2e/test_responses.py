@@ -11,7 +11,7 @@ from openai.types.responses import Response
 from pydantic import BaseModel
 
 from tests.e2e.conftest import Server
-from tests.server.responses.folding import folded, without_ids
+from tests.server.api.openai.responses.folding import folded, without_ids
 
 pytestmark = pytest.mark.e2e
 

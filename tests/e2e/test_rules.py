@@ -6,7 +6,7 @@ import httpx
 import pytest
 from transformers import AutoTokenizer
 
-from server.embedded import resolve_model
+from server.hub.model_resolution import resolve_model
 from tests.e2e.conftest import Server
 
 pytestmark = pytest.mark.e2e

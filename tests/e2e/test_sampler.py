@@ -13,12 +13,12 @@ import pytest_asyncio
 from vllm import SamplingParams
 from vllm.inputs import tokens_input
 
-from server.embedded import resolve_model
 from server.engine.protocol import EngineRequest, SamplingSettings
 from server.engine.vllm_engine import VllmEngine
-from server.settings import ServerSettings
-from thinking.boundaries import boundary_token_ids
+from server.hub.model_resolution import resolve_model
+from server.settings.settings import ServerSettings
 from thinking.gate import GateMode, SegmentRules
+from thinking.markers.boundaries import boundary_token_ids
 from thinking.phase import StopCause, TokenKind
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 from thinking.tracker import ThinkingTracker

@@ -18,10 +18,10 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from clients.cli import main
 from tests.e2e.conftest import ThinkerServer
-from thinking.thinker.chain import MAX_STEPS, QUESTIONS, random_chain
-from thinking.thinker.fine_tuning import fine_tune, read_rows
-from thinking.thinker.folder import THINKER, read_folder
-from thinking.thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER
+from thinker.chain import MAX_STEPS, QUESTIONS, random_chain
+from thinker.fine_tuning import fine_tune, read_rows
+from thinker.folder import THINKER, read_folder
+from thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 NUM_ASKED = 250

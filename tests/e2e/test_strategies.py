@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from server.embedded import resolve_model
+from server.hub.model_resolution import resolve_model
 from tests.e2e.conftest import ThinkerServer
-from thinking.thinker.chain import QUESTIONS, random_chain
-from thinking.thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER, load_tokenizer
+from thinker.chain import QUESTIONS, random_chain
+from thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER, load_tokenizer
 
 pytestmark = pytest.mark.e2e
 BUDGET = 500

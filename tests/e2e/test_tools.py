@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from server.tools.constraint import MAX_CALLS
+from server.reply.tool_constraint import MAX_CALLS
 from tests.e2e.conftest import Server
 
 pytestmark = pytest.mark.e2e

@@ -18,7 +18,7 @@ from transformers import (
 from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 
-from server.embedded import resolve_model
+from server.hub.model_resolution import resolve_model
 
 IMAGE_SIZE, PATCH_SIZE, SCALE_FACTOR = 56, 14, 2
 TOKENS_PER_IMAGE = (IMAGE_SIZE // PATCH_SIZE // SCALE_FACTOR) ** 2

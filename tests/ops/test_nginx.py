@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from server.settings import ServerSettings
+from server.settings.settings import ServerSettings
 from tests.ops import programs
 from tests.ops.proxy import NGINX, nginx, rendered
 

@@ -23,7 +23,7 @@ from server.quotas.quotas import Quotas, QuotaStorageUnavailableError
 from server.quotas.redis_counters import RedisCounters
 from server.quotas.refusal import QuotaExceededError
 from server.quotas.storage import PAUSE_SECONDS, QuotaStorageUrlError, open_counters
-from server.setting_groups.quota import Quota
+from server.settings.quota import Quota
 from server.state import ServerState
 from tests.ops.programs import free_port, listens, running
 from tests.server.quotas.machine import QuotaMachine

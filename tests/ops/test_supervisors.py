@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from server.exit_codes import ExitCode
-from server.settings import ServerSettings
+from server.process.exit_codes import ExitCode
+from server.settings.settings import ServerSettings
 from tests.house.sources import ROOT
 
 DEPLOY = ROOT / "deploy"

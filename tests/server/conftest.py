@@ -17,9 +17,9 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from server.app import create_app
 from server.engine.scripted import ScriptedEngine
 from server.engine.scripted_model import LogitsSource, RandomLogits, WantedTokens
-from server.settings import ServerSettings
+from server.settings.settings import ServerSettings
 from server.state import ServerState
-from thinking.markers import MarkerProfile, Opening
+from thinking.markers.profile import MarkerProfile, Opening
 
 MODEL = "scripted"
 SPECIALS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>", "<|spare|>", "<|exit|>")

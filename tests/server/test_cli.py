@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from server.cli import nearest, read_settings
-from server.exit_codes import ExitCode
-from server.option_table import DOCS_PATH, markdown, options
+from server.process.exit_codes import ExitCode
+from server.settings.option_table import DOCS_PATH, markdown, options
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,9 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 
 def test_the_table_of_options_is_current() -> None:
-    assert (ROOT / DOCS_PATH).read_text() == markdown(), "run: python -m server.option_table"
+    assert (ROOT / DOCS_PATH).read_text() == markdown(), (
+        "run: python -m server.settings.option_table"
+    )
 
 
 def test_help_lists_every_option_and_its_variable_without_vllm() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.thinking.strategies import plans, tables, token_streams
+from tests.thinking.generators import plans, tables, token_streams
 from thinking.answer_start import AnswerStart
 from thinking.tracker import ThinkingTracker
 

@@ -6,12 +6,12 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.thinking.strategies import TOKEN_BYTES, VOCAB_SIZE, plans, tables, token_streams
-from thinking.arrays import NumpyArrays
-from thinking.automaton import NUM_CHANGING, ThinkingAutomaton
-from thinking.automaton_tables import AutomatonTables
+from tests.thinking.generators import TOKEN_BYTES, VOCAB_SIZE, plans, tables, token_streams
 from thinking.phase import Phase, StopCause, TokenKind
 from thinking.plan import ThinkingPlan
+from thinking.sampler.arrays import NumpyArrays
+from thinking.sampler.automaton import NUM_CHANGING, ThinkingAutomaton
+from thinking.sampler.tables import AutomatonTables
 from thinking.tracker import ThinkingTracker
 from thinking.tracker_state import TrackerTables
 

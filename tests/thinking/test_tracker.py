@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.thinking.strategies import (
+from tests.thinking.generators import (
     EXIT_ID,
     ORDINARY_IDS,
     STAND_IN_ID,
@@ -15,7 +15,7 @@ from tests.thinking.strategies import (
     token_streams,
 )
 from thinking.loop_guard import LoopGuard
-from thinking.markers import MarkerProfile, Opening
+from thinking.markers.profile import MarkerProfile, Opening
 from thinking.phase import Phase, StopCause, TokenKind
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan, marker_cost
 from thinking.segments import Segmenter

@@ -14,8 +14,8 @@ from transformers import PreTrainedTokenizerBase
 from vllm.reasoning import ReasoningParser, ReasoningParserManager
 
 from thinking.answer_start import AnswerStart
-from thinking.boundaries import boundary_token_ids
-from thinking.markers import MarkerProfile
+from thinking.markers.boundaries import boundary_token_ids
+from thinking.markers.profile import MarkerProfile
 from thinking.plan import ThinkingPlan
 from thinking.tracker import ThinkingTracker
 from thinking.tracker_state import TrackerTables

@@ -10,8 +10,8 @@ from vllm.sampling_params import SamplingParams
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
-from thinking.arrays import arrays_for
-from thinking.sampler import SamplerRow, ThinkingSampler
+from thinking.sampler.arrays import arrays_for
+from thinking.sampler.sampler import SamplerRow, ThinkingSampler
 from thinking.vllm_plugin.seeded_prefill import keep_generators
 from thinking.vllm_plugin.worker_config import model_tables, plan_of
 

@@ -16,12 +16,12 @@ from vllm.v1.worker.gpu.sample.logits_processor import (
     LogitsProcRequestState,
 )
 
-from thinking.arrays import TorchArrays
-from thinking.automaton import ThinkingAutomaton
-from thinking.batch import Batch, make_batch
-from thinking.constraints import constrain
 from thinking.plan import ThinkingPlan
-from thinking.transition import advance
+from thinking.sampler.arrays import TorchArrays
+from thinking.sampler.automaton import ThinkingAutomaton
+from thinking.sampler.batch import Batch, make_batch
+from thinking.sampler.constraints import constrain
+from thinking.sampler.transition import advance
 from thinking.vllm_plugin.worker_config import model_tables, plan_of
 
 

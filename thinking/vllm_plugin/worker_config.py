@@ -8,11 +8,11 @@ from vllm.config import VllmConfig
 from vllm.sampling_params import SamplingParams
 from vllm.tokenizers import cached_tokenizer_from_config
 
-from thinking.arrays import ArrayLibrary
-from thinking.automaton_tables import AutomatonTables
-from thinking.boundaries import boundary_token_ids, token_bytes
-from thinking.markers import MarkerProfile
+from thinking.markers.boundaries import boundary_token_ids, token_bytes
+from thinking.markers.profile import MarkerProfile
 from thinking.plan import EXTRA_ARGS_KEY, ThinkingPlan
+from thinking.sampler.arrays import ArrayLibrary
+from thinking.sampler.tables import AutomatonTables
 from thinking.tracker_state import TrackerTables
 
 ADDITIONAL_CONFIG_KEY = "thinking"

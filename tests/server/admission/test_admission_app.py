@@ -7,11 +7,11 @@ import httpx
 import pytest
 
 from server.account.account import RequestAccount
-from server.admission.admit import admit
 from server.admission.demand import Demand
 from server.keys.key import AccessKey
+from server.reply.admit import admit
 from tests.server.conftest import MODEL, Serve, Served, chat_body, wants
-from tests.server.test_engine_failures import ENDLESS, Caller, until_running
+from tests.server.engine.test_engine_failures import ENDLESS, Caller, until_running
 
 MESSAGES = [{"role": "user", "content": "How many?"}]
 BODIES: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ import pytest
 
 from tests.server.admission.test_admission_app import BODIES, busy, error_of, is_at_rest
 from tests.server.conftest import Serve, wants
-from tests.server.test_engine_failures import ENDLESS, until_running
+from tests.server.engine.test_engine_failures import ENDLESS, until_running
 
 SECONDS = 0.05
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from server.admission.load import LoadCurve
 from server.engine.protocol import EngineLoad
-from server.settings import ServerSettings
+from server.settings.settings import ServerSettings
 from tests.house.sources import ROOT
 from tests.server.conftest import Serve, wants
 from thinking.budget import BudgetAsk, BudgetPolicy, Effort, resolve_budget

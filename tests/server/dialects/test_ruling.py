@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.dialects.claims import Claim, ClaimKind
-from server.dialects.ruling import rule
+from server.dialects.resolution import rule
 from server.errors.api import BadRequestError
 from tests.server.conftest import Serve, wants
 from thinking.budget import Effort

@@ -14,7 +14,7 @@ from openai import AsyncOpenAI, AuthenticationError
 from starlette.routing import BaseRoute, Route
 
 from server.app import create_app
-from server.keys.middleware import OPEN_PATHS
+from server.middleware.keys import OPEN_PATHS
 from tests.server.conftest import MODEL, chat_body, make_state
 from tests.server.keys.conftest import (
     ALICE,

@@ -13,7 +13,7 @@ from server.keys.key import AccessKey
 from server.keys.reading import KeyFileError, read_keys
 from server.keys.ring import KeyRing
 from server.keys.secret import PREFIX, WeakSecretError, hash_of, new_secret
-from server.setting_groups.quota import Quota
+from server.settings.quota import Quota
 from tests.server.keys.conftest import ALICE, BOB, entry
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -19,7 +19,7 @@ from server.metrics import Metrics
 from server.quotas.kinds import QUOTA_KINDS, QuotaKind
 from server.quotas.quotas import Quotas
 from server.quotas.refusal import QuotaExceededError
-from server.setting_groups.quota import Quota
+from server.settings.quota import Quota
 
 METRICS = Metrics()
 QUOTA = Quota(

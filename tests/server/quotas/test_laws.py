@@ -16,7 +16,7 @@ from server.quotas.counters import Change, Counted, MemoryCounters
 from server.quotas.metrics import QuotaMetrics
 from server.quotas.quotas import Quotas
 from server.quotas.standing import duration
-from server.setting_groups.quota import Quota
+from server.settings.quota import Quota
 from tests.server.quotas.machine import QuotaMachine
 
 

@@ -10,7 +10,7 @@ import httpx2
 import openai
 import pytest
 
-from server.setting_groups.quota import Quota
+from server.settings.quota import Quota
 from tests.server.conftest import MODEL, Serve, Served, wants
 
 NOON = 1_000_000_000.0  # forty seconds into a minute

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.choice import ChoiceDecoder
-from server.choice_delta import ChoiceDelta
-from server.detokenizer import Detokenizer
+from server.choice.decoder import ChoiceDecoder
+from server.choice.delta import ChoiceDelta
+from server.choice.detokenizer import Detokenizer
 from server.engine.protocol import EngineOutput
 from server.engine.tool_parsing import ToolParsing
 from server.tools.call import joined_calls, new_call_id
@@ -17,8 +17,8 @@ from server.tools.json_calls import ListedCallsReader
 from server.tools.reading import CarefulReader
 from server.tools.tool import Tool
 from server.tools.visible_tokens import call_token_ids
+from tests.server.choice.test_decoder import TABLES, prepared
 from tests.server.conftest import MARKER_TEXTS, PROFILES, STOP_ID, TOKENIZER, ids
-from tests.server.test_choice import TABLES, prepared
 from tests.server.tools.conftest import listed, written
 
 PARSING = ToolParsing(TOKENIZER, "hermes")

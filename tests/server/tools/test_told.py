@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from server.errors.internal import ConstraintError
-from server.prompt import render_prompt
-from server.reply.prompting import Conversation
-from server.tools.constraint import tool_constraint
-from server.tools.prompting import told_of_tools
+from server.prompt.conversation import Conversation
+from server.prompt.rendering import render_prompt
+from server.prompt.tool_prompt import told_of_tools
+from server.reply.tool_constraint import tool_constraint
 from server.tools.tool import Tool, ToolMode, ToolUse
 from tests.server.conftest import TOKENIZER, Serve, wants
 from tests.toy_tokenizers import CHATML, TOOLS, byte_level

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from server.engine.constraint import ConstraintKind
+from server.constraint.answer_constraint import ConstraintKind
 from tests.server.conftest import TOKENIZER, Serve, ids, make_profile, wants
 from tests.server.tools.conftest import (
     ADD,

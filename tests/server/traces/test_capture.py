@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.choice_delta import ChoiceDelta, ChoiceResult
+from server.choice.delta import ChoiceDelta, ChoiceResult
 from server.metrics import Metrics
 from server.tools.call import ToolCallDelta
 from server.traces.capture import ChoiceCapture, TraceHead, captured

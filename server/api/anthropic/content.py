@@ -1,0 +1,143 @@
+"""Content blocks of a reply, as the events that make them up.
+
+A streamed message sends the events; one that is not streamed is the same events, put
+together by :func:`blocks_of`. Knows no message around them.
+"""
+
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import Any
+
+from pydantic_core import from_json
+
+from server.choice.delta import THOUGHT_BREAK, ChoiceDelta
+from server.keys.sealed_thoughts import ThoughtSeal
+from server.tools.call import ToolCallDelta
+
+Event = dict[str, Any]
+
+
+class ThoughtDisplay(Enum):
+    """What a client gets of a thought."""
+
+    NONE = "none"  # no block: it did not ask for any
+    REDACTED = "redacted"  # a sealed block that says nothing else
+    OMITTED = "omitted"  # a block without text, and the sealed thought
+    SHOWN = "shown"  # the text too
+
+
+class ContentWriter:
+    """Invariant: at most one block is open, and indices rise by one.
+
+    A thought's block comes before the answer that follows it; of a delta that has both, the
+    thought is taken first.
+    """
+
+    def __init__(self, display: ThoughtDisplay, seal: ThoughtSeal) -> None:
+        self._display = display
+        self._seal = seal
+        self._index = -1
+        self._open: str | None = None  # the open block's type
+        self._call_index: int | None = None
+        self._thought = ""
+        self._num_thoughts = 0
+
+    def begin_thought(self) -> Iterator[Event]:
+        """A thought runs: nothing of it need have come yet."""
+        if self._display is ThoughtDisplay.NONE:
+            return
+        yield from self.close()
+        self._thought = ""
+        self._num_thoughts += 1
+        if self._display is ThoughtDisplay.REDACTED:
+            self._open = "redacted_thinking"  # it is sent whole
+        else:
+            yield self._start({"type": "thinking", "thinking": "", "signature": ""})
+
+    def push(self, delta: ChoiceDelta) -> Iterator[Event]:
+        """What is new."""
+        if delta.reasoning and self._display is not ThoughtDisplay.NONE:
+            yield from self._push_thought(delta.reasoning)
+        if delta.content:
+            if self._open != "text":
+                yield from self.close()
+                yield self._start({"type": "text", "text": ""})
+            yield self._delta({"type": "text_delta", "text": delta.content})
+        for call in delta.tool_calls:
+            yield from self._push_call(call)
+
+    def close(self) -> Iterator[Event]:
+        """End the block that is open, if any is."""
+        kind, self._open = self._open, None
+        if kind == "redacted_thinking":
+            yield self._start({"type": kind, "data": self._seal.seal(self._thought)})
+            self._open = None
+        elif kind == "thinking":
+            signature = self._seal.seal(self._thought)
+            yield self._delta({"type": "signature_delta", "signature": signature})
+        if kind is not None:
+            yield {"type": "content_block_stop", "index": self._index}
+
+    def _push_thought(self, text: str) -> Iterator[Event]:
+        if self._open not in ("thinking", "redacted_thinking"):
+            if self._num_thoughts:
+                text = text.removeprefix(THOUGHT_BREAK)  # the blocks part them here
+            yield from self.begin_thought()
+        self._thought += text
+        if self._display is ThoughtDisplay.SHOWN:
+            yield self._delta({"type": "thinking_delta", "thinking": text})
+
+    def _push_call(self, call: ToolCallDelta) -> Iterator[Event]:
+        if self._open != "tool_use" or self._call_index != call.index:
+            yield from self.close()
+            self._call_index = call.index
+            block_id = tool_use_id(call.call_id or "")
+            yield self._start(
+                {"type": "tool_use", "id": block_id, "name": call.name or "", "input": {}}
+            )
+        if call.arguments:
+            yield self._delta({"type": "input_json_delta", "partial_json": call.arguments})
+
+    def _start(self, block: dict[str, Any]) -> Event:
+        self._index += 1
+        self._open = block["type"]
+        return {"type": "content_block_start", "index": self._index, "content_block": block}
+
+    def _delta(self, delta: dict[str, Any]) -> Event:
+        return {"type": "content_block_delta", "index": self._index, "delta": delta}
+
+
+def tool_use_id(call_id: str) -> str:
+    """A call's id as Anthropic's clients know them."""
+    return f"toolu_{call_id.removeprefix('call_')}"
+
+
+def blocks_of(events: Iterable[Event]) -> list[dict[str, Any]]:
+    """The blocks that `events` make up."""
+    blocks: list[dict[str, Any]] = []
+    json_texts: dict[int, str] = {}
+    for event in events:
+        if event["type"] == "content_block_start":
+            blocks.append(dict(event["content_block"]))
+        elif event["type"] == "content_block_delta":
+            match event["delta"]:
+                case {"type": "input_json_delta", "partial_json": text}:
+                    json_texts[event["index"]] = json_texts.get(event["index"], "") + text
+                case {"type": "signature_delta", "signature": signature}:
+                    blocks[-1]["signature"] = signature
+                case {"thinking": text}:
+                    blocks[-1]["thinking"] += text
+                case {"text": text}:
+                    blocks[-1]["text"] += text
+    for index, text in json_texts.items():
+        blocks[index]["input"] = _json_object(text)
+    return blocks
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    """A call's arguments; where `max_tokens` cut them, those that had come."""
+    try:
+        value = from_json(text, allow_partial=True)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

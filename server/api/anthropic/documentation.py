@@ -1,0 +1,72 @@
+"""What ``/docs`` says about Anthropic's endpoints."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from server.api.openapi import add_schemas, chat_documentation
+
+_INTEGER = {"type": "integer"}
+_STRING_OR_NULL = {"type": ["string", "null"]}
+_STOP_REASONS = ["end_turn", "max_tokens", "stop_sequence", "tool_use"]
+_RECEIPT = {"$ref": "#/components/schemas/Receipt"}
+_SCHEMAS: dict[str, Any] = {
+    "AnthropicError": {
+        "type": "object",
+        "properties": {
+            "type": {"const": "error"},
+            "error": {
+                "type": "object",
+                "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+                "required": ["type", "message"],
+            },
+            "request_id": _STRING_OR_NULL,
+        },
+        "required": ["type", "error"],
+    },
+    "AnthropicMessage": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "type": {"const": "message"},
+            "role": {"const": "assistant"},
+            "model": {"type": "string"},
+            "content": {
+                "type": "array",
+                "description": "Blocks: thinking or redacted_thinking, text, tool_use.",
+                "items": {"type": "object"},
+            },
+            "stop_reason": {"enum": _STOP_REASONS},
+            "stop_sequence": _STRING_OR_NULL,
+            "usage": {
+                "type": "object",
+                "properties": {
+                    "input_tokens": _INTEGER,
+                    "output_tokens": _INTEGER,
+                    "output_tokens_details": {
+                        "type": "object",
+                        "properties": {"thinking_tokens": _INTEGER},
+                    },
+                    "cache_creation_input_tokens": {"const": 0},
+                    "cache_read_input_tokens": {"const": 0},
+                },
+            },
+            "thinking": _RECEIPT,
+        },
+    },
+    "TokenCount": {"type": "object", "properties": {"input_tokens": _INTEGER}},
+}
+add_schemas(_SCHEMAS)
+
+
+def message_documentation(body: type[BaseModel]) -> dict[str, Any]:
+    """``openapi_extra`` of ``/v1/messages``."""
+    return chat_documentation(body, "AnthropicMessage", "AnthropicError")
+
+
+def count_documentation(body: type[BaseModel]) -> dict[str, Any]:
+    """``openapi_extra`` of ``/v1/messages/count_tokens``."""
+    documentation = chat_documentation(body, "TokenCount", "AnthropicError")
+    answer = {"application/json": {"schema": {"$ref": "#/components/schemas/TokenCount"}}}
+    documentation["responses"]["200"] = {"description": "The count.", "content": answer}
+    return documentation

@@ -1,0 +1,135 @@
+"""The bodies of ``POST /v1/messages`` and ``/v1/messages/count_tokens``.
+
+Every field that Anthropic's clients may send is here: used, taken where it changes nothing,
+or refused by name. How much may be thought is read by ``server.dialects``.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+
+from server.api.anthropic.blocks import CacheControl, Content, SystemContent, fault
+from server.api.anthropic.tools import AnyTool, ToolChoice
+from server.api.body import StrictModel
+from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
+from server.api.fields.structured import JsonSchema
+from server.api.fields.thinking_options import ThinkingOptions
+from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
+from server.constraint.json_schema import literal_texts, schema_text
+from server.dialects.readers import EFFORT
+from server.prompt.messages import MAX_MESSAGES
+from server.reply.sampling import SamplingAsk
+
+MAX_STOP_SEQUENCES = 64
+
+
+class TurnMessage(StrictModel):
+    """One turn. `system` is an instruction that comes later in a conversation."""
+
+    role: Literal["user", "assistant", "system"]
+    content: Content
+
+
+class OutputFormat(StrictModel):
+    """``output_config.format``."""
+
+    type: Literal["json_schema"]
+    schema_: JsonSchema = Field(alias="schema", description="The JSON schema of the answer.")
+
+
+class OutputConfig(StrictModel):
+    """``output_config``; its `effort` is read with all else that says how much to think."""
+
+    model_config = ConfigDict(
+        json_schema_extra=lambda schema: schema["properties"].update(effort=EFFORT.schema)
+    )
+    format: OutputFormat | None = Field(
+        None, description="What the answer must look like; the thought is free."
+    )
+
+
+def _keeps_everything(edits: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+    """Claude Code asks to keep all thoughts, which is what happens here."""
+    for edit in edits or ():
+        is_about_thoughts = str(edit.get("type")).startswith("clear_thinking_")
+        if not (is_about_thoughts and edit.get("keep") == "all"):
+            raise fault('only "clear_thinking_…" with "keep": "all" is taken: nothing is cleared')
+    return edits
+
+
+class ContextManagement(StrictModel):
+    """``context_management`` of Anthropic's beta: taken where it changes nothing."""
+
+    edits: Annotated[list[dict[str, Any]] | None, AfterValidator(_keeps_everything)] = None
+
+
+class CountTokensRequest(StrictModel):
+    """What a prompt is made of."""
+
+    right_names: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "max_completion_tokens": "use 'max_tokens'",
+            "n": "one reply a request; /v1/chat/completions has more",
+            "output_format": "use 'output_config.format'",
+            "response_format": "use 'output_config.format'",
+            "stop": "use 'stop_sequences'",
+        }
+    )
+
+    model: str
+    messages: list[TurnMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    system: SystemContent | None = None
+    tools: list[AnyTool] | None = None
+    tool_choice: ToolChoice | None = None
+    thinking_options: ThinkingOptions | None = None
+    min_thinking_tokens: Annotated[
+        int | None, Field(ge=0, description="Fewest hidden tokens: a thought is held open.")
+    ] = None
+    output_config: OutputConfig | None = None
+
+    # True to ignore: they change no reply of this server.
+    cache_control: CacheControl = None
+    context_management: ContextManagement | None = None
+    speed: Annotated[str | None, OnlyValues("standard"), only_schema("standard")] = None
+    mcp_servers: Annotated[Any, OnlyValues([]), only_schema([])] = None
+
+
+class MessagesRequest(CountTokensRequest):
+    """What to answer and how to sample. How much may be thought: see ``server.dialects``."""
+
+    max_tokens: int = Field(ge=1, description="Thought and answer.")
+    stop_sequences: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=500)]] | None,
+        Field(max_length=MAX_STOP_SEQUENCES, description="They see the answer only."),
+    ] = None
+    temperature: float | None = Field(None, ge=0, le=2, description="Anthropic's own: to 1.")
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=-1, description="0, -1 or null: all tokens.")
+    stream: bool | None = None
+
+    # True to ignore: they change no reply of this server.
+    metadata: dict[str, Any] | None = None
+    service_tier: Literal["auto", "standard_only"] | None = None
+    container: Unsupported = None
+    inference_geo: Unsupported = None
+    diagnostics: Unsupported = None
+
+    @property
+    def sampling(self) -> SamplingAsk:
+        """How the reply is sampled."""
+        return SamplingAsk(temperature=self.temperature, top_p=self.top_p, top_k=self.top_k)
+
+    @property
+    def constraint(self) -> AnswerConstraint | None:
+        """What holds for the answer; None: any text."""
+        if self.output_config is None or self.output_config.format is None:
+            return None
+        schema = self.output_config.format.schema_
+        return AnswerConstraint(
+            ConstraintKind.JSON_SCHEMA,
+            "output_config.format.schema",
+            text=schema_text(schema),
+            literals=literal_texts(schema),
+        )

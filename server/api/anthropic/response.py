@@ -1,0 +1,95 @@
+"""A message of Anthropic's API: whole, or as the events of a stream."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from server.api.anthropic.content import ContentWriter, Event, blocks_of
+from server.choice.delta import ChoiceDelta, ChoiceResult
+
+_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+PING: Event = {"type": "ping"}
+
+
+@dataclass(frozen=True, slots=True)
+class MessageHead:
+    """What is known of a message before anything of it has come."""
+
+    message_id: str
+    model_name: str
+    num_prompt_tokens: int
+
+    def message(self, content: Sequence[Any], result: ChoiceResult | None) -> dict[str, Any]:
+        """The message; `result` None: it has only begun."""
+        return {
+            "id": self.message_id,
+            "type": "message",
+            "role": "assistant",
+            "model": self.model_name,
+            "content": list(content),
+            **_stop(result),
+            "usage": self.usage(result),
+        }
+
+    def usage(self, result: ChoiceResult | None) -> dict[str, Any]:
+        """Tokens. All of the prompt are input tokens: what a cache knew is not told apart."""
+        num_thought = result.num_reasoning if result else 0
+        num_output = num_thought + result.num_answer if result else 0
+        return {
+            "input_tokens": self.num_prompt_tokens,
+            "output_tokens": num_output,
+            "output_tokens_details": {"thinking_tokens": num_thought},
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+        }
+
+
+class MessageWriter:
+    """Writes one message's events, from its start to its stop.
+
+    `opens_with_thought`: the reply begins with one, which the client sees at once.
+    """
+
+    def __init__(
+        self, head: MessageHead, content: ContentWriter, *, opens_with_thought: bool
+    ) -> None:
+        self._head = head
+        self._content = content
+        self._opens_with_thought = opens_with_thought
+
+    def start(self) -> Iterator[Event]:
+        """Before anything has come."""
+        yield {"type": "message_start", "message": self._head.message((), None)}
+        yield PING
+        if self._opens_with_thought:
+            yield from self._content.begin_thought()
+
+    def push(self, delta: ChoiceDelta) -> Iterator[Event]:
+        """What is new; the last delta ends the message."""
+        yield from self._content.push(delta)
+        if result := delta.result:
+            yield from self._content.close()
+            yield {
+                "type": "message_delta",
+                "delta": _stop(result),
+                "usage": self._head.usage(result),
+                "thinking": result.receipt.to_dict(),
+            }
+            yield {"type": "message_stop"}
+
+
+def whole_message(
+    head: MessageHead, events: Sequence[Event], result: ChoiceResult
+) -> dict[str, Any]:
+    """The message that `events` make up, with its receipt."""
+    message = head.message(blocks_of(events), result)
+    return {**message, "thinking": result.receipt.to_dict()}
+
+
+def _stop(result: ChoiceResult | None) -> dict[str, Any]:
+    if result is None:
+        return {"stop_reason": None, "stop_sequence": None}
+    # A client has to answer calls, whatever came after them.
+    if result.stop is not None and result.finish_reason != "tool_calls":
+        return {"stop_reason": "stop_sequence", "stop_sequence": result.stop}
+    return {"stop_reason": _STOP_REASONS[result.finish_reason], "stop_sequence": None}

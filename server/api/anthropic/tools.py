@@ -1,0 +1,119 @@
+"""``tools`` and ``tool_choice`` of a Messages body. Calls nothing."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from server.api.anthropic.blocks import CacheControl, fault
+from server.api.body import StrictModel
+from server.api.fields.only_values import OnlyValues, only_schema
+from server.errors.api import BadRequestError
+from server.tools.tool import Tool, ToolMode, ToolUse
+
+# Tools that Anthropic runs itself or has its models trained on: "web_search_20250305", …
+_FAMILIES = (
+    "advisor",
+    "bash",
+    "browser",
+    "code_execution",
+    "computer",
+    "mcp_toolset",
+    "memory",
+    "text_editor",
+    "tool_search",
+    "web_fetch",
+    "web_search",
+)
+_MODES = {
+    "auto": ToolMode.AUTO,
+    "any": ToolMode.REQUIRED,
+    "tool": ToolMode.NAMED,
+    "none": ToolMode.NONE,
+}
+
+
+def _only_custom(tool: Any) -> Any:
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    if kind in (None, "custom"):
+        return tool
+    known = (family for family in _FAMILIES if str(kind).startswith(family))
+    name = next(known, None)
+    what = f"the tool {name!r} of Anthropic's is" if name else "tools of other types are"
+    raise fault(f"{what} not supported: only tools of your own, with 'input_schema'")
+
+
+def _of_objects(schema: dict[str, Any]) -> dict[str, Any]:
+    if schema.get("type", "object") != "object":
+        raise fault("should be the JSON schema of an object")
+    return {"type": "object", **schema}
+
+
+class CustomTool(StrictModel):
+    """A tool of the client's."""
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
+    input_schema: Annotated[dict[str, Any], AfterValidator(_of_objects)]
+    description: str | None = None
+    type: Literal["custom"] | None = None
+    cache_control: CacheControl = None
+    eager_input_streaming: bool | None = Field(None, description="Taken: input is streamed.")
+    strict: bool | None = Field(
+        None, description="Taken; input is held to the schema where tool_choice demands a call."
+    )
+    defer_loading: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
+    input_examples: Annotated[Any, OnlyValues([]), only_schema([])] = None
+    allowed_callers: Annotated[Any, OnlyValues(["direct"]), only_schema(["direct"])] = None
+
+    def to_tool(self) -> Tool:
+        """The same, without the wire."""
+        return Tool(self.name, self.description, self.input_schema)
+
+
+AnyTool = Annotated[CustomTool, BeforeValidator(_only_custom)]
+
+
+class ToolChoice(StrictModel):
+    """``tool_choice``."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = Field(None, description='With `"type": "tool"`, and only there.')
+    disable_parallel_tool_use: bool | None = None
+
+    @model_validator(mode="after")
+    def _has_its_name(self) -> Self:
+        if (self.type == "tool") != (self.name is not None):
+            raise fault('\'name\' goes with "type": "tool", and only there')
+        return self
+
+
+def tool_use(tools: list[CustomTool] | None, choice: ToolChoice | None) -> ToolUse | None:
+    """How the model may use `tools`; None: there are none.
+
+    Raises:
+        BadRequestError: two tools have one name, or the choice is of one that there is not.
+    """
+    _check(tools or (), choice)
+    if not tools:
+        return None
+    made = [tool.to_tool() for tool in tools]
+    if choice is None:
+        return ToolUse(made)
+    parallel = not choice.disable_parallel_tool_use
+    return ToolUse(made, _MODES[choice.type], choice.name, parallel)
+
+
+def _check(tools: Sequence[CustomTool], choice: ToolChoice | None) -> None:
+    names = [tool.name for tool in tools]
+    if len(set(names)) < len(names):
+        raise _wrong("tools", "each should have a name of its own")
+    if choice is None:
+        return
+    if choice.type in ("any", "tool") and not names:
+        raise _wrong("tool_choice", "there are no tools to choose from")
+    if choice.name is not None and choice.name not in names:
+        raise _wrong("tool_choice.name", "should be the name of one of tools")
+
+
+def _wrong(param: str, problem: str) -> BadRequestError:
+    return BadRequestError(f"{param}: {problem}", param=param, code="invalid_value")

@@ -1,0 +1,34 @@
+"""The served model as Anthropic's clients read it, for ``GET /v1/models``."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from server.keys.key import AccessKey
+from server.model.served_model import ServedModel
+
+
+def model_list(models: Sequence[ServedModel], key: AccessKey) -> dict[str, Any]:
+    """A page with all `models`."""
+    infos = [model_info(model, key) for model in models]
+    ids = [info["id"] for info in infos] or [None]
+    return {"data": infos, "has_more": False, "first_id": ids[0], "last_id": ids[-1]}
+
+
+def model_info(model: ServedModel, key: AccessKey) -> dict[str, Any]:
+    """The model, its context and its thinking limits."""
+    created = datetime.fromtimestamp(model.created, UTC)
+    return {
+        "type": "model",
+        "id": model.engine.model_name,
+        "display_name": model.engine.model_name,
+        "created_at": created.isoformat().replace("+00:00", "Z"),
+        "lifecycle": "active",
+        "max_input_tokens": model.engine.max_model_len,
+        "max_tokens": model.engine.max_model_len,
+        "thinking": {
+            "native": model.engine.profile.native,
+            "default_tokens": model.policy.default_tokens,
+            "max_tokens": key.ceiling_under(model.policy.model_ceiling),
+        },
+    }

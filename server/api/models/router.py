@@ -1,0 +1,60 @@
+"""``GET /v1/models``: the one model that is served.
+
+Anthropic's clients have the same path: they are answered in their own form.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from server.account.account import account_of
+from server.api.models.anthropic import model_info, model_list
+from server.errors.shapes import speaks_anthropic
+from server.keys.key import AccessKey
+from server.keys.permissions import check_model
+from server.model.served_model import ServedModel
+from server.state import server_state
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+@router.get("", summary="List models")
+async def list_models(request: Request) -> dict[str, Any]:
+    """The served model, where the key may use it: its context length, its thinking limits."""
+    model = server_state(request).ready_model()
+    key = account_of(request).key
+    models = [model] if key.may_use(model.engine.model_name) else []
+    if speaks_anthropic(request.scope):
+        return model_list(models, key)
+    return {"object": "list", "data": [_card(model, key) for model in models]}
+
+
+@router.get("/{model_name:path}", summary="Describe a model")
+async def retrieve_model(request: Request, model_name: str) -> dict[str, Any]:
+    """The served model, where `model_name` is its name."""
+    model = server_state(request).ready_model()
+    key = account_of(request).key
+    check_model(key, model.engine.model_name, model_name, param=None)
+    return model_info(model, key) if speaks_anthropic(request.scope) else _card(model, key)
+
+
+def _card(model: ServedModel, key: AccessKey) -> dict[str, Any]:
+    name, context = model.engine.model_name, model.engine.max_model_len
+    return {
+        "id": name,
+        "object": "model",
+        "created": model.created,
+        "owned_by": "thinking-server",
+        # vLLM's fields; `permission` is of OpenAI's older clients, which look for a list.
+        "root": name,
+        "parent": None,
+        "max_model_len": context,
+        "permission": [],
+        # Under the name that OpenRouter's clients know.
+        "context_length": context,
+        "thinking": {
+            "native": model.engine.profile.native,
+            "default_tokens": model.policy.default_tokens,
+            "max_tokens": key.ceiling_under(model.policy.model_ceiling),
+        },
+    }

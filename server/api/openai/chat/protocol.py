@@ -1,0 +1,148 @@
+"""The body of ``POST /v1/chat/completions``.
+
+Every field that OpenAI's clients may send is here: used, ignored where ignoring it is
+truthful, or refused by name where it would change the reply. What needs the model (its
+vocabulary, its context) is checked later, where the model is known.
+"""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
+from server.api.openai.messages import Message, check_tool_results
+from server.api.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction
+from server.api.openai.tools import NamedChoice, ToolChoice, Tools, check_choice, tool_use
+from server.api.openai.vllm_fields import only
+from server.prompt.messages import MAX_MESSAGES
+from server.reply.sampling import SamplingAsk
+from server.tools.tool import ToolMode, ToolUse
+
+_TEMPLATE = "is not supported: the model's own template is used; see chat_template_kwargs"
+
+
+class ChatCompletionRequest(ReplyFields):
+    """What to answer and how to sample. How much may be thought: see ``server.dialects``."""
+
+    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
+
+    max_completion_tokens: int | None = Field(None, ge=1, description="Thought and answer.")
+    max_tokens: int | None = Field(None, ge=1, description="Same as max_completion_tokens.")
+    logprobs: bool | None = Field(None, description="Of the answer's tokens.")
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
+    chat_template_kwargs: dict[str, Any] | None = Field(
+        None, description="For the model's chat template, where it reads them."
+    )
+    tools: Tools | None = Field(None, description="Functions that the model may call.")
+    tool_choice: ToolChoice | None = Field(None, description="Default: auto with tools, else none.")
+    parallel_tool_calls: bool | None = Field(None, description="false: at most one call.")
+    continue_final_message: bool | None = Field(
+        None, description="The last message, an assistant's, is the beginning of the reply."
+    )
+    store: bool | None = Field(
+        None, description="false: keep no trace of this request, where the server keeps any."
+    )
+    # True to ignore: they change no reply of this server.
+    metadata: dict[str, str] | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    service_tier: Annotated[
+        str | None, OnlyValues("auto", "default"), only_schema("auto", "default")
+    ] = None
+    verbosity: Annotated[str | None, OnlyValues("medium"), only_schema("medium")] = None
+    functions: Annotated[Any, OnlyValues([], why="send tools"), only_schema([])] = None
+    function_call: Annotated[
+        Any, OnlyValues("none", "auto", why="send tool_choice"), only_schema("none", "auto")
+    ] = None
+    modalities: Annotated[Any, OnlyValues(["text"]), only_schema(["text"])] = None
+    audio: Unsupported = None
+    prediction: Unsupported = None
+    web_search_options: Unsupported = None
+    prompt_cache_retention: Unsupported = None
+    prompt_cache_options: Unsupported = None
+    moderation: Unsupported = None
+    # vLLM's.
+    add_generation_prompt: bool | None = Field(
+        None, description="false goes with continue_final_message, and only there."
+    )
+    echo: Annotated[Any, *only(False, why="is not supported in a chat")] = None
+    add_special_tokens: Annotated[Any, *only(False, why=_TEMPLATE)] = None
+    chat_template: Annotated[Any, *only(why=_TEMPLATE)] = None
+    documents: Annotated[Any, *only([])] = None
+    media_io_kwargs: Annotated[Any, *only({})] = None
+    mm_processor_kwargs: Annotated[Any, *only({})] = None
+    return_prompt_text: Annotated[Any, *only(False)] = None
+
+    @field_validator("messages")
+    @classmethod
+    def _results_have_calls(cls, messages: list[Message]) -> list[Message]:
+        check_tool_results(messages)
+        return messages
+
+    @field_validator("tool_choice")
+    @classmethod
+    def _is_among_tools(cls, choice: Any, info: ValidationInfo) -> Any:
+        if "tools" in info.data:  # otherwise they are at fault themselves
+            check_choice(choice, info.data["tools"] or ())
+        return choice
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if (
+            self.max_tokens is not None
+            and self.max_completion_tokens is not None
+            and self.max_tokens != self.max_completion_tokens
+        ):
+            raise contradiction("max_tokens and max_completion_tokens differ; send one of them")
+        if self.top_logprobs is not None and not self.logprobs:
+            raise contradiction("top_logprobs needs logprobs: true")
+        if fault := self._calls_against_form():
+            raise contradiction(fault)
+        self._check_continuation()
+        return self
+
+    def _calls_against_form(self) -> str | None:
+        """Why the answer cannot both call tools and have its form."""
+        use = self.tool_use
+        if use is None or use.mode is ToolMode.NONE:
+            return None
+        has_format = self.response_format is not None and self.response_format.type != "text"
+        if use.mode is not ToolMode.AUTO and (has_format or self.structured_outputs is not None):
+            form = "response_format" if has_format else "structured_outputs"
+            return f"{form} and a tool_choice that demands a call: send one of them"
+        if has_format:
+            return (
+                "response_format would keep the answer from calling tools: send "
+                'tool_choice "none" with it, or leave it out'
+            )
+        return None
+
+    def _check_continuation(self) -> None:
+        continues = bool(self.continue_final_message)
+        if continues and self.messages[-1].role != "assistant":
+            raise contradiction("continue_final_message needs a last message of role 'assistant'")
+        if self.add_generation_prompt is not None and self.add_generation_prompt == continues:
+            raise contradiction(
+                "add_generation_prompt: should be false with continue_final_message, else true"
+            )
+
+    @property
+    def tool_use(self) -> ToolUse | None:
+        """The tools; None: the request has none."""
+        return tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
+
+    @property
+    def names_tool(self) -> bool:
+        """Whether one function is demanded by its name."""
+        return isinstance(self.tool_choice, NamedChoice)
+
+    @property
+    def sampling(self) -> SamplingAsk:
+        """How the reply is sampled."""
+        num_logprobs = (self.top_logprobs or 0) if self.logprobs else None
+        return self.sampling_as_said(num_logprobs, "top_logprobs")
+
+    @property
+    def reply_limit(self) -> int | None:
+        """``max_completion_tokens`` under either name."""
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens

@@ -1,0 +1,98 @@
+"""The JSON of a chat completion that is not streamed, and what it shares with chunks."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.api.openai.logprobs import LogprobsWriter
+from server.choice.delta import ChoiceDelta, ChoiceResult
+from server.tools.call import joined_calls
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyHead:
+    """What every object of one reply begins with."""
+
+    reply_id: str
+    model_name: str
+    num_prompt_tokens: int
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def to_dict(self, kind: str) -> dict[str, Any]:
+        """The leading fields of a `kind` of object."""
+        return {
+            "id": self.reply_id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model_name,
+        }
+
+
+def usage(num_prompt_tokens: int, results: Sequence[ChoiceResult]) -> dict[str, Any]:
+    """Tokens of all choices; the prompt counts once. ``completion ⊇ reasoning``."""
+    num_reasoning = sum(result.num_reasoning for result in results)
+    num_completion = num_reasoning + sum(result.num_answer for result in results)
+    return {
+        "prompt_tokens": num_prompt_tokens,
+        "completion_tokens": num_completion,
+        "total_tokens": num_prompt_tokens + num_completion,
+        "completion_tokens_details": {"reasoning_tokens": num_reasoning},
+    }
+
+
+def finish_reason(result: ChoiceResult, *, names_tool: bool) -> str:
+    """OpenAI's: where a function was demanded by its name, its call is no reason of its own."""
+    if names_tool and result.finish_reason == "tool_calls":
+        return "stop"
+    return result.finish_reason
+
+
+def chat_completion(
+    head: ReplyHead,
+    choices: Sequence[ChoiceDelta],
+    *,
+    shows_thought: bool,
+    logprobs: LogprobsWriter | None,
+    names_tool: bool = False,
+) -> dict[str, Any]:
+    """The whole reply; each of `choices` has its result."""
+    results = [choice.result for choice in choices if choice.result]
+    return {
+        **head.to_dict("chat.completion"),
+        "choices": [
+            _message(choice, shows_thought=shows_thought)
+            | _ending(choice, logprobs, names_tool=names_tool)
+            for choice in choices
+        ],
+        "usage": usage(head.num_prompt_tokens, results),
+    }
+
+
+def _message(choice: ChoiceDelta, *, shows_thought: bool) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": choice.content, "refusal": None}
+    if calls := joined_calls(choice.tool_calls):
+        message["content"] = choice.content or None
+        message["tool_calls"] = [
+            {
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in calls
+        ]
+    if shows_thought:
+        # Two names of one text: clients read either.
+        message |= {"reasoning": choice.reasoning, "reasoning_content": choice.reasoning}
+    return {"index": choice.index, "message": message}
+
+
+def _ending(
+    choice: ChoiceDelta, logprobs: LogprobsWriter | None, *, names_tool: bool
+) -> dict[str, Any]:
+    assert choice.result is not None
+    return {
+        "logprobs": logprobs.to_dict(choice.logprobs) if logprobs else None,
+        "finish_reason": finish_reason(choice.result, names_tool=names_tool),
+        "thinking": choice.result.receipt.to_dict(),
+    }

@@ -1,0 +1,94 @@
+"""The events of a streamed chat completion, as bytes.
+
+What is the same in all chunks of a reply is written once: with many streams open this
+is where the API layer spends its time. Written in ASCII, because some clients take
+U+2028 for the end of a line.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from server.api.openai.chat.response import ReplyHead, finish_reason, usage
+from server.api.openai.logprobs import LogprobsWriter
+from server.choice.delta import ChoiceDelta, ChoiceResult
+from server.errors.api import ApiError
+from server.tools.call import ToolCallDelta
+
+DONE = b"data: [DONE]\n\n"
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class ChunkWriter:
+    """Writes the chunks of one reply."""
+
+    def __init__(
+        self,
+        head: ReplyHead,
+        *,
+        includes_usage: bool,
+        logprobs: LogprobsWriter | None,
+        names_tool: bool = False,
+    ) -> None:
+        self.includes_usage = includes_usage
+        self._names_tool = names_tool
+        self._head = head
+        self._logprobs = logprobs
+        opening = _to_json(head.to_dict("chat.completion.chunk"))[:-1]
+        self._opening = f'data: {opening},"choices":['
+        self._closing = '],"usage":null}\n\n' if includes_usage else "]}\n\n"
+
+    def role(self, num_choices: int) -> bytes:
+        """The first chunk of each choice."""
+        delta = '"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}'
+        return "".join(
+            f'{self._opening}{{"index":{index},{delta}{self._closing}'
+            for index in range(num_choices)
+        ).encode()
+
+    def delta(self, delta: ChoiceDelta) -> bytes:
+        """What is new of one choice; its last chunk carries the receipt."""
+        logprobs = "null"
+        if self._logprobs and delta.logprobs:
+            logprobs = _to_json(self._logprobs.to_dict(delta.logprobs))
+        ending = '"finish_reason":null'
+        if result := delta.result:
+            receipt = _to_json(result.receipt.to_dict())
+            reason = finish_reason(result, names_tool=self._names_tool)
+            ending = f'"finish_reason":"{reason}","thinking":{receipt}'
+        return (
+            f'{self._opening}{{"index":{delta.index},"delta":{{{_texts(delta)}}},'
+            f'"logprobs":{logprobs},{ending}}}{self._closing}'
+        ).encode()
+
+    def usage(self, results: Sequence[ChoiceResult]) -> bytes:
+        """The last chunk, where asked for: no choices."""
+        chunk: dict[str, Any] = self._head.to_dict("chat.completion.chunk")
+        counts = usage(self._head.num_prompt_tokens, results)
+        return f"data: {_to_json(chunk | {'choices': [], 'usage': counts})}\n\n".encode()
+
+
+def error_event(error: ApiError) -> bytes:
+    """An error after the stream has begun."""
+    return f"data: {_to_json(error.to_dict())}\n\n".encode()
+
+
+def _texts(delta: ChoiceDelta) -> str:
+    texts = []
+    if delta.reasoning:
+        thought = _to_json(delta.reasoning)
+        texts.append(f'"reasoning":{thought},"reasoning_content":{thought}')
+    if delta.content:
+        texts.append(f'"content":{_to_json(delta.content)}')
+    if delta.tool_calls:
+        calls = [_call(call) for call in delta.tool_calls]
+        texts.append(f'"tool_calls":{_to_json(calls)}')
+    return ",".join(texts)
+
+
+def _call(call: ToolCallDelta) -> dict[str, Any]:
+    """The first piece of a call has its id and name."""
+    if call.call_id is None:
+        return {"index": call.index, "function": {"arguments": call.arguments}}
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"index": call.index, "id": call.call_id, "type": "function", "function": function}

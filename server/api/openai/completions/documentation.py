@@ -1,0 +1,27 @@
+"""What a text completion looks like, for the OpenAPI document."""
+
+from typing import Any
+
+from server.api.openapi import completion_schema
+
+_LISTS = {
+    "type": ["object", "null"],
+    "properties": {
+        "tokens": {"type": "array", "items": {"type": "string"}},
+        "token_logprobs": {"type": "array", "items": {"type": ["number", "null"]}},
+        "top_logprobs": {"type": "array", "items": {"type": ["object", "null"]}},
+        "text_offset": {"type": "array", "items": {"type": "integer"}},
+    },
+}
+SCHEMAS: dict[str, Any] = {
+    "Completion": completion_schema(
+        "text_completion",
+        {
+            "text": {"type": "string"},
+            "reasoning": {"type": "string"},
+            "reasoning_content": {"type": "string"},
+            "logprobs": _LISTS,
+            "finish_reason": {"enum": ["stop", "length"]},
+        },
+    ),
+}

@@ -1,0 +1,80 @@
+"""What stands before an answer where a client wants its prompt back: text and log-probabilities.
+
+The log-probabilities are the engine's, by a request of its own that ends after one token, which
+is no part of any reply. Knows no wire but the lists.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from server.api.openai.completions.logprobs import TokenLists, TokenListsWriter
+from server.choice.token_text import text_offsets
+from server.engine.protocol import EngineRequest, SamplingSettings, TokenLogprobs
+from server.errors.internal import AbortedError
+from server.reply.reply import Reply
+from thinking.plan import ThinkingPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A prompt as it is shown; `lists` None: without log-probabilities."""
+
+    text: str = ""
+    lists: TokenLists | None = None
+
+
+async def echoes(
+    replies: Sequence[Reply],
+    prompts: Sequence[str | list[int]],
+    writer: TokenListsWriter | None,
+) -> list[Echo]:
+    """Those of all prompts, read at once; one that fails ends the others.
+
+    Raises:
+        EngineError: see :meth:`server.engine.protocol.Engine.generate`.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(_echo(reply, prompt, writer))
+                for reply, prompt in zip(replies, prompts, strict=True)
+            ]
+    except ExceptionGroup as failed:  # for one reason
+        raise failed.exceptions[0] from failed
+    return [task.result() for task in tasks]
+
+
+async def _echo(reply: Reply, prompt: str | list[int], writer: TokenListsWriter | None) -> Echo:
+    token_ids = reply.job.prompt.token_ids
+    tokenizer = reply.model.engine.tokenizer
+    # In a text, only what the tokenizer has put before it is special.
+    is_text = isinstance(prompt, str)
+    offsets, decoded = await reply.model.in_tokenizer_thread(
+        lambda: text_offsets(tokenizer, token_ids, shows_special=not is_text)
+    )
+    text = prompt if isinstance(prompt, str) else decoded
+    if writer is None:
+        return Echo(text)
+    entries = await _measured(reply, writer.num_top)
+    # A tokenizer may make a text longer than it was (a space before it, say).
+    within = [min(offset, len(text)) for offset in offsets]
+    return Echo(text, writer.of_prompt(token_ids, entries, within))
+
+
+async def _measured(reply: Reply, num_top: int) -> Sequence[TokenLogprobs | None]:
+    """The log-probabilities of a prompt's tokens."""
+    request = EngineRequest(
+        request_id=f"{reply.job.request_id}-echo",
+        prompt_token_ids=reply.job.prompt.token_ids,
+        sampling=SamplingSettings(max_tokens=1, temperature=0.0),
+        plan=ThinkingPlan(),
+        num_prompt_logprobs=num_top,
+    )
+    reply.account.observe_start(len(request.prompt_token_ids))
+    async with aclosing(reply.model.engine.generate(request)) as outputs:
+        async for output in outputs:
+            if output.prompt_logprobs is not None:
+                return output.prompt_logprobs
+    raise AbortedError("the engine ended without the prompt's log-probabilities")

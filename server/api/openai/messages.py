@@ -1,0 +1,188 @@
+"""Messages of a chat: texts, and images where the model reads them.
+
+Accepts what OpenAI's clients send back of our own replies. Earlier thoughts and tool calls go
+to the chat template, which keeps or drops them.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError, from_json
+
+from server.api.body import StrictModel
+from server.constraint.json_schema import MAX_SCHEMA_DEPTH
+from server.prompt.messages import IMAGE_PART
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+_CONTENT_SCHEMA = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "type": {"enum": ["text", IMAGE_PART]},
+                    "text": {"type": "string"},
+                    "image_url": {
+                        "type": "object",
+                        "properties": {"url": {"type": "string"}, "detail": {"type": "string"}},
+                        "required": ["url"],
+                    },
+                },
+                "required": ["type"],
+            },
+        },
+        {"type": "null"},
+    ]
+}
+
+
+def _checked_content(content: Any) -> Any:
+    """`content` as it is; anything but text and images is refused by name."""
+    if content is None or isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise _fault("should be a string or a list of parts")
+    for part in content:
+        _check_part(part)
+    return content
+
+
+def _check_part(part: Any) -> None:
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        raise _fault('each part should be {"type": "text", "text": "…"}')
+    if part["type"] == IMAGE_PART:
+        _check_image(part)
+        return
+    if part["type"] not in ("text", "input_text", "output_text"):
+        raise _fault("only text and image_url parts are supported: no audio, no files")
+    if set(part) - {"type", "text"} or not isinstance(part.get("text"), str):
+        raise _fault('a text part should be {"type": "text", "text": "…"} and nothing else')
+
+
+def _check_image(part: dict[str, Any]) -> None:
+    image = part.get("image_url")
+    is_object = isinstance(image, dict) and isinstance(image.get("url"), str)
+    if set(part) != {"type", "image_url"} or not is_object:
+        form = '{"type": "image_url", "image_url": {"url": "data:…"}}'
+        raise _fault(f"an image part should be {form}")
+    assert isinstance(image, dict)
+    # The model's own processor decides how finely it looks.
+    if set(image) - {"url", "detail"} or image.get("detail") not in (None, "auto", "low", "high"):
+        raise _fault("image_url should have 'url', and may have 'detail': auto, low or high")
+
+
+def _nothing(value: Any) -> Any:
+    if value in (None, []):
+        return None
+    raise _fault("is not supported")
+
+
+def _check_depth(arguments: str) -> str:
+    """A template gets arguments as an object, if they are one; what a model wrote may not be."""
+    try:
+        value = from_json(arguments)
+    except ValueError:
+        return arguments
+    level = [value]
+    for _ in range(MAX_SCHEMA_DEPTH):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return arguments
+    raise _fault(f"should nest at most {MAX_SCHEMA_DEPTH} objects and arrays")
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _fault(text: str) -> PydanticCustomError:
+    return PydanticCustomError("message", "{text}", {"text": text})
+
+
+_Absent = Annotated[None, BeforeValidator(_nothing), WithJsonSchema({"type": "null"})]
+
+
+class CalledFunction(StrictModel):
+    """``tool_calls[].function`` of an earlier reply."""
+
+    name: str = Field(min_length=1)
+    arguments: Annotated[str, AfterValidator(_check_depth)]
+
+
+class EarlierCall(StrictModel):
+    """``tool_calls[]`` of an earlier reply."""
+
+    id: str = Field(min_length=1)
+    type: Literal["function"] = "function"
+    function: CalledFunction
+    index: int | None = None  # of a stream's pieces; some clients leave it in
+
+    def to_prompt(self) -> dict[str, Any]:
+        """OpenAI's form."""
+        return {"id": self.id, "type": self.type, "function": self.function.model_dump()}
+
+
+class Message(StrictModel):
+    """One turn. Only an assistant's may be without content."""
+
+    role: Role
+    content: Annotated[
+        str | list[dict[str, Any]] | None,
+        BeforeValidator(_checked_content),
+        WithJsonSchema(_CONTENT_SCHEMA),
+    ] = None
+    name: str | None = None
+    tool_call_id: str | None = None
+    # Two names of the thought of an earlier reply: the model's template keeps or drops it.
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    annotations: _Absent = None
+    audio: _Absent = None
+    tool_calls: list[EarlierCall] | None = None
+    function_call: _Absent = None
+
+    @model_validator(mode="after")
+    def _has_content(self) -> Self:
+        if self.content is None and self.role != "assistant":
+            raise _fault(f"content is required in a message of role {self.role!r}")
+        if self.role != "assistant" and (self.reasoning or self.reasoning_content):
+            raise _fault("reasoning belongs to messages of role 'assistant' only")
+        if self.reasoning and self.reasoning_content not in (None, self.reasoning):
+            raise _fault("reasoning and reasoning_content differ; send one of them")
+        if self.role != "assistant" and self.tool_calls:
+            raise _fault("tool_calls belong to messages of role 'assistant' only")
+        if (self.role == "tool") != (self.tool_call_id is not None):
+            raise _fault("tool_call_id belongs to messages of role 'tool', and only there")
+        return self
+
+    def to_prompt(self) -> dict[str, Any]:
+        """What the prompt is made of."""
+        shown = ("role", "content", "name", "tool_call_id")
+        prompt = {key: value for key in shown if (value := getattr(self, key)) is not None}
+        if thought := self.reasoning_content or self.reasoning:
+            prompt["reasoning_content"] = thought
+        if self.tool_calls:
+            prompt["tool_calls"] = [call.to_prompt() for call in self.tool_calls]
+        return prompt
+
+
+def check_tool_results(messages: Sequence[Message]) -> None:
+    """Refuse a result of a call that was not made before it.
+
+    Raises:
+        PydanticCustomError: for the field ``messages``.
+    """
+    known: set[str] = set()
+    for place, message in enumerate(messages):
+        if message.tool_call_id is not None and message.tool_call_id not in known:
+            raise _fault(
+                f"[{place}].tool_call_id should be the id of a call in an earlier "
+                "message's tool_calls"
+            )
+        known.update(call.id for call in message.tool_calls or ())

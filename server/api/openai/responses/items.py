@@ -1,0 +1,186 @@
+"""Input items of a Responses body: messages, tool calls with their outputs, and thoughts.
+
+What our own output holds is taken back as it is. Knows neither the conversation that the
+items make up nor what is stored.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator, TypeAdapter
+
+from server.api.body import StrictModel
+from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
+from server.api.openai.responses.parts import Content, fault, kind_of, listed_content
+from server.prompt.messages import MAX_MESSAGES
+
+Status = Literal["in_progress", "completed", "incomplete"]
+_DIRECT = {"type": "direct"}
+_Caller = Annotated[dict[str, Any] | None, OnlyValues(_DIRECT), only_schema(_DIRECT)]
+
+
+class MessageItem(StrictModel):
+    """One turn."""
+
+    type: Literal["message"] = "message"
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Content
+    id: str | None = None
+    status: Status | None = None
+    phase: Literal["commentary", "final_answer"] | None = None
+
+    def to_listed(self) -> dict[str, Any]:
+        """The item as OpenAI lists it."""
+        return {
+            "id": self.id,
+            "type": "message",
+            "role": self.role,
+            "status": self.status or "completed",
+            "content": listed_content(self.content, self.role),
+        }
+
+
+class FunctionCallItem(StrictModel):
+    """A call that the model made."""
+
+    type: Literal["function_call"]
+    call_id: str
+    name: str
+    arguments: str
+    id: str | None = None
+    status: Status | None = None
+    parsed_arguments: Any = None  # put there by OpenAI's client
+    caller: _Caller = None
+    namespace: Unsupported = None
+    async_: Annotated[bool | None, OnlyValues(False), only_schema(False)] = Field(
+        None, alias="async"
+    )
+
+    def to_listed(self) -> dict[str, Any]:
+        """The item as OpenAI lists it."""
+        return {
+            "id": self.id,
+            "type": "function_call",
+            "status": self.status or "completed",
+            "call_id": self.call_id,
+            "name": self.name,
+            "arguments": self.arguments,
+        }
+
+
+class FunctionCallOutputItem(StrictModel):
+    """What the client's function gave back."""
+
+    type: Literal["function_call_output"]
+    call_id: str
+    output: Content
+    id: str | None = None
+    status: Status | None = None
+    name: str | None = None
+    caller: _Caller = None
+    namespace: Unsupported = None
+
+    def to_listed(self) -> dict[str, Any]:
+        """The item as OpenAI lists it."""
+        output = self.output
+        return {
+            "id": self.id,
+            "type": "function_call_output",
+            "status": self.status or "completed",
+            "call_id": self.call_id,
+            "output": output if isinstance(output, str) else listed_content(output, "user"),
+        }
+
+
+class SummaryText(StrictModel):
+    """A part of a summary."""
+
+    type: Literal["summary_text"]
+    text: str
+
+
+class ReasoningText(StrictModel):
+    """A part of a thought."""
+
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class ReasoningItem(StrictModel):
+    """A thought before the assistant's item that follows."""
+
+    type: Literal["reasoning"]
+    summary: list[SummaryText] = Field(default_factory=list)
+    content: list[ReasoningText] | None = None
+    encrypted_content: str | None = None
+    id: str | None = None
+    status: Status | None = None
+
+    def to_listed(self) -> dict[str, Any]:
+        """The item as OpenAI lists it: nothing of the thought that the client has not seen."""
+        item: dict[str, Any] = {
+            "id": self.id,
+            "type": "reasoning",
+            "status": self.status or "completed",
+            "summary": [part.model_dump() for part in self.summary],
+        }
+        if self.content is not None:
+            item["content"] = [part.model_dump() for part in self.content]
+        if self.encrypted_content is not None:
+            item["encrypted_content"] = self.encrypted_content
+        return item
+
+
+class StoredReasoningItem(ReasoningItem):
+    """One of our own, of which the server has the whole thought; never read from a body."""
+
+    thought: str = Field(exclude=True, repr=False)
+
+
+class ItemReference(StrictModel):
+    """An item that the server has stored, by its id."""
+
+    type: Literal["item_reference"] = "item_reference"
+    id: str
+
+
+Item = MessageItem | FunctionCallItem | FunctionCallOutputItem | ReasoningItem
+InputItem = Item | ItemReference
+_MODELS: Mapping[str, type[InputItem]] = {
+    "message": MessageItem,
+    "function_call": FunctionCallItem,
+    "function_call_output": FunctionCallOutputItem,
+    "reasoning": ReasoningItem,
+    "item_reference": ItemReference,
+}
+
+
+def _item(value: Any) -> InputItem:
+    is_reference = isinstance(value, dict) and "role" not in value and "id" in value
+    default = "item_reference" if is_reference else "message"
+    kind = kind_of(value, _MODELS, default)
+    # `"type": null` is how some clients leave it out.
+    return _MODELS[kind].model_validate({**value, "type": kind})
+
+
+def _input(value: Any) -> Any:
+    if isinstance(value, str):
+        return [MessageItem(role="user", content=value)]
+    if not isinstance(value, list):
+        raise fault("should be a string or a list of items")
+    if len(value) > MAX_MESSAGES:
+        raise fault(f"should have at most {MAX_MESSAGES} items")
+    return _ITEMS.validate_python(value)
+
+
+_ITEMS = TypeAdapter(list[Annotated[InputItem, PlainValidator(_item)]])
+Input = Annotated[
+    list[InputItem], PlainValidator(_input, json_schema_input_type=str | list[InputItem])
+]
+
+
+def read_item(value: Mapping[str, Any]) -> Item:
+    """An output item of ours as an input item."""
+    item = _item(dict(value))
+    assert not isinstance(item, ItemReference)
+    return item

@@ -1,0 +1,134 @@
+"""From the deltas of a reply to its output items and their events.
+
+One item is open at a time: what is of another kind ends it. Only where thoughts may come
+inside the answer does the thought's item stay open beside the others, so that there is one of
+them whatever way the tokens fall into deltas. Does not know the response around the output.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.api.openai.logprobs import LogprobsWriter
+from server.api.openai.responses.items import Item, Status, StoredReasoningItem, read_item
+from server.api.openai.responses.output_items import (
+    CallOutput,
+    Event,
+    MessageOutput,
+    OutputItem,
+    ReasoningOutput,
+    ThoughtView,
+)
+from server.choice.delta import ChoiceDelta
+from server.tools.call import ToolCallDelta
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStyle:
+    """How an output is written. `token` is in the ids of its items."""
+
+    token: str
+    view: ThoughtView = field(default_factory=ThoughtView)
+    logprobs: LogprobsWriter | None = None
+    thinks_inside: bool = False
+
+
+class OutputWriter:
+    """Writes one output.
+
+    Invariant: all items but the last, and a thought's that is held open, have ended.
+    """
+
+    def __init__(self, style: OutputStyle) -> None:
+        self._style = style
+        self._items: list[OutputItem] = []
+        self._ended: dict[int, dict[str, Any]] = {}
+        self._call_index: int | None = None
+        self._held: ReasoningOutput | None = None
+
+    @property
+    def output(self) -> list[dict[str, Any]]:
+        """Items that have ended, in order."""
+        return [item for _, item in sorted(self._ended.items())]
+
+    def begin(self) -> Iterator[Event]:
+        """Events before any delta: a thought's item that is held open comes first."""
+        if self._style.thinks_inside:
+            self._held = ReasoningOutput(self._new_id("rs"), 0, self._style.view)
+            yield from self._open(self._held)
+
+    def push(self, delta: ChoiceDelta) -> Iterator[Event]:
+        """Events of what is new."""
+        if delta.reasoning:
+            yield from self._push_thought(delta.reasoning)
+        if delta.content or delta.logprobs:
+            yield from self._push_text(delta)
+        for call in delta.tool_calls:
+            yield from self._push_call(call)
+
+    def end(self, status: Status) -> Iterator[Event]:
+        """The last events: an output without a call has a message, though it may be empty."""
+        if not any(isinstance(item, MessageOutput | CallOutput) for item in self._items):
+            yield from self._open_message()
+        if self._held is not None:
+            yield from self._end(self._held, "completed")
+        yield from self._end_last(status)
+
+    def stored_items(self) -> list[Item]:
+        """The output as what a follow-up goes on with: thoughts are whole, shown or not."""
+        return [_stored(item, self._ended[item.output_index]) for item in self._items]
+
+    def _push_thought(self, text: str) -> Iterator[Event]:
+        item = self._held or self._last
+        if not isinstance(item, ReasoningOutput):
+            yield from self._end_last("completed")
+            item = ReasoningOutput(self._new_id("rs"), len(self._items), self._style.view)
+            yield from self._open(item)
+        yield from item.push(text)
+
+    def _push_text(self, delta: ChoiceDelta) -> Iterator[Event]:
+        if not isinstance(self._last, MessageOutput):
+            yield from self._open_message()
+        assert isinstance(self._last, MessageOutput)
+        yield from self._last.push(delta.content, delta.logprobs)
+
+    def _push_call(self, delta: ToolCallDelta) -> Iterator[Event]:
+        if not isinstance(self._last, CallOutput) or delta.index != self._call_index:
+            yield from self._end_last("completed")
+            self._call_index = delta.index
+            item_id = self._new_id("fc")
+            call = CallOutput(item_id, len(self._items), delta.call_id or "", delta.name or "")
+            yield from self._open(call)
+        assert isinstance(self._last, CallOutput)
+        yield from self._last.push(delta.arguments)
+
+    def _open_message(self) -> Iterator[Event]:
+        yield from self._end_last("completed")
+        item_id = self._new_id("msg")
+        yield from self._open(MessageOutput(item_id, len(self._items), self._style.logprobs))
+
+    @property
+    def _last(self) -> OutputItem | None:
+        return self._items[-1] if self._items else None
+
+    def _new_id(self, prefix: str) -> str:
+        return f"{prefix}_{self._style.token}_{len(self._items)}"
+
+    def _open(self, item: OutputItem) -> Iterator[Event]:
+        self._items.append(item)
+        yield from item.begin()
+
+    def _end_last(self, status: Status) -> Iterator[Event]:
+        last = self._last
+        if last is not None and last is not self._held:
+            yield from self._end(last, status)
+
+    def _end(self, item: OutputItem, status: Status) -> Iterator[Event]:
+        self._ended[item.output_index] = item.to_dict(status)
+        yield from item.end(status)
+
+
+def _stored(item: OutputItem, written: dict[str, Any]) -> Item:
+    if isinstance(item, ReasoningOutput):
+        return StoredReasoningItem(**read_item(written).model_dump(), thought=item.thought)
+    return read_item(written)

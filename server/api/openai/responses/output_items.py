@@ -1,0 +1,201 @@
+"""Output items as they are written: a thought, a message, a call; each with its events.
+
+An item's events, in OpenAI's order: added, then those of its text, then done. Numbers no
+events, and does not know which item comes next.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from server.api.openai.logprobs import LogprobsWriter
+from server.api.openai.responses.items import Status
+from server.engine.protocol import TokenLogprobs
+from server.keys.sealed_thoughts import ThoughtSeal
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtView:
+    """What the client gets of a thought. `summarises`: it asked for a summary, and is shown the
+    thought itself in its place. `seal` None: it gets no sealed copy."""
+
+    shows: bool = False
+    summarises: bool = False
+    seal: ThoughtSeal | None = None
+
+
+class OutputItem(ABC):
+    """One item; begun, written to, ended, in this order."""
+
+    def __init__(self, item_id: str, output_index: int) -> None:
+        self.item_id = item_id
+        self.output_index = output_index
+
+    @abstractmethod
+    def to_dict(self, status: Status) -> dict[str, Any]:
+        """The item with what it holds by now."""
+
+    def begin(self) -> Iterator[Event]:
+        """Its first events."""
+        item = self.to_dict("in_progress")
+        yield {
+            "type": "response.output_item.added",
+            "output_index": self.output_index,
+            "item": item,
+        }
+
+    def end(self, status: Status) -> Iterator[Event]:
+        """Its last events."""
+        item = self.to_dict(status)
+        yield {"type": "response.output_item.done", "output_index": self.output_index, "item": item}
+
+    def _event(self, kind: str, **fields: Any) -> Event:
+        place = {"item_id": self.item_id, "output_index": self.output_index}
+        return {"type": f"response.{kind}", **place, **fields}
+
+
+class ReasoningOutput(OutputItem):
+    """A thought. Without leave to show it, its begin and end are all that a client sees."""
+
+    def __init__(self, item_id: str, output_index: int, view: ThoughtView) -> None:
+        super().__init__(item_id, output_index)
+        self.thought = ""
+        self._view = view
+        self._sealed: str | None = None
+
+    def to_dict(self, status: Status) -> dict[str, Any]:
+        """The item; the thought is in it where it is shown, and once it is whole."""
+        view, is_whole = self._view, status != "in_progress"
+        item: dict[str, Any] = {
+            "id": self.item_id,
+            "type": "reasoning",
+            "status": status,
+            "summary": [],
+        }
+        if is_whole and view.shows:
+            item["content"] = [{"type": "reasoning_text", "text": self.thought}]
+            if view.summarises:
+                item["summary"] = [{"type": "summary_text", "text": self.thought}]
+        if is_whole and view.seal is not None:
+            # Once: a seal is another one each time.
+            self._sealed = self._sealed or view.seal.seal(self.thought)
+            item["encrypted_content"] = self._sealed
+        return item
+
+    def begin(self) -> Iterator[Event]:
+        yield from super().begin()
+        if self._view.shows and self._view.summarises:
+            part = {"type": "summary_text", "text": ""}
+            yield self._event("reasoning_summary_part.added", summary_index=0, part=part)
+
+    def push(self, text: str) -> Iterator[Event]:
+        """Take more of the thought."""
+        self.thought += text
+        if self._view.shows:
+            yield self._text_event("delta", delta=text)
+
+    def end(self, status: Status) -> Iterator[Event]:
+        if self._view.shows:
+            yield self._text_event("done", text=self.thought)
+            if self._view.summarises:
+                part = {"type": "summary_text", "text": self.thought}
+                yield self._event("reasoning_summary_part.done", summary_index=0, part=part)
+        yield from super().end(status)
+
+    def _text_event(self, kind: str, **fields: Any) -> Event:
+        """Of one of the two, so that no client reads a thought twice."""
+        if self._view.summarises:
+            return self._event(f"reasoning_summary_text.{kind}", summary_index=0, **fields)
+        return self._event(f"reasoning_text.{kind}", content_index=0, **fields)
+
+
+class MessageOutput(OutputItem):
+    """The answer."""
+
+    def __init__(self, item_id: str, output_index: int, logprobs: LogprobsWriter | None) -> None:
+        super().__init__(item_id, output_index)
+        self._text = ""
+        self._logprobs: list[dict[str, Any]] = []
+        self._writer = logprobs
+
+    def to_dict(self, status: Status) -> dict[str, Any]:
+        """The item; it has no content before its part is added."""
+        return {
+            "id": self.item_id,
+            "type": "message",
+            "role": "assistant",
+            "status": status,
+            "content": [] if status == "in_progress" else [self._part()],
+        }
+
+    def begin(self) -> Iterator[Event]:
+        yield from super().begin()
+        yield self._event("content_part.added", content_index=0, part=self._part())
+
+    def push(self, text: str, entries: Sequence[TokenLogprobs]) -> Iterator[Event]:
+        """Take more of the answer."""
+        logprobs = [] if self._writer is None else _logprobs(self._writer, entries)
+        self._text += text
+        self._logprobs += logprobs
+        yield self._event("output_text.delta", content_index=0, delta=text, logprobs=logprobs)
+
+    def end(self, status: Status) -> Iterator[Event]:
+        part = self._part()
+        yield self._event(
+            "output_text.done", content_index=0, text=self._text, logprobs=part["logprobs"]
+        )
+        yield self._event("content_part.done", content_index=0, part=part)
+        yield from super().end(status)
+
+    def _part(self) -> dict[str, Any]:
+        return {
+            "type": "output_text",
+            "text": self._text,
+            "annotations": [],
+            "logprobs": list(self._logprobs),
+        }
+
+
+class CallOutput(OutputItem):
+    """A call of one of the client's functions."""
+
+    def __init__(self, item_id: str, output_index: int, call_id: str, name: str) -> None:
+        super().__init__(item_id, output_index)
+        self._call_id = call_id
+        self._name = name
+        self._arguments = ""
+
+    def to_dict(self, status: Status) -> dict[str, Any]:
+        """The item."""
+        return {
+            "id": self.item_id,
+            "type": "function_call",
+            "status": status,
+            "call_id": self._call_id,
+            "name": self._name,
+            "arguments": self._arguments,
+        }
+
+    def push(self, arguments: str) -> Iterator[Event]:
+        """Take more of the arguments."""
+        self._arguments += arguments
+        if arguments:
+            yield self._event("function_call_arguments.delta", delta=arguments)
+
+    def end(self, status: Status) -> Iterator[Event]:
+        yield self._event(
+            "function_call_arguments.done", name=self._name, arguments=self._arguments
+        )
+        yield from super().end(status)
+
+
+def _logprobs(writer: LogprobsWriter, entries: Sequence[TokenLogprobs]) -> list[dict[str, Any]]:
+    """As in a chat, but here OpenAI's types have no null for the bytes of half a character."""
+    content: list[dict[str, Any]] = writer.to_dict(entries)["content"]
+    for entry in content:
+        for token in (entry, *entry["top_logprobs"]):
+            token["bytes"] = token["bytes"] or []
+    return content

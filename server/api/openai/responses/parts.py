@@ -1,0 +1,119 @@
+"""Parts of content in a Responses body: text, refusals and images.
+
+Each part is read by the model of its type, so that a fault is named by its own place. Whether
+the model takes images is not known here.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import PlainValidator, TypeAdapter
+from pydantic_core import PydanticCustomError
+
+from server.api.body import StrictModel
+from server.api.fields.only_values import Unsupported
+
+
+class TextPart(StrictModel):
+    """Text, of whoever. What comes with our own output is taken back and not read."""
+
+    type: Literal["input_text", "output_text", "text"]
+    text: str
+    annotations: list[Any] | None = None
+    logprobs: list[Any] | None = None
+    parsed: Any = None  # put there by OpenAI's client
+    prompt_cache_breakpoint: dict[str, Any] | None = None
+
+    def to_chat(self) -> dict[str, Any]:
+        """The part in a chat message."""
+        return {"type": "text", "text": self.text}
+
+
+class RefusalPart(StrictModel):
+    """A refusal of another model."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+    def to_chat(self) -> dict[str, Any]:
+        """The part in a chat message."""
+        return {"type": "text", "text": self.refusal}
+
+
+class ImagePart(StrictModel):
+    """An image: an address, or a data URL."""
+
+    type: Literal["input_image"]
+    image_url: str
+    detail: Literal["low", "high", "auto", "original"] | None = None
+    file_id: Unsupported = None
+    prompt_cache_breakpoint: dict[str, Any] | None = None
+
+    def to_chat(self) -> dict[str, Any]:
+        """The part in a chat message."""
+        return {"type": "image_url", "image_url": {"url": self.image_url}}
+
+
+Part = TextPart | RefusalPart | ImagePart
+_MODELS: Mapping[str, type[Part]] = {
+    "input_text": TextPart,
+    "output_text": TextPart,
+    "text": TextPart,
+    "refusal": RefusalPart,
+    "input_image": ImagePart,
+}
+
+
+def fault(text: str) -> PydanticCustomError:
+    """A fault of the field that is being read."""
+    return PydanticCustomError("item", "{text}", {"text": text})
+
+
+def kind_of(value: Any, kinds: Mapping[str, Any], default: str | None = None) -> str:
+    """The `type` of an object, where it is one of `kinds`."""
+    if not isinstance(value, dict):
+        raise fault("should be an object")
+    kind = value.get("type") or default
+    if not isinstance(kind, str) or kind not in kinds:
+        raise fault(f"'type' should be one of {', '.join(map(repr, kinds))}; no other is supported")
+    return kind
+
+
+def _part(value: Any) -> Part:
+    return _MODELS[kind_of(value, _MODELS)].model_validate(value)
+
+
+def _content(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        raise fault("should be a string or a list of parts")
+    return _PARTS.validate_python(value)
+
+
+_PARTS = TypeAdapter(list[Annotated[Part, PlainValidator(_part)]])
+Content = Annotated[
+    str | list[Part], PlainValidator(_content, json_schema_input_type=str | list[Part])
+]
+
+
+def chat_content(content: str | list[Part]) -> str | list[dict[str, Any]]:
+    """`content` in a chat message."""
+    return content if isinstance(content, str) else [part.to_chat() for part in content]
+
+
+def listed_content(content: str | list[Part], role: str) -> list[dict[str, Any]]:
+    """`content` as OpenAI lists it: parts of the type that goes with `role`."""
+    parts = [TextPart(type="text", text=content)] if isinstance(content, str) else content
+    return [_listed(part, role) for part in parts]
+
+
+def _listed(part: Part, role: str) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        if role == "assistant":
+            return {"type": "output_text", "text": part.text, "annotations": [], "logprobs": []}
+        return {"type": "input_text", "text": part.text}
+    if isinstance(part, ImagePart):
+        detail = part.detail or "auto"
+        return {"type": "input_image", "image_url": part.image_url, "detail": detail}
+    return {"type": "refusal", "refusal": part.refusal}

@@ -1,0 +1,117 @@
+"""The response object: what a request asked for, how far it is, and what came out."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from server.api.openai.responses.protocol import ResponsesRequest
+from server.api.openai.responses.tools import echoed_choice
+from server.choice.delta import ChoiceResult
+from server.dialects.resolution import ThinkingWish
+from server.errors.api import ApiError
+from server.reply.reply import Reply
+from thinking.budget import Effort
+
+ResponseStatus = Literal["in_progress", "completed", "incomplete", "failed"]
+_SUMMARIES = ("reasoning.summary", "reasoning.generate_summary")
+
+
+def asks_for_summary(wish: ThinkingWish) -> bool:
+    """Whether the request asks for a summary of the thought."""
+    return wish.shows_thought and any(path in _SUMMARIES for path in wish.show_paths)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """What all objects of one response say alike."""
+
+    body: ResponsesRequest
+    wish: ThinkingWish
+    reply: Reply
+    is_stored: bool
+    created_at: int = field(default_factory=lambda: int(time.time()))
+
+    def begun(self) -> dict[str, Any]:
+        """The response before it has ended."""
+        return self._object("in_progress", [])
+
+    def ended(self, output: Sequence[dict[str, Any]], result: ChoiceResult) -> dict[str, Any]:
+        """The response that came out, whole or cut off by the limit of its tokens."""
+        is_cut = result.finish_reason == "length"
+        response = self._object("incomplete" if is_cut else "completed", output)
+        if is_cut:
+            response["incomplete_details"] = {"reason": "max_output_tokens"}
+        else:
+            response["completed_at"] = int(time.time())
+        response["usage"] = _usage(self.reply.num_prompt_tokens, result)
+        response["thinking"] = result.receipt.to_dict()
+        return response
+
+    def failed(self, output: Sequence[dict[str, Any]], error: ApiError) -> dict[str, Any]:
+        """The response that an error has ended."""
+        response = self._object("failed", output)
+        # OpenAI's list of codes has one for what is not the client's doing.
+        response["error"] = {"code": "server_error", "message": error.message}
+        return response
+
+    def _object(self, status: ResponseStatus, output: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        sampling = self.reply.job.sampling
+        return {
+            "id": self.reply.job.request_id,
+            "object": "response",
+            "created_at": self.created_at,
+            "status": status,
+            "background": False,
+            "completed_at": None,
+            "error": None,
+            "incomplete_details": None,
+            "model": self.reply.model.engine.model_name,
+            "output": list(output),
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "store": self.is_stored,
+            **self._asked(),
+            "usage": None,
+        }
+
+    def _asked(self) -> dict[str, Any]:
+        body = self.body
+        text_format = body.text.format if body.text else None
+        return {
+            "instructions": body.instructions,
+            "max_output_tokens": body.max_output_tokens,
+            "max_tool_calls": body.max_tool_calls,
+            "metadata": body.metadata or {},
+            "parallel_tool_calls": body.parallel_tool_calls is not False,
+            "previous_response_id": body.previous_response_id,
+            "prompt_cache_key": body.prompt_cache_key,
+            "reasoning": self._reasoning(),
+            "safety_identifier": body.safety_identifier,
+            "service_tier": "default",
+            "text": {"format": text_format.to_dict() if text_format else {"type": "text"}},
+            "tool_choice": echoed_choice(body.tool_choice),
+            "tools": [tool.to_dict() for tool in body.tools or ()],
+            "top_logprobs": body.top_logprobs or 0,
+            "truncation": "disabled",
+            "user": body.user,
+        }
+
+    def _reasoning(self) -> dict[str, Any]:
+        """The effort, in whatever spelling it came; of a summary, that it is the whole thought."""
+        effort = self.wish.effort.value if self.wish.effort else None
+        return {
+            "effort": effort.value if isinstance(effort, Effort) else None,
+            "summary": "detailed" if asks_for_summary(self.wish) else None,
+        }
+
+
+def _usage(num_prompt_tokens: int, result: ChoiceResult) -> dict[str, Any]:
+    num_output = result.num_reasoning + result.num_answer
+    return {
+        "input_tokens": num_prompt_tokens,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": num_output,
+        "output_tokens_details": {"reasoning_tokens": result.num_reasoning},
+        "total_tokens": num_prompt_tokens + num_output,
+    }

@@ -1,0 +1,65 @@
+"""``text`` of a Responses body: what the answer must look like.
+
+The same as ``response_format`` of a chat, with the schema's fields one level up.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from server.api.body import StrictModel
+from server.api.fields.only_values import OnlyValues, only_schema
+from server.api.fields.structured import JsonSchema
+from server.api.openai.responses.parts import fault
+from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
+from server.constraint.json_schema import literal_texts, schema_text
+
+_OF_SCHEMAS = ("name", "schema_", "strict", "description")
+
+
+class TextFormat(StrictModel):
+    """``text.format``."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = Field(
+        None, pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="Of the schema; not used."
+    )
+    schema_: JsonSchema | None = Field(
+        None, alias="schema", description="The JSON schema of the answer."
+    )
+    strict: bool | None = Field(None, description="Taken; the schema is always enforced.")
+    description: str | None = Field(None, description="Taken; the model does not see it.")
+
+    @model_validator(mode="after")
+    def _has_its_schema(self) -> Self:
+        if self.type != "json_schema":
+            if any(getattr(self, name) is not None for name in _OF_SCHEMAS):
+                raise fault('only "type": "json_schema" has a schema and what describes it')
+        elif self.name is None or self.schema_ is None:
+            raise fault("\"type\": \"json_schema\" needs 'name' and 'schema'")
+        return self
+
+    @property
+    def constraint(self) -> AnswerConstraint | None:
+        """None: any text."""
+        if self.schema_ is not None:
+            return AnswerConstraint(
+                ConstraintKind.JSON_SCHEMA,
+                "text.format.schema",
+                text=schema_text(self.schema_),
+                literals=literal_texts(self.schema_),
+            )
+        if self.type == "json_object":
+            return AnswerConstraint(ConstraintKind.JSON_OBJECT, "text.format")
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The format as a response echoes it."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
+class TextConfig(StrictModel):
+    """``text``."""
+
+    format: TextFormat | None = None
+    verbosity: Annotated[str | None, OnlyValues("medium"), only_schema("medium")] = None

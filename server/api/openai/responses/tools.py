@@ -1,0 +1,140 @@
+"""Tools in a Responses body: functions of the client's, and which of them may be called.
+
+OpenAI's own tools (web search, files, code …) are refused by name. Does not know how calls
+are made.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator, TypeAdapter
+
+from server.api.body import StrictModel
+from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
+from server.api.openai.responses.parts import fault, kind_of
+from server.api.openai.tools import MAX_TOOLS, NO_PARAMETERS, FunctionDefinition
+from server.tools.tool import Tool, ToolMode, ToolUse
+
+
+class FunctionTool(FunctionDefinition):
+    """A function that the model may call."""
+
+    type: Literal["function"]
+    defer_loading: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
+    async_: Annotated[bool | None, OnlyValues(False), only_schema(False)] = Field(
+        None, alias="async"
+    )
+    allowed_callers: Annotated[Any, OnlyValues(["direct"]), only_schema(["direct"])] = None
+    output_schema: Unsupported = None
+
+    def to_tool(self) -> Tool:
+        """The same without the wire's form."""
+        parameters = NO_PARAMETERS if self.parameters is None else self.parameters
+        return Tool(self.name, self.description, parameters)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tool as a response echoes it."""
+        return {
+            "type": "function",
+            "name": self.name,
+            "description": self.description,
+            "parameters": self.parameters,
+            "strict": bool(self.strict),
+        }
+
+
+class FunctionChoice(StrictModel):
+    """One function, which must be called; among allowed tools: which may be."""
+
+    type: Literal["function"]
+    name: str
+
+
+class AllowedFunctions(StrictModel):
+    """Some of the tools."""
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: list[FunctionChoice] = Field(min_length=1)
+
+
+_TOOLS = {"function": FunctionTool}
+_CHOICES: Mapping[str, type[FunctionChoice | AllowedFunctions]] = {
+    "function": FunctionChoice,
+    "allowed_tools": AllowedFunctions,
+}
+_MODES = {mode.value: mode for mode in (ToolMode.NONE, ToolMode.AUTO, ToolMode.REQUIRED)}
+
+
+def _tool(value: Any) -> FunctionTool:
+    return _TOOLS[kind_of(value, _TOOLS)].model_validate(value)
+
+
+def _tools(value: Any) -> Any:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise fault("should be a list of tools")
+    if len(value) > MAX_TOOLS:
+        raise fault(f"should have at most {MAX_TOOLS} tools")
+    tools = _TOOL_LIST.validate_python(value)
+    if len({tool.name for tool in tools}) < len(tools):
+        raise fault("two tools have one name")
+    return tools
+
+
+def _choice(value: Any) -> Any:
+    if value is None or value in tuple(_MODES):
+        return value
+    if isinstance(value, str):
+        raise fault(f"should be one of {', '.join(map(repr, _MODES))}, or an object")
+    return _CHOICES[kind_of(value, _CHOICES)].model_validate(value)
+
+
+_TOOL_LIST = TypeAdapter(list[Annotated[FunctionTool, PlainValidator(_tool)]])
+Tools = Annotated[
+    list[FunctionTool] | None,
+    PlainValidator(_tools, json_schema_input_type=list[FunctionTool] | None),
+]
+_ChoiceType = Literal["none", "auto", "required"] | FunctionChoice | AllowedFunctions | None
+ToolChoice = Annotated[_ChoiceType, PlainValidator(_choice, json_schema_input_type=_ChoiceType)]
+
+
+def tool_use(
+    tools: Sequence[FunctionTool] | None, choice: _ChoiceType, *, parallel: bool | None = None
+) -> ToolUse | None:
+    """What the model may call; None: nothing, and no tool was named.
+
+    Raises:
+        PydanticCustomError: the choice names a tool that is not there.
+    """
+    chosen = _chosen(choice)
+    if chosen - {tool.name for tool in tools or ()}:
+        raise fault("tool_choice: names a function that is not among the tools")
+    if not tools:
+        if choice == "required":
+            raise fault('tool_choice: "required" needs tools')
+        return None
+    known = [tool.to_tool() for tool in tools]
+    is_parallel = parallel is not False
+    if isinstance(choice, FunctionChoice):
+        return ToolUse(known, ToolMode.NAMED, choice.name, parallel=is_parallel)
+    if isinstance(choice, AllowedFunctions):
+        allowed = [tool for tool in known if tool.name in chosen]
+        return ToolUse(allowed, _MODES[choice.mode], parallel=is_parallel)
+    return ToolUse(known, _MODES[choice or "auto"], parallel=is_parallel)
+
+
+def _chosen(choice: _ChoiceType) -> set[str]:
+    if isinstance(choice, FunctionChoice):
+        return {choice.name}
+    if isinstance(choice, AllowedFunctions):
+        return {tool.name for tool in choice.tools}
+    return set()
+
+
+def echoed_choice(choice: _ChoiceType) -> Any:
+    """The choice as a response echoes it."""
+    if choice is None or isinstance(choice, str):
+        return choice or "auto"
+    return choice.model_dump()

@@ -1,0 +1,48 @@
+"""A streamed completion, of a chat or of a text: its events from the first to ``[DONE]``."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from server.account.account import RequestAccount
+from server.api.openai.chat.stream import DONE, error_event
+from server.choice.delta import ChoiceDelta, ChoiceResult
+from server.errors.translation import reported
+
+
+class StreamWriter(Protocol):
+    """Writes the chunks of one reply."""
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether the last chunk tells the usage."""
+
+    def delta(self, delta: ChoiceDelta) -> bytes:
+        """What is new of one choice."""
+
+    def usage(self, results: Sequence[ChoiceResult]) -> bytes:
+        """The last chunk."""
+
+
+async def stream_events(
+    writer: StreamWriter,
+    lead: Callable[[], Awaitable[Sequence[bytes]]],
+    deltas: AsyncGenerator[ChoiceDelta, None],
+    account: RequestAccount,
+) -> AsyncGenerator[bytes, None]:
+    """`lead` gives what comes first; an error anywhere is the last event, and in `account`."""
+    results: list[ChoiceResult] = []
+    try:
+        async with aclosing(deltas):
+            for event in await lead():
+                yield event
+            async for delta in deltas:
+                if delta.result:
+                    results.append(delta.result)
+                yield writer.delta(delta)
+    except Exception as error:
+        yield error_event(reported(error, account))
+        return
+    if writer.includes_usage:
+        yield writer.usage(results)
+    yield DONE

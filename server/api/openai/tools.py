@@ -1,0 +1,160 @@
+"""``tools`` and ``tool_choice`` of a chat body.
+
+Checked for form and size. What a schema asks for is checked where answers are held to it
+(``server.reply.tool_constraint``): a schema that a model only reads may ask for anything.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from server.api.body import StrictModel
+from server.constraint.json_schema import schema_text
+from server.tools.tool import Tool, ToolMode, ToolUse
+
+MAX_TOOLS = 128
+NAME_PATTERN = r"^[a-zA-Z0-9_-]{1,64}$"
+NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+def _check_parameters(schema: dict[str, Any]) -> dict[str, Any]:
+    if schema.get("type", "object") != "object":
+        raise tool_fault('should be a JSON schema with "type": "object"')
+    schema_text(schema, enforced=False)
+    return schema
+
+
+Parameters = Annotated[dict[str, Any], AfterValidator(_check_parameters)]
+
+
+class FunctionDefinition(StrictModel):
+    """``tools[].function``."""
+
+    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+    description: str | None = None
+    parameters: Parameters | None = Field(
+        None, description="JSON schema of the arguments, an object; none: no arguments."
+    )
+    strict: bool | None = Field(
+        None,
+        description="Taken; arguments are held to the schema where tool_choice demands a call.",
+    )
+
+
+class ToolDefinition(StrictModel):
+    """``tools[]``."""
+
+    type: Literal["function"]
+    function: FunctionDefinition
+
+    def to_tool(self) -> Tool:
+        """The tool."""
+        function = self.function
+        parameters = NO_PARAMETERS if function.parameters is None else function.parameters
+        return Tool(function.name, function.description, parameters)
+
+
+def _names_differ(tools: list[ToolDefinition]) -> list[ToolDefinition]:
+    if len({tool.function.name for tool in tools}) < len(tools):
+        raise tool_fault("should have a different name each")
+    return tools
+
+
+Tools = Annotated[list[ToolDefinition], Field(max_length=MAX_TOOLS), AfterValidator(_names_differ)]
+
+
+class FunctionName(StrictModel):
+    """A function by its name."""
+
+    name: str
+
+
+class NamedChoice(StrictModel):
+    """``{"type": "function", "function": {"name": …}}``: this one is called."""
+
+    type: Literal["function"]
+    function: FunctionName
+
+
+class AllowedTools(StrictModel):
+    """Some of the tools, of which the model may call any, or has to call one."""
+
+    mode: Literal["auto", "required"]
+    tools: list[NamedChoice] = Field(min_length=1)
+
+
+class AllowedToolsChoice(StrictModel):
+    """``{"type": "allowed_tools", "allowed_tools": {…}}``."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
+Mode = Literal["none", "auto", "required"]
+Choice = Mode | NamedChoice | AllowedToolsChoice
+_MODES = ("none", "auto", "required")
+
+
+def _choice_form(value: Any) -> Any:
+    """One sentence for what could be wrong in three forms."""
+    is_object = isinstance(value, dict) and value.get("type") in ("function", "allowed_tools")
+    if is_object or (isinstance(value, str) and value in _MODES):
+        return value
+    raise tool_fault(
+        'should be "none", "auto", "required", {"type": "function", "function": {"name": "…"}} '
+        'or {"type": "allowed_tools", "allowed_tools": {"mode": …, "tools": […]}}'
+    )
+
+
+ToolChoice = Annotated[
+    Mode | Annotated[NamedChoice | AllowedToolsChoice, Field(discriminator="type")],
+    BeforeValidator(_choice_form),
+]
+
+
+def check_choice(choice: Choice | None, tools: Sequence[ToolDefinition]) -> None:
+    """Refuse a choice among tools that are not there.
+
+    Raises:
+        PydanticCustomError: for the field ``tool_choice``.
+    """
+    known = {tool.function.name for tool in tools}
+    if choice not in (None, "none", "auto") and not known:
+        raise tool_fault("needs tools")
+    if unknown := [name for name in _chosen(choice) if name not in known]:
+        place = "function.name" if isinstance(choice, NamedChoice) else "allowed_tools.tools"
+        raise tool_fault(f"{place} should be of tools ({len(unknown)} is not)")
+
+
+def tool_use(
+    tools: Sequence[ToolDefinition] | None, choice: Choice | None, *, parallel: bool | None
+) -> ToolUse | None:
+    """None: the request has no tools."""
+    if not tools:
+        return None
+    offered = [tool.to_tool() for tool in tools]
+    mode, name = ToolMode.AUTO, None
+    if isinstance(choice, NamedChoice):
+        mode, name = ToolMode.NAMED, choice.function.name
+    elif isinstance(choice, AllowedToolsChoice):
+        names = _chosen(choice)
+        offered = [tool for tool in offered if tool.name in names]
+        mode = ToolMode(choice.allowed_tools.mode)
+    elif choice is not None:
+        mode = ToolMode(choice)
+    return ToolUse(offered, mode, name, parallel=parallel is not False)
+
+
+def _chosen(choice: Choice | None) -> list[str]:
+    if isinstance(choice, NamedChoice):
+        return [choice.function.name]
+    if isinstance(choice, AllowedToolsChoice):
+        return [tool.function.name for tool in choice.allowed_tools.tools]
+    return []
+
+
+def tool_fault(text: str) -> PydanticCustomError:
+    """What is wrong, in a sentence that follows the field's name."""
+    return PydanticCustomError("tools", "{text}", {"text": text})

@@ -1,0 +1,194 @@
+"""What ``/docs`` says about bodies that we read ourselves.
+
+Bodies are read by :mod:`server.api.body`, not by the framework, so their schemas are put
+into the OpenAPI document here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from server.api.security_documentation import add_security
+from server.dialects.schema import thinking_properties
+
+_REF = "#/components/schemas/{model}"
+_NULLABLE_INTEGER = {"type": ["integer", "null"]}
+_NULLABLE_STRING = {"type": ["string", "null"]}
+
+
+def completion_schema(kind: str, choice: Mapping[str, Any]) -> dict[str, Any]:
+    """A completion, of a chat or of a text, whose choices have the fields `choice` as well."""
+    receipt = {"$ref": "#/components/schemas/Receipt"}
+    fields = {"index": {"type": "integer"}, **choice, "thinking": receipt}
+    return {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": kind},
+            "created": {"type": "integer"},
+            "model": {"type": "string"},
+            "choices": {"type": "array", "items": {"type": "object", "properties": fields}},
+            "usage": {"type": "object"},
+        },
+    }
+
+
+_SCHEMAS: dict[str, Any] = {
+    "Error": {
+        "type": "object",
+        "properties": {
+            "error": {
+                "type": "object",
+                "properties": {
+                    "message": {"type": "string"},
+                    "type": {"type": "string"},
+                    "param": _NULLABLE_STRING,
+                    "code": _NULLABLE_STRING,
+                },
+                "required": ["message", "type", "param", "code"],
+            }
+        },
+        "required": ["error"],
+    },
+    "Receipt": {
+        "type": "object",
+        "properties": {
+            "requested": _NULLABLE_INTEGER,
+            "source": {"type": "string"},
+            "budget": {"type": "integer"},
+            "limited_by": _NULLABLE_STRING,
+            "used": {"type": "integer"},
+            "injected": {"type": "integer"},
+            "segments": {"type": "integer"},
+            "stop": {"type": "string"},
+            "seconds": {"type": "number"},
+            "advice": {"type": "array", "items": {"type": "string"}},
+            "strategy": {"type": "string", "description": "Of a search over thoughts only."},
+            "branches": {"type": "integer", "description": "Engine requests of a search."},
+        },
+    },
+    "ChatCompletion": completion_schema(
+        "chat.completion",
+        {
+            "message": {"type": "object"},
+            "logprobs": {"type": ["object", "null"]},
+            "finish_reason": {"enum": ["stop", "length", "tool_calls"]},
+        },
+    ),
+    "Response": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": "response"},
+            "created_at": {"type": "integer"},
+            "status": {"enum": ["completed", "incomplete"]},
+            "model": {"type": "string"},
+            "output": {"type": "array", "items": {"type": "object"}},
+            "usage": {"type": "object"},
+            "thinking": {"$ref": "#/components/schemas/Receipt"},
+        },
+    },
+}
+_ERRORS = {
+    "400": "A field is wrong; the message names it and what would be right.",
+    "401": "There are keys here, and none of them was sent.",
+    "403": "The key may not do this, or thoughts are not shown here.",
+    "404": "Another model is served.",
+    "408": "The body came too slowly.",
+    "413": "The body is too large.",
+    "415": "The body is not declared as JSON.",
+    "429": "A quota is used up, or the queue is full; `Retry-After` says when to come again.",
+    "503": "The engine is not ready, is closing, or has died.",
+    "504": "The reply took longer than this server lets one take.",
+}
+_documented: dict[str, type[BaseModel]] = {}
+# Names of bodies that may say, in any dialect, how much to think.
+_thinking: set[str] = set()
+
+
+def add_schemas(schemas: Mapping[str, Any]) -> None:
+    """Put schemas of another API's objects into the document."""
+    _SCHEMAS.update(schemas)
+
+
+def chat_documentation(
+    body: type[BaseModel], reply: str = "ChatCompletion", error: str = "Error"
+) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that thinks; `reply` and `error` name its schemas."""
+    return reply_documentation(body, reply=reply, error=error)
+
+
+def reply_documentation(
+    body: type[BaseModel], *, reply: str, error: str, streams: bool = True
+) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that may think; `reply` and `error` name schemas."""
+    streamed = {"text/event-stream": {"schema": {"type": "string"}}} if streams else {}
+    _documented[body.__name__] = body
+    _thinking.add(body.__name__)
+    return {
+        "requestBody": {"required": True, "content": _json(body.__name__)},
+        "responses": {
+            "200": {
+                "description": "The reply; with `stream`, its chunks as server-sent events."
+                if streams
+                else "The reply.",
+                "content": _json(reply) | streamed,
+            },
+            **{
+                status: {"description": text, "content": _json(error)}
+                for status, text in _ERRORS.items()
+            },
+        },
+    }
+
+
+def body_documentation(body: type[BaseModel], *, streams: bool = False) -> dict[str, Any]:
+    """``openapi_extra`` of an endpoint that reads `body` and answers with some object."""
+    _documented[body.__name__] = body
+    kinds = ["application/json", "text/event-stream"] if streams else ["application/json"]
+    reply = {"description": "The reply.", "content": {kind: {"schema": {}} for kind in kinds}}
+    return {
+        "requestBody": {"required": True, "content": _json(body.__name__)},
+        "responses": {"200": reply},
+    }
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Make the app's document hold the schemas of our bodies."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    # Of the framework's own checks, which we do not use: we never answer 422.
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+    schemas.update(_SCHEMAS)
+    for name, model in _documented.items():
+        schema = model.model_json_schema(ref_template=_REF)
+        schemas.update(schema.pop("$defs", {}))
+        if name in _thinking:
+            # An object that is also the body's own keeps its own schema.
+            schema["properties"] = thinking_properties() | schema["properties"]
+        schemas[name] = schema
+    add_security(document)
+    return document
+
+
+def _json(schema_name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": _REF.format(model=schema_name)}}}

@@ -1,0 +1,15 @@
+"""The most that a map may use, from its text and its thoughts' length."""
+
+from server.admission.demand import Demand
+from server.api.thinking.map.job import MapJob
+
+
+def demand_of_map(job: MapJob, num_parallel: int) -> Demand:
+    """What a map may use, at most `num_parallel` positions at a time."""
+    num_positions = len(job.text.token_ids)
+    return Demand(
+        prompt_tokens=len(job.text.prompt_token_ids) + num_positions,
+        reasoning_tokens=num_positions * job.thought_tokens,
+        answer_tokens=num_positions,
+        num_engine_requests=min(num_positions, num_parallel),
+    )

@@ -1,0 +1,133 @@
+"""One map, ready to be made: text, thought, sampling; and the checks that need the model.
+
+Knows what a server allows; runs nothing.
+"""
+
+import secrets
+from dataclasses import dataclass, replace
+
+from server.api.thinking.map.measured_text import MeasuredText, encode_measured_text
+from server.api.thinking.map.protocol import MapRequest
+from server.engine.protocol import Engine, SamplingSettings
+from server.errors.api import BadRequestError
+from server.keys.key import AccessKey
+from server.keys.permissions import check_model, check_shows_thoughts
+from server.model.served_model import ServedModel
+from server.settings.settings import ServerSettings
+from thinking.markers.profile import MarkerProfile
+from thinking.plan import marker_cost
+
+DEFAULT_THOUGHT_TOKENS = 32
+# Alternatives at a position, for mixing; vLLM's own default for the most.
+MAX_TOP_LOGPROBS = 20
+SEED_MASK = 2**63 - 1
+NEVER = -100.0  # logit bias
+
+
+@dataclass(frozen=True, slots=True)
+class MapJob:
+    """What to measure. `sampling` is that of the thoughts, its seed the first one's.
+
+    `thought_tokens` is the most hidden tokens of a thought, markers included.
+    """
+
+    map_id: str
+    text: MeasuredText
+    thought_tokens: int
+    weights: tuple[float, ...]
+    sampling: SamplingSettings
+    shows_thought: bool
+
+    def sampling_at(self, index: int) -> SamplingSettings:
+        """The sampling of the thought before the text's `index`-th token."""
+        if self.sampling.seed is None:
+            return self.sampling
+        return replace(self.sampling, seed=(self.sampling.seed + index) & SEED_MASK)
+
+
+async def prepare_map(
+    settings: ServerSettings, model: ServedModel, key: AccessKey, body: MapRequest
+) -> MapJob:
+    """Check `body` against the model, the server and the key, and encode its text.
+
+    Raises:
+        ApiError: 400, 403 or 404; see the messages.
+        PromptError: the chat template refuses the messages.
+    """
+    engine = model.engine
+    check_model(key, engine.model_name, body.model)
+    if body.include_reasoning:
+        check_shows_thoughts(key, server_shows=settings.show_thoughts, param="include_reasoning")
+    ceiling = key.ceiling_under(settings.max_thinking_tokens)
+    thought_tokens = _thought_tokens(body, ceiling, engine.profile)
+    messages = None
+    if body.messages is not None:
+        messages = [message.to_prompt() for message in body.messages]
+    text = await model.in_tokenizer_thread(
+        lambda: encode_measured_text(
+            engine.tokenizer, engine.profile, body.text, messages, model.marker_texts
+        )
+    )
+    _check_lengths(text, thought_tokens, settings.max_map_tokens, engine.max_model_len)
+    return MapJob(
+        map_id=f"map-{secrets.token_hex(16)}",
+        text=text,
+        thought_tokens=thought_tokens,
+        weights=body.weights,
+        sampling=_sampling(body, engine, thought_tokens),
+        shows_thought=bool(body.include_reasoning),
+    )
+
+
+def _thought_tokens(body: MapRequest, ceiling: int | None, profile: MarkerProfile) -> int:
+    least = marker_cost(profile.inside_text) + 1
+    asked = body.thought_tokens
+    if asked is None:
+        default = max(DEFAULT_THOUGHT_TOKENS, least)
+        asked = default if ceiling is None else min(default, ceiling)
+    if asked < least:
+        problem = f"should be at least {least}: this model's markers, and one token of thought"
+        raise _bad_thought_tokens(problem)
+    if ceiling is not None and asked > ceiling:
+        raise _bad_thought_tokens(f"should be at most {ceiling}, the ceiling of this server or key")
+    return asked
+
+
+def _bad_thought_tokens(problem: str) -> BadRequestError:
+    return BadRequestError(
+        f"thought_tokens: {problem}", param="thought_tokens", code="invalid_value"
+    )
+
+
+def _check_lengths(text: MeasuredText, thought_tokens: int, most: int, context: int) -> None:
+    length, num_prompt = len(text.token_ids), len(text.prompt_token_ids)
+    if length > most:
+        raise BadRequestError(
+            f"text: has {length} tokens; this server maps at most {most} (--max-map-tokens)",
+            param="text",
+            code="text_too_long",
+        )
+    if num_prompt + length + thought_tokens > context:
+        raise BadRequestError(
+            f"text: {num_prompt} tokens before it, {length} of its own and a thought of "
+            f"{thought_tokens} do not fit this model's context of {context}",
+            param="text",
+            code="context_length_exceeded",
+        )
+
+
+def _sampling(body: MapRequest, engine: Engine, thought_tokens: int) -> SamplingSettings:
+    default = engine.default_sampling
+    temperature = body.temperature
+    return SamplingSettings(
+        max_tokens=thought_tokens + 1,  # and the text's token
+        temperature=default.get("temperature", 1.0) if temperature is None else temperature,
+        top_p=default.get("top_p", 1.0),
+        top_k=max(0, int(default.get("top_k", 0))),
+        min_p=default.get("min_p", 0.0),
+        repetition_penalty=default.get("repetition_penalty", 1.0),
+        seed=None if body.seed is None else body.seed & SEED_MASK,
+        # Such a token would end the thought in the place of the text's.
+        logit_bias=dict.fromkeys(engine.profile.tool_call_token_ids, NEVER),
+        num_logprobs=min(MAX_TOP_LOGPROBS, engine.max_logprobs),
+    )

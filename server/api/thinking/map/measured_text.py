@@ -1,0 +1,84 @@
+"""The text of a map as tokens, with what stands before it.
+
+With a conversation, the text is the reply, as the server would have the model write it
+without a thought at its start. Alone, it stands at the start of a text. Knows no engine
+requests and no limits.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from server.choice.token_text import bytes_of_tokens
+from server.errors.api import BadRequestError
+from server.prompt.rendering import encode_plain, render_prompt, start_of_text
+from thinking.markers.profile import MarkerProfile
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredText:
+    """Token ids of the text, each with its bytes, and of the prompt before it (not empty).
+
+    `opening_token_ids` stand before a thought at the text's start, where the text is a
+    reply; None: no reply, so that such a thought is like any other.
+    """
+
+    prompt_token_ids: tuple[int, ...]
+    opening_token_ids: tuple[int, ...] | None
+    token_ids: tuple[int, ...]
+    pieces: tuple[bytes, ...]
+
+    def prefix(self, index: int) -> tuple[int, ...]:
+        """All tokens before the text's `index`-th."""
+        return self.prompt_token_ids + self.token_ids[:index]
+
+
+def encode_measured_text(
+    tokenizer: PreTrainedTokenizerBase,
+    profile: MarkerProfile,
+    text: str,
+    messages: Sequence[Mapping[str, Any]] | None,
+    marker_texts: tuple[str, ...],
+) -> MeasuredText:
+    """Encode `text` after `messages`. Uses the tokenizer: one thread at a time.
+
+    Raises:
+        PromptError: the chat template refuses the messages.
+        BadRequestError: the text has no token, or one that is itself a marker; or nothing
+            could stand before it.
+    """
+    token_ids = encode_plain(tokenizer, text, marker_texts=marker_texts, begins=messages is None)
+    if not token_ids:
+        raise _bad_text("has no token")
+    _check_has_no_marker(token_ids, profile)
+    known = bytes_of_tokens(tokenizer)
+    pieces = tuple(known.get(token_id, b"") for token_id in token_ids)
+    if messages is None:
+        start = tuple(_start_of_text(tokenizer))
+        return MeasuredText(start, None, tuple(token_ids), pieces)
+    opening = tuple(render_prompt(tokenizer, messages, marker_texts=marker_texts))
+    prompt = opening + profile.no_thought_token_ids
+    return MeasuredText(prompt, opening, tuple(token_ids), pieces)
+
+
+def _start_of_text(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The first token's probability needs some token before it."""
+    if start := start_of_text(tokenizer):
+        return start
+    message = "messages is required: this model has no token that begins a text"
+    raise BadRequestError(message, param="messages", code="missing_field")
+
+
+def _check_has_no_marker(token_ids: Sequence[int], profile: MarkerProfile) -> None:
+    """A marker of one ordinary token cannot be told from the text's own."""
+    markers = (profile.start_token_ids, profile.end_token_ids)
+    single = {marker[0] for marker in markers if len(marker) == 1}
+    for index, token_id in enumerate(token_ids):
+        if token_id in single:
+            raise _bad_text(f"its token {index} is one of this model's thinking markers")
+
+
+def _bad_text(reason: str) -> BadRequestError:
+    return BadRequestError(f"text: {reason}", param="text", code="invalid_value")

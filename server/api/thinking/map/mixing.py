@@ -1,0 +1,49 @@
+"""Quiet-STaR's interpolation of two next-token distributions, from what is known of them.
+
+Of each only the most probable tokens are known. What :mod:`thinking.sampler.kept_logits` does in
+the sampler over all logits is done here over those that both lists have; the others are
+one outcome.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import exp, inf, log
+
+from server.engine.protocol import TokenLogprobs
+
+
+def mixed_logprob(
+    token_id: int, without: TokenLogprobs, with_thought: TokenLogprobs, weight: float
+) -> float:
+    """Natural-log probability of `token_id`, the sampled token of both, in the mixture.
+
+    `weight` is that of the log-probabilities after the thought (arXiv 2403.09629, section
+    4.4): the mixture is p^weight q^(1-weight), renormalised. Exact at 0 and 1, and where
+    what is not in both lists is negligible. Elsewhere too low, never too high: by Hölder's
+    inequality, one outcome in the place of many can only make the norm larger.
+    """
+    before, after = _known(without), _known(with_thought)
+    if weight == 0:
+        return before[token_id]
+    if weight == 1:
+        return after[token_id]
+    shared = before.keys() & after.keys()
+    terms = {key: weight * after[key] + (1 - weight) * before[key] for key in shared}
+    rest = weight * _log_rest(after, shared) + (1 - weight) * _log_rest(before, shared)
+    return terms[token_id] - _logsumexp([*terms.values(), rest])
+
+
+def _known(entry: TokenLogprobs) -> Mapping[int, float]:
+    return {token.token_id: token.logprob for token in (*entry.top, entry.sampled)}
+
+
+def _log_rest(known: Mapping[int, float], shared: set[int]) -> float:
+    """Log of the probability of all tokens but the `shared` ones."""
+    rest = 1.0 - sum(exp(known[key]) for key in shared)
+    return log(rest) if rest > 0 else -inf
+
+
+def _logsumexp(values: Sequence[float]) -> float:
+    peak = max(values)
+    if peak == -inf:
+        return 0.0  # every term is impossible, and so is the token
+    return peak + log(sum(exp(value - peak) for value in values))

@@ -1,0 +1,118 @@
+"""A map on the wire: a JSON object, or server-sent events.
+
+Written in ASCII, as all streams here. Knows nothing of how positions are read.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from server.api.openai.logprobs import LOWEST_LOGPROB
+from server.api.thinking.map.mapping import MapRun
+from server.api.thinking.map.reading import Position
+
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class MapWriter:
+    """Writes one map. `is_list`: whether `mix` came as a list, and so goes back as one."""
+
+    def __init__(self, run: MapRun, model_name: str, *, is_list: bool) -> None:
+        self._run = run
+        self._is_list = is_list
+        self._head = {
+            "id": run.job.map_id,
+            "created": int(time.time()),
+            "model": model_name,
+            "thought_tokens": run.job.thought_tokens,
+            "mix": self._weighted(run.job.weights),
+        }
+
+    @property
+    def total(self) -> int:
+        """How many positions there are."""
+        return len(self._run.job.text.token_ids)
+
+    def map(self, positions: Sequence[Position]) -> dict[str, Any]:
+        """The whole map, its positions in the text's order."""
+        ordered = sorted(positions, key=lambda position: position.index)
+        body = self.summary(positions)
+        return {**body, "positions": [self.position(position) for position in ordered]}
+
+    def summary(self, positions: Sequence[Position]) -> dict[str, Any]:
+        """All but the positions."""
+        mixed = zip(*(_finite(position.mixed) for position in positions), strict=True)
+        return {
+            "object": "thinking.map",
+            **self._head,
+            "mean_logprob": _mean([p.logprob for p in positions]),
+            "mean_logprob_with_thought": _mean([p.logprob_with_thought for p in positions]),
+            "mean_logprob_mixed": self._weighted([_mean(values) for values in mixed]),
+            "mean_gain": _mean([_gain(p) for p in positions]),
+            "usage": self._usage(),
+        }
+
+    def position(self, position: Position) -> dict[str, Any]:
+        """One position; the thought only where it may be shown."""
+        piece = self._run.job.text.pieces[position.index]
+        without, with_thought = _finite((position.logprob, position.logprob_with_thought))
+        shown = {"reasoning": position.reasoning} if self._run.job.shows_thought else {}
+        return {
+            "index": position.index,
+            "token": piece.decode("utf-8", "replace"),
+            "bytes": list(piece),
+            "logprob": without,
+            "logprob_with_thought": with_thought,
+            "logprob_mixed": self._weighted(_finite(position.mixed)),
+            "gain": _gain(position),
+            "thought_tokens": position.thought_tokens,
+            "stop": position.stop.value,
+            **shown,
+        }
+
+    def start_event(self) -> bytes:
+        """What comes at once: how many positions there will be."""
+        return self._event({"object": "thinking.map.start", **self._head, **self._progress(0)})
+
+    def position_event(self, position: Position, num_done: int) -> bytes:
+        """One finished position, and how far the map is."""
+        body = {"object": "thinking.map.position", "position": self.position(position)}
+        return self._event(body | self._progress(num_done))
+
+    def summary_event(self, positions: Sequence[Position]) -> bytes:
+        """The last one."""
+        return self._event(self.summary(positions))
+
+    def _progress(self, num_done: int) -> dict[str, int]:
+        return {"done": num_done, "total": self.total}
+
+    def _weighted(self, values: Sequence[float]) -> float | list[float]:
+        return list(values) if self._is_list else values[0]
+
+    def _usage(self) -> dict[str, Any]:
+        num_prompt, tally = self._run.num_prompt_tokens, self._run.tally
+        return {
+            "prompt_tokens": num_prompt,
+            "completion_tokens": tally.generated,
+            "total_tokens": num_prompt + tally.generated,
+            "completion_tokens_details": {"reasoning_tokens": tally.reasoning},
+        }
+
+    @staticmethod
+    def _event(body: dict[str, Any]) -> bytes:
+        return f"data: {_to_json(body)}\n\n".encode()
+
+
+def _finite(values: Sequence[float]) -> list[float]:
+    """JSON has no -inf."""
+    return [max(value, LOWEST_LOGPROB) for value in values]
+
+
+def _gain(position: Position) -> float:
+    without, with_thought = _finite((position.logprob, position.logprob_with_thought))
+    return with_thought - without
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(_finite(values)) / len(values)

@@ -1,0 +1,112 @@
+"""``/v1/thinking/feedback`` and ``/v1/thinking/traces``."""
+
+import json
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from server.account.account import account_of
+from server.api.body import read_body
+from server.api.openapi import body_documentation
+from server.api.thinking.traces.protocol import FeedbackRequest, trace_query
+from server.errors.api import ApiError, BadRequestError, UnavailableError
+from server.state import ServerState, server_state
+from server.traces.recorder import TraceRecorder
+from server.traces.store import (
+    TooManyVerdictsError,
+    TraceStoreError,
+    UnknownChoiceError,
+    UnknownTraceError,
+)
+
+NEXT_HEADER = "x-next-after"
+router = APIRouter(prefix="/v1/thinking", tags=["traces"])
+
+
+@router.post(
+    "/feedback",
+    summary="Say how good an answer was",
+    openapi_extra=body_documentation(FeedbackRequest),
+)
+async def give_feedback(request: Request) -> Response:
+    """Keep a verdict with the trace of a completion that has ended."""
+    recorder = _recorder(server_state(request))
+    feedback = await read_body(request, FeedbackRequest)
+    verdict = feedback.to_verdict()
+    try:
+        key = account_of(request).key
+        await recorder.add_verdict(feedback.id, verdict, None if key.reads_traces else key.key_id)
+    except UnknownTraceError:
+        raise _unknown_trace("id") from None
+    except UnknownChoiceError as error:
+        message = f"choice: this completion has {error.num_choices}, counted from 0"
+        raise BadRequestError(message, param="choice", code="invalid_value") from None
+    except TooManyVerdictsError:
+        message = "verifier: this choice has verdicts of too many verifiers already"
+        raise BadRequestError(message, param="verifier", code="too_many_verdicts") from None
+    except TraceStoreError:
+        raise _failed() from None
+    return JSONResponse(
+        {
+            "id": feedback.id,
+            "object": "thinking.feedback",
+            "choice": verdict.choice,
+            "score": verdict.score,
+        }
+    )
+
+
+@router.get("/traces", summary="Read traces, a JSON object a line")
+async def read_traces(request: Request) -> Response:
+    """Pages: `limit`, `after` (a `seq`), `since`, `verdict` (good, bad or none).
+
+    Where there is more, the header `x-next-after` holds the next page's `after`.
+    """
+    state = server_state(request)
+    recorder = _recorder(state)
+    state.trace_access.check(request)
+    query = trace_query(request.query_params)
+    try:
+        page = await recorder.page(query)
+    except TraceStoreError:
+        raise _failed() from None
+    lines = "".join(f"{json.dumps(trace)}\n" for trace in page.traces)
+    headers = {"cache-control": "no-store"}
+    if page.next_after is not None:
+        headers[NEXT_HEADER] = str(page.next_after)
+    return Response(lines, media_type="application/x-ndjson", headers=headers)
+
+
+@router.delete("/traces/{trace_id}", summary="Forget a trace", status_code=HTTPStatus.NO_CONTENT)
+async def delete_trace(request: Request, trace_id: str) -> Response:
+    """Forget a trace and its verdicts; what it held is overwritten in the file."""
+    state = server_state(request)
+    recorder = _recorder(state)
+    state.trace_access.check(request)
+    try:
+        await recorder.delete(trace_id)
+    except UnknownTraceError:
+        raise _unknown_trace(None) from None
+    except TraceStoreError:
+        raise _failed() from None
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _recorder(state: ServerState) -> TraceRecorder:
+    if state.traces is None:
+        message = "this server keeps no traces; its operator can turn that on: --trace-store PATH"
+        raise ApiError(404, message, code="traces_off")
+    return state.traces
+
+
+def _unknown_trace(param: str | None) -> ApiError:
+    message = (
+        "no trace has this id: the completion has not ended, was sent with store: false, was "
+        "dropped under load, or has been deleted"
+    )
+    return ApiError(404, message, param=param, code="trace_not_found")
+
+
+def _failed() -> UnavailableError:
+    return UnavailableError("the trace store failed", "trace_store_failed")

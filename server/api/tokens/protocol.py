@@ -1,0 +1,90 @@
+"""The bodies of ``POST /tokenize`` and ``POST /detokenize``, in vLLM's shapes."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from server.api.body import StrictModel
+from server.api.openai.messages import Message
+from server.api.openai.reply_fields import contradiction
+from server.api.openai.tools import Tools, tool_use
+from server.api.openai.vllm_fields import only
+from server.prompt.conversation import Conversation, PlainPrompt
+from server.prompt.messages import MAX_MESSAGES
+from server.tools.tool import ToolUse
+
+_OF_MESSAGES = (
+    "add_generation_prompt",
+    "continue_final_message",
+    "chat_template_kwargs",
+    "tools",
+)
+_TEMPLATE = "is not supported: the model's own template is used; see chat_template_kwargs"
+
+
+class TokenizeRequest(StrictModel):
+    """A text, or a conversation."""
+
+    model: str | None = Field(None, description="Left out: the one that is served.")
+    prompt: str | None = None
+    messages: list[Message] | None = Field(None, min_length=1, max_length=MAX_MESSAGES)
+    add_special_tokens: bool | None = Field(
+        None, description="false: nothing that the tokenizer puts before a text."
+    )
+    return_token_strs: bool | None = None
+    add_generation_prompt: bool | None = Field(
+        None, description="false: without what the template puts before a reply."
+    )
+    continue_final_message: bool | None = Field(
+        None, description="The last message, an assistant's, is the beginning of the reply."
+    )
+    chat_template_kwargs: dict[str, Any] | None = Field(
+        None, description="For the model's chat template, where it reads them."
+    )
+    tools: Tools | None = Field(None, description="Functions that the model is told of.")
+    chat_template: Annotated[Any, *only(why=_TEMPLATE)] = None
+    media_io_kwargs: Annotated[Any, *only({})] = None
+    mm_processor_kwargs: Annotated[Any, *only({})] = None
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if (self.prompt is None) == (self.messages is None):
+            raise contradiction("send one of prompt and messages")
+        if self.messages is None:
+            self._check_is_of_text()
+            return self
+        if self.add_special_tokens:
+            raise contradiction("add_special_tokens is of prompt: a template writes its own")
+        if self.continue_final_message and self.add_generation_prompt:
+            raise contradiction("continue_final_message and add_generation_prompt: send one")
+        if self.continue_final_message and self.messages[-1].role != "assistant":
+            raise contradiction("continue_final_message needs a last message of role 'assistant'")
+        return self
+
+    def _check_is_of_text(self) -> None:
+        for name in _OF_MESSAGES:
+            if getattr(self, name) is not None:
+                raise contradiction(f"{name} goes with messages")
+
+    @property
+    def tool_use(self) -> ToolUse | None:
+        """The tools that a conversation's model is told of."""
+        return tool_use(self.tools, None, parallel=None)
+
+    def to_prompt(self) -> Conversation | PlainPrompt:
+        """What is to be encoded, as a request for a reply would have it."""
+        if self.messages is None:
+            return PlainPrompt(self.prompt or "", begins=self.add_special_tokens is not False)
+        return Conversation(
+            [message.to_prompt() for message in self.messages],
+            self.chat_template_kwargs or {},
+            continues=bool(self.continue_final_message),
+            begins_reply=self.add_generation_prompt is not False,
+        )
+
+
+class DetokenizeRequest(StrictModel):
+    """Tokens whose text is asked for."""
+
+    model: str | None = Field(None, description="Left out: the one that is served.")
+    tokens: list[Annotated[int, Field(ge=0)]]

@@ -1,0 +1,78 @@
+"""``/tokenize``, ``/detokenize`` and ``/tokenizer_info``: text to token ids and back.
+
+Encodes as the server does where it answers: a control token typed in a text is plain text.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from server.account.account import account_of
+from server.api.body import read_body
+from server.api.openapi import body_documentation
+from server.api.tokens.protocol import DetokenizeRequest, TokenizeRequest
+from server.keys.permissions import check_model
+from server.prompt.conversation import Conversation
+from server.prompt.plain_prompt import check_token_ids
+from server.prompt.tool_prompt import told_of_tools
+from server.state import server_state
+
+router = APIRouter(tags=["tokens"])
+
+
+@router.post(
+    "/tokenize",
+    summary="Say which tokens a text or a conversation is",
+    openapi_extra=body_documentation(TokenizeRequest),
+)
+async def tokenize(request: Request) -> dict[str, Any]:
+    """The prompt's token ids, as the model would see them."""
+    model = server_state(request).ready_model()
+    body = await read_body(request, TokenizeRequest)
+    check_model(account_of(request).key, model.engine.model_name, body.model)
+    prompt = body.to_prompt()
+    if isinstance(prompt, Conversation):
+        prompt = told_of_tools(prompt, body.tool_use, model.engine.tokenizer.chat_template)
+    token_ids = list(await model.encode(prompt))
+    token_strs = None
+    if body.return_token_strs:
+        tokens = model.engine.tokenizer.convert_ids_to_tokens(token_ids)
+        token_strs = [token or "" for token in tokens]
+    return {
+        "count": len(token_ids),
+        "max_model_len": model.engine.max_model_len,
+        "tokens": token_ids,
+        "token_strs": token_strs,
+    }
+
+
+@router.post(
+    "/detokenize",
+    summary="Say which text some tokens are",
+    openapi_extra=body_documentation(DetokenizeRequest),
+)
+async def detokenize(request: Request) -> dict[str, Any]:
+    """The tokens' text, special tokens included."""
+    model = server_state(request).ready_model()
+    body = await read_body(request, DetokenizeRequest)
+    check_model(account_of(request).key, model.engine.model_name, body.model)
+    check_token_ids(body.tokens, model.engine.vocab_size, "tokens")
+    tokenizer = model.engine.tokenizer
+    text = await model.in_tokenizer_thread(
+        lambda: tokenizer.decode(
+            body.tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+    )
+    return {"prompt": text}
+
+
+@router.get("/tokenizer_info", summary="Describe the tokenizer, as lm-eval asks for it")
+async def tokenizer_info(request: Request) -> dict[str, Any]:
+    """The special tokens and the chat template; vLLM's shape, as far as clients read it."""
+    engine = server_state(request).ready_model().engine
+    check_model(account_of(request).key, engine.model_name, None)
+    tokenizer = engine.tokenizer
+    names = ("bos_token", "eos_token", "pad_token", "unk_token", "chat_template")
+    return {"tokenizer_class": type(tokenizer).__name__} | {
+        name: None if (value := getattr(tokenizer, name)) is None else str(value) for name in names
+    }

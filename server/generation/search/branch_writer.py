@@ -1,0 +1,197 @@
+"""Writes the branches of one choice in the engine.
+
+Each call is an engine request of its own, whose prompt ends with what the branch has
+already: the engine finds that in its prefix cache. Knows plans and tokens; not which branch
+is wanted, nor what is done with the one that is chosen.
+"""
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from server.choice.detokenizer import Detokenizer
+from server.engine.protocol import EngineOutput, EngineRequest, SamplingSettings, TokenLogprobs
+from server.errors.internal import AbortedError
+from server.generation.job import SEED_MASK, GenerationJob
+from server.model.served_model import ServedModel
+from thinking.phase import Phase, TokenKind
+from thinking.plan import ThinkingPlan
+from thinking.segments import Segmenter
+from thinking.strategies.account import ThoughtAccount
+from thinking.strategies.branch import Branch, Line
+from thinking.tracker import ThinkingTracker
+
+# Seeds of a choice's branches lie apart from those of the next choices.
+SEED_STRIDE = 7919
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenBranch(Branch):
+    """A branch with the log-probabilities of all its tokens."""
+
+    entries: tuple[TokenLogprobs, ...] = ()
+
+    def without_answer(self) -> "WrittenBranch":
+        """The same thought, before its first answer token."""
+        num_kept = len(self.token_ids) - self.num_answer
+        return replace(
+            self,
+            token_ids=self.token_ids[:num_kept],
+            entries=self.entries[:num_kept],
+            num_answer=0,
+            answer_logprob=0.0,
+            finish_reason=None,
+        )
+
+
+class EngineBranchWriter:
+    """A :class:`~thinking.strategies.protocol.BranchWriter`.
+
+    `num_branches` counts the engine requests, `num_injected` the forced tokens of all.
+    """
+
+    def __init__(self, model: ServedModel, job: GenerationJob, index: int) -> None:
+        self.account = ThoughtAccount(job.prompt.budget.budget)
+        self.num_branches = 0
+        self.num_injected = 0
+        self._model = model
+        self._job = job
+        self._index = index
+        end_marker = model.engine.profile.end_token_ids
+        self._step_ends = (*sorted(model.line_token_ids), end_marker[-1])
+
+    @property
+    def root(self) -> WrittenBranch:
+        """The reply before its first token."""
+        return WrittenBranch()
+
+    async def complete(self, branch: Branch, max_tokens: int) -> WrittenBranch:
+        """See :meth:`thinking.strategies.protocol.BranchWriter.complete`."""
+        return await self._write(branch, max_tokens, ())
+
+    async def step(self, branch: Branch, max_tokens: int) -> WrittenBranch:
+        """See :meth:`thinking.strategies.protocol.BranchWriter.step`."""
+        return await self._write(branch, max_tokens, self._step_ends)
+
+    def answer_text(self, branch: Branch) -> str:
+        """See :meth:`thinking.strategies.protocol.BranchWriter.answer_text`."""
+        stops = self._model.engine.profile.stop_token_ids
+        answer = branch.token_ids[len(branch.token_ids) - branch.num_answer :]
+        shown = [token_id for token_id in answer if token_id not in stops]
+        return Detokenizer(self._model.engine.tokenizer).push(shown)
+
+    def next_request_id(self) -> str:
+        """One that no other request has."""
+        self.num_branches += 1
+        return f"{self._job.request_id}-{self._index}-{self.num_branches}"
+
+    def thought_text(self, branch: Branch) -> str:
+        """The thought so far, without its markers."""
+        plan = replace(self._job.prompt.plan, prior_token_ids=())
+        tracker = ThinkingTracker(self._model.tables, plan)
+        split = Segmenter(tracker, keep_thought=True).push(branch.token_ids)
+        return Detokenizer(self._model.engine.tokenizer).push(split.thought)
+
+    async def _write(
+        self, branch: Branch, max_tokens: int, stop_token_ids: Sequence[int]
+    ) -> WrittenBranch:
+        assert isinstance(branch, WrittenBranch)  # only ours come back to us
+        room = self._job.prompt.context_left - len(branch.token_ids)
+        if room <= 0:
+            return replace(branch, thought_is_over=True, finish_reason="length")
+        self.account.reserve(max_tokens)
+        plan = replace(self._job.prompt.plan, prior_token_ids=branch.token_ids)
+        request = EngineRequest(
+            request_id=self.next_request_id(),
+            prompt_token_ids=[*self._job.prompt.token_ids, *branch.token_ids],
+            sampling=self.sampling(min(max_tokens, room)),
+            plan=plan,
+            constraint=self._job.constraint,
+            stop_token_ids=stop_token_ids,
+            images=self._job.prompt.images,
+        )
+        growing = _GrowingBranch(self._model, plan, branch)
+        try:
+            async with aclosing(self._model.engine.generate(request)) as outputs:
+                async for output in outputs:
+                    growing.push(output)
+        finally:
+            self.account.settle(max_tokens, growing.num_new)
+            self.num_injected += growing.num_new_injected
+        return growing.branch()
+
+    def sampling(self, max_tokens: int) -> SamplingSettings:
+        """Of the request whose id was given last; its seed is no other branch's."""
+        sampling = self._job.sampling
+        seed = sampling.seed
+        if seed is not None:
+            seed = (seed + self._index + SEED_STRIDE * self.num_branches) & SEED_MASK
+        num_logprobs = sampling.num_logprobs or 0
+        return replace(sampling, max_tokens=max_tokens, seed=seed, num_logprobs=num_logprobs)
+
+
+class _GrowingBranch:
+    """Takes the engine's outputs and counts what they are."""
+
+    def __init__(self, model: ServedModel, plan: ThinkingPlan, branch: WrittenBranch) -> None:
+        self._branch = branch
+        self._tracker = ThinkingTracker(model.tables, plan)
+        self._injected_before = self._tracker.num_injected
+        self._stop_token_ids = model.engine.profile.stop_token_ids
+        self._token_ids: list[int] = []
+        self._entries: list[TokenLogprobs] = []
+        self._line, self._weakest_line = branch.line, branch.weakest_line
+        self._line_token_ids = model.line_token_ids
+        self._answer_logprob = branch.answer_logprob
+
+    @property
+    def num_new(self) -> int:
+        """Tokens that the engine wrote."""
+        return len(self._token_ids)
+
+    @property
+    def num_new_injected(self) -> int:
+        """Those among them that were forced."""
+        return self._tracker.num_injected - self._injected_before
+
+    def push(self, output: EngineOutput) -> None:
+        """Take new tokens.
+
+        Raises:
+            AbortedError: the engine gave the request up.
+        """
+        if output.finish_reason == "abort":
+            raise AbortedError("aborted by the engine")
+        assert output.logprobs is not None  # they were asked for
+        for token_id, entry in zip(output.token_ids, output.logprobs, strict=True):
+            kind = self._tracker.advance(token_id)
+            if kind is TokenKind.THOUGHT:
+                self._note_thought(token_id, entry.sampled.logprob)
+            elif kind is TokenKind.ANSWER:
+                self._answer_logprob += entry.sampled.logprob
+            self._token_ids.append(token_id)
+            self._entries.append(entry)
+
+    def _note_thought(self, token_id: int, logprob: float) -> None:
+        self._line = self._line.with_token(logprob)
+        if token_id in self._line_token_ids:
+            self._weakest_line = min(self._weakest_line, self._line.mean)
+            self._line = Line()
+
+    def branch(self) -> WrittenBranch:
+        """What the branch has become."""
+        tracker = self._tracker
+        has_ended = bool(self._token_ids) and self._token_ids[-1] in self._stop_token_ids
+        return WrittenBranch(
+            token_ids=(*self._branch.token_ids, *self._token_ids),
+            num_hidden=tracker.num_hidden,
+            num_injected=tracker.num_injected,
+            num_answer=tracker.num_answer,
+            answer_logprob=self._answer_logprob,
+            weakest_line=self._weakest_line,
+            line=self._line,
+            is_thinking=tracker.is_hidden,
+            thought_is_over=tracker.state.phase in (Phase.CLOSING, Phase.ANSWER),
+            finish_reason="stop" if has_ended else None,
+            entries=(*self._branch.entries, *self._entries),
+        )

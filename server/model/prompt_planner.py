@@ -1,0 +1,166 @@
+"""From a prompt's tokens and what is asked of thinking to its budget and its plan.
+
+The budget depends on the prompt's length, and where nothing is thought the prompt may have to
+say so: the two are settled here. Renders no template; knows no engine but what is told of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from transformers import PreTrainedTokenizerBase
+
+from server.errors.api import BadRequestError, PromptTooLongError
+from server.model.branch_budget import budget_too_small, share_of_branch
+from server.model.limits import ReplyLimits
+from server.model.thought_planner import ThoughtPlanner
+from server.prompt.conversation import Conversation, PlainPrompt
+from server.prompt.forgery import ForgeryGuard
+from server.prompt.plain_prompt import beginning
+from server.prompt.prepared_prompt import PreparedPrompt
+from server.settings.settings import ServerSettings
+from thinking.budget import (
+    DEFAULT_EFFORT_TOKENS,
+    BudgetAsk,
+    BudgetPolicy,
+    ThinkingBudget,
+    grace_in_tokens,
+)
+from thinking.markers.fragments import FragmentEncoder
+from thinking.markers.profile import MarkerProfile
+from thinking.plan import ThinkingPlan, marker_cost
+from thinking.strategies.protocol import Strategy
+
+NATIVE_DEFAULT_TOKENS = 4096
+PRIMED_DEFAULT_TOKENS = 128  # models that were not trained to think gain little from more
+
+
+@dataclass(frozen=True, slots=True)
+class PromptDraft:
+    """A prompt on its way to be planned."""
+
+    asked: Conversation | PlainPrompt
+    token_ids: Sequence[int]
+    ask: BudgetAsk
+    limits: ReplyLimits
+
+
+class PromptPlanner:
+    """Plans the prompts of one model; `context` is its length in tokens."""
+
+    def __init__(
+        self,
+        profile: MarkerProfile,
+        tokenizer: PreTrainedTokenizerBase,
+        policy: BudgetPolicy,
+        context: int,
+        marker_texts: Sequence[str],
+    ) -> None:
+        self._profile = profile
+        self._tokenizer = tokenizer
+        self._policy = policy
+        self._context = context
+        encoder = FragmentEncoder(tokenizer)
+        guard = ForgeryGuard(tokenizer, marker_texts)
+        self._planner = ThoughtPlanner(profile, encoder, guard)
+        self._inner_planner = ThoughtPlanner(profile.inside_text, encoder, guard)
+
+    def plan(self, draft: PromptDraft) -> PreparedPrompt:
+        """Resolve the budget of `draft`, and lay out its thought.
+
+        Raises:
+            BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
+        """
+        if not draft.token_ids and isinstance(draft.asked, PlainPrompt):
+            start = beginning(draft.asked, self._tokenizer)
+            draft = replace(draft, token_ids=start)
+        try:
+            return self._plan(draft)
+        except BadRequestError:
+            if draft.limits.load_share == 1:
+                raise
+        # What load leaves may be too small for an option that the whole budget holds.
+        return self._plan(replace(draft, limits=draft.limits.without_load))
+
+    def _plan(self, draft: PromptDraft) -> PreparedPrompt:
+        if draft.ask.strategy is not None:
+            return self._prepare_search(draft, draft.ask.strategy)
+        prepared = self._planned(draft)
+        if prepared.plan.opens:
+            return prepared
+        if not draft.asked.continues:
+            # Where the template opens a thought, it is closed in the prompt too.
+            closed = [*draft.token_ids, *self._profile.no_thought_token_ids]
+            prepared = self._planned(replace(draft, token_ids=closed))
+        if prepared.plan.thinks:
+            return prepared
+        return replace(prepared, advice=self._advice(prepared.budget, draft))
+
+    def _planned(self, draft: PromptDraft) -> PreparedPrompt:
+        budget = self._resolve(draft)
+        return self._prepared(draft, budget, self._planner_for(draft).plan(draft.ask, budget))
+
+    def _planner_for(self, draft: PromptDraft) -> ThoughtPlanner:
+        return self._inner_planner if draft.asked.continues else self._planner
+
+    def _profile_for(self, draft: PromptDraft) -> MarkerProfile:
+        profile = self._profile
+        return profile.inside_text if draft.asked.continues else profile
+
+    def _prepared(
+        self, draft: PromptDraft, budget: ThinkingBudget, plan: ThinkingPlan
+    ) -> PreparedPrompt:
+        context_left = self._context - len(draft.token_ids)
+        return PreparedPrompt(
+            draft.token_ids,
+            budget,
+            plan,
+            context_left,
+            context_left - budget.answer_reserve,
+            continues=draft.asked.continues,
+        )
+
+    def _prepare_search(self, draft: PromptDraft, strategy: Strategy) -> PreparedPrompt:
+        """The plan is that of one branch; the budget is that of all together."""
+        alone = self._resolve(draft)
+        # Branches run side by side: together they may be longer than the context.
+        budget = self._resolve(draft, strategy.num_branches)
+        share = share_of_branch(strategy, budget, marker_cost(self._profile_for(draft)))
+        context_left = self._context - len(draft.token_ids)
+        thought_room = context_left - min(alone.answer_reserve, context_left)
+        thought_tokens = min(share.thought_tokens, thought_room)
+        grace = grace_in_tokens(draft.ask.grace, thought_tokens) if share.has_grace else 0
+        branch = replace(budget, budget=thought_tokens, grace_tokens=grace)
+        plan = self._planner_for(draft).plan(draft.ask, branch)
+        if not plan.opens:
+            raise budget_too_small(strategy, budget, "cannot hold the markers of a thought")
+        prepared = self._prepared(draft, budget, plan)
+        return replace(prepared, thought_room=thought_room)
+
+    def _resolve(self, draft: PromptDraft, num_branches: int = 1) -> ThinkingBudget:
+        context, num_prompt_tokens = self._context, len(draft.token_ids)
+        if num_prompt_tokens >= context:
+            raise PromptTooLongError(num_prompt_tokens, context, param=draft.asked.field)
+        return draft.limits.resolve(
+            draft.ask, self._policy, (context - num_prompt_tokens) * num_branches
+        )
+
+    def _advice(self, budget: ThinkingBudget, draft: PromptDraft) -> tuple[str, ...]:
+        if not budget.budget:
+            return ()
+        num_markers = marker_cost(self._profile_for(draft))
+        text = (
+            f"a budget of {budget.budget} cannot hold this model's markers ({num_markers} tokens)"
+        )
+        return (f"{text}: nothing was thought",)
+
+
+def budget_policy(settings: ServerSettings, *, native: bool) -> BudgetPolicy:
+    """What the operator allows on a model that was (`native`) or was not trained to think."""
+    default = settings.default_thinking_tokens
+    if default is None:
+        default = NATIVE_DEFAULT_TOKENS if native else PRIMED_DEFAULT_TOKENS
+    return BudgetPolicy(
+        default_tokens=default,
+        effort_tokens={**DEFAULT_EFFORT_TOKENS, **settings.effort_tokens},
+        model_ceiling=settings.max_thinking_tokens,
+    )

@@ -1,0 +1,154 @@
+"""From a resolved budget and the options of a request to the sampler's plan.
+
+Encodes the texts that a caller wants forced into a thought and refuses what cannot fit,
+naming both lengths. Does not resolve budgets, and does not know how a body spells them.
+"""
+
+import secrets
+from dataclasses import replace
+
+from server.errors.api import BadRequestError
+from server.prompt.forgery import ForgeryGuard
+from thinking.budget import BudgetAsk, ThinkingBudget, grace_in_tokens
+from thinking.gate import SegmentRules
+from thinking.kind import ThoughtKind, filler_plan
+from thinking.markers.fragments import FragmentEncoder
+from thinking.markers.profile import MarkerProfile
+from thinking.plan import (
+    MAX_SCRIPT_TOKENS,
+    ThinkingPlan,
+    ThinkingRules,
+    make_plan,
+    marker_cost,
+    min_segment_tokens,
+)
+
+# What s1 (arXiv 2501.19393) appends when a model wants to stop too soon.
+DEFAULT_CONTINUATION = "\nWait,"
+WRAP_UP = "thinking_options.wrap_up"
+CONTINUATION = "thinking_options.continuation"
+MIN_TOKENS = "min_thinking_tokens"
+KIND = "thinking_options.kind"
+SEGMENT_TOKENS = "thinking_options.segment_tokens"
+
+
+class ThoughtPlanner:
+    """Plans the thoughts of one model."""
+
+    def __init__(
+        self, profile: MarkerProfile, encoder: FragmentEncoder, guard: ForgeryGuard
+    ) -> None:
+        self._profile = profile
+        self._encoder = encoder
+        self._guard = guard
+        self._num_markers = marker_cost(profile)
+
+    def plan(self, ask: BudgetAsk, budget: ThinkingBudget) -> ThinkingPlan:
+        """Lay out one request's thought.
+
+        Raises:
+            BadRequestError: a text or a minimum that the budget cannot hold.
+        """
+        if ask.kind is not ThoughtKind.TEXT:
+            return self._filler(ask.kind, budget)
+        rules = ThinkingRules(
+            grace_tokens=budget.grace_tokens,
+            min_tokens=self._min_tokens(ask, budget),
+            early_exit=ask.early_exit,
+            loop_guard=ask.loop_guard,
+            wrap_up_token_ids=self._wrap_up(ask, budget),
+            continuation_token_ids=self._continuation(ask),
+            segments=self._segments(ask),
+            max_tokens=budget.max_tokens,
+        )
+        return make_plan(self._profile, budget.budget, rules)
+
+    def _filler(self, kind: ThoughtKind, budget: ThinkingBudget) -> ThinkingPlan:
+        if kind is ThoughtKind.IMPLICIT and not self._profile.implicit_token_ids:
+            raise BadRequestError(
+                f"{KIND}: this model was not trained to think implicitly; send 'text' or 'pause'",
+                param=KIND,
+                code="invalid_value",
+            )
+        plan = filler_plan(self._profile, budget.budget, kind)
+        return replace(plan, max_tokens=budget.max_tokens)
+
+    def _segments(self, ask: BudgetAsk) -> SegmentRules | None:
+        if ask.segments is None:
+            return None
+        length = ask.segments.segment_tokens
+        num_wrap_up = len(self._encode_plain(ask.wrap_up)) if ask.wrap_up else 0
+        least = min_segment_tokens(self._profile, num_wrap_up)
+        if length < least:
+            raise BadRequestError(
+                f"{SEGMENT_TOKENS} ({length}) must be at least {least}: what opens and closes a "
+                "thought of this model, the wrap-up, and one token of its own",
+                param=SEGMENT_TOKENS,
+                code="segment_too_short",
+            )
+        return replace(ask.segments, grace_tokens=grace_in_tokens(ask.grace, length))
+
+    def _min_tokens(self, ask: BudgetAsk, budget: ThinkingBudget) -> int:
+        """The minimum; where a limit has shrunk the budget below it, all of the budget."""
+        wanted = ask.min_thinking_tokens
+        if not wanted:
+            return 0
+        granted = budget.budget if budget.limited_by is None else budget.requested
+        if granted is not None and wanted > granted:
+            raise BadRequestError(
+                f"{MIN_TOKENS} ({wanted}) is larger than the thinking budget ({granted}); "
+                "raise max_thinking_tokens to at least that",
+                param=MIN_TOKENS,
+                code="contradictory_fields",
+            )
+        return min(wanted, budget.budget)
+
+    def _wrap_up(self, ask: BudgetAsk, budget: ThinkingBudget) -> tuple[int, ...]:
+        if not ask.wrap_up:
+            return ()
+        token_ids = self._encode_plain(ask.wrap_up)
+        room = min(self._script_room(), budget.budget)
+        if len(token_ids) + self._num_markers > room:
+            raise BadRequestError(
+                f"{WRAP_UP} has {len(token_ids)} tokens, and the markers "
+                f"{self._num_markers}; together they must fit {room} tokens "
+                f"(the thinking budget is {budget.budget})",
+                param=WRAP_UP,
+                code="wrap_up_too_long",
+            )
+        return token_ids
+
+    def _continuation(self, ask: BudgetAsk) -> tuple[int, ...]:
+        if not ask.min_thinking_tokens:
+            return ()
+        if ask.continuation is None:
+            return self._encoder.encode(DEFAULT_CONTINUATION)
+        token_ids = self._encode_plain(ask.continuation)
+        room = self._script_room() - self._num_markers
+        if ask.wrap_up:
+            room -= len(self._encode_plain(ask.wrap_up))
+        if len(token_ids) > room:
+            raise BadRequestError(
+                f"{CONTINUATION} has {len(token_ids)} tokens; at most {room} fit beside "
+                "the markers and the wrap-up",
+                param=CONTINUATION,
+                code="continuation_too_long",
+            )
+        return token_ids
+
+    def _script_room(self) -> int:
+        """Forced tokens that a caller's texts and the markers may take together.
+
+        Primer and lead-in are left out of a tight budget, but not of a full script. The
+        start marker and the primer may stand in it twice.
+        """
+        profile = self._profile
+        opening = len(profile.start_token_ids) + len(profile.primer_token_ids)
+        own = opening + len(profile.primer_token_ids) + len(profile.lead_in_token_ids)
+        return MAX_SCRIPT_TOKENS - own
+
+    def _encode_plain(self, text: str) -> tuple[int, ...]:
+        """Tokens of a caller's text: a control token written in it stays text."""
+        mark = "".join(chr(0xE000 + secrets.randbelow(0x1900)) for _ in range(8))
+        pieces = self._guard.split(self._guard.mark_text(text, mark), mark)
+        return tuple(token for ids in self._encoder.encode_many(pieces) for token in ids)

@@ -1,0 +1,97 @@
+"""What an answer must look like that has to call a tool: JSON, which any model can write.
+
+Named: the arguments of the one call. Required: a list of ``{"name", "parameters"}``. The
+readers are in ``server.tools.json_calls``. Knows no wire and no engine.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
+from server.constraint.json_schema import literal_texts, schema_text
+from server.errors.internal import ConstraintError
+from server.tools.tool import Tool, ToolMode, ToolUse
+
+MAX_CALLS = 16  # in one answer: small models would go on until they are cut
+_VALUES = ("const", "enum", "default", "examples")
+
+
+def tool_constraint(use: ToolUse) -> AnswerConstraint | None:
+    """None: the model may write what it likes.
+
+    Raises:
+        ConstraintError: no such tool, or a schema that answers cannot be held to.
+    """
+    if use.mode in (ToolMode.NAMED, ToolMode.REQUIRED) and not _has_choice(use):
+        raise ConstraintError(use.field, "should choose among tools that are sent")
+    match use.mode:
+        case ToolMode.NAMED:
+            schema = _arguments(next(tool for tool in use.tools if tool.name == use.name))
+        case ToolMode.REQUIRED:
+            schema = _list_of_calls(use)
+        case _:
+            return None
+    try:
+        text = schema_text(schema)
+    except PydanticCustomError as error:
+        raise ConstraintError(
+            "tools", f"the schema of parameters {error.message()} (tool_choice auto enforces none)"
+        ) from None
+    return AnswerConstraint(
+        ConstraintKind.JSON_SCHEMA, "tools", text=text, literals=literal_texts(schema)
+    )
+
+
+def _has_choice(use: ToolUse) -> bool:
+    return any(use.name in (None, tool.name) for tool in use.tools)
+
+
+def _arguments(tool: Tool) -> dict[str, Any]:
+    return {**tool.parameters, "type": "object"}
+
+
+def _list_of_calls(use: ToolUse) -> dict[str, Any]:
+    """References of a tool's schema point into itself: it is put where they can."""
+    definitions: dict[str, Any] = {}
+    calls = []
+    for tool in use.tools:
+        parameters = _arguments(tool)
+        placed = _placed(parameters, f"#/$defs/{tool.name}")
+        if placed != parameters:
+            definitions[tool.name] = placed
+            parameters = {"$ref": f"#/$defs/{tool.name}"}
+        calls.append(
+            {
+                "type": "object",
+                "properties": {"name": {"const": tool.name}, "parameters": parameters},
+                "required": ["name", "parameters"],
+                "additionalProperties": False,
+            }
+        )
+    schema = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MAX_CALLS if use.parallel else 1,
+        "items": {"anyOf": calls},
+    }
+    return schema | ({"$defs": definitions} if definitions else {})
+
+
+def _placed(value: Any, root: str) -> Any:
+    """A copy of a schema, whose references start from `root`."""
+    if isinstance(value, list):
+        return [_placed(item, root) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: item if key in _VALUES else _placed_reference(key, item, root)
+        for key, item in value.items()
+    }
+
+
+def _placed_reference(key: str, item: Any, root: str) -> Any:
+    if key == "$ref" and isinstance(item, str) and item.startswith("#"):
+        return root + item[1:]
+    return _placed(item, root)

@@ -1,0 +1,86 @@
+"""A model whose distributions are known with and without a thought, and maps of it."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+import torch
+
+from server.engine.scripted_model import WantedTokens
+from server.prompt.rendering import render_prompt
+from tests.server.conftest import MODEL, STOP_ID, TOKENIZER, VOCAB_SIZE, Served, ids
+from thinking.markers.profile import MarkerProfile
+
+MAP = "/v1/thinking/map"
+TEXT = "The ant is on the hill.\n"
+THOUGHT = "qqqqqq"
+ENDLESS = "".join(map(str, range(5000)))  # no loop to break
+MESSAGES = [{"role": "user", "content": "How many?"}]
+
+
+class Thoughtful:
+    """Thinks THOUGHT, in any profile's markers; then another distribution than before.
+
+    `watch` is called at every step.
+    """
+
+    vocab_size = VOCAB_SIZE
+
+    def __init__(
+        self,
+        profile: MarkerProfile,
+        thought: str = THOUGHT,
+        watch: Callable[[Sequence[int]], Any] = lambda prompt: None,
+    ) -> None:
+        self._end = list(profile.end_token_ids)
+        self._thinks = WantedTokens(VOCAB_SIZE, (*ids(thought), *self._end), STOP_ID)
+        self._watch = watch
+
+    def logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
+        """See :class:`server.engine.scripted_model.LogitsSource`."""
+        self._watch(prompt)
+        has_thought = self._end == list(output[-len(self._end) :])
+        if output and not has_thought:
+            return self._thinks.logits(prompt, output)
+        generator = torch.Generator().manual_seed(2 * len(prompt) + has_thought)
+        return torch.randn(VOCAB_SIZE, generator=generator) * 2
+
+    def logprobs(self, num_prompt: int, *, has_thought: bool) -> torch.Tensor:
+        """Of the token after so many, by softmax."""
+        length = [0] * num_prompt
+        return torch.log_softmax(self.logits(length, self._end if has_thought else []), dim=0)
+
+
+def map_body(**fields: Any) -> dict[str, Any]:
+    """A small valid body; a field that is None is left out."""
+    body = {"model": MODEL, "text": TEXT, "messages": MESSAGES, "temperature": 0, "seed": 1}
+    return {name: value for name, value in (body | fields).items() if value is not None}
+
+
+async def post(served: Served, **fields: Any) -> httpx.Response:
+    """Ask for a map."""
+    return await served.http.post(MAP, json=map_body(**fields))
+
+
+async def get_map(served: Served, **fields: Any) -> dict[str, Any]:
+    """A whole map."""
+    response = await post(served, **fields)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
+
+
+async def get_events(served: Served, **fields: Any) -> list[dict[str, Any]]:
+    """The JSON events of a streamed map, checked for their frame."""
+    response = await post(served, stream=True, **fields)
+    assert response.status_code == 200, response.text
+    lines = [line for line in response.text.split("\n\n") if line.startswith("data: ")]
+    if "error" not in lines[-1]:
+        assert lines.pop() == "data: [DONE]"
+    return [json.loads(line.removeprefix("data: ")) for line in lines]
+
+
+def prompts(profile: MarkerProfile) -> tuple[int, int]:
+    """Tokens before the reply of MESSAGES: where it opens with a thought, and with none."""
+    opening = len(render_prompt(TOKENIZER, MESSAGES))
+    return opening, opening + len(profile.no_thought_token_ids)

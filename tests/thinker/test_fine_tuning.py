@@ -1,0 +1,48 @@
+"""Fine-tuning on an export: what is learned of a line, and that a broken one is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from thinker.batches import IGNORED
+from thinker.fine_tuning import Row, encode, fine_tune, read_rows
+from thinker.folder import THINKER, read_folder
+from thinker.vocabulary import ASSISTANT, END, START, TURN_END
+
+ROW: Row = {
+    "prompt": [{"role": "user", "content": "7+3*9 mod 10 ="}],
+    "completion": [{"role": "assistant", "content": f"{START}7+3=0\n0*9=0\n{END}0"}],
+}
+
+
+def test_only_the_completion_and_the_turns_end_are_learned() -> None:
+    _, tokenizer = read_folder(THINKER)
+    token_ids, labels = encode(tokenizer, ROW)
+    text = tokenizer.decode(token_ids, skip_special_tokens=False)
+    learned = tokenizer.decode([i for i in labels if i != IGNORED], skip_special_tokens=False)
+    assert learned == ROW["completion"][0]["content"] + TURN_END
+    assert text.endswith(ASSISTANT + learned)
+    assert len(token_ids) == len(labels)
+
+
+def test_what_is_shown_often_is_found_more_probable() -> None:
+    model, tokenizer = read_folder(THINKER)
+    token_ids, labels = (torch.tensor([ids]) for ids in encode(tokenizer, ROW))
+
+    def loss() -> float:
+        with torch.no_grad():
+            return float(model(input_ids=token_ids, labels=labels).loss)
+
+    before = loss()
+    fine_tune(model, tokenizer, [ROW] * 64)
+    assert loss() < before
+
+
+@pytest.mark.parametrize("line", ['{"prompt": []}', "[]"])
+def test_a_line_that_is_no_example_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(f"{json.dumps(ROW)}\n{line}\n")
+    with pytest.raises(ValueError, match=r"x\.jsonl:2: should have"):
+        read_rows(path)

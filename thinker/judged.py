@@ -1,0 +1,54 @@
+"""The scorer's corpus: endless replies with a verdict at each place where it is asked.
+
+Knows the judge, the replies and their token ids; nothing of the model that learns it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from thinker.batches import IGNORED, Labelled, TextTokens
+from thinker.chain import MAX_STEPS, MODULI, QUESTIONS, Chain, random_chain
+from thinker.judge import Judge, pieces_of
+from thinker.slips import SlipMix, flawed_reply
+from thinker.vocabulary import ASSISTANT, TURN_END, USER
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A dialogue about a chain: the question's pieces, and the reply's with their verdicts."""
+
+    question: tuple[str, ...]
+    reply: tuple[tuple[str, bool | None], ...]
+
+
+def judged(question: list[str], reply: str, chain: Chain) -> Judged:
+    """Judge each piece of a reply; `question` in fragments, at whose borders tokens end."""
+    judge = Judge(chain)
+    asked = (USER, *question, TURN_END, ASSISTANT)
+    return Judged(asked, tuple((piece, judge.read(piece)) for piece in pieces_of(reply)))
+
+
+def judged_replies(seed: int, mix: SlipMix | None = None) -> Iterator[Judged]:
+    """Replies without end, right and wrong; the same seed gives the same ones."""
+    rng = Random(f"judged {seed}")
+    mix = mix or SlipMix()
+    while True:
+        chain = random_chain(rng, rng.choice(MODULI), rng.randint(1, MAX_STEPS))
+        question = rng.choice(QUESTIONS)(chain)
+        yield judged(question, flawed_reply(rng, chain, mix), chain)
+
+
+class JudgedTokens(TextTokens):
+    """Encodes judged dialogues: the verdict (1: right) stands at a piece's last token."""
+
+    def encode_judged(self, dialogue: Judged) -> Labelled:
+        """Token ids and verdicts, as many; ``IGNORED`` where nothing is judged."""
+        token_ids = [i for text in dialogue.question for i in self.ids_of(text)]
+        labels = [IGNORED] * len(token_ids)
+        for piece, verdict in dialogue.reply:
+            ids = self.ids_of(piece)
+            token_ids += ids
+            labels += [IGNORED] * (len(ids) - 1)
+            labels.append(IGNORED if verdict is None else int(verdict))
+        return token_ids, labels

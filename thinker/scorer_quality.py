@@ -1,0 +1,93 @@
+"""How well a scorer tells right from wrong in replies that were really written.
+
+Knows scores and verdicts; nothing of who wrote the replies.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import LlamaForSequenceClassification, PreTrainedTokenizerFast
+
+from thinker.batches import IGNORED
+from thinker.chain import Chain
+from thinker.judged import Judged, JudgedTokens, judged
+from thinker.vocabulary import END
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Shares and areas under the ROC curve (0.5: chance, 1: perfect)."""
+
+    right: float  # of the answers
+    steps_right: float  # of the line ends: all steps so far
+    auc_answer: float  # of the score after the answer, against a right answer
+    auc_thought: float  # of the score after the end marker, against a right answer
+    auc_steps: float  # of the scores at line ends, against "all steps so far right"
+    agrees_answer: float  # score above a half exactly where the answer is right
+    agrees_steps: float
+    best_of: float  # share right of the answers with the best score, of `num_samples` a chain
+
+
+def quality(
+    folder: Path, asks: Sequence[tuple[Chain, list[str]]], written: Sequence[str], num_samples: int
+) -> Quality:
+    """Judge and score each reply; `num_samples` in a row are of one chain."""
+    tokens = JudgedTokens(PreTrainedTokenizerFast.from_pretrained(folder))
+    model = LlamaForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    step_scores: list[float] = []
+    step_verdicts: list[bool] = []
+    thought_scores, answer_scores, answer_verdicts = [], [], []
+    for (chain, question), reply in zip(asks, written, strict=True):
+        dialogue = judged(question, reply, chain)
+        scores = scores_of(model, tokens, dialogue)
+        places = [place for place in dialogue.reply if place[1] is not None]
+        thought = [0.0]
+        for (piece, verdict), score in zip(places, scores, strict=True):
+            if piece.endswith("\n"):
+                step_scores.append(score)
+                step_verdicts.append(bool(verdict))
+            elif piece == END:
+                thought = [score]
+        # A reply that never came to an answer is a wrong one, with its last score.
+        thought_scores += thought
+        answer_scores.append(scores[-1])
+        answer_verdicts.append(END in reply and bool(places[-1][1]))
+    right, steps = np.array(answer_verdicts), np.array(step_verdicts)
+    answers, lines = np.array(answer_scores), np.array(step_scores)
+    best = answers.reshape(-1, num_samples).argmax(axis=1)
+    return Quality(
+        right=float(right.mean()),
+        steps_right=float(steps.mean()),
+        auc_answer=auc(answers, right),
+        auc_thought=auc(np.array(thought_scores), right),
+        auc_steps=auc(lines, steps),
+        agrees_answer=float(((answers > 0.5) == right).mean()),
+        agrees_steps=float(((lines > 0.5) == steps).mean()),
+        best_of=float(right.reshape(-1, num_samples)[np.arange(len(best)), best].mean()),
+    )
+
+
+def scores_of(
+    model: LlamaForSequenceClassification, tokens: JudgedTokens, dialogue: Judged
+) -> list[float]:
+    """The probability of "right" at each judged place: what a server says of each beginning."""
+    ids, labels = tokens.encode_judged(dialogue)
+    places = torch.tensor(labels) != IGNORED
+    with torch.no_grad():
+        hidden = model.model(input_ids=torch.tensor([ids]), use_cache=False).last_hidden_state[0]
+        probabilities = model.score(hidden[places]).softmax(dim=-1)
+    scores: list[float] = probabilities[:, 1].tolist()
+    return scores
+
+
+def auc(scores: NDArray[np.float64], verdicts: NDArray[np.bool_]) -> float:
+    """How likely a right one has the higher score of a right and a wrong one; ties: a half."""
+    right, wrong = scores[verdicts], np.sort(scores[~verdicts])
+    if not len(right) or not len(wrong):
+        return float("nan")
+    below = np.searchsorted(wrong, right, "left") + np.searchsorted(wrong, right, "right")
+    return float(below.mean() / (2 * len(wrong)))

@@ -1,0 +1,234 @@
+"""Finds a model's marker profile from its tokenizer, its chat template and overrides.
+
+Knows text and token ids. Does not know requests, nor the model's weights: whether a
+model that has the markers was really trained to think is taken on trust.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from transformers import PreTrainedTokenizerBase
+
+from thinking.markers.families import (
+    FAMILIES,
+    LEAD_IN_TEXT,
+    PRIMED,
+    PRIMER_TEXT,
+    MarkerFamily,
+)
+from thinking.markers.forced_text import ForcedTextEncoder, ProfileError
+from thinking.markers.profile import MarkerProfile, Opening
+from thinking.markers.stand_in import NUM_STAND_INS, choose_stand_ins
+from thinking.markers.template_probe import TemplateProbe, probe_template
+
+# Of models that were trained with them; other models pause with a filler (see "Let's think
+# dot by dot", Pfau et al., arXiv 2404.15758).
+PAUSE_TEXT = "<|pause|>"
+IMPLICIT_TEXT = "<|implicit|>"
+FILLER_TEXT = " ."
+__all__ = ["MarkerOverrides", "ProfileError", "find_profile"]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerOverrides:
+    """The operator's texts; None: as detected. An empty primer or lead-in: none."""
+
+    start: str | None = None
+    end: str | None = None
+    primer: str | None = None
+    lead_in: str | None = None
+
+    @property
+    def has_markers(self) -> bool:
+        """Whether a marker of the operator's own is given."""
+        return self.start is not None or self.end is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _ProfileTexts:
+    """A profile before it is encoded."""
+
+    name: str
+    start: str
+    end: str
+    primer: str
+    lead_in: str
+    opening: Opening
+    no_thought: str
+    native: bool
+    tool_call_openers: tuple[str, ...]
+
+
+def find_profile(
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    stop_token_ids: tuple[int, ...],
+    vocab_size: int,
+    overrides: MarkerOverrides | None = None,
+) -> MarkerProfile:
+    """The markers of a model.
+
+    `stop_token_ids` are all ids that end a reply in the engine; `vocab_size` is the
+    size of the model's logits.
+
+    Markers given by the operator are taken as the model's own: without a primer or a
+    lead-in, unless those are given too.
+
+    Raises:
+        ProfileError: the markers cannot work; it names the override at fault.
+    """
+    overrides = overrides or MarkerOverrides()
+    texts = _choose_texts(tokenizer, overrides)
+    encoder = ForcedTextEncoder(tokenizer, stop_token_ids)
+    start, end = encoder.encode_markers(texts.start, texts.end)
+    primer = encoder.encode("thinking_primer", texts.primer)
+    lead_in = encoder.encode("thinking_lead_in", texts.lead_in)
+    openers = _opener_ids(tokenizer, texts, excluded={*stop_token_ids, *start, *end})
+    pause = _added_or(tokenizer, PAUSE_TEXT, encoder.encode_prompt_text(FILLER_TEXT))
+    implicit = _added_or(tokenizer, IMPLICIT_TEXT, ())
+    reserved = frozenset(
+        (*stop_token_ids, *start, *end, *primer, *lead_in, *openers, *pause, *implicit)
+    )
+    stand_ins = choose_stand_ins(tokenizer, reserved, vocab_size)
+    if len(stand_ins) < NUM_STAND_INS:
+        raise ProfileError(None, f"no two free token ids among the model's {vocab_size}")
+    return MarkerProfile(
+        name=texts.name,
+        start_token_ids=start,
+        end_token_ids=end,
+        opening=texts.opening,
+        stop_token_ids=tuple(stop_token_ids),
+        eos_stand_in_id=stand_ins[0],
+        exit_stand_in_id=stand_ins[1],
+        primer_token_ids=primer,
+        lead_in_token_ids=lead_in,
+        no_thought_token_ids=encoder.encode_prompt_text(texts.no_thought),
+        tool_call_token_ids=openers,
+        pause_token_ids=pause,
+        implicit_token_ids=implicit,
+        native=texts.native,
+    )
+
+
+def _added_or(
+    tokenizer: PreTrainedTokenizerBase, text: str, default: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The added token that is written `text`, where this tokenizer has it."""
+    token_id = _added_token_ids(tokenizer).get(text)
+    return default if token_id is None else (token_id,)
+
+
+def _opener_ids(
+    tokenizer: PreTrainedTokenizerBase, texts: _ProfileTexts, excluded: set[int]
+) -> tuple[int, ...]:
+    """Those of the family's openers that are one added token of this tokenizer."""
+    ids = _added_token_ids(tokenizer)
+    found = (ids[text] for text in texts.tool_call_openers if text in ids)
+    return tuple(token_id for token_id in found if token_id not in excluded)
+
+
+def _added_token_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    return {token.content: i for i, token in tokenizer.added_tokens_decoder.items()}
+
+
+def _choose_texts(tokenizer: PreTrainedTokenizerBase, overrides: MarkerOverrides) -> _ProfileTexts:
+    family = _overridden(tokenizer, _detect_family(tokenizer), overrides)
+    native = family.name != PRIMED.name
+    probe = probe_template(tokenizer, family.start, family.end)
+    texts = _native_texts(family, probe) if native else _primed_texts(family)
+    primer, lead_in = overrides.primer, overrides.lead_in
+    if primer is not None:
+        texts = replace(texts, primer=primer, native=native and not primer)
+    return texts if lead_in is None else replace(texts, lead_in=lead_in)
+
+
+def _primed_texts(family: MarkerFamily) -> _ProfileTexts:
+    return _ProfileTexts(
+        name=family.name,
+        start=family.start,
+        end=family.end,
+        primer=PRIMER_TEXT,
+        lead_in=LEAD_IN_TEXT,
+        opening=Opening.FORCED,
+        no_thought="",
+        native=False,
+        tool_call_openers=family.tool_call_openers,
+    )
+
+
+def _native_texts(family: MarkerFamily, probe: TemplateProbe) -> _ProfileTexts:
+    """A prompt that opens the thought is closed there; else an empty thought is put."""
+    if probe.opens_thought:
+        opening, primer, no_thought = Opening.PROMPT, "", _closing(family, probe.after_start)
+    else:
+        opening, primer, no_thought = Opening.FORCED, family.after_start, family.empty_thought
+    return _ProfileTexts(
+        name=family.name,
+        start=family.start,
+        end=family.end,
+        primer=primer,
+        lead_in="",
+        opening=opening,
+        # The template's own way to switch thinking off, where it has one, is the best.
+        no_thought=no_thought if probe.no_thought is None else probe.no_thought,
+        native=True,
+        tool_call_openers=family.tool_call_openers,
+    )
+
+
+def _closing(family: MarkerFamily, after_start: str) -> str:
+    """What makes an empty thought of the one that the prompt has opened."""
+    opened = family.start + after_start
+    if not after_start:
+        return family.end
+    if family.empty_thought.startswith(opened):
+        return family.empty_thought.removeprefix(opened)
+    return f"\n{family.end}\n\n"
+
+
+def _overridden(
+    tokenizer: PreTrainedTokenizerBase, family: MarkerFamily, overrides: MarkerOverrides
+) -> MarkerFamily:
+    """The operator's markers in place of the detected ones."""
+    if not overrides.has_markers:
+        return family
+    start = family.start if overrides.start is None else overrides.start
+    end = family.end if overrides.end is None else overrides.end
+    known = [other for other in FAMILIES if (other.start, other.end) == (start, end)]
+    if not known:
+        return MarkerFamily("custom", start, end, after_start="", empty_thought=start + end)
+    return _with_tokens(tokenizer, known) or known[-1]
+
+
+def _detect_family(tokenizer: PreTrainedTokenizerBase) -> MarkerFamily:
+    """By added tokens; else by markers that the chat template speaks of; else primed."""
+    template = str(tokenizer.chat_template or "")
+    if family := _with_tokens(tokenizer, FAMILIES):
+        silent = template and family.start not in template and family.end not in template
+        return _primed_with(family) if silent and family.template_tells else family
+    for family in FAMILIES:
+        if all(text in template for text in family.needed_tokens):
+            return family
+    for family in FAMILIES:
+        plain = family.needed_tokens == (family.start, family.end) and family.start in template
+        if plain and probe_template(tokenizer, family.start, "").opens_thought:
+            return family
+    return PRIMED
+
+
+def _with_tokens(
+    tokenizer: PreTrainedTokenizerBase, families: Sequence[MarkerFamily]
+) -> MarkerFamily | None:
+    """The first of `families` whose tokens this tokenizer has."""
+    added = _added_token_ids(tokenizer).keys()
+    return next((family for family in families if added >= set(family.needed_tokens)), None)
+
+
+def _primed_with(family: MarkerFamily) -> MarkerFamily:
+    """Primed, but with markers that are tokens: of a model that has them for another's sake."""
+    return replace(
+        PRIMED,
+        start=family.start,
+        end=family.end,
+        tool_call_openers=family.tool_call_openers,
+    )

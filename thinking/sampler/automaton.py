@@ -1,0 +1,194 @@
+"""The state of the automaton: one row of a few numbers for each request of a batch.
+
+State is one int32 row a slot, so a step costs the same at thought length 100 and
+100,000. How it changes with a token is for ``thinking.sampler.transition``, what it means for the
+next token for ``thinking.sampler.constraints``; which batch row sits in which slot is for the
+engine's adapter. Nothing here knows vLLM.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, auto
+
+import numpy as np
+import torch
+
+from thinking.phase import TokenKind
+from thinking.plan import MAX_SCRIPT_TOKENS, ThinkingPlan
+from thinking.sampler.answer_tail import AnswerTails
+from thinking.sampler.kept_logits import KeptLogits
+from thinking.sampler.loop_tensors import LoopImage, LoopTensors
+from thinking.sampler.tables import AutomatonTables
+from thinking.tracker import ThinkingTracker
+
+
+class Field(IntEnum):
+    """Columns of the state matrix: first what changes, then the row's plan."""
+
+    PHASE = 0
+    CURSOR = auto()
+    NUM_HIDDEN = auto()
+    NUM_ANSWER = auto()
+    NUM_SINCE = auto()
+    LIMIT = auto()
+    NUM_SEGMENTS_LEFT = auto()
+    IN_SEGMENT = auto()
+    START_MATCH = auto()
+    END_MATCH = auto()
+    ANSWER_BEGINS = auto()
+    AT_BOUNDARY = auto()
+
+    BUDGET = auto()
+    GRACE = auto()
+    MIN_TOKENS = auto()
+    HAS_EXIT = auto()
+    CLOSE_AT = auto()
+    END_AT = auto()
+    LEAD_AT = auto()
+    CLOSE_END = auto()
+    SEGMENT_AT = auto()
+    SCRIPT_END = auto()
+    MAX_TOKENS = auto()
+    GATE_MODE = auto()
+    GAP = auto()
+    INTERVAL = auto()
+    SEGMENT_TOKENS = auto()
+    SEGMENT_GRACE = auto()
+    KEPT_ROW = auto()  # where the logits from before a segment are kept
+
+
+class Level(IntEnum):
+    """Columns of the float matrix: thresholds and weights of the row's plan."""
+
+    EXIT = 0
+    ENTROPY = auto()
+    MIX = auto()
+
+
+NUM_CHANGING = Field.BUDGET
+
+
+@dataclass(frozen=True, slots=True)
+class SlotImage:
+    """One slot as it will be written to the device."""
+
+    state: list[int]
+    levels: list[float]
+    script: tuple[int, ...]
+    loop: LoopImage
+    tail: bytes
+    strings: tuple[str, ...]
+
+
+class ThinkingAutomaton:
+    """Slots of per-request state.
+
+    Shapes: state ``[capacity + 1, len(Field)]`` and scripts ``[capacity + 1,
+    MAX_SCRIPT_TOKENS]``, int32; levels ``[capacity + 1, len(Level)]``, float32. The last
+    slot is scratch: it takes the tokens of rows that have none. With loop guard and answer
+    tails 3.0 KB a slot, besides the logits that mixing keeps.
+    """
+
+    def __init__(self, tables: AutomatonTables, capacity: int, device: torch.device) -> None:
+        self.tables = tables
+        self.arrays = arrays = tables.arrays
+        slots = capacity + 1
+        self.state = arrays.zeros((slots, len(Field)), "int32")
+        self.scripts = arrays.zeros((slots, MAX_SCRIPT_TOKENS), "int32")
+        self.levels = arrays.zeros((slots, len(Level)), "float32")
+        self.loop = LoopTensors(slots, arrays)
+        self.tails = AnswerTails(tables.token_bytes, slots, arrays)
+        self.kept = KeptLogits(tables.vocab_size, device)
+        self._staged: dict[int, SlotImage] = {}
+
+    @property
+    def capacity(self) -> int:
+        """Number of slots."""
+        return len(self.state) - 1
+
+    def load(self, slot: int, plan: ThinkingPlan, output_token_ids: list[int]) -> None:
+        """Start a slot at the next :meth:`flush`.
+
+        Tokens generated earlier (of a resumed request) are replayed. Logits kept from
+        before a segment are not had again: a request that is resumed inside a segment
+        leaves it unmixed.
+        """
+        tracker = ThinkingTracker(self.tables.tracker, plan)
+        answer = [
+            token_id
+            for token_id in output_token_ids
+            if tracker.advance(token_id) is TokenKind.ANSWER
+        ]
+        segments = plan.segments
+        kept_row = self.kept.assign(slot, wanted=segments is not None and segments.mixes)
+        self._staged[slot] = SlotImage(
+            state=_state_row(tracker, kept_row),
+            levels=[
+                1.0 if plan.early_exit is None else plan.early_exit,
+                0.0 if segments is None else segments.threshold,
+                1.0 if segments is None else segments.mix,
+            ],
+            script=plan.script,
+            loop=LoopImage.of(tracker.loop),
+            tail=self.tails.tail_of(answer) if segments is not None else b"",
+            strings=() if segments is None else segments.strings,
+        )
+
+    def flush(self) -> None:
+        """Write the slots that were loaded; must precede the next step."""
+        if not self._staged:
+            return
+        images = list(self._staged.values())
+        put = self.arrays.put
+        slots = put(list(self._staged), "int64")
+        scripts = np.zeros((len(images), MAX_SCRIPT_TOKENS))
+        for script, image in zip(scripts, images, strict=True):
+            script[: len(image.script)] = image.script
+        self.state[slots] = put([image.state for image in images], "int32")
+        self.levels[slots] = put([image.levels for image in images], "float32")
+        self.scripts[slots] = put(scripts, "int32")
+        self.loop.write(slots, [image.loop for image in images])
+        self.tails.write(slots, [(image.tail, image.strings) for image in images])
+        self.kept.flush()
+        self._staged.clear()
+
+
+def _state_row(tracker: ThinkingTracker, kept_row: int) -> list[int]:
+    """A tracker's state and plan as one row, in the order of :class:`Field`."""
+    now, plan, segments = tracker.state, tracker.plan, tracker.plan.segments
+    changing = [
+        now.phase,
+        now.cursor,
+        now.num_hidden,
+        now.num_answer,
+        now.num_since,
+        now.limit,
+        now.num_segments_left,
+        now.in_segment,
+        now.start_match,
+        now.end_match,
+        now.answer_begins,
+        now.at_boundary,
+    ]
+    constant = [
+        plan.budget,
+        plan.grace_tokens,
+        plan.min_tokens,
+        plan.early_exit is not None,
+        plan.close_at,
+        plan.end_at,
+        plan.lead_at,
+        plan.close_end,
+        plan.segment_at,
+        len(plan.script),
+        plan.max_tokens,
+    ]
+    gate = [0, 0, 0, 0, 0]
+    if segments is not None:
+        gate = [
+            segments.mode,
+            segments.gap,
+            segments.interval,
+            segments.segment_tokens,
+            segments.grace_tokens,
+        ]
+    return [int(value) for value in (*changing, *constant, *gate, kept_row)]

@@ -1,0 +1,76 @@
+"""The logits from before a segment, kept until the answer goes on (for mixing).
+
+Only rows that ask have a place: one row of float32 logits each, so at most
+twice as many as the batch has rows (256 such rows of a vocabulary of 150,000: 154 to 307 MB;
+usually none). Knows nothing
+of phases.
+"""
+
+import torch
+
+from thinking.sampler.arrays import TorchArrays
+
+
+class KeptLogits:
+    """A pool of logits rows.
+
+    Shapes: logits ``[places, vocab_size]``, float32; filled ``[places]``, bool: whether a
+    row has been kept for the segment that runs. Place 0 belongs to nobody.
+    """
+
+    def __init__(self, vocab_size: int, device: torch.device) -> None:
+        self.logits = torch.zeros((1, vocab_size), dtype=torch.float32, device=device)
+        self.filled = torch.zeros(1, dtype=torch.bool, device=device)
+        self._arrays = TorchArrays(device)
+        self._place_of_slot: dict[int, int] = {}
+        self._emptied: list[int] = []
+
+    def assign(self, slot: int, *, wanted: bool) -> int:
+        """The place of `slot`'s new request, empty; 0 where it wants none."""
+        place = self._place_of_slot.pop(slot, 0)
+        if not wanted:
+            return 0
+        if not place:
+            taken = set(self._place_of_slot.values())
+            place = next(n for n in range(1, len(taken) + 2) if n not in taken)
+        self._place_of_slot[slot] = place
+        self._emptied.append(place)
+        return place
+
+    def flush(self) -> None:
+        """Make room for the places that were assigned, and empty them."""
+        if not self._emptied:
+            return
+        places, needed = self.logits.shape[0], max(self._emptied) + 1
+        if needed > places:
+            missing = max(needed, 2 * places) - places  # doubled: a copy is not made each time
+            pad = torch.nn.functional.pad
+            self.logits = pad(self.logits, (0, 0, 0, missing))
+            self.filled = pad(self.filled, (0, missing))
+        emptied = self._arrays.put(self._emptied, "int64")
+        self.filled.index_fill_(0, emptied, False)
+        self._emptied.clear()
+
+    def keep(self, places: torch.Tensor, logits: torch.Tensor, opens: torch.Tensor) -> None:
+        """Keep `logits` (``[n, vocab_size]``) where `opens` (bool ``[n]``)."""
+        self.logits[places] = torch.where(opens[:, None], logits, self.logits[places])
+        self.filled[places] = self.filled[places] | opens
+
+    def mixed(
+        self,
+        places: torch.Tensor,
+        logits: torch.Tensor,
+        weights: torch.Tensor,
+        leaves: torch.Tensor,
+    ) -> torch.Tensor:
+        """`logits` interpolated with the kept ones where `leaves` (bool ``[n]``).
+
+        `weights` (float32 ``[n]``) is the share of `logits`. A shift of one row's logits
+        changes no distribution, so this is the interpolation of log-probabilities of
+        Quiet-STaR (arXiv 2403.09629, section 4.4).
+        """
+        weights = weights[:, None]
+        after = torch.where(weights > 0, weights * logits, 0.0)  # 0 × -inf would be NaN
+        before = torch.where(weights < 1, (1 - weights) * self.logits[places], 0.0)
+        mixes = leaves & self.filled[places]
+        return torch.where(mixes[:, None], after + before, logits)
