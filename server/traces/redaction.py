@@ -7,6 +7,8 @@ which field a text is of.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from server.settings.redaction_pattern import redaction_pattern
+
 _KEPT = ("id", "key")
 REPLACEMENT = "[redacted]"
 

@@ -1,13 +1,17 @@
 """A streamed completion, of a chat or of a text: its events from the first to ``[DONE]``."""
 
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
 from server.account.account import RequestAccount
-from server.api.openai.chat.stream import DONE, error_event
 from server.choice.delta import ChoiceDelta, ChoiceResult
+from server.errors.api import ApiError
 from server.errors.translation import reported
+
+DONE = b"data: [DONE]\n\n"
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class StreamWriter(Protocol):
@@ -22,6 +26,11 @@ class StreamWriter(Protocol):
 
     def usage(self, results: Sequence[ChoiceResult]) -> bytes:
         """The last chunk."""
+
+
+def error_event(error: ApiError) -> bytes:
+    """An error after the stream has begun."""
+    return f"data: {_to_json(error.to_dict())}\n\n".encode()
 
 
 async def stream_events(

@@ -9,9 +9,10 @@ from starlette.responses import Response
 from server.account.account import account_of
 from server.api.body import read_thinking_body
 from server.api.openai.chat.protocol import ChatCompletionRequest
-from server.api.openai.chat.response import ReplyHead, chat_completion
+from server.api.openai.chat.response import chat_completion
 from server.api.openai.chat.stream import ChunkWriter
 from server.api.openai.logprobs import LogprobsWriter
+from server.api.openai.reply_head import ReplyHead
 from server.api.openai.stream import stream_events
 from server.api.openapi import chat_documentation
 from server.dialects.budget_request import ThinkingFields

@@ -9,13 +9,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from server.api.openai.chat.response import ReplyHead, finish_reason, usage
+from server.api.openai.chat.response import finish_reason
 from server.api.openai.logprobs import LogprobsWriter
+from server.api.openai.reply_head import ReplyHead, usage
 from server.choice.delta import ChoiceDelta, ChoiceResult
-from server.errors.api import ApiError
 from server.tools.call import ToolCallDelta
 
-DONE = b"data: [DONE]\n\n"
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -66,11 +65,6 @@ class ChunkWriter:
         chunk: dict[str, Any] = self._head.to_dict("chat.completion.chunk")
         counts = usage(self._head.num_prompt_tokens, results)
         return f"data: {_to_json(chunk | {'choices': [], 'usage': counts})}\n\n".encode()
-
-
-def error_event(error: ApiError) -> bytes:
-    """An error after the stream has begun."""
-    return f"data: {_to_json(error.to_dict())}\n\n".encode()
 
 
 def _texts(delta: ChoiceDelta) -> str:

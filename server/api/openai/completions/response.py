@@ -6,9 +6,9 @@ Written in ASCII where streamed, as some clients take U+2028 for the end of a li
 from collections.abc import Sequence
 from typing import Any
 
-from server.api.openai.chat.response import ReplyHead, usage
 from server.api.openai.completions.echo import Echo
 from server.api.openai.completions.logprobs import TokenLists, TokenListsWriter
+from server.api.openai.reply_head import ReplyHead, usage
 from server.choice.delta import ChoiceDelta, ChoiceResult
 from server.http.streaming import sse_event
 

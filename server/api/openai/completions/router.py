@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from server.account.account import account_of
 from server.api.body import read_thinking_body
-from server.api.openai.chat.response import ReplyHead
 from server.api.openai.completions.documentation import SCHEMAS
 from server.api.openai.completions.protocol import CompletionRequest
 from server.api.openai.completions.request import Completion, prepare_completion
 from server.api.openai.completions.response import CompletionWriter
+from server.api.openai.reply_head import ReplyHead
 from server.api.openai.stream import stream_events
 from server.api.openapi import add_schemas, reply_documentation
 from server.http.disconnect import run_while_connected

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from server.account.account import account_of
 from server.admission.deadline import in_time
 from server.api.body import read_body
-from server.api.openai.chat.stream import DONE, error_event
+from server.api.openai.stream import DONE, error_event
 from server.api.openapi import body_documentation
 from server.api.thinking.map.demand import demand_of_map
 from server.api.thinking.map.job import prepare_map

@@ -1,0 +1,39 @@
+"""Fields that the objects of a chat completion and of a text completion share."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.choice.delta import ChoiceResult
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyHead:
+    """What every object of one reply begins with."""
+
+    reply_id: str
+    model_name: str
+    num_prompt_tokens: int
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def to_dict(self, kind: str) -> dict[str, Any]:
+        """The leading fields of a `kind` of object."""
+        return {
+            "id": self.reply_id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model_name,
+        }
+
+
+def usage(num_prompt_tokens: int, results: Sequence[ChoiceResult]) -> dict[str, Any]:
+    """Tokens of all choices; the prompt counts once. ``completion ⊇ reasoning``."""
+    num_reasoning = sum(result.num_reasoning for result in results)
+    num_completion = num_reasoning + sum(result.num_answer for result in results)
+    return {
+        "prompt_tokens": num_prompt_tokens,
+        "completion_tokens": num_completion,
+        "total_tokens": num_prompt_tokens + num_completion,
+        "completion_tokens_details": {"reasoning_tokens": num_reasoning},
+    }
