@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("thinking", "server", "clients", "benchmarks", "tests")
+# What is installed for users.
+PRODUCT = ("thinking", "thinker", "server", "clients")
 
 
-def python_files(room: str) -> list[Path]:
-    return sorted((ROOT / room).rglob("*.py"))
+def python_files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
 
 
 def imported_modules(source: str, package: str) -> Iterator[str]:
@@ -40,3 +41,11 @@ def imports_of(path: Path) -> set[str]:
 
 def top_level(modules: set[str]) -> set[str]:
     return {module.partition(".")[0] for module in modules}
+
+
+def module_path(module: str) -> Path | None:
+    """The file or the package's folder of one of our modules, below ROOT; None: no such module."""
+    place = ROOT / module.replace(".", "/")
+    if place.with_suffix(".py").is_file():
+        return place.with_suffix(".py").relative_to(ROOT)
+    return place.relative_to(ROOT) if (place / "__init__.py").is_file() else None

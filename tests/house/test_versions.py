@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from tests.house.sources import ROOMS, ROOT, imports_of, python_files, top_level
+from tests.house.sources import PRODUCT, ROOT, imports_of, python_files, top_level
 
 # Imported under another name than that of the package.
 IMPORTED_AS = {
@@ -77,18 +77,18 @@ def test_the_locks_hold_all_that_pyproject_asks_for(device: str) -> None:
         assert all(v in requirement.specifier for v in versions[requirement.name])
 
 
-@pytest.mark.parametrize("room", ["thinking", "server", "clients"])
-def test_what_is_imported_is_asked_for(room: str) -> None:
+@pytest.mark.parametrize("package", PRODUCT)
+def test_what_is_imported_is_asked_for(package: str) -> None:
     # Imported, and parts of what is asked for: of fastapi, pydantic and vllm.
-    known = {"starlette", "pydantic_core", "torch", "xgrammar", *ROOMS, *sys.stdlib_module_names}
+    known = {"starlette", "pydantic_core", "torch", "xgrammar", *PRODUCT, *sys.stdlib_module_names}
     wanted = [Requirement(line) for line in project()["project"]["dependencies"]]
     # The server must not lean on what only the command line brings.
-    extras = ("clients",) if room == "clients" else SERVER_EXTRAS
+    extras = ("clients",) if package == "clients" else SERVER_EXTRAS
     more = [requirement for name in extras for requirement in extra(name)]
     for requirement in [*wanted, *more]:
         known.add(IMPORTED_AS.get(requirement.name, requirement.name.replace("-", "_")))
     # An example imports the client that it shows, which its reader has.
-    files = [path for path in python_files(room) if path.parent.name != "examples"]
+    files = [path for path in python_files(package) if path.parent.name != "examples"]
     imported = {m for path in files for m in top_level(imports_of(path))}
     assert imported <= known
 
