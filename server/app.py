@@ -21,8 +21,7 @@ from server.api.thinking.map import router as thinking_map
 from server.api.thinking.traces import router as traces
 from server.api.thinking.usage import router as usage
 from server.api.tokens import router as tokens
-from server.http.body_limit import BodyLimitMiddleware
-from server.http.body_timeout import BodyTimeoutMiddleware
+from server.http.body_limits import BodyLimitMiddleware, BodyTimeoutMiddleware
 from server.http.disconnect import ClientLeftError
 from server.http.request_id import RequestIdMiddleware
 from server.logs.request_log import RequestLog

@@ -22,8 +22,7 @@ from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.hub.model_resolution import ModelResolutionError
 from server.process.console import say
-from server.process.descendants import end_now
-from server.process.exit_codes import ExitCode
+from server.process.exit import ExitCode, end_now
 from server.state import ServerState
 
 # For open requests to be told that they end, after the engine's death or the drain's time.

@@ -21,9 +21,7 @@ from server.keys.watching import watched
 from server.lifecycle import HttpServer, Lifecycle
 from server.logs.log import LogFormat, ServerLog
 from server.process.console import say
-from server.process.crash_dumps import forbid_core_dumps
-from server.process.descendants import end_descendants
-from server.process.exit_codes import ExitCode
+from server.process.exit import ExitCode, end_descendants, forbid_core_dumps
 from server.quotas.redis_counters import RedisMissingError
 from server.quotas.storage import QuotaStorageUrlError
 from server.settings.settings import ServerSettings

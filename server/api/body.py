@@ -14,9 +14,9 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json, to_json
 
-from server.dialects.advice import WRONG_NAMES
 from server.dialects.reading import TREE, take_claims
 from server.dialects.resolution import ThinkingWish, rule
+from server.dialects.spellings import WRONG_NAMES
 from server.errors.api import ApiError, BadRequestError
 
 Location = tuple[str | int, ...]

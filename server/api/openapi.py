@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from server.api.security_documentation import add_security
-from server.dialects.schema import thinking_properties
+from server.dialects.reading import thinking_properties
 
 _REF = "#/components/schemas/{model}"
 _NULLABLE_INTEGER = {"type": ["integer", "null"]}

@@ -14,8 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from server.choice.delta import THOUGHT_BREAK, ChoiceDelta, ChoiceResult, FinishReason
 from server.choice.detokenizer import Detokenizer
-from server.choice.marker_filter import MarkerFilter
-from server.choice.stop_strings import StopMatcher
+from server.choice.text_filters import MarkerFilter, StopMatcher
 from server.engine.protocol import EngineOutput, TokenLogprobs
 from server.prompt.prepared_prompt import PreparedPrompt
 from server.tools.feeding import TokenFeed

@@ -94,3 +94,15 @@ def _names(node: Tree) -> str:
 
 def _wrong(path: str, right: str) -> BadRequestError:
     return BadRequestError(f"{path}: should be {right}", param=path, code="invalid_value")
+
+
+def thinking_properties() -> dict[str, Any]:
+    """``properties`` that every body has which may say how much to think."""
+    return {name: _schema(node) for name, node in TREE.items()}
+
+
+def _schema(node: "Tree | Spelling") -> dict[str, Any]:
+    if isinstance(node, Spelling):
+        return {**node.reader.schema, "description": f"Written so by: {node.who}."}
+    properties = {name: _schema(deeper) for name, deeper in node.items()}
+    return {"type": ["object", "null"], "properties": properties, "additionalProperties": False}

@@ -4,7 +4,9 @@ All rows hold on every endpoint. Where a field stands, what it means and who wri
 how it is read is in ``readers``, what follows where two rows disagree in ``ruling``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from server.dialects.readers import (
     COUNT,
@@ -75,4 +77,23 @@ SPELLINGS = (
     Spelling("chat_template_kwargs.thinking", SWITCH, "DeepSeek and Kimi templates"),
     Spelling("separate_reasoning", SEPARATE, "SGLang"),
     Spelling("stream_reasoning", SHOW, "SGLang"),
+)
+
+_USE_COUNT = "use 'max_thinking_tokens'"
+_USE_THINKING = "use 'thinking' with 'type' and 'budget_tokens', or 'max_thinking_tokens'"
+
+# Names that no server reads, but that clients send → what to write instead.
+WRONG_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "thinking_tokens": _USE_COUNT,
+        "reasoning_budget": _USE_COUNT,
+        "reasoning_tokens": _USE_COUNT,
+        "max_reasoning_tokens": _USE_COUNT,
+        "budget_tokens": _USE_THINKING,
+        "effort": "use 'reasoning_effort'",
+        "think_stop_sentence": "use 'thinking_options.wrap_up'",
+        "thinkingConfig": "it belongs into 'generationConfig'",
+        "includeThoughts": "use 'include_reasoning'",
+        "extra_body": "its fields belong at the top level of the body",
+    }
 )

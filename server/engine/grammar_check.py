@@ -20,7 +20,7 @@ import xgrammar
 from cachetools import LRUCache, TTLCache
 from transformers import PreTrainedTokenizerBase
 
-from server.callers.caller import caller
+from server.callers.context import caller
 from server.callers.turns import Turns
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
 from server.engine.grammar_trial import Fault, TrialSettings, run_trials

@@ -16,7 +16,7 @@ from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import exceptions as vllm_errors
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from server.callers.cache_owner import cache_owner
+from server.callers.context import cache_owner
 from server.constraint.answer_constraint import AnswerConstraint
 from server.engine.grammar_check import GrammarCheck
 from server.engine.protocol import EngineLoad, EngineOutput, EnginePrompt, EngineRequest

@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.account.account import account_of
-from server.callers.cache_owner import cache_owner
-from server.callers.caller import caller
+from server.callers.context import cache_owner, caller
 from server.errors.api import ApiError, NotAllowedError
 from server.keys.anonymous import check_host
 from server.keys.credentials import presented_secret

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from server.callers.caller import caller
+from server.callers.context import caller
 from server.callers.turns import Turns
 from server.constraint.answer_constraint import AnswerConstraint
 from server.engine.protocol import Engine, EnginePrompt

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from server.process.exit_codes import ExitCode
+from server.process.exit import ExitCode
 from tests.e2e.conftest import Server, free_port, started_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from server.process.exit_codes import ExitCode
+from server.process.exit import ExitCode
 from server.settings.settings import ServerSettings
 from tests.house.sources import ROOT
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.cli import nearest, read_settings
-from server.process.exit_codes import ExitCode
+from server.process.exit import ExitCode
 from server.settings.option_table import DOCS_PATH, markdown, options
 
 ROOT = Path(__file__).parents[2]

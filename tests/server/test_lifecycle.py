@@ -23,7 +23,7 @@ from server.engine.scripted import ScriptedEngine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.hub.model_resolution import ModelResolutionError
 from server.lifecycle import HttpServer, Lifecycle
-from server.process.exit_codes import ExitCode
+from server.process.exit import ExitCode
 from server.serve import bound_listener, url_of
 from server.traces.sqlite_store import SqliteTraceStore
 from server.traces.store import Retention

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from server.choice.decoder import ChoiceDecoder
 from server.choice.delta import ChoiceDelta
-from server.choice.marker_filter import MarkerFilter
+from server.choice.text_filters import MarkerFilter
 from server.engine.protocol import EngineOutput, TokenLogprob, TokenLogprobs
 from server.prompt.prepared_prompt import PreparedPrompt
 from tests.server.conftest import PROFILES, TOKENIZER, ids

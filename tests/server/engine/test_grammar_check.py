@@ -6,7 +6,7 @@ from multiprocessing import active_children
 
 import pytest
 
-from server.callers.caller import caller
+from server.callers.context import caller
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
 from server.engine import grammar_check
 from server.engine.grammar_check import GrammarCheck

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.keys.anonymous import AnonymousError, check_listener
 from server.keys.loopback import host_name, is_loopback
-from server.process.exit_codes import ExitCode
+from server.process.exit import ExitCode
 from server.serve import bound_listener
 from tests.server.conftest import Serve, make_state
 from tests.server.keys.conftest import KeyFile, call, visitor

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from server.callers.cache_owner import cache_owner
+from server.callers.context import cache_owner
 from server.engine.protocol import EngineOutput, EngineRequest
 from tests.server.conftest import Served, chat_body
 from tests.server.keys.conftest import ALICE, BOB, ServeKeys, bearer

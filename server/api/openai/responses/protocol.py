@@ -20,7 +20,7 @@ from server.api.openai.responses.parts import fault
 from server.api.openai.responses.text_format import TextConfig
 from server.api.openai.responses.tools import ToolChoice, Tools, tool_use
 from server.constraint.answer_constraint import AnswerConstraint
-from server.dialects.schema import thinking_properties
+from server.dialects.reading import thinking_properties
 from server.reply.sampling import SamplingAsk
 from server.tools.tool import ToolUse
 

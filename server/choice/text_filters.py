@@ -1,0 +1,102 @@
+"""Fixed strings in a text that arrives in pieces: stop strings end it, markers are removed.
+
+Text that may be the beginning of such a string is held back until it is known not to be.
+A marker that is a token of its own is made impossible by the sampler; one that is a sequence of
+ordinary tokens (models that were not trained to think) can be spelt with other tokens, which the
+sampler does not know, so its text is removed here. Knows nothing of tokens.
+"""
+
+from collections.abc import Sequence
+
+
+class TextScanner:
+    """Finds `patterns` (none of them empty)."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self.patterns = tuple(patterns)
+        self._num_held_most = max(map(len, self.patterns), default=1) - 1
+
+    def find(self, text: str) -> tuple[int, int] | None:
+        """Begin and end of the pattern that is complete first, if any is."""
+        found = [(text.find(pattern), pattern) for pattern in self.patterns]
+        # Of those complete at the same place, the longest: it began first.
+        ends = [(at + len(pattern), at) for at, pattern in found if at >= 0]
+        if not ends:
+            return None
+        end, begin = min(ends)
+        return begin, end
+
+    def split(self, text: str) -> tuple[str, str]:
+        """`text` (in which nothing was found) as what is certain and what to hold back."""
+        num_certain = len(text) - self._num_possible(text)
+        return text[:num_certain], text[num_certain:]
+
+    def _num_possible(self, text: str) -> int:
+        """Length of the longest end of `text` that begins a pattern."""
+        for length in range(min(self._num_held_most, len(text)), 0, -1):
+            end = text[-length:]
+            if any(pattern.startswith(end) for pattern in self.patterns):
+                return length
+        return 0
+
+
+class StopMatcher:
+    """Invariant: the released text holds no stop string, however the text was split."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._scanner = TextScanner(stops)
+        self._held = ""
+        self.matched_stop: str | None = None
+
+    @property
+    def matched(self) -> bool:
+        """Whether a stop string has come."""
+        return self.matched_stop is not None
+
+    def push(self, text: str) -> str:
+        """Take more text; return what is certain. After a match: nothing more."""
+        if self.matched or not self._scanner.patterns:
+            return "" if self.matched else text
+        text = self._held + text
+        if (span := self._scanner.find(text)) is not None:
+            self.matched_stop = text[slice(*span)]
+            self._held = ""
+            return text[: span[0]]
+        certain, self._held = self._scanner.split(text)
+        return certain
+
+    def finish(self) -> str:
+        """The text has ended: what was held back belongs to it."""
+        held, self._held = self._held, ""
+        return held
+
+
+class MarkerFilter:
+    """Invariant: the released text holds no marker, however the text was split."""
+
+    def __init__(self, markers: Sequence[str]) -> None:
+        self._scanner = TextScanner(markers)
+        self._held = ""
+        self.num_removed = 0
+
+    @property
+    def num_held(self) -> int:
+        """Characters that are held back."""
+        return len(self._held)
+
+    def push(self, text: str) -> str:
+        """Take more text; return what is certain, without markers."""
+        if not self._scanner.patterns:
+            return text
+        text = self._held + text
+        # What stands around a removed marker may be one again.
+        while (span := self._scanner.find(text)) is not None:
+            text = text[: span[0]] + text[span[1] :]
+            self.num_removed += 1
+        certain, self._held = self._scanner.split(text)
+        return certain
+
+    def finish(self) -> str:
+        """The text has ended: what was held back belongs to it."""
+        held, self._held = self._held, ""
+        return held
