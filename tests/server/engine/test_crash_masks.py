@@ -84,7 +84,7 @@ def test_a_batch_that_cannot_be_described_hides_no_error(
 def test_processes_leave_no_memory_on_disk() -> None:
     source = (
         "import resource, subprocess, sys\n"
-        "from server.process.crash_dumps import forbid_core_dumps\n"
+        "from server.process.exit import forbid_core_dumps\n"
         "forbid_core_dumps()\n"
         "child = 'import resource; print(resource.getrlimit(resource.RLIMIT_CORE))'\n"
         "subprocess.run([sys.executable, '-c', child], check=True)\n"
