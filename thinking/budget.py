@@ -3,7 +3,7 @@
 Explicit count, then effort, then the server's default; then the ceilings of the model
 and of the key; then what the reply's length and the context leave beside the answer
 reserve; and of that, unless it was an explicit count, the share that load leaves. Knows
-nothing of HTTP or of which field a client used: a dialect fills in :class:`BudgetAsk`, with
+nothing of HTTP or of which field a client used: a dialect fills in :class:`BudgetRequest`, with
 the name of the field for the receipt.
 """
 
@@ -69,7 +69,7 @@ class BudgetError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetAsk:
+class BudgetRequest:
     """What a request says about thinking; None means that it says nothing."""
 
     max_thinking_tokens: int | None = None
@@ -124,7 +124,7 @@ class ThinkingBudget:
 
 
 def resolve_budget(
-    ask: BudgetAsk,
+    request: BudgetRequest,
     policy: BudgetPolicy,
     *,
     max_completion_tokens: int | None,
@@ -141,9 +141,9 @@ def resolve_budget(
     Raises:
         BudgetError: the answer reserve is larger than the whole reply.
     """
-    requested, source = _requested(ask, policy)
+    requested, source = _choose_requested(request, policy)
     max_tokens = min(context_left, max_completion_tokens or context_left)
-    reserve = _answer_reserve(ask, max_tokens, max_completion_tokens)
+    reserve = _resolve_answer_reserve(request, max_tokens, max_completion_tokens)
     room = max_tokens - reserve
     room_name = (
         LimitedBy.MAX_COMPLETION_TOKENS
@@ -162,7 +162,7 @@ def resolve_budget(
             limited_by = name if budget is not None else limited_by
             budget = limit
     assert budget is not None  # `room` is always a limit
-    if (shrunk := _under_load(budget, ask, policy)) < budget:
+    if (shrunk := _shrink_under_load(budget, request, policy)) < budget:
         budget, limited_by = shrunk, LimitedBy.LOAD
     return ThinkingBudget(
         budget=budget,
@@ -170,43 +170,45 @@ def resolve_budget(
         source=source,
         limited_by=limited_by,
         answer_reserve=reserve,
-        grace_tokens=grace_in_tokens(ask.grace, budget),
+        grace_tokens=to_grace_tokens(request.grace, budget),
         max_tokens=max_tokens,
     )
 
 
-def _under_load(budget: int, ask: BudgetAsk, policy: BudgetPolicy) -> int:
+def _shrink_under_load(budget: int, request: BudgetRequest, policy: BudgetPolicy) -> int:
     """What load leaves of `budget`: never less than a count that the request has named."""
-    if ask.max_thinking_tokens is not None:
+    if request.max_thinking_tokens is not None:
         return budget
     shrunk = int(policy.load_share * budget)
-    return min(budget, max(shrunk, ask.min_thinking_tokens or 0))
+    return min(budget, max(shrunk, request.min_thinking_tokens or 0))
 
 
-def _requested(ask: BudgetAsk, policy: BudgetPolicy) -> tuple[int | None, str]:
-    if ask.max_thinking_tokens is not None:
-        return ask.max_thinking_tokens, ask.max_thinking_source
-    if ask.effort is not None:
-        return policy.effort_tokens[ask.effort], ask.effort_source
-    if ask.switched_on_by is not None and policy.default_tokens == 0:
+def _choose_requested(request: BudgetRequest, policy: BudgetPolicy) -> tuple[int | None, str]:
+    if request.max_thinking_tokens is not None:
+        return request.max_thinking_tokens, request.max_thinking_source
+    if request.effort is not None:
+        return policy.effort_tokens[request.effort], request.effort_source
+    if request.switched_on_by is not None and policy.default_tokens == 0:
         # The default of such a server is not to think; the client asked for it.
-        return policy.effort_tokens[Effort.MEDIUM], ask.switched_on_by
+        return policy.effort_tokens[Effort.MEDIUM], request.switched_on_by
     return policy.default_tokens, DEFAULT_SOURCE
 
 
-def _answer_reserve(ask: BudgetAsk, max_tokens: int, max_completion_tokens: int | None) -> int:
-    if ask.answer_reserve is None:
+def _resolve_answer_reserve(
+    request: BudgetRequest, max_tokens: int, max_completion_tokens: int | None
+) -> int:
+    if request.answer_reserve is None:
         return max(1, min(MAX_DEFAULT_RESERVE, max_tokens // RESERVE_SHARE))
-    if max_completion_tokens is not None and ask.answer_reserve > max_completion_tokens:
+    if max_completion_tokens is not None and request.answer_reserve > max_completion_tokens:
         raise BudgetError(
             "thinking_options.answer_reserve",
-            f"answer_reserve ({ask.answer_reserve}) is larger than the whole reply "
+            f"answer_reserve ({request.answer_reserve}) is larger than the whole reply "
             f"(max_completion_tokens is {max_completion_tokens}); it must be at most that",
         )
-    return min(max(1, ask.answer_reserve), max_tokens)
+    return min(max(1, request.answer_reserve), max_tokens)
 
 
-def grace_in_tokens(grace: int | float | None, budget: int) -> int:
+def to_grace_tokens(grace: int | float | None, budget: int) -> int:
     """`grace` (tokens, a share, or None: the default) of a thought of `budget` tokens."""
     if grace is None:
         grace = DEFAULT_GRACE

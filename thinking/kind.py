@@ -22,7 +22,7 @@ class ThoughtKind(Enum):
     IMPLICIT = "implicit"  # the one token that an implicit thinker was trained with
 
 
-def filler_plan(profile: MarkerProfile, budget: int, kind: ThoughtKind) -> ThinkingPlan:
+def make_filler_plan(profile: MarkerProfile, budget: int, kind: ThoughtKind) -> ThinkingPlan:
     """The plan of a thought that is forced from its first token to its last.
 
     Never longer than `budget`, nor than what a script holds; a budget that cannot hold the

@@ -30,7 +30,7 @@ class LoopGuard:
         if self.min_tokens < 1:
             raise ValueError(f"min_tokens must be at least 1, not {self.min_tokens}")
 
-    def run_needed(self, period: int) -> int:
+    def compute_min_run(self, period: int) -> int:
         """Tokens equal to those `period` before them that make a loop."""
         return max(self.min_repeats * period, self.min_tokens) - period
 
@@ -55,4 +55,4 @@ class LoopDetector:
         periods = [p for p, t in enumerate(reversed(self.history), 1) if t == token_id]
         self.runs = {p: before.get(p, 0) + 1 for p in periods}
         self.history.append(token_id)
-        return any(run >= self.guard.run_needed(p) for p, run in self.runs.items())
+        return any(run >= self.guard.compute_min_run(p) for p, run in self.runs.items())

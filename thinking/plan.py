@@ -152,15 +152,15 @@ class ThinkingPlan:
             raise ValueError("thinking plan: the forced tokens do not fit a segment")
 
 
-def marker_cost(profile: MarkerProfile) -> int:
+def count_marker_tokens(profile: MarkerProfile) -> int:
     """Smallest budget (tokens) that holds the markers that we or the model write."""
     opening = 0 if profile.opening is Opening.PROMPT else len(profile.start_token_ids)
     return opening + len(profile.end_token_ids)
 
 
-def min_segment_tokens(profile: MarkerProfile, num_wrap_up: int = 0) -> int:
+def count_min_segment_tokens(profile: MarkerProfile, num_wrap_up: int = 0) -> int:
     """Fewest tokens of a segment: what opens and closes it, and one free token."""
-    opening = len(_segment_start(profile))
+    opening = len(_get_segment_start(profile))
     return 2 + opening + num_wrap_up + len(profile.end_token_ids)
 
 
@@ -175,8 +175,8 @@ def make_plan(
     """
     rules = rules or ThinkingRules()
     end = rules.wrap_up_token_ids + profile.end_token_ids
-    texts = _opening_texts(profile, len(end), budget) if rules.opens else ((), ())
-    segment = _segment_opening(profile, len(end), budget, rules.segments)
+    texts = _choose_opening(profile, len(end), budget) if rules.opens else ((), ())
+    segment = _choose_segment_opening(profile, len(end), budget, rules.segments)
     if texts is None or (segment is None and not rules.opens):
         return ThinkingPlan()
     opening, lead_in = texts
@@ -200,7 +200,7 @@ def make_plan(
     )
 
 
-def _opening_texts(
+def _choose_opening(
     profile: MarkerProfile, close_cost: int, budget: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """What opens the reply's first thought, and the lead-in after it; None: too small."""
@@ -216,19 +216,19 @@ def _opening_texts(
     return None
 
 
-def _segment_opening(
+def _choose_segment_opening(
     profile: MarkerProfile, close_cost: int, budget: int, segments: SegmentRules | None
 ) -> tuple[int, ...] | None:
     """What is forced after a segment's signal; None: no segment can be."""
     if segments is None:
         return None
-    start = _segment_start(profile)
+    start = _get_segment_start(profile)
     for primer in (profile.primer_token_ids, ()):
         if 2 + len(start + primer) + close_cost <= min(budget, segments.segment_tokens):
             return start + primer
     return None
 
 
-def _segment_start(profile: MarkerProfile) -> tuple[int, ...]:
+def _get_segment_start(profile: MarkerProfile) -> tuple[int, ...]:
     """The start marker, where it is not itself the signal."""
     return () if profile.signals_with_marker else profile.start_token_ids

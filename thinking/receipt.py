@@ -69,12 +69,12 @@ def make_receipt(
     tracker: ThinkingTracker,
     seconds: float,
     advice: tuple[str, ...] = (),
-    elsewhere: BranchTally | None = None,
+    search: BranchTally | None = None,
 ) -> Receipt:
     """Draw up the receipt when a choice has ended.
 
     `seconds` is the time in which hidden tokens came. A thought still open means that the
-    reply was cut inside it. `elsewhere`: what a search wrote beside this choice.
+    reply was cut inside it. `search`: what a search wrote beside this choice.
     """
     stop = tracker.stop_cause
     if stop is StopCause.NONE and tracker.num_segments:
@@ -84,11 +84,11 @@ def make_receipt(
         source=budget.source,
         budget=budget.budget,
         limited_by=budget.limited_by.value if budget.limited_by else None,
-        used=tracker.num_hidden + (elsewhere.num_hidden if elsewhere else 0),
-        injected=tracker.num_injected + (elsewhere.num_injected if elsewhere else 0),
+        used=tracker.num_hidden + (search.num_hidden if search else 0),
+        injected=tracker.num_injected + (search.num_injected if search else 0),
         segments=tracker.num_segments,
         stop=stop.value,
         seconds=round(seconds, 3),
         advice=advice,
-        search=elsewhere,
+        search=search,
     )

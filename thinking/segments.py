@@ -28,7 +28,7 @@ class AnswerEnd:
 class SplitTokens:
     """Tokens released by one push; `answer_positions` index the pushed tokens.
 
-    `thought_breaks` are the places in `thought` where another thought begins. `ended` says
+    `thought_breaks` are the places in `thought` where another thought begins. `finish_reason` says
     why the answer has ended, where :class:`AnswerEnd` did it; no token after that is taken.
     """
 
@@ -36,7 +36,7 @@ class SplitTokens:
     thought_breaks: list[int] = field(default_factory=list)
     answer: list[int] = field(default_factory=list)
     answer_positions: list[int] = field(default_factory=list)
-    ended: Literal["stop", "length"] | None = None
+    finish_reason: Literal["stop", "length"] | None = None
 
 
 class Segmenter:
@@ -68,10 +68,10 @@ class Segmenter:
                 split.answer.append(token_id)
                 split.answer_positions.append(position)
                 if token_id in self._end.stop_token_ids:
-                    split.ended = "stop"
+                    split.finish_reason = "stop"
                 elif self.tracker.num_answer == self._end.max_tokens:
-                    split.ended = "length"
-                if split.ended is not None:
+                    split.finish_reason = "length"
+                if split.finish_reason is not None:
                     break
             elif self._keep_thought:
                 self._hold(token_id, kind, split)

@@ -8,7 +8,7 @@ Knows nothing of what a match means.
 from collections.abc import Iterable, Sequence
 
 
-def symbol_map(sequences: Iterable[Sequence[int]]) -> dict[int, int]:
+def number_symbols(sequences: Iterable[Sequence[int]]) -> dict[int, int]:
     """Number the distinct tokens of `sequences` from 1; 0 stands for every other token."""
     symbols: dict[int, int] = {}
     for sequence in sequences:
@@ -17,7 +17,7 @@ def symbol_map(sequences: Iterable[Sequence[int]]) -> dict[int, int]:
     return symbols
 
 
-def transition_table(sequence: Sequence[int], symbols: dict[int, int]) -> list[list[int]]:
+def build_transition_table(sequence: Sequence[int], symbols: dict[int, int]) -> list[list[int]]:
     """The automaton of a non-empty `sequence`.
 
     ``table[k][s]`` is the number of leading tokens matched after symbol `s` arrives with

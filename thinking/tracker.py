@@ -76,7 +76,7 @@ class ThinkingTracker:
         if plan.segments is None or now.phase is not Phase.ANSWER or not now.num_segments_left:
             return False
         rested = now.num_since >= plan.segments.gap or now.num_hidden + now.num_answer == 0
-        return rested and self._segment_room() >= plan.segment_cost
+        return rested and self._count_segment_room() >= plan.segment_cost
 
     def advance(self, token_id: int) -> TokenKind:
         """Take the next output token and say what it is."""
@@ -84,11 +84,11 @@ class ThinkingTracker:
         if phase is Phase.ANSWER:
             if token_id == self.tables.profile.segment_signal_id and self.may_open_segment:
                 return self._open_segment()
-            return self._answer(token_id)
+            return self._take_answer_token(token_id)
         if phase is Phase.THINKING:
-            return self._think(token_id)
+            return self._take_thought_token(token_id)
         self.state.num_hidden += 1
-        return self._force()
+        return self._take_forced_token()
 
     def end_thinking(self) -> None:
         """Close a thought that is being written, and let no other begin.
@@ -96,10 +96,10 @@ class ThinkingTracker:
         What that takes fits the budget: a thought goes on only as long as it does.
         """
         if self.state.phase is Phase.THINKING:
-            self._close(self._close_cursor(), StopCause.TIME)
+            self._close(self._find_close_cursor(), StopCause.TIME)
         self.state.num_segments_left = 0
 
-    def _answer(self, token_id: int) -> TokenKind:
+    def _take_answer_token(self, token_id: int) -> TokenKind:
         state = self.state
         symbol = self.tables.symbols.get(token_id, 0)
         state.num_answer += 1
@@ -111,7 +111,7 @@ class ThinkingTracker:
             state.num_segments_left = 0  # nothing is put into a tool's arguments
         return TokenKind.ANSWER
 
-    def _segment_room(self) -> int:
+    def _count_segment_room(self) -> int:
         """Hidden tokens that fit beside what is used; the answer gets one more token."""
         now, plan = self.state, self.plan
         rest_of_reply = plan.max_tokens - now.num_hidden - now.num_answer - 1
@@ -120,7 +120,7 @@ class ThinkingTracker:
     def _open_segment(self) -> TokenKind:
         state, plan = self.state, self.plan
         assert plan.segments is not None  # or it may not open
-        room = min(self._segment_room(), plan.segments.segment_tokens)
+        room = min(self._count_segment_room(), plan.segments.segment_tokens)
         state.limit = state.num_hidden + room
         state.in_segment = True
         state.num_segments_left -= 1
@@ -135,11 +135,11 @@ class ThinkingTracker:
         with_marker = self.tables.profile.signals_with_marker
         return TokenKind.MARKER if with_marker else TokenKind.SIGNAL
 
-    def _think(self, token_id: int) -> TokenKind:
+    def _take_thought_token(self, token_id: int) -> TokenKind:
         state, plan, profile = self.state, self.plan, self.tables.profile
         if token_id in self.tables.tool_call_token_ids and state.num_hidden >= plan.min_tokens:
             self._close(self._close_stop, StopCause.NATURAL)
-            return self._answer(token_id)
+            return self._take_answer_token(token_id)
         state.num_hidden += 1
         symbol = self.tables.symbols.get(token_id, 0)
         state.end_match = self.tables.end_table[state.end_match][symbol]
@@ -155,19 +155,21 @@ class ThinkingTracker:
         is_eos = token_id == profile.eos_stand_in_id
         if is_eos and not too_soon:
             self._close(plan.close_at, StopCause.EOS)
-        elif self._spare_tokens() <= 0:
-            self._close(self._close_cursor(), StopCause.BUDGET)
+        elif self._count_spare_tokens() <= 0:
+            self._close(self._find_close_cursor(), StopCause.BUDGET)
         elif (is_eos or loops) and too_soon:
             self._continue()
         elif loops:
-            self._close(self._close_cursor(), StopCause.LOOP)
-        elif state.at_boundary and not too_soon and self._spare_tokens() <= self._grace_tokens:
-            self._close(self._close_cursor(), StopCause.GRACE)
+            self._close(self._find_close_cursor(), StopCause.LOOP)
+        elif (
+            state.at_boundary and not too_soon and self._count_spare_tokens() <= self._grace_tokens
+        ):
+            self._close(self._find_close_cursor(), StopCause.GRACE)
         return TokenKind.SIGNAL if is_eos else TokenKind.THOUGHT
 
-    def _force(self) -> TokenKind:
+    def _take_forced_token(self) -> TokenKind:
         state, plan = self.state, self.plan
-        kind = self._kind_of_forced(state.cursor)
+        kind = self._classify_forced(state.cursor)
         self.num_injected += 1
         state.cursor += 1
         if state.phase is Phase.CLOSING:
@@ -175,11 +177,11 @@ class ThinkingTracker:
                 self._begin_answer()
         elif state.cursor in (plan.close_at, plan.segment_at, len(plan.script)):
             state.phase = Phase.THINKING
-            if self._spare_tokens() <= 0:
+            if self._count_spare_tokens() <= 0:
                 self._close(plan.close_at, StopCause.BUDGET)
         return kind
 
-    def _kind_of_forced(self, cursor: int) -> TokenKind:
+    def _classify_forced(self, cursor: int) -> TokenKind:
         """Markers and lead-in are never shown; primer, wrap-up, continuation are thought."""
         plan, profile = self.plan, self.tables.profile
         start = len(profile.start_token_ids)
@@ -206,11 +208,11 @@ class ThinkingTracker:
             return plan.segments.grace_tokens
         return plan.grace_tokens
 
-    def _spare_tokens(self) -> int:
+    def _count_spare_tokens(self) -> int:
         """Tokens that may still be thought before the close must be forced."""
         return self.state.limit - self.state.num_hidden - (self._close_stop - self.plan.close_at)
 
-    def _close_cursor(self) -> int:
+    def _find_close_cursor(self) -> int:
         """Where a forced close starts: a marker that the model has begun is completed."""
         if self.state.end_match:
             return self.plan.end_at + self.state.end_match
@@ -222,7 +224,7 @@ class ThinkingTracker:
             self.loop.clear()
         self.state.at_boundary = False
         self.state.end_match = 0
-        if 0 < self.plan.continuation_length <= self._spare_tokens():
+        if 0 < self.plan.continuation_length <= self._count_spare_tokens():
             self.state.phase = Phase.CONTINUING
             self.state.cursor = self.plan.close_end
 

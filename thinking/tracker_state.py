@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from thinking.markers.profile import MarkerProfile
 from thinking.phase import Phase
-from thinking.sequence_match import symbol_map, transition_table
+from thinking.sequence_match import build_transition_table, number_symbols
 
 
 class TrackerTables:
@@ -17,9 +17,9 @@ class TrackerTables:
         self.profile = profile
         self.boundary_token_ids = boundary_token_ids
         self.tool_call_token_ids = frozenset(profile.tool_call_token_ids)
-        self.symbols = symbol_map((profile.start_token_ids, profile.end_token_ids))
-        self.start_table = transition_table(profile.start_token_ids, self.symbols)
-        self.end_table = transition_table(profile.end_token_ids, self.symbols)
+        self.symbols = number_symbols((profile.start_token_ids, profile.end_token_ids))
+        self.start_table = build_transition_table(profile.start_token_ids, self.symbols)
+        self.end_table = build_transition_table(profile.end_token_ids, self.symbols)
 
 
 @dataclass(slots=True)

@@ -6,13 +6,13 @@ from functools import lru_cache
 from transformers import PreTrainedTokenizerBase
 
 from server.choice.detokenizer import Detokenizer
-from thinking.markers.boundaries import token_bytes
+from thinking.markers.boundaries import map_token_bytes
 
 
 @lru_cache(maxsize=4)
 def bytes_of_tokens(tokenizer: PreTrainedTokenizerBase) -> Mapping[int, bytes]:
     """Made once for a tokenizer: it reads the whole vocabulary."""
-    return token_bytes(tokenizer)
+    return map_token_bytes(tokenizer)
 
 
 def token_text(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:

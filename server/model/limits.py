@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from thinking.budget import BudgetAsk, BudgetPolicy, ThinkingBudget, resolve_budget
+from thinking.budget import BudgetPolicy, BudgetRequest, ThinkingBudget, resolve_budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,9 @@ class ReplyLimits:
         """The same on an idle server."""
         return replace(self, load_share=1.0)
 
-    def resolve(self, ask: BudgetAsk, policy: BudgetPolicy, context_left: int) -> ThinkingBudget:
+    def resolve(
+        self, ask: BudgetRequest, policy: BudgetPolicy, context_left: int
+    ) -> ThinkingBudget:
         """The budget of a reply under these limits.
 
         Raises:

@@ -9,18 +9,18 @@ from dataclasses import replace
 
 from server.errors.api import BadRequestError
 from server.prompt.forgery import ForgeryGuard
-from thinking.budget import BudgetAsk, ThinkingBudget, grace_in_tokens
+from thinking.budget import BudgetRequest, ThinkingBudget, to_grace_tokens
 from thinking.gate import SegmentRules
-from thinking.kind import ThoughtKind, filler_plan
+from thinking.kind import ThoughtKind, make_filler_plan
 from thinking.markers.fragments import FragmentEncoder
 from thinking.markers.profile import MarkerProfile
 from thinking.plan import (
     MAX_SCRIPT_TOKENS,
     ThinkingPlan,
     ThinkingRules,
+    count_marker_tokens,
+    count_min_segment_tokens,
     make_plan,
-    marker_cost,
-    min_segment_tokens,
 )
 
 # What s1 (arXiv 2501.19393) appends when a model wants to stop too soon.
@@ -41,9 +41,9 @@ class ThoughtPlanner:
         self._profile = profile
         self._encoder = encoder
         self._guard = guard
-        self._num_markers = marker_cost(profile)
+        self._num_markers = count_marker_tokens(profile)
 
-    def plan(self, ask: BudgetAsk, budget: ThinkingBudget) -> ThinkingPlan:
+    def plan(self, ask: BudgetRequest, budget: ThinkingBudget) -> ThinkingPlan:
         """Lay out one request's thought.
 
         Raises:
@@ -70,15 +70,15 @@ class ThoughtPlanner:
                 param=KIND,
                 code="invalid_value",
             )
-        plan = filler_plan(self._profile, budget.budget, kind)
+        plan = make_filler_plan(self._profile, budget.budget, kind)
         return replace(plan, max_tokens=budget.max_tokens)
 
-    def _segments(self, ask: BudgetAsk) -> SegmentRules | None:
+    def _segments(self, ask: BudgetRequest) -> SegmentRules | None:
         if ask.segments is None:
             return None
         length = ask.segments.segment_tokens
         num_wrap_up = len(self._encode_plain(ask.wrap_up)) if ask.wrap_up else 0
-        least = min_segment_tokens(self._profile, num_wrap_up)
+        least = count_min_segment_tokens(self._profile, num_wrap_up)
         if length < least:
             raise BadRequestError(
                 f"{SEGMENT_TOKENS} ({length}) must be at least {least}: what opens and closes a "
@@ -86,9 +86,9 @@ class ThoughtPlanner:
                 param=SEGMENT_TOKENS,
                 code="segment_too_short",
             )
-        return replace(ask.segments, grace_tokens=grace_in_tokens(ask.grace, length))
+        return replace(ask.segments, grace_tokens=to_grace_tokens(ask.grace, length))
 
-    def _min_tokens(self, ask: BudgetAsk, budget: ThinkingBudget) -> int:
+    def _min_tokens(self, ask: BudgetRequest, budget: ThinkingBudget) -> int:
         """The minimum; where a limit has shrunk the budget below it, all of the budget."""
         wanted = ask.min_thinking_tokens
         if not wanted:
@@ -103,7 +103,7 @@ class ThoughtPlanner:
             )
         return min(wanted, budget.budget)
 
-    def _wrap_up(self, ask: BudgetAsk, budget: ThinkingBudget) -> tuple[int, ...]:
+    def _wrap_up(self, ask: BudgetRequest, budget: ThinkingBudget) -> tuple[int, ...]:
         if not ask.wrap_up:
             return ()
         token_ids = self._encode_plain(ask.wrap_up)
@@ -118,7 +118,7 @@ class ThoughtPlanner:
             )
         return token_ids
 
-    def _continuation(self, ask: BudgetAsk) -> tuple[int, ...]:
+    def _continuation(self, ask: BudgetRequest) -> tuple[int, ...]:
         if not ask.min_thinking_tokens:
             return ()
         if ask.continuation is None:

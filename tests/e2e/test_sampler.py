@@ -18,7 +18,7 @@ from server.engine.vllm_engine import VllmEngine
 from server.hub.model_resolution import resolve_model
 from server.settings.settings import ServerSettings
 from thinking.gate import GateMode, SegmentRules
-from thinking.markers.boundaries import boundary_token_ids
+from thinking.markers.boundaries import find_boundary_token_ids
 from thinking.phase import StopCause, TokenKind
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 from thinking.tracker import ThinkingTracker
@@ -69,7 +69,7 @@ async def plain(engine: VllmEngine, prompt: list[int]) -> list[int]:
 
 
 def tracker_of(engine: VllmEngine, plan: ThinkingPlan) -> ThinkingTracker:
-    boundaries = boundary_token_ids(engine.tokenizer)
+    boundaries = find_boundary_token_ids(engine.tokenizer)
     return ThinkingTracker(TrackerTables(engine.profile, boundaries), plan)
 
 

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from server.hub.model_resolution import resolve_model
-from tests.thinking.markers.profile_layouts import profile_of, texts_of
+from tests.thinking.markers.profile_layouts import decode_texts, detect_profile
 from thinker.chain import QUESTIONS, Chain, Operation
 from thinker.implicit_corpus import (
     IMPLICIT,
@@ -75,8 +75,8 @@ def test_it_is_served_by_name_is_small_and_its_markers_are_found(
 ) -> None:
     assert Path(resolve_model("thinker-implicit").path_or_hub_id) == FOLDER
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= MAX_BYTES
-    profile = profile_of(tokenizer)
-    texts = texts_of(tokenizer, profile)
+    profile = detect_profile(tokenizer)
+    texts = decode_texts(tokenizer, profile)
     assert (texts["start"], texts["end"]) == (START, END)
 
 

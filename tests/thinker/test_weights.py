@@ -9,7 +9,7 @@ from safetensors import safe_open
 from transformers import PreTrainedTokenizerFast
 
 from server.hub.model_resolution import resolve_model
-from tests.thinking.markers.profile_layouts import profile_of, texts_of
+from tests.thinking.markers.profile_layouts import decode_texts, detect_profile
 from thinker.vocabulary import END, PAUSE, START, load_tokenizer
 from thinking.markers.profile import Opening
 
@@ -55,7 +55,7 @@ def test_any_text_survives_its_tokens(tokenizer: PreTrainedTokenizerFast, text: 
 
 
 def test_its_markers_are_found_as_its_own(tokenizer: PreTrainedTokenizerFast) -> None:
-    profile = profile_of(tokenizer)
+    profile = detect_profile(tokenizer)
     assert (profile.native, profile.opening) == (True, Opening.FORCED)
-    texts = texts_of(tokenizer, profile)
+    texts = decode_texts(tokenizer, profile)
     assert (texts["start"], texts["end"]) == (START, END)

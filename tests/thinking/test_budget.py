@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinking.budget import (
-    BudgetAsk,
     BudgetError,
     BudgetPolicy,
+    BudgetRequest,
     Effort,
     LimitedBy,
     ThinkingBudget,
@@ -21,20 +21,20 @@ limits = st.integers(1, 5000)
 
 
 def resolve(
-    ask: BudgetAsk,
+    request: BudgetRequest,
     policy: BudgetPolicy = POLICY,
     *,
     max_completion_tokens: int | None = None,
     context_left: int = 100_000,
 ) -> ThinkingBudget:
     return resolve_budget(
-        ask, policy, max_completion_tokens=max_completion_tokens, context_left=context_left
+        request, policy, max_completion_tokens=max_completion_tokens, context_left=context_left
     )
 
 
 @given(
-    ask=st.builds(
-        BudgetAsk,
+    request=st.builds(
+        BudgetRequest,
         max_thinking_tokens=maybe_tokens,
         effort=st.none() | st.sampled_from(Effort),
         answer_reserve=maybe_tokens,
@@ -50,14 +50,14 @@ def resolve(
     context_left=limits,
 )
 def test_thought_and_answer_reserve_always_fit_the_reply(
-    ask: BudgetAsk,
+    request: BudgetRequest,
     policy: BudgetPolicy,
     max_completion_tokens: int | None,
     context_left: int,
 ) -> None:
     try:
         budget = resolve(
-            ask, policy, max_completion_tokens=max_completion_tokens, context_left=context_left
+            request, policy, max_completion_tokens=max_completion_tokens, context_left=context_left
         )
     except BudgetError as error:
         assert error.param == "thinking_options.answer_reserve"
@@ -66,26 +66,26 @@ def test_thought_and_answer_reserve_always_fit_the_reply(
     assert 0 <= budget.budget <= budget.max_tokens - budget.answer_reserve
     assert budget.max_tokens == min(context_left, max_completion_tokens or context_left)
     assert 0 <= budget.grace_tokens <= budget.budget
-    for ceiling in (policy.model_ceiling, policy.key_ceiling, ask.max_thinking_tokens):
+    for ceiling in (policy.model_ceiling, policy.key_ceiling, request.max_thinking_tokens):
         assert ceiling is None or budget.budget <= ceiling
     if budget.limited_by is None and budget.requested is not None:
         assert budget.budget == budget.requested
 
 
 def test_explicit_beats_effort_and_effort_beats_default() -> None:
-    assert resolve(BudgetAsk()).budget == 100
-    effort = resolve(BudgetAsk(effort=Effort.LOW))
+    assert resolve(BudgetRequest()).budget == 100
+    effort = resolve(BudgetRequest(effort=Effort.LOW))
     assert (effort.budget, effort.source, effort.requested) == (1024, "reasoning_effort", 1024)
-    both = resolve(BudgetAsk(max_thinking_tokens=7, effort=Effort.LOW))
+    both = resolve(BudgetRequest(max_thinking_tokens=7, effort=Effort.LOW))
     assert (both.budget, both.source, both.requested) == (7, "max_thinking_tokens", 7)
 
 
 def test_effort_none_thinks_nothing() -> None:
-    assert resolve(BudgetAsk(effort=Effort.NONE)).budget == 0
+    assert resolve(BudgetRequest(effort=Effort.NONE)).budget == 0
 
 
 def test_effort_max_fills_the_ceiling_without_being_limited() -> None:
-    budget = resolve(BudgetAsk(effort=Effort.MAX), BudgetPolicy(model_ceiling=5000))
+    budget = resolve(BudgetRequest(effort=Effort.MAX), BudgetPolicy(model_ceiling=5000))
     assert (budget.budget, budget.limited_by) == (5000, None)
 
 
@@ -107,27 +107,27 @@ def test_effort_max_fills_the_ceiling_without_being_limited() -> None:
 def test_the_receipt_names_the_limit_that_bound(
     policy: BudgetPolicy, limits: dict[str, int], limited_by: LimitedBy, budget: int
 ) -> None:
-    resolved = resolve(BudgetAsk(max_thinking_tokens=90), policy, **limits)
+    resolved = resolve(BudgetRequest(max_thinking_tokens=90), policy, **limits)
     assert (resolved.limited_by, resolved.budget) == (limited_by, budget)
 
 
 def test_the_default_reserve_is_a_quarter_but_at_most_1024_and_at_least_1() -> None:
-    ask = BudgetAsk(max_thinking_tokens=0)
+    request = BudgetRequest(max_thinking_tokens=0)
     for max_completion_tokens, reserve in ((1, 1), (3, 1), (400, 100), (50_000, 1024)):
-        resolved = resolve(ask, max_completion_tokens=max_completion_tokens)
+        resolved = resolve(request, max_completion_tokens=max_completion_tokens)
         assert resolved.answer_reserve == reserve
 
 
 def test_a_reserve_larger_than_the_reply_is_refused_by_name() -> None:
     with pytest.raises(BudgetError, match="answer_reserve") as caught:
-        resolve(BudgetAsk(answer_reserve=11), max_completion_tokens=10)
+        resolve(BudgetRequest(answer_reserve=11), max_completion_tokens=10)
     assert caught.value.param == "thinking_options.answer_reserve"
 
 
 def test_grace_is_a_share_or_a_count_and_a_tenth_by_default() -> None:
     graces = ((None, 10), (0.25, 25), (1.0, 100), (7, 7), (1, 1), (0, 0), (1000, 100))
     for grace, expected in graces:
-        resolved = resolve(BudgetAsk(max_thinking_tokens=100, grace=grace))
+        resolved = resolve(BudgetRequest(max_thinking_tokens=100, grace=grace))
         assert resolved.grace_tokens == expected
 
 
@@ -148,9 +148,9 @@ def test_load_only_shrinks_and_never_below_the_minimum_asked(
     max_completion_tokens: int | None,
 ) -> None:
     def budget_at(load_share: float) -> ThinkingBudget:
-        ask = BudgetAsk(effort=effort, min_thinking_tokens=minimum)
+        request = BudgetRequest(effort=effort, min_thinking_tokens=minimum)
         policy = BudgetPolicy(default_tokens=1000, model_ceiling=ceiling, load_share=load_share)
-        return resolve(ask, policy, max_completion_tokens=max_completion_tokens)
+        return resolve(request, policy, max_completion_tokens=max_completion_tokens)
 
     idle, loaded = budget_at(1.0), budget_at(share)
     assert int(share * idle.budget) <= loaded.budget <= idle.budget
@@ -162,5 +162,5 @@ def test_load_only_shrinks_and_never_below_the_minimum_asked(
 
 @given(count=tokens, effort=st.none() | st.sampled_from(Effort), share=st.floats(0.01, 1))
 def test_an_explicit_count_knows_no_load(count: int, effort: Effort | None, share: float) -> None:
-    ask = BudgetAsk(max_thinking_tokens=count, effort=effort)
-    assert resolve(ask, BudgetPolicy(load_share=share)) == resolve(ask, BudgetPolicy())
+    request = BudgetRequest(max_thinking_tokens=count, effort=effort)
+    assert resolve(request, BudgetPolicy(load_share=share)) == resolve(request, BudgetPolicy())

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinking.sequence_match import symbol_map, transition_table
+from thinking.sequence_match import build_transition_table, number_symbols
 
 tokens = st.integers(0, 3)
 
@@ -16,8 +16,8 @@ tokens = st.integers(0, 3)
 def test_state_is_the_longest_prefix_that_ends_the_stream(
     sequence: list[int], other: list[int], stream: list[int]
 ) -> None:
-    symbols = symbol_map((sequence, other))
-    table = transition_table(sequence, symbols)
+    symbols = number_symbols((sequence, other))
+    table = build_transition_table(sequence, symbols)
     state = 0
     for end in range(1, len(stream) + 1):
         state = table[state][symbols.get(stream[end - 1], 0)]

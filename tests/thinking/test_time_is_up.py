@@ -18,14 +18,14 @@ from thinking.tracker_state import TrackerTables
 NUMPY = NumpyArrays()
 
 
-def cut(
+def stop_inside_thought(
     data: st.DataObject,
 ) -> tuple[TrackerTables, ThinkingPlan, ThinkingTracker, list[int], list[int]]:
     """A tracker whose thought goes on, ended; what it had read, and what comes then."""
     shared = data.draw(tables())
     plan = data.draw(plans(shared.profile))
     stream = data.draw(token_streams)
-    places = _thinking_places(ThinkingTracker(shared, plan), stream)
+    places = _find_thinking_places(ThinkingTracker(shared, plan), stream)
     assume(places)
     place = data.draw(st.sampled_from(places))
     tracker = ThinkingTracker(shared, plan)
@@ -34,7 +34,7 @@ def cut(
     return shared, plan, tracker, stream[:place], stream[place:]
 
 
-def _thinking_places(tracker: ThinkingTracker, stream: list[int]) -> list[int]:
+def _find_thinking_places(tracker: ThinkingTracker, stream: list[int]) -> list[int]:
     """How many tokens may have come where a thought is going on."""
     places = [0] if tracker.is_thinking else []
     for place, token in enumerate(stream, 1):
@@ -48,7 +48,7 @@ def _thinking_places(tracker: ThinkingTracker, stream: list[int]) -> list[int]:
 def test_it_is_closed_at_once_within_the_budget_and_nothing_more_is_thought(
     data: st.DataObject,
 ) -> None:
-    _, plan, tracker, _, rest = cut(data)
+    _, plan, tracker, _, rest = stop_inside_thought(data)
     num_begun = tracker.num_marker_tokens_begun
     tracker.end_thinking()
     # A marker that the model has begun is completed.
@@ -68,7 +68,7 @@ def test_it_is_closed_at_once_within_the_budget_and_nothing_more_is_thought(
 def test_the_request_that_goes_on_has_the_state_of_the_one_that_was_given_up(
     data: st.DataObject,
 ) -> None:
-    shared, plan, tracker, read, rest = cut(data)
+    shared, plan, tracker, read, rest = stop_inside_thought(data)
     tracker.end_thinking()
     # As it comes out of a request's `extra_args`.
     closing = replace(plan, prior_token_ids=tuple(read), time_is_up=True)

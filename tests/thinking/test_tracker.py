@@ -17,7 +17,7 @@ from tests.thinking.generators import (
 from thinking.loop_guard import LoopGuard
 from thinking.markers.profile import MarkerProfile, Opening
 from thinking.phase import Phase, StopCause, TokenKind
-from thinking.plan import ThinkingPlan, ThinkingRules, make_plan, marker_cost
+from thinking.plan import ThinkingPlan, ThinkingRules, count_marker_tokens, make_plan
 from thinking.segments import Segmenter
 from thinking.tracker import ThinkingTracker
 from thinking.tracker_state import TrackerTables
@@ -185,14 +185,14 @@ def test_wrap_up_is_paid_from_the_budget_and_shown_with_the_thought() -> None:
 
 
 def test_a_budget_too_small_for_the_markers_behaves_as_zero() -> None:
-    for budget in range(marker_cost(PROFILE)):
+    for budget in range(count_marker_tokens(PROFILE)):
         plan = make_plan(PROFILE, budget)
         assert not plan.thinks
         assert ThinkingTracker(TABLES, plan).state.phase is Phase.ANSWER
 
 
 def test_the_lead_in_gives_way_to_a_thought_in_a_small_budget() -> None:
-    plan = make_plan(PROFILE, marker_cost(PROFILE) + 1)
+    plan = make_plan(PROFILE, count_marker_tokens(PROFILE) + 1)
     assert plan.lead_at == plan.close_end
 
 

@@ -19,34 +19,34 @@ _BOUNDARY = re.compile(
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
-def boundary_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+def find_boundary_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Ids of the tokens whose text ends a sentence or a line."""
     return frozenset(
-        token_id for token_id, text in token_texts(tokenizer) if _BOUNDARY.search(text)
+        token_id for token_id, text in iterate_token_texts(tokenizer) if _BOUNDARY.search(text)
     )
 
 
-def line_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+def find_line_token_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Ids of the tokens whose text ends a line: where a step of thought ends."""
     return frozenset(
-        token_id for token_id, text in token_texts(tokenizer) if text.endswith(_STEP_ENDS)
+        token_id for token_id, text in iterate_token_texts(tokenizer) if text.endswith(_STEP_ENDS)
     )
 
 
-def token_texts(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[int, str]]:
+def iterate_token_texts(tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[int, str]]:
     """Each id with its text; bytes that are no text of their own are replaced."""
-    for token_id, text in token_bytes(tokenizer).items():
+    for token_id, text in map_token_bytes(tokenizer).items():
         yield token_id, text.decode("utf-8", "replace")
 
 
-def token_bytes(tokenizer: PreTrainedTokenizerBase) -> dict[int, bytes]:
+def map_token_bytes(tokenizer: PreTrainedTokenizerBase) -> dict[int, bytes]:
     """Each id with its text in UTF-8, of which a token may hold a part of a character.
 
     Decoding one by one would take seconds on a large vocabulary.
     """
     vocabulary = tokenizer.get_vocab()
     # "Ċ" stands for the line feed where tokens are written as bytes (GPT-2's alphabet).
-    to_bytes = _byte_level_bytes if "Ċ" in vocabulary else _sentencepiece_bytes
+    to_bytes = _decode_byte_level if "Ċ" in vocabulary else _decode_sentencepiece
     added = tokenizer.added_tokens_decoder
     return {
         token_id: token.encode(errors="replace") if token_id in added else to_bytes(token)
@@ -54,24 +54,24 @@ def token_bytes(tokenizer: PreTrainedTokenizerBase) -> dict[int, bytes]:
     }
 
 
-def _byte_level_bytes(token: str) -> bytes:
+def _decode_byte_level(token: str) -> bytes:
     try:
         return token.translate(_BYTE_OF_CHARACTER).encode("latin-1")
     except UnicodeEncodeError:  # not written in the byte alphabet: already text
         return token.encode(errors="replace")
 
 
-def _sentencepiece_bytes(token: str) -> bytes:
+def _decode_sentencepiece(token: str) -> bytes:
     if byte := _BYTE_TOKEN.fullmatch(token):
         return bytes([int(byte[1], 16)])
     return token.replace("▁", " ").encode(errors="replace")
 
 
-def _byte_of_character() -> dict[int, int]:
+def _build_byte_alphabet() -> dict[int, int]:
     """GPT-2's byte alphabet: printable Latin-1 stands for itself, the rest is moved up."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     moved = [byte for byte in range(256) if byte not in printable]
     return {0x100 + place: byte for place, byte in enumerate(moved)}
 
 
-_BYTE_OF_CHARACTER = _byte_of_character()
+_BYTE_OF_CHARACTER = _build_byte_alphabet()

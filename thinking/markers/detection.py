@@ -83,9 +83,9 @@ def find_profile(
     start, end = encoder.encode_markers(texts.start, texts.end)
     primer = encoder.encode("thinking_primer", texts.primer)
     lead_in = encoder.encode("thinking_lead_in", texts.lead_in)
-    openers = _opener_ids(tokenizer, texts, excluded={*stop_token_ids, *start, *end})
-    pause = _added_or(tokenizer, PAUSE_TEXT, encoder.encode_prompt_text(FILLER_TEXT))
-    implicit = _added_or(tokenizer, IMPLICIT_TEXT, ())
+    openers = _find_opener_ids(tokenizer, texts, excluded={*stop_token_ids, *start, *end})
+    pause = _find_added_token(tokenizer, PAUSE_TEXT, encoder.encode_prompt_text(FILLER_TEXT))
+    implicit = _find_added_token(tokenizer, IMPLICIT_TEXT, ())
     reserved = frozenset(
         (*stop_token_ids, *start, *end, *primer, *lead_in, *openers, *pause, *implicit)
     )
@@ -110,39 +110,39 @@ def find_profile(
     )
 
 
-def _added_or(
+def _find_added_token(
     tokenizer: PreTrainedTokenizerBase, text: str, default: tuple[int, ...]
 ) -> tuple[int, ...]:
     """The added token that is written `text`, where this tokenizer has it."""
-    token_id = _added_token_ids(tokenizer).get(text)
+    token_id = _map_added_tokens(tokenizer).get(text)
     return default if token_id is None else (token_id,)
 
 
-def _opener_ids(
+def _find_opener_ids(
     tokenizer: PreTrainedTokenizerBase, texts: _ProfileTexts, excluded: set[int]
 ) -> tuple[int, ...]:
     """Those of the family's openers that are one added token of this tokenizer."""
-    ids = _added_token_ids(tokenizer)
+    ids = _map_added_tokens(tokenizer)
     found = (ids[text] for text in texts.tool_call_openers if text in ids)
     return tuple(token_id for token_id in found if token_id not in excluded)
 
 
-def _added_token_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+def _map_added_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     return {token.content: i for i, token in tokenizer.added_tokens_decoder.items()}
 
 
 def _choose_texts(tokenizer: PreTrainedTokenizerBase, overrides: MarkerOverrides) -> _ProfileTexts:
-    family = _overridden(tokenizer, _detect_family(tokenizer), overrides)
+    family = _apply_overrides(tokenizer, _detect_family(tokenizer), overrides)
     native = family.name != PRIMED.name
     probe = probe_template(tokenizer, family.start, family.end)
-    texts = _native_texts(family, probe) if native else _primed_texts(family)
+    texts = _make_native_texts(family, probe) if native else _make_primed_texts(family)
     primer, lead_in = overrides.primer, overrides.lead_in
     if primer is not None:
         texts = replace(texts, primer=primer, native=native and not primer)
     return texts if lead_in is None else replace(texts, lead_in=lead_in)
 
 
-def _primed_texts(family: MarkerFamily) -> _ProfileTexts:
+def _make_primed_texts(family: MarkerFamily) -> _ProfileTexts:
     return _ProfileTexts(
         name=family.name,
         start=family.start,
@@ -156,10 +156,14 @@ def _primed_texts(family: MarkerFamily) -> _ProfileTexts:
     )
 
 
-def _native_texts(family: MarkerFamily, probe: TemplateProbe) -> _ProfileTexts:
+def _make_native_texts(family: MarkerFamily, probe: TemplateProbe) -> _ProfileTexts:
     """A prompt that opens the thought is closed there; else an empty thought is put."""
     if probe.opens_thought:
-        opening, primer, no_thought = Opening.PROMPT, "", _closing(family, probe.after_start)
+        opening, primer, no_thought = (
+            Opening.PROMPT,
+            "",
+            _make_closing_text(family, probe.after_start),
+        )
     else:
         opening, primer, no_thought = Opening.FORCED, family.after_start, family.empty_thought
     return _ProfileTexts(
@@ -176,7 +180,7 @@ def _native_texts(family: MarkerFamily, probe: TemplateProbe) -> _ProfileTexts:
     )
 
 
-def _closing(family: MarkerFamily, after_start: str) -> str:
+def _make_closing_text(family: MarkerFamily, after_start: str) -> str:
     """What makes an empty thought of the one that the prompt has opened."""
     opened = family.start + after_start
     if not after_start:
@@ -186,7 +190,7 @@ def _closing(family: MarkerFamily, after_start: str) -> str:
     return f"\n{family.end}\n\n"
 
 
-def _overridden(
+def _apply_overrides(
     tokenizer: PreTrainedTokenizerBase, family: MarkerFamily, overrides: MarkerOverrides
 ) -> MarkerFamily:
     """The operator's markers in place of the detected ones."""
@@ -197,15 +201,15 @@ def _overridden(
     known = [other for other in FAMILIES if (other.start, other.end) == (start, end)]
     if not known:
         return MarkerFamily("custom", start, end, after_start="", empty_thought=start + end)
-    return _with_tokens(tokenizer, known) or known[-1]
+    return _find_by_tokens(tokenizer, known) or known[-1]
 
 
 def _detect_family(tokenizer: PreTrainedTokenizerBase) -> MarkerFamily:
     """By added tokens; else by markers that the chat template speaks of; else primed."""
     template = str(tokenizer.chat_template or "")
-    if family := _with_tokens(tokenizer, FAMILIES):
+    if family := _find_by_tokens(tokenizer, FAMILIES):
         silent = template and family.start not in template and family.end not in template
-        return _primed_with(family) if silent and family.template_tells else family
+        return _prime_with_markers(family) if silent and family.template_tells else family
     for family in FAMILIES:
         if all(text in template for text in family.needed_tokens):
             return family
@@ -216,15 +220,15 @@ def _detect_family(tokenizer: PreTrainedTokenizerBase) -> MarkerFamily:
     return PRIMED
 
 
-def _with_tokens(
+def _find_by_tokens(
     tokenizer: PreTrainedTokenizerBase, families: Sequence[MarkerFamily]
 ) -> MarkerFamily | None:
     """The first of `families` whose tokens this tokenizer has."""
-    added = _added_token_ids(tokenizer).keys()
+    added = _map_added_tokens(tokenizer).keys()
     return next((family for family in families if added >= set(family.needed_tokens)), None)
 
 
-def _primed_with(family: MarkerFamily) -> MarkerFamily:
+def _prime_with_markers(family: MarkerFamily) -> MarkerFamily:
     """Primed, but with markers that are tokens: of a model that has them for another's sake."""
     return replace(
         PRIMED,

@@ -34,21 +34,21 @@ class MarkerFamily:
         return self.tokens or (self.start, self.end)
 
 
-def _tag_family(name: str, tag: str, tool_call_openers: tuple[str, ...] = ()) -> MarkerFamily:
+def _make_tag_family(name: str, tag: str, tool_call_openers: tuple[str, ...] = ()) -> MarkerFamily:
     """``<tag>``, thought, ``</tag>``, a line break after each as Qwen3 writes them."""
     start, end = f"<{tag}>", f"</{tag}>"
     empty_thought = f"{start}\n\n{end}\n\n"
     return MarkerFamily(name, start, end, "\n", empty_thought, (), tool_call_openers)
 
 
-def _bare_family(
+def _make_bare_family(
     name: str, start: str, end: str, tool_call_openers: tuple[str, ...] = ()
 ) -> MarkerFamily:
     """Markers with nothing around them."""
     return MarkerFamily(name, start, end, "", start + end, (), tool_call_openers)
 
 
-def _think_family(
+def _make_think_family(
     name: str, other_tokens: tuple[str, ...], opener: str | None = None, *, bare: bool = False
 ) -> MarkerFamily:
     """``<think>`` of one maker, told from the others' by `other_tokens`."""
@@ -71,23 +71,23 @@ THOUGHT_END = "<|endofthought|>"
 # Looked for in this order: of families with the same markers, the plainest is last.
 FAMILIES = (
     # Quiet-STaR's tokens, also of this project's own small model.
-    _bare_family("startofthought", THOUGHT_START, THOUGHT_END),
+    _make_bare_family("startofthought", THOUGHT_START, THOUGHT_END),
     # Kimi-K2-Thinking, Kimi-K2.5
-    _think_family(
+    _make_think_family(
         "kimi-k2",
         ("<|tool_calls_section_begin|>",),
         "<|tool_calls_section_begin|>",
         bare=True,
     ),
-    _think_family("minimax-m2", ("<minimax:tool_call>",), "<minimax:tool_call>"),
+    _make_think_family("minimax-m2", ("<minimax:tool_call>",), "<minimax:tool_call>"),
     # DeepSeek-V3.2 and V4. Only V4 calls tools inside a thought.
-    _think_family("deepseek-dsml", ("｜DSML｜",), "<｜DSML｜tool_calls>", bare=True),
+    _make_think_family("deepseek-dsml", ("｜DSML｜",), "<｜DSML｜tool_calls>", bare=True),
     # GLM-4.5 to 5.x, Ling 3
-    _think_family("glm", ("<tool_call>", "<arg_key>"), "<tool_call>", bare=True),
+    _make_think_family("glm", ("<tool_call>", "<arg_key>"), "<tool_call>", bare=True),
     # ERNIE-4.5-Thinking. It calls tools after its thoughts only.
-    _think_family("ernie", ("<response>", "</response>")),
+    _make_think_family("ernie", ("<response>", "</response>")),
     # Qwen3, Qwen3-Next, Qwen3.5, QwQ, MiMo, Step-3.5, EXAONE 4, Nemotron 3, Granite 4.2 …
-    _think_family("qwen3", ("<tool_call>",), "<tool_call>"),
+    _make_think_family("qwen3", ("<tool_call>",), "<tool_call>"),
     # Hunyuan-A13B. The line break before the end marker may belong to the token before it.
     MarkerFamily(
         name="hunyuan",
@@ -99,8 +99,8 @@ FAMILIES = (
     ),
     # DeepSeek-R1 to V3.1, Nemotron Nano and Super, Step3, Olmo 3,
     # Phi-4-reasoning, Intern-S1 …
-    _think_family("think", ()),
-    _bare_family("mm-think", "<mm:think>", "</mm:think>"),  # MiniMax-M3
+    _make_think_family("think", ()),
+    _make_bare_family("mm-think", "<mm:think>", "</mm:think>"),  # MiniMax-M3
     # Seed-OSS. With a budget of 0 it says so in a thought of one sentence.
     MarkerFamily(
         name="seed-think",
@@ -113,14 +113,14 @@ FAMILIES = (
         ),
         tool_call_openers=("<seed:tool_call>",),
     ),
-    _tag_family("thought", "thought"),  # EXAONE Deep
-    _tag_family("longcat", "longcat_think"),  # LongCat-Flash-Thinking
+    _make_tag_family("thought", "thought"),  # EXAONE Deep
+    _make_tag_family("longcat", "longcat_think"),  # LongCat-Flash-Thinking
     # K2 Horizon, at its default effort
-    _bare_family("k2-horizon", "<ifm|think>", "</ifm|think>", ("<ifm|tool_calls>",)),
-    _bare_family("magistral", "[THINK]", "[/THINK]", ("[TOOL_CALLS]",)),
-    _bare_family("kimi-think", "◁think▷", "◁/think▷"),  # Kimi-VL-Thinking
-    _bare_family("cohere", "<|START_THINKING|>", "<|END_THINKING|>"),
-    _bare_family(
+    _make_bare_family("k2-horizon", "<ifm|think>", "</ifm|think>", ("<ifm|tool_calls>",)),
+    _make_bare_family("magistral", "[THINK]", "[/THINK]", ("[TOOL_CALLS]",)),
+    _make_bare_family("kimi-think", "◁think▷", "◁/think▷"),  # Kimi-VL-Thinking
+    _make_bare_family("cohere", "<|START_THINKING|>", "<|END_THINKING|>"),
+    _make_bare_family(
         "plamo3",
         "<|plamo:begin_think:plamo|>",
         "<|plamo:end_think:plamo|>",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from transformers import PreTrainedTokenizerBase
 
-from thinking.markers.boundaries import token_texts
+from thinking.markers.boundaries import iterate_token_texts
 
 NUM_STAND_INS = 2
 MIN_LINE_BREAKS = 4
@@ -22,7 +22,7 @@ def choose_stand_ins(
 ) -> list[int]:
     """Up to two ids below `vocab_size`, not in `reserved`, that a thought can do without."""
     chosen: list[int] = []
-    for token_id in _candidates(tokenizer, vocab_size):
+    for token_id in _iterate_candidates(tokenizer, vocab_size):
         free = token_id not in reserved and token_id not in chosen
         if free and 0 <= token_id < vocab_size:
             chosen.append(token_id)
@@ -31,9 +31,9 @@ def choose_stand_ins(
     return chosen
 
 
-def _candidates(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> Iterator[int]:
+def _iterate_candidates(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> Iterator[int]:
     """Best first: white space, special tokens, ids without a text, the rarest token."""
-    yield from _white_space(tokenizer)
+    yield from _find_white_space(tokenizer)
     named = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.bos_token_id)
     yield from (token_id for token_id in named if token_id is not None)
     added = tokenizer.added_tokens_decoder
@@ -42,13 +42,13 @@ def _candidates(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> Iterator
     yield from range(vocab_size - 1, -1, -1)
 
 
-def _white_space(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def _find_white_space(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Tokens that are a long run of line breaks or spaces: line breaks first, then short ones.
 
     The shortest that nobody needs disturbs least.
     """
     found = []
-    for token_id, text in token_texts(tokenizer):
+    for token_id, text in iterate_token_texts(tokenizer):
         if set(text) == {"\n"} and len(text) >= MIN_LINE_BREAKS:
             found.append((0, len(text), token_id))
         elif set(text) == {" "} and len(text) >= MIN_SPACES:

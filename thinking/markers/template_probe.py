@@ -37,19 +37,19 @@ def probe_template(tokenizer: PreTrainedTokenizerBase, start: str, end: str) -> 
     prompt = _render(tokenizer, THINKING_TEMPLATE_KWARGS)
     if prompt is None:
         return TemplateProbe()
-    after_start = _after_start(prompt, start)
+    after_start = _find_after_start(prompt, start)
     return TemplateProbe(
         opens_thought=after_start is not None,
         after_start=after_start or "",
-        no_thought=_closing_text(
-            _reply_header(tokenizer, THINKING_TEMPLATE_KWARGS),
-            _reply_header(tokenizer, _NOT_THINKING_KWARGS),
+        no_thought=_find_closing_text(
+            _render_reply_header(tokenizer, THINKING_TEMPLATE_KWARGS),
+            _render_reply_header(tokenizer, _NOT_THINKING_KWARGS),
             end,
         ),
     )
 
 
-def _after_start(prompt: str, start: str) -> str | None:
+def _find_after_start(prompt: str, start: str) -> str | None:
     """The white space after the start marker that ends `prompt`; None: none ends it."""
     bare = start.rstrip()
     if not bare or not prompt.rstrip().endswith(bare):
@@ -57,7 +57,7 @@ def _after_start(prompt: str, start: str) -> str | None:
     return prompt[prompt.rindex(bare) + len(bare) :].removeprefix(start[len(bare) :])
 
 
-def _closing_text(header: str | None, other: str | None, end: str) -> str | None:
+def _find_closing_text(header: str | None, other: str | None, end: str) -> str | None:
     """What `other` adds to `header`, if that is an empty thought or the end of one."""
     if header is None or other is None or not other.startswith(header):
         return None
@@ -65,7 +65,7 @@ def _closing_text(header: str | None, other: str | None, end: str) -> str | None
     return added if end.strip() and end.strip() in added else None
 
 
-def _reply_header(tokenizer: PreTrainedTokenizerBase, kwargs: dict[str, Any]) -> str | None:
+def _render_reply_header(tokenizer: PreTrainedTokenizerBase, kwargs: dict[str, Any]) -> str | None:
     """What the template puts after the messages for a reply to follow.
 
     A switch may also change the messages (GLM-4.6 writes into the user's, Gemma 4 into the

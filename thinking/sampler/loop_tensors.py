@@ -77,7 +77,7 @@ class LoopImage:
         if detector is not None:
             guard = detector.guard
             for period in range(1, guard.max_period + 1):
-                needed[period - 1] = min(guard.run_needed(period), NEVER)
+                needed[period - 1] = min(guard.compute_min_run(period), NEVER)
             for period, token_id in enumerate(reversed(detector.history), 1):
                 history[period - 1] = token_id
             for period, run in detector.runs.items():

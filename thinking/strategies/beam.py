@@ -30,7 +30,7 @@ class Beam:
         return self.steps.share(budget, markers)
 
     async def search(self, writer: BranchWriter, scorer: Scorer) -> Branch:
-        reserve = self.steps.reserve_of(writer)
+        reserve = self.steps.compute_reserve(writer)
         kept = [ScoredBranch(writer.root, 0.0)]
         while open_branches := [s.branch for s in kept if not s.branch.thought_is_over]:
             each = max(1, self.num_branches // len(open_branches))

@@ -33,13 +33,13 @@ class _Node:
             return all(child.is_closed for child in self.children)
         return self.branch.thought_is_over
 
-    def bound(self, exploration: float) -> float:
-        """Upper confidence bound: mean value and what few visits add to it."""
+    def compute_bound(self, exploration: float) -> float:
+        """Upper confidence compute_bound: mean value and what few visits add to it."""
         assert self.parent is not None  # only children are chosen between
         bonus = math.sqrt(math.log(self.parent.visits) / self.visits)
         return self.value / self.visits + exploration * bonus
 
-    def back_up(self, value: float) -> None:
+    def backpropagate(self, value: float) -> None:
         """Count `value` for this node and all above it."""
         node: _Node | None = self
         while node is not None:
@@ -67,7 +67,7 @@ class Mcts:
         return self.steps.share(budget, markers)
 
     async def search(self, writer: BranchWriter, scorer: Scorer) -> Branch:
-        reserve = self.steps.reserve_of(writer)
+        reserve = self.steps.compute_reserve(writer)
         root = _Node(writer.root, 0.0)
         for _ in range(self.iterations):
             if root.is_closed:
@@ -77,22 +77,22 @@ class Mcts:
             if not grown:
                 break
             self._grow(leaf, grown)
-        return _best_leaf(root).branch
+        return _find_best_leaf(root).branch
 
     def _select(self, root: _Node) -> _Node:
         node = root
         while node.children:
             open_children = [child for child in node.children if not child.is_closed]
-            node = max(open_children, key=lambda child: child.bound(self.exploration))
+            node = max(open_children, key=lambda child: child.compute_bound(self.exploration))
         return node
 
     def _grow(self, leaf: _Node, grown: list[ScoredBranch]) -> None:
         """Each child begins with its own score; the path above learns the best of them."""
         leaf.children = [_Node(g.branch, g.score, leaf, value=g.score, visits=1) for g in grown]
-        leaf.back_up(max(g.score for g in grown))
+        leaf.backpropagate(max(g.score for g in grown))
 
 
-def _best_leaf(root: _Node) -> _Node:
+def _find_best_leaf(root: _Node) -> _Node:
     """A thought that has ended, where there is one; of those, or of all, the best score."""
     leaves, waiting = [], [root]
     while waiting:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from thinking.strategies.account import ThoughtAccount
 from thinking.strategies.branch import Branch
+from thinking.strategies.pool import ThinkingPool
 
 STRATEGY_NAMES = ("best_of", "self_consistency", "reward", "beam", "mcts")
 
@@ -43,7 +43,7 @@ class BranchWriter(Protocol):
         """The reply before its first token."""
 
     @property
-    def account(self) -> ThoughtAccount:
+    def account(self) -> ThinkingPool:
         """The budget of the search."""
 
     async def complete(self, branch: Branch, max_tokens: int) -> Branch:
@@ -60,7 +60,7 @@ class BranchWriter(Protocol):
             OverdrawnError: fewer are left.
         """
 
-    def answer_text(self, branch: Branch) -> str:
+    def decode_answer(self, branch: Branch) -> str:
         """The answer so far, as a client would see it."""
 
 

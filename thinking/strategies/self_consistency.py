@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from thinking.strategies.branch import Branch
 from thinking.strategies.protocol import BranchWriter, Scorer
-from thinking.strategies.vote import Extract, vote_of
+from thinking.strategies.vote import Extract, extract_vote
 from thinking.strategies.whole import WholeStrategy
 
 
@@ -25,12 +25,12 @@ class SelfConsistency(WholeStrategy):
     needs_scorer: ClassVar[bool] = False
 
     async def search(self, writer: BranchWriter, scorer: Scorer) -> Branch:
-        camps: dict[str, list[Branch]] = defaultdict(list)
+        groups: dict[str, list[Branch]] = defaultdict(list)
         for branch in await self.branches.write(writer):
-            camps[vote_of(writer.answer_text(branch), self.extract)].append(branch)
-        winners = max(camps.values(), key=_weight)
+            groups[extract_vote(writer.decode_answer(branch), self.extract)].append(branch)
+        winners = max(groups.values(), key=_weigh)
         return max(winners, key=lambda branch: branch.answer_confidence)
 
 
-def _weight(camp: list[Branch]) -> tuple[int, float]:
-    return len(camp), sum(math.exp(branch.answer_confidence) for branch in camp)
+def _weigh(group: list[Branch]) -> tuple[int, float]:
+    return len(group), sum(math.exp(branch.answer_confidence) for branch in group)

@@ -43,9 +43,9 @@ class Steps:
             raise BudgetTooSmallError(least, f"or fewer step_tokens than {self.step_tokens}")
         return BranchShare(budget, budget, has_grace=False)
 
-    def reserve_of(self, writer: BranchWriter) -> int:
+    def compute_reserve(self, writer: BranchWriter) -> int:
         """Tokens that steps must leave; to be asked before the first of them."""
-        return writer.account.left - int(self.share_of_budget * writer.account.left)
+        return writer.pool.left - int(self.share_of_budget * writer.pool.left)
 
     async def expand(
         self, writer: BranchWriter, scorer: Scorer, branches: Sequence[Branch], reserve: int
@@ -54,7 +54,7 @@ class Steps:
 
         Empty where the account has no room for a step of each.
         """
-        spendable = writer.account.left - reserve
+        spendable = writer.pool.left - reserve
         allowance = min(self.step_tokens, spendable // max(1, len(branches)))
         if allowance < MIN_STEP_TOKENS:
             return []

@@ -21,30 +21,30 @@ class Extract(Enum):
     LAST_LINE = "last_line"  # its last line, case and white space aside
 
 
-def vote_of(answer: str, extract: Extract) -> str:
+def extract_vote(answer: str, extract: Extract) -> str:
     """The key under which `answer` is counted; "" for an answer that says nothing."""
     return _KEYS[extract](answer)
 
 
-def _number(answer: str) -> str:
+def _extract_number(answer: str) -> str:
     found = _NUMBER.findall(answer)
     if not found:
-        return _text(answer)
+        return _extract_text(answer)
     digits: str = found[-1].replace(",", "")
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
-def _text(answer: str) -> str:
+def _extract_text(answer: str) -> str:
     return _SPACE.sub(" ", answer).strip().casefold().rstrip(".")
 
 
-def _last_line(answer: str) -> str:
+def _extract_last_line(answer: str) -> str:
     lines = [line for line in answer.splitlines() if line.strip()]
-    return _text(lines[-1]) if lines else ""
+    return _extract_text(lines[-1]) if lines else ""
 
 
 _KEYS: Mapping[Extract, Callable[[str], str]] = {
-    Extract.NUMBER: _number,
-    Extract.TEXT: _text,
-    Extract.LAST_LINE: _last_line,
+    Extract.NUMBER: _extract_number,
+    Extract.TEXT: _extract_text,
+    Extract.LAST_LINE: _extract_last_line,
 }

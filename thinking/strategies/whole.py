@@ -39,7 +39,7 @@ class WholeBranches:
 
     async def write(self, writer: BranchWriter) -> list[Branch]:
         """All of them, at once."""
-        each = writer.account.left // self.n
+        each = writer.pool.left // self.n
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(writer.complete(writer.root, each)) for _ in range(self.n)]
         return [task.result() for task in tasks]

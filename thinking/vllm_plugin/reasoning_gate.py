@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from vllm.reasoning import ReasoningParser, ReasoningParserManager
 
 from thinking.answer_start import AnswerStart
-from thinking.markers.boundaries import boundary_token_ids
+from thinking.markers.boundaries import find_boundary_token_ids
 from thinking.markers.profile import MarkerProfile
 from thinking.plan import ThinkingPlan
 from thinking.tracker import ThinkingTracker
@@ -64,4 +64,4 @@ class ReasoningGate(ReasoningParser):
 
 @lru_cache(maxsize=2)
 def _tables(tokenizer: PreTrainedTokenizerBase, profile: MarkerProfile) -> TrackerTables:
-    return TrackerTables(profile, boundary_token_ids(tokenizer))
+    return TrackerTables(profile, find_boundary_token_ids(tokenizer))

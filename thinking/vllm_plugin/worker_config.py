@@ -8,7 +8,7 @@ from vllm.config import VllmConfig
 from vllm.sampling_params import SamplingParams
 from vllm.tokenizers import cached_tokenizer_from_config
 
-from thinking.markers.boundaries import boundary_token_ids, token_bytes
+from thinking.markers.boundaries import find_boundary_token_ids, map_token_bytes
 from thinking.markers.profile import MarkerProfile
 from thinking.plan import EXTRA_ARGS_KEY, ThinkingPlan
 from thinking.sampler.arrays import ArrayLibrary
@@ -25,10 +25,10 @@ def model_tables(vllm_config: VllmConfig, arrays: ArrayLibrary) -> AutomatonTabl
     profile = MarkerProfile.from_dict(additional[ADDITIONAL_CONFIG_KEY])
     tokenizer = cached_tokenizer_from_config(vllm_config.model_config)
     return AutomatonTables(
-        TrackerTables(profile, boundary_token_ids(tokenizer)),
+        TrackerTables(profile, find_boundary_token_ids(tokenizer)),
         vllm_config.model_config.get_vocab_size(),
         arrays,
-        token_bytes(tokenizer),
+        map_token_bytes(tokenizer),
     )
 
 

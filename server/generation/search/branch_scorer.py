@@ -44,7 +44,7 @@ class BranchScorer:
         return Candidate(
             token_ids=(*self._job.prompt.token_ids, *branch.token_ids),
             thought=self._writer.thought_text(branch),
-            answer=self._writer.answer_text(branch),
+            answer=self._writer.decode_answer(branch),
         )
 
 

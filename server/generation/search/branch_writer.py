@@ -17,8 +17,8 @@ from server.model.served_model import ServedModel
 from thinking.phase import Phase, TokenKind
 from thinking.plan import ThinkingPlan
 from thinking.segments import Segmenter
-from thinking.strategies.account import ThoughtAccount
 from thinking.strategies.branch import Branch, Line
+from thinking.strategies.pool import ThinkingPool
 from thinking.tracker import ThinkingTracker
 
 # Seeds of a choice's branches lie apart from those of the next choices.
@@ -51,7 +51,7 @@ class EngineBranchWriter:
     """
 
     def __init__(self, model: ServedModel, job: GenerationJob, index: int) -> None:
-        self.account = ThoughtAccount(job.prompt.budget.budget)
+        self.pool = ThinkingPool(job.prompt.budget.budget)
         self.num_branches = 0
         self.num_injected = 0
         self._model = model
@@ -73,8 +73,8 @@ class EngineBranchWriter:
         """See :meth:`thinking.strategies.protocol.BranchWriter.step`."""
         return await self._write(branch, max_tokens, self._step_ends)
 
-    def answer_text(self, branch: Branch) -> str:
-        """See :meth:`thinking.strategies.protocol.BranchWriter.answer_text`."""
+    def decode_answer(self, branch: Branch) -> str:
+        """See :meth:`thinking.strategies.protocol.BranchWriter.decode_answer`."""
         stops = self._model.engine.profile.stop_token_ids
         answer = branch.token_ids[len(branch.token_ids) - branch.num_answer :]
         shown = [token_id for token_id in answer if token_id not in stops]
@@ -99,7 +99,7 @@ class EngineBranchWriter:
         room = self._job.prompt.context_left - len(branch.token_ids)
         if room <= 0:
             return replace(branch, thought_is_over=True, finish_reason="length")
-        self.account.reserve(max_tokens)
+        self.pool.reserve(max_tokens)
         plan = replace(self._job.prompt.plan, prior_token_ids=branch.token_ids)
         request = EngineRequest(
             request_id=self.next_request_id(),
@@ -116,7 +116,7 @@ class EngineBranchWriter:
                 async for output in outputs:
                     growing.push(output)
         finally:
-            self.account.settle(max_tokens, growing.num_new)
+            self.pool.settle(max_tokens, growing.num_new)
             self.num_injected += growing.num_new_injected
         return growing.branch()
 

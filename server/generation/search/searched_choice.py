@@ -69,7 +69,7 @@ async def _found(
         assert isinstance(branch, WrittenBranch)  # the writer makes no others
         winner = branch
     except ScorerError as error:
-        raise SearchError(strategy.name, str(error), writer.account.spent) from error
+        raise SearchError(strategy.name, str(error), writer.pool.spent) from error
     except ExceptionGroup as group:  # branches fail together, for one reason
         raise group.exceptions[0] from group
     finally:
@@ -84,7 +84,7 @@ def _tally(job: GenerationJob, writer: EngineBranchWriter, winner: WrittenBranch
     return BranchTally(
         strategy=job.search.strategy.name,
         num_branches=writer.num_branches,
-        num_hidden=writer.account.spent - len(winner.token_ids),
+        num_hidden=writer.pool.spent - len(winner.token_ids),
         num_injected=writer.num_injected - winner.num_injected,
     )
 
@@ -101,13 +101,13 @@ def _last_plan(
     if not winner.is_thinking:
         return plan
     most = max(winner.num_hidden, job.prompt.thought_room)
-    return replace(plan, budget=min(winner.num_hidden + writer.account.left, most))
+    return replace(plan, budget=min(winner.num_hidden + writer.pool.left, most))
 
 
 def _last_request(
     job: GenerationJob, writer: EngineBranchWriter, winner: WrittenBranch, plan: ThinkingPlan
 ) -> EngineRequest:
-    num_hidden_elsewhere = writer.account.spent - len(winner.token_ids)
+    num_hidden_elsewhere = writer.pool.spent - len(winner.token_ids)
     left = job.prompt.budget.max_tokens - num_hidden_elsewhere - len(winner.token_ids)
     room = job.prompt.context_left - len(winner.token_ids)
     request_id = writer.next_request_id()

@@ -8,20 +8,20 @@ from server.choice.delta import ChoiceDelta
 from server.engine.protocol import EngineOutput, TokenLogprob, TokenLogprobs
 from server.prompt.prepared_prompt import PreparedPrompt
 from tests.server.conftest import PROFILES, STOP_ID, TOKENIZER, ids
-from thinking.budget import BudgetAsk, BudgetPolicy, resolve_budget
-from thinking.markers.boundaries import boundary_token_ids
+from thinking.budget import BudgetPolicy, BudgetRequest, resolve_budget
+from thinking.markers.boundaries import find_boundary_token_ids
 from thinking.plan import make_plan
 from thinking.tracker_state import TrackerTables
 
 PROFILE = PROFILES["special markers"]
-TABLES = TrackerTables(PROFILE, boundary_token_ids(TOKENIZER))
+TABLES = TrackerTables(PROFILE, find_boundary_token_ids(TOKENIZER))
 TOKENS = (*ids("<think>Hm. 🙂</think>on the 👍 one<|im_start|> line, STOP in"), STOP_ID)
 
 
 def prepared(budget: int) -> PreparedPrompt:
     """A prompt with a plan for `budget` tokens."""
     resolved = resolve_budget(
-        BudgetAsk(max_thinking_tokens=budget),
+        BudgetRequest(max_thinking_tokens=budget),
         BudgetPolicy(),
         max_completion_tokens=None,
         context_left=500,

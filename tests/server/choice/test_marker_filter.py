@@ -9,7 +9,7 @@ from server.choice.text_filters import MarkerFilter
 from server.engine.protocol import EngineOutput, TokenLogprob, TokenLogprobs
 from server.prompt.prepared_prompt import PreparedPrompt
 from tests.server.conftest import PROFILES, TOKENIZER, ids
-from thinking.budget import BudgetAsk, BudgetPolicy, resolve_budget
+from thinking.budget import BudgetPolicy, BudgetRequest, resolve_budget
 from thinking.plan import make_plan
 from thinking.tracker_state import TrackerTables
 
@@ -41,7 +41,7 @@ def test_a_marker_spelt_with_other_tokens_leaves_neither_text_nor_logprobs(
 ) -> None:
     plan = make_plan(PROFILE, 0)
     budget = resolve_budget(
-        BudgetAsk(), BudgetPolicy(0), max_completion_tokens=None, context_left=99
+        BudgetRequest(), BudgetPolicy(0), max_completion_tokens=None, context_left=99
     )
     decoder = ChoiceDecoder(
         0,

@@ -6,23 +6,23 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from tests.toy_tokenizers import byte_level, sentencepiece_like
-from thinking.markers.boundaries import boundary_token_ids
+from thinking.markers.boundaries import find_boundary_token_ids
 
 
-def boundary_texts(tokenizer: PreTrainedTokenizerFast) -> set[str]:
-    ids = boundary_token_ids(tokenizer)
+def find_boundary_texts(tokenizer: PreTrainedTokenizerFast) -> set[str]:
+    ids = find_boundary_token_ids(tokenizer)
     return {token for token, token_id in tokenizer.get_vocab().items() if token_id in ids}
 
 
 def test_byte_level_boundaries_are_sentence_and_line_ends() -> None:
     tokenizer = byte_level(special=("<|endoftext|>",), added=("\n\n\n", "好。”", "</think>", "x…"))
     expected = {"!", ".", "?", "Ċ", "č", "ĊĊ", "Ġ.", '."', "\n\n\n", "好。”", "x…"}
-    assert boundary_texts(tokenizer) == expected
+    assert find_boundary_texts(tokenizer) == expected
 
 
 def test_sentencepiece_boundaries_are_sentence_and_line_ends() -> None:
     expected = {".", "!", "。", "▁.", '."', "<0x0A>", "<0x0D>", "<0x2E>", "<0x21>", "<0x3F>"}
-    assert boundary_texts(sentencepiece_like()) == expected
+    assert find_boundary_texts(sentencepiece_like()) == expected
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,15 @@ def test_sentencepiece_boundaries_are_sentence_and_line_ends() -> None:
 )
 def test_each_ending_counts(ending: str) -> None:
     tokenizer = byte_level(special=("<|endoftext|>",), added=(f"word{ending}",))
-    assert tokenizer.convert_tokens_to_ids(f"word{ending}") in boundary_token_ids(tokenizer)
+    assert tokenizer.convert_tokens_to_ids(f"word{ending}") in find_boundary_token_ids(tokenizer)
 
 
 @pytest.mark.parametrize("ending", ["a", ",", ".a", '"', ")", "\n ", ":", ".<", "<0x0A>", "âĢ¦"])
 def test_other_endings_do_not_count(ending: str) -> None:
     tokenizer = byte_level(special=("<|endoftext|>",), added=(f"word{ending}",))
-    assert tokenizer.convert_tokens_to_ids(f"word{ending}") not in boundary_token_ids(tokenizer)
+    assert tokenizer.convert_tokens_to_ids(f"word{ending}") not in find_boundary_token_ids(
+        tokenizer
+    )
 
 
 def test_a_large_vocabulary_takes_less_than_a_second_and_a_half() -> None:
@@ -53,6 +55,6 @@ def test_a_large_vocabulary_takes_less_than_a_second_and_a_half() -> None:
             return {text: i for i, text in enumerate(texts)}
 
     start = time.process_time()
-    ids = boundary_token_ids(LargeVocabulary())
+    ids = find_boundary_token_ids(LargeVocabulary())
     assert time.process_time() - start < 1.5
     assert len(ids) == 100_001

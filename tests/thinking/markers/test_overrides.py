@@ -2,16 +2,22 @@
 
 import pytest
 
-from tests.thinking.markers.profile_layouts import SPECIAL, THINK, ids_of, profile_of, texts_of
+from tests.thinking.markers.profile_layouts import (
+    SPECIAL,
+    THINK,
+    decode_texts,
+    detect_profile,
+    to_token_ids,
+)
 from tests.toy_tokenizers import CHATML, QWEN3, byte_level
 from thinking.markers.detection import MarkerOverrides, ProfileError
 
 
 def test_overridden_markers_are_the_models_own() -> None:
     tokenizer = byte_level(SPECIAL)
-    profile = profile_of(tokenizer, MarkerOverrides(start="[[", end="]]"))
+    profile = detect_profile(tokenizer, MarkerOverrides(start="[[", end="]]"))
     assert (profile.name, profile.native) == ("custom", True)
-    texts = texts_of(tokenizer, profile)
+    texts = decode_texts(tokenizer, profile)
     assert texts == {
         "start": "[[",
         "end": "]]",
@@ -23,24 +29,24 @@ def test_overridden_markers_are_the_models_own() -> None:
 
 def test_overridden_texts_replace_the_profiles_own() -> None:
     tokenizer = byte_level(SPECIAL)
-    profile = profile_of(tokenizer, MarkerOverrides(primer="", lead_in="So:"))
-    texts = texts_of(tokenizer, profile)
+    profile = detect_profile(tokenizer, MarkerOverrides(primer="", lead_in="So:"))
+    texts = decode_texts(tokenizer, profile)
     assert (texts["primer"], texts["lead_in"]) == ("", "So:")
     assert not profile.native
 
 
 def test_a_model_that_needs_a_primer_is_not_native() -> None:
     tokenizer = byte_level(SPECIAL, THINK, QWEN3)
-    assert not profile_of(tokenizer, MarkerOverrides(primer="Hm.")).native
-    assert profile_of(tokenizer, MarkerOverrides(primer="")).native
+    assert not detect_profile(tokenizer, MarkerOverrides(primer="Hm.")).native
+    assert detect_profile(tokenizer, MarkerOverrides(primer="")).native
 
 
 def test_overridden_markers_that_are_a_familys_are_that_family() -> None:
     tokenizer = byte_level(SPECIAL, (*THINK, "<tool_call>"), CHATML)
-    profile = profile_of(tokenizer, MarkerOverrides(*THINK))
+    profile = detect_profile(tokenizer, MarkerOverrides(*THINK))
     assert (profile.name, profile.native) == ("qwen3", True)
-    assert profile.tool_call_token_ids == ids_of(tokenizer, "<tool_call>")
-    assert profile_of(byte_level(SPECIAL), MarkerOverrides(*THINK)).name == "think"
+    assert profile.tool_call_token_ids == to_token_ids(tokenizer, "<tool_call>")
+    assert detect_profile(byte_level(SPECIAL), MarkerOverrides(*THINK)).name == "think"
 
 
 @pytest.mark.parametrize(
@@ -60,5 +66,5 @@ def test_overridden_markers_that_are_a_familys_are_that_family() -> None:
 )
 def test_overrides_that_cannot_work_are_named(overrides: MarkerOverrides, field: str) -> None:
     with pytest.raises(ProfileError, match=field) as caught:
-        profile_of(byte_level(SPECIAL), overrides)
+        detect_profile(byte_level(SPECIAL), overrides)
     assert caught.value.field == field

@@ -20,7 +20,7 @@ from tests.thinking.generators import (
 from thinking.gate import GateMode, SegmentRules
 from thinking.markers.profile import MarkerProfile, Opening
 from thinking.phase import Phase, StopCause, TokenKind
-from thinking.plan import ThinkingPlan, ThinkingRules, make_plan, min_segment_tokens
+from thinking.plan import ThinkingPlan, ThinkingRules, count_min_segment_tokens, make_plan
 from thinking.sampler.arrays import NumpyArrays
 from thinking.sampler.constraints import FORCED
 from thinking.sampler.gating import entropy
@@ -220,7 +220,7 @@ def test_a_tool_call_that_comes_too_soon_becomes_a_wish_to_end() -> None:
 
 def test_no_segment_can_be_shorter_than_its_markers() -> None:
     for profile in (TAGS, LONG):
-        least = min_segment_tokens(profile)
+        least = count_min_segment_tokens(profile)
         for tokens, possible in ((least - 1, False), (least, True)):
             rules = ThinkingRules(segments=replace(EVERY, segment_tokens=tokens))
             plan = make_plan(profile, 100, rules)

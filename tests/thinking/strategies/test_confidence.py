@@ -10,7 +10,7 @@ from thinking.strategies.branch import Branch, Line
 from thinking.strategies.confidence import ConfidenceScorer
 
 
-def scored(*branches: Branch) -> list[float]:
+def score(*branches: Branch) -> list[float]:
     return asyncio.run(ConfidenceScorer().score(branches))
 
 
@@ -18,10 +18,10 @@ def test_one_weak_line_is_not_made_good_by_strong_ones() -> None:
     sure = Branch(weakest_line=-0.01, line=Line(3, -0.03))
     slipped = replace(sure, weakest_line=-1.2)
     slipping = replace(sure, line=Line(3, -6.0))
-    good, *bad = scored(sure, slipped, slipping)
+    good, *bad = score(sure, slipped, slipping)
     assert good > 0.98
     assert bad == [pytest.approx(math.exp(-1.2)), pytest.approx(math.exp(-2.0))]
 
 
 def test_nothing_chosen_is_nothing_to_doubt() -> None:
-    assert scored(Branch()) == [1.0]
+    assert score(Branch()) == [1.0]

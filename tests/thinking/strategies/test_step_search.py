@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thinking.strategies.account import OverdrawnError, ThoughtAccount
 from thinking.strategies.beam import Beam
 from thinking.strategies.branch import Branch
 from thinking.strategies.mcts import Mcts
+from thinking.strategies.pool import OverdrawnError, ThinkingPool
 from thinking.strategies.protocol import BudgetTooSmallError, Strategy
 from thinking.strategies.stepping import Steps
 
@@ -25,7 +25,7 @@ class ToyWriter:
     """Steps of ``STEP_TOKENS`` tokens, the first chosen by lot; after ``DEPTH`` of them it ends."""
 
     def __init__(self, budget: int, seed: int) -> None:
-        self.account = ThoughtAccount(budget)
+        self.pool = ThinkingPool(budget)
         self._rng = random.Random(seed)
         self.num_steps = 0
 
@@ -37,10 +37,10 @@ class ToyWriter:
         raise AssertionError("a step search writes no whole replies")
 
     async def step(self, branch: Branch, max_tokens: int) -> Branch:
-        self.account.reserve(max_tokens)
+        self.pool.reserve(max_tokens)
         used = min(max_tokens, STEP_TOKENS)
         await asyncio.sleep(0)  # other branches may run
-        self.account.settle(max_tokens, used)
+        self.pool.settle(max_tokens, used)
         self.num_steps += 1
         token_ids = (*branch.token_ids, self._rng.randrange(CHOICES), *[9] * (used - 1))
         return replace(
@@ -50,7 +50,7 @@ class ToyWriter:
             thought_is_over=len(token_ids) >= DEPTH * STEP_TOKENS,
         )
 
-    def answer_text(self, branch: Branch) -> str:
+    def decode_answer(self, branch: Branch) -> str:
         return ""
 
 
@@ -58,10 +58,10 @@ class ToyScorer:
     """Knows the right letter: the share of right steps, never looking ahead."""
 
     async def score(self, branches: Sequence[Branch]) -> list[float]:
-        return [share_right(branch) for branch in branches]
+        return [compute_share_right(branch) for branch in branches]
 
 
-def share_right(branch: Branch) -> float:
+def compute_share_right(branch: Branch) -> float:
     steps = branch.token_ids[::STEP_TOKENS]
     return sum(step == 0 for step in steps) / len(steps) if steps else 0.0
 
@@ -73,7 +73,7 @@ SEARCHES: list[Strategy] = [
 ]
 
 
-def found(strategy: Strategy, budget: int, seed: int) -> tuple[Branch, ToyWriter]:
+def search(strategy: Strategy, budget: int, seed: int) -> tuple[Branch, ToyWriter]:
     writer = ToyWriter(budget, seed)
     return asyncio.run(strategy.search(writer, ToyScorer())), writer
 
@@ -81,9 +81,9 @@ def found(strategy: Strategy, budget: int, seed: int) -> tuple[Branch, ToyWriter
 @pytest.mark.parametrize("strategy", SEARCHES, ids=lambda strategy: strategy.name)
 def test_a_search_finds_what_chance_would_not(strategy: Strategy) -> None:
     """By chance a quarter of the steps is right."""
-    results = [found(strategy, 800, seed)[0] for seed in range(20)]
+    results = [search(strategy, 800, seed)[0] for seed in range(20)]
     assert all(branch.thought_is_over for branch in results)
-    mean = sum(map(share_right, results)) / len(results)
+    mean = sum(map(compute_share_right, results)) / len(results)
     assert mean > 0.7
 
 
@@ -102,8 +102,8 @@ def test_a_search_finds_what_chance_would_not(strategy: Strategy) -> None:
 def test_a_search_never_overdraws_its_account_and_keeps_its_reserve(
     budget: int, seed: int, strategy: Strategy
 ) -> None:
-    branch, writer = found(strategy, budget, seed)
-    account = writer.account
+    branch, writer = search(strategy, budget, seed)
+    account = writer.pool
     assert account.reserved == 0
     assert account.spent <= budget
     assert len(branch.token_ids) <= account.spent
@@ -112,12 +112,12 @@ def test_a_search_never_overdraws_its_account_and_keeps_its_reserve(
 
 
 def test_a_thought_that_has_ended_is_not_written_on() -> None:
-    branch, _ = found(SEARCHES[0], 10_000, 1)
+    branch, _ = search(SEARCHES[0], 10_000, 1)
     assert len(branch.token_ids) == DEPTH * STEP_TOKENS
 
 
 def test_an_account_refuses_what_it_has_not() -> None:
-    account = ThoughtAccount(10)
+    account = ThinkingPool(10)
     account.reserve(6)
     with pytest.raises(OverdrawnError):
         account.reserve(5)

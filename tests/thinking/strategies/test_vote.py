@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinking.strategies.vote import Extract, vote_of
+from thinking.strategies.vote import Extract, extract_vote
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ from thinking.strategies.vote import Extract, vote_of
     ],
 )
 def test_what_an_answer_says(answer: str, extract: Extract, vote: str) -> None:
-    assert vote_of(answer, extract) == vote
+    assert extract_vote(answer, extract) == vote
 
 
 @given(st.text(), st.sampled_from(Extract))
 def test_any_answer_has_a_vote(answer: str, extract: Extract) -> None:
-    assert vote_of(answer, extract) == vote_of(answer, extract).strip()
+    assert extract_vote(answer, extract) == extract_vote(answer, extract).strip()
 
 
 @given(st.integers(-(10**9), 10**9), st.sampled_from(["It is {:,}.", "{}", "{:,} apples", "= {}"]))
 def test_a_number_is_the_same_however_it_is_written(number: int, frame: str) -> None:
-    assert vote_of(frame.format(number), Extract.NUMBER) == str(number)
+    assert extract_vote(frame.format(number), Extract.NUMBER) == str(number)

@@ -20,7 +20,7 @@ from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProc
 
 from tests.server.conftest import TOKENIZER, VOCAB_SIZE
 from tests.thinking.vllm_plugin.waiting import no_waiting
-from thinking.markers.boundaries import boundary_token_ids
+from thinking.markers.boundaries import find_boundary_token_ids
 from thinking.markers.profile import MarkerProfile
 from thinking.plan import ThinkingPlan
 from thinking.sampler.constraints import FORCED
@@ -114,7 +114,7 @@ class Running:
 
 
 def tracker_tables(profile: MarkerProfile) -> TrackerTables:
-    return TrackerTables(profile, boundary_token_ids(TOKENIZER))
+    return TrackerTables(profile, find_boundary_token_ids(TOKENIZER))
 
 
 class RunnerV1:

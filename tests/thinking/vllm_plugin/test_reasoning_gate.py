@@ -3,7 +3,7 @@
 import pytest
 
 from tests.server.conftest import TOKENIZER, ids
-from thinking.markers.boundaries import boundary_token_ids
+from thinking.markers.boundaries import find_boundary_token_ids
 from thinking.markers.profile import MarkerProfile
 from thinking.plan import make_plan
 from thinking.tracker import ThinkingTracker
@@ -22,7 +22,7 @@ def test_the_grammar_starts_with_the_first_answer_token(
     from thinking.vllm_plugin.reasoning_gate import ReasoningGate, gate_arguments
 
     plan = make_plan(profile, budget)
-    tables = TrackerTables(profile, boundary_token_ids(TOKENIZER))
+    tables = TrackerTables(profile, find_boundary_token_ids(TOKENIZER))
     tracker = ThinkingTracker(tables, plan)
     gate = ReasoningGate(TOKENIZER, **gate_arguments(profile, plan))
     tokens = list(PROMPT)

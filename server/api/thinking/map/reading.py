@@ -15,7 +15,7 @@ from server.choice.detokenizer import Detokenizer
 from server.engine.protocol import EngineRequest, SamplingSettings, TokenLogprobs
 from server.errors.internal import AbortedError, EngineError
 from server.model.served_model import ServedModel
-from thinking.budget import grace_in_tokens
+from thinking.budget import to_grace_tokens
 from thinking.markers.profile import MarkerProfile
 from thinking.phase import StopCause
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
@@ -173,6 +173,6 @@ def _thinking_plan(profile: MarkerProfile, token_id: int, thought_tokens: int) -
     """A thought of at most `thought_tokens`, then `token_id`."""
     with_token = replace(profile, lead_in_token_ids=(token_id,))
     rules = ThinkingRules(
-        grace_tokens=grace_in_tokens(None, thought_tokens), max_tokens=thought_tokens + 1
+        grace_tokens=to_grace_tokens(None, thought_tokens), max_tokens=thought_tokens + 1
     )
     return make_plan(with_token, thought_tokens + 1, rules)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.server.conftest import PROFILES, Serve, ids, make_profile
-from thinking.kind import ThoughtKind, filler_plan
+from thinking.kind import ThoughtKind, make_filler_plan
 from thinking.markers.profile import MarkerProfile
 from thinking.plan import MAX_SCRIPT_TOKENS
 
@@ -84,6 +84,6 @@ async def test_a_minimum_contradicts_pauses(serve: Serve) -> None:
 
 def test_pauses_are_at_most_what_a_script_holds() -> None:
     for profile in (*PROFILES.values(), make_profile("<think>", "</think>")):
-        plan = filler_plan(with_fillers(profile), 100_000, ThoughtKind.PAUSE)
+        plan = make_filler_plan(with_fillers(profile), 100_000, ThoughtKind.PAUSE)
         assert len(plan.script) == plan.budget <= MAX_SCRIPT_TOKENS
         plan.check()

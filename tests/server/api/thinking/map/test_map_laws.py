@@ -27,7 +27,7 @@ from tests.server.conftest import (
 )
 from tests.server.engine.test_engine_failures import Caller, until_running
 from thinking.markers.profile import MarkerProfile
-from thinking.plan import marker_cost
+from thinking.plan import count_marker_tokens
 
 SPECIAL = PROFILES["special markers"]
 
@@ -70,7 +70,7 @@ async def test_logprobs_are_the_models_own_softmax(serve: Serve, profile: Marker
 async def test_a_thought_never_exceeds_its_tokens(
     serve: Serve, profile: MarkerProfile, temperature: float
 ) -> None:
-    least = marker_cost(profile.inside_text) + 1
+    least = count_marker_tokens(profile.inside_text) + 1
     for source in (Thoughtful(profile, ENDLESS), RandomLogits(VOCAB_SIZE)):
         served = serve(source, profile)
         for most in range(least, least + 4):

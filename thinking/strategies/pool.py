@@ -12,7 +12,7 @@ class OverdrawnError(Exception):
 
 
 @dataclass(slots=True)
-class ThoughtAccount:
+class ThinkingPool:
     """Invariant: ``spent + reserved <= budget``; all are tokens."""
 
     budget: int
