@@ -1,16 +1,17 @@
 """A thought whose time is up, on arbitrary token streams: closed at once, within its budget."""
 
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.thinking.generators import TOKEN_BYTES, VOCAB_SIZE, plans, tables, token_streams
+from tests.thinking.sampler.states import expected, state_of
 from thinking.phase import Phase, StopCause, TokenKind
 from thinking.plan import ThinkingPlan
 from thinking.sampler.arrays import NumpyArrays
-from thinking.sampler.automaton import NUM_CHANGING, ThinkingAutomaton
+from thinking.sampler.automaton import ThinkingAutomaton
 from thinking.sampler.tables import AutomatonTables
 from thinking.tracker import ThinkingTracker
 from thinking.tracker_state import TrackerTables
@@ -78,9 +79,7 @@ def test_the_request_that_goes_on_has_the_state_of_the_one_that_was_given_up(
     )
     automaton.load(0, sent, [])
     automaton.flush()
-    assert tuple(automaton.state[0, :NUM_CHANGING].tolist()) == tuple(
-        map(int, astuple(tracker.state))
-    )
+    assert state_of(automaton, 0) == expected(tracker)
     resumed = ThinkingTracker(shared, sent)
     for token in [None, *rest]:
         if token is not None:

@@ -7,7 +7,6 @@ engine's adapter. Nothing here knows vLLM.
 """
 
 from dataclasses import dataclass
-from enum import IntEnum, auto
 
 import numpy as np
 import torch
@@ -17,54 +16,9 @@ from thinking.plan import MAX_SCRIPT_TOKENS, ThinkingPlan
 from thinking.sampler.answer_tail import AnswerTails
 from thinking.sampler.kept_logits import KeptLogits
 from thinking.sampler.loop_tensors import LoopImage, LoopTensors
+from thinking.sampler.row_state import Field, Level, make_row, plan_values, state_values
 from thinking.sampler.tables import AutomatonTables
 from thinking.tracker import ThinkingTracker
-
-
-class Field(IntEnum):
-    """Columns of the state matrix: first what changes, then the row's plan."""
-
-    PHASE = 0
-    CURSOR = auto()
-    NUM_HIDDEN = auto()
-    NUM_ANSWER = auto()
-    NUM_SINCE = auto()
-    LIMIT = auto()
-    NUM_SEGMENTS_LEFT = auto()
-    IN_SEGMENT = auto()
-    START_MATCH = auto()
-    END_MATCH = auto()
-    ANSWER_BEGINS = auto()
-    AT_BOUNDARY = auto()
-
-    BUDGET = auto()
-    GRACE = auto()
-    MIN_TOKENS = auto()
-    HAS_EXIT = auto()
-    CLOSE_AT = auto()
-    END_AT = auto()
-    LEAD_AT = auto()
-    CLOSE_END = auto()
-    SEGMENT_AT = auto()
-    SCRIPT_END = auto()
-    MAX_TOKENS = auto()
-    GATE_MODE = auto()
-    GAP = auto()
-    INTERVAL = auto()
-    SEGMENT_TOKENS = auto()
-    SEGMENT_GRACE = auto()
-    KEPT_ROW = auto()  # where the logits from before a segment are kept
-
-
-class Level(IntEnum):
-    """Columns of the float matrix: thresholds and weights of the row's plan."""
-
-    EXIT = 0
-    ENTROPY = auto()
-    MIX = auto()
-
-
-NUM_CHANGING = Field.BUDGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +75,9 @@ class ThinkingAutomaton:
         segments = plan.segments
         kept_row = self.kept.assign(slot, wanted=segments is not None and segments.mixes)
         self._staged[slot] = SlotImage(
-            state=_state_row(tracker, kept_row),
+            state=make_row(
+                state_values(tracker.state), plan_values(plan), {Field.KEPT_ROW: kept_row}
+            ),
             levels=[
                 1.0 if plan.early_exit is None else plan.early_exit,
                 0.0 if segments is None else segments.threshold,
@@ -150,45 +106,3 @@ class ThinkingAutomaton:
         self.tails.write(slots, [(image.tail, image.strings) for image in images])
         self.kept.flush()
         self._staged.clear()
-
-
-def _state_row(tracker: ThinkingTracker, kept_row: int) -> list[int]:
-    """A tracker's state and plan as one row, in the order of :class:`Field`."""
-    now, plan, segments = tracker.state, tracker.plan, tracker.plan.segments
-    changing = [
-        now.phase,
-        now.cursor,
-        now.num_hidden,
-        now.num_answer,
-        now.num_since,
-        now.limit,
-        now.num_segments_left,
-        now.in_segment,
-        now.start_match,
-        now.end_match,
-        now.answer_begins,
-        now.at_boundary,
-    ]
-    constant = [
-        plan.budget,
-        plan.grace_tokens,
-        plan.min_tokens,
-        plan.early_exit is not None,
-        plan.close_at,
-        plan.end_at,
-        plan.lead_at,
-        plan.close_end,
-        plan.segment_at,
-        len(plan.script),
-        plan.max_tokens,
-    ]
-    gate = [0, 0, 0, 0, 0]
-    if segments is not None:
-        gate = [
-            segments.mode,
-            segments.gap,
-            segments.interval,
-            segments.segment_tokens,
-            segments.grace_tokens,
-        ]
-    return [int(value) for value in (*changing, *constant, *gate, kept_row)]

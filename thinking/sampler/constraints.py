@@ -10,9 +10,10 @@ import torch
 from thinking.phase import Phase
 from thinking.plan import MAX_SCRIPT_TOKENS
 from thinking.sampler.arrays import Array
-from thinking.sampler.automaton import Field, Level, ThinkingAutomaton
+from thinking.sampler.automaton import ThinkingAutomaton
 from thinking.sampler.batch import Batch
 from thinking.sampler.gating import narrowed, open_gates
+from thinking.sampler.row_state import Field, Level
 
 NEG_INF = float("-inf")
 # Far from any other logit, and from overflow, whatever a bias, a penalty or the temperature

@@ -9,8 +9,9 @@ import torch
 
 from thinking.gate import GateMode
 from thinking.sampler.arrays import Array
-from thinking.sampler.automaton import Field, Level, ThinkingAutomaton
+from thinking.sampler.automaton import ThinkingAutomaton
 from thinking.sampler.batch import Batch
+from thinking.sampler.row_state import Field, Level
 from thinking.sampler.transition import may_open_segment
 
 NEGLIGIBLE = -1e4  # a logit so far below the best has no probability; -inf would give NaN
@@ -27,7 +28,7 @@ def open_gates(
         batch: n rows.
         state: theirs, int32 ``[n, len(Field)]``.
     """
-    may_open = may_open_segment(state, automaton.arrays)
+    may_open = may_open_segment(state.T, automaton.arrays)
     mode, num_since = state[:, Field.GATE_MODE], state[:, Field.NUM_SINCE]
     opens = (mode == GateMode.EVERY) & (num_since >= state[:, Field.INTERVAL])
     if batch.features.listening:

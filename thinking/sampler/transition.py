@@ -1,15 +1,18 @@
-"""How a batch's state changes with one token a row: the tracker, over arrays.
+"""How the state of a batch changes with one token a row: the tracker, over arrays.
 
-Pure in the token ids: logits are not seen. Does the same for every row, without a branch
-on data, so that nothing waits for the device. ``thinking.tracker`` is the same machine for
-one row, in words that are easier to follow.
+A pure function of the token ids; logits are not read. Every row takes the same operations and
+no branch depends on data, so the host never waits for the device. ``thinking.tracker`` is the
+same machine for one row, and easier to follow.
 """
+
+from dataclasses import dataclass
 
 from thinking.phase import Phase
 from thinking.sampler.arrays import Array, ArrayLibrary
-from thinking.sampler.automaton import Field, ThinkingAutomaton
+from thinking.sampler.automaton import ThinkingAutomaton
 from thinking.sampler.batch import Features
-from thinking.sampler.tables import BOUNDARY, TOOL_CALL
+from thinking.sampler.row_state import Field, RowState
+from thinking.sampler.tables import BOUNDARY, TOOL_CALL, AutomatonTables
 
 
 def advance(
@@ -18,136 +21,206 @@ def advance(
     token_ids: Array,
     features: Features,
 ) -> None:
-    """Take one sampled token a slot.
+    """Feed one sampled token to each slot.
 
     Args:
-        automaton: its slots are written back.
-        slots: distinct slots (besides the scratch slot), int64 ``[n]``.
+        automaton: holds the slots, which are updated.
+        slots: distinct (except for the scratch slot), int64 ``[n]``.
         token_ids: their tokens, int32 ``[n]``, below the vocabulary size.
-        features: what the slots' plans ask for; what nobody asks for is not looked at.
+        features: what the slots' plans use; the rest is skipped.
     """
-    tables, arrays = automaton.tables, automaton.arrays
-    where = arrays.where
     rows = automaton.state[slots]
-    plan = columns = rows.T
-    phase, cursor, num_hidden, num_answer, num_since, limit = columns[:6]
-    num_left, in_segment, start_match, end_match = columns[6:10]
-    close_at, end_at, lead_at = plan[Field.CLOSE_AT], plan[Field.END_AT], plan[Field.LEAD_AT]
-    close_end, segment_at = plan[Field.CLOSE_END], plan[Field.SEGMENT_AT]
-    min_tokens, grace = plan[Field.MIN_TOKENS], plan[Field.GRACE]
-    classes = tables.class_of_token[token_ids]
-
-    answering = phase == Phase.ANSWER
-    thinking = phase == Phase.THINKING
-    closing = phase == Phase.CLOSING
-    forced = ~(answering | thinking)
-    cursor = cursor + forced
-    opened = forced & ~closing & ((cursor == close_at) | (cursor == segment_at))
-
-    # Thoughts that start in the answer, and tool calls that end one.
+    look = automaton.loop.look(slots, token_ids) if features.guarded else None
+    step = _Step(automaton.tables, rows.T, token_ids)
+    step.follow_scripts(gated=features.gated)
     if features.gated:
-        script_end = plan[Field.SCRIPT_END]
-        opened = opened | (forced & ~closing & (cursor == script_end))
-        opens = may_open_segment(rows, arrays) & (token_ids == tables.segment_signal_id)
-        room = arrays.minimum(segment_room(rows, arrays), plan[Field.SEGMENT_TOKENS])
-        limit = where(opens, num_hidden + room, limit)
-        num_left = num_left - opens * 1
-        in_segment = in_segment | opens
-        cursor = where(opens, segment_at, cursor)
-        opens_free = opens & (segment_at == script_end)
-        answering = answering & ~opens
-        close_stop = where(in_segment == 1, lead_at, close_end)
-        grace = where(in_segment == 1, plan[Field.SEGMENT_GRACE], grace)
-    else:
-        close_stop = close_end
-    called = None
-    if tables.has_tool_calls:
-        calls = (classes & TOOL_CALL) != 0
-        called = thinking & calls & (num_hidden >= min_tokens)
-        thinking = thinking & ~called
-        answering = answering | called
-        num_left = num_left * ~(answering & calls)
-
-    symbol = tables.symbol_of_token[token_ids]
-    num_hidden = num_hidden + ~answering
-    num_answer = num_answer + answering
-    num_since = (num_since + 1) * answering
-    start_match = tables.start_table[start_match * tables.num_symbols + symbol] * answering
-    matching = answering | thinking
-    end_match = tables.end_table[end_match * tables.num_symbols + symbol] * matching
-
-    # What the token says, in the tracker's order of precedence.
-    too_soon = num_hidden < min_tokens
-    natural = thinking & (end_match == tables.end_length)
-    signed = thinking & ~natural & (token_ids == tables.exit_stand_in_id)
-    signed = signed & (plan[Field.HAS_EXIT] == 1)
-    wants_end = thinking & ~natural & (token_ids == tables.eos_stand_in_id)
-    signed = signed | (wants_end & ~too_soon)
-    free = (thinking & ~natural & ~signed) | opened
-    spare = limit - num_hidden - (close_stop - close_at)
-    exhausted = free & (spare <= 0)
-    free = free & ~exhausted
-    held_open = free & too_soon & wants_end
-    boundary = free & thinking & ((classes & BOUNDARY) != 0)
-    cut = boundary & ~too_soon & (spare <= grace)
-    if features.guarded:
-        look = automaton.loop.look(slots, token_ids)
-        loops = free & thinking & look.loops
-        held_open = held_open | (loops & too_soon)
-        cut = cut | loops
-    cut = exhausted | (cut & ~held_open)
-
-    # A marker that the model has begun is completed, without the wrap-up.
-    begun = where(end_match > 0, end_at + end_match, close_at)
-    cursor = where(natural, lead_at, cursor)
-    cursor = where(signed, close_at, cursor)
-    cursor = where(cut, begun, cursor)
-    length = segment_at - close_end
-    continuing = held_open & (length > 0) & (length <= spare)
-    cursor = where(continuing, close_end, cursor)
-    left = natural | signed | cut
-    ended = (closing | left) & (cursor == close_stop)
-
-    phase = where(free | opened, int(Phase.THINKING), phase)
-    phase = where(continuing, int(Phase.CONTINUING), phase)
-    phase = where(left, int(Phase.CLOSING), phase)
-    phase = where(ended, int(Phase.ANSWER), phase)
-    if features.gated:
-        phase = where(opens, int(Phase.OPENING), phase)
-        phase = where(opens_free, int(Phase.THINKING), phase)
-    if called is not None:
-        phase = where(called, int(Phase.ANSWER), phase)
-        cursor = cursor * ~called
-    stays = ~(left | held_open)
-    changed = (
-        phase,
-        cursor * ~ended,
-        num_hidden,
-        num_answer,
-        num_since,
-        limit,
-        num_left,
-        in_segment,
-        start_match,
-        end_match * stays,
-        ended,
-        boundary & stays,
-    )
-    for column, values in zip(columns, changed, strict=False):
-        column[:] = values
+        step.open_segments()
+        step.apply_segment_limits()
+    if automaton.tables.has_tool_calls:
+        step.end_at_tool_calls()
+    step.count_tokens()
+    step.match_markers()
+    ends = step.find_ends(None if look is None else look.loops)
+    step.close_thoughts(ends)
+    step.continue_thoughts(ends)
+    step.begin_answers(ends)
+    step.now.store(rows.T)
     automaton.state[slots] = rows
-    if features.guarded:
-        automaton.loop.store(slots, look, thinking & stays)
+    if look is not None:
+        automaton.loop.store(slots, look, step.thinking & ends.undisturbed)
     if features.listening:
-        automaton.tails.push(slots, token_ids, answering)
+        automaton.tails.push(slots, token_ids, step.answering)
 
 
-def may_open_segment(rows: Array, arrays: ArrayLibrary) -> Array:
-    """Whether (bool ``[n]``) a segment may begin with the next token; no gate is asked.
+@dataclass(slots=True)
+class _Ends:
+    """Which thoughts end with this token, and why (bool ``[n]``); causes exclude each other."""
 
-    `rows` is state, int32 ``[n, len(Field)]``.
+    natural: Array  # the model has completed the end marker
+    signed: Array  # a stand-in was sampled: for the end of the reply, or for an early exit
+    cut: Array  # closed by us: budget, grace or loop
+    held_open: Array  # an end below the minimum: the thought goes on
+    left: Array  # natural, signed or cut
+    undisturbed: Array  # neither left nor held open
+    at_boundary: Array  # the token ends a sentence or line of a thought that may go on
+    spare: Array  # int32: tokens that may still be thought before the close must be forced
+
+
+class _Step:
+    """One token a row.
+
+    Columns are int32 ``[n]``. `now` is the state as it changes; `before` (``[len(Field), n]``)
+    is the state before the token, read for the plan's fields. The masks `answering`, `thinking`
+    and `closing` (bool ``[n]``) say what the token is to its row, `opened` whether it completes
+    a forced text after which the model thinks. `close_stop` is the script position at which a
+    close ends.
     """
-    columns = rows.T
+
+    __slots__ = (
+        "_arrays", "_classes", "_tables", "_token_ids", "answering", "before", "close_stop",
+        "closing", "grace", "now", "opened", "thinking",
+    )  # fmt: skip
+
+    def __init__(self, tables: AutomatonTables, before: Array, token_ids: Array) -> None:
+        self._tables, self._arrays, self._token_ids = tables, tables.arrays, token_ids
+        self._classes = tables.class_of_token[token_ids]
+        self.before = before
+        self.now = RowState.load(before)
+        phase = self.now.phase
+        self.answering = phase == Phase.ANSWER
+        self.thinking = phase == Phase.THINKING
+        self.closing = phase == Phase.CLOSING
+        self.close_stop = before[Field.CLOSE_END]
+        self.grace = before[Field.GRACE]
+
+    def follow_scripts(self, *, gated: bool) -> None:
+        """Move past a forced token; after the last one of an opening the model thinks."""
+        now, before = self.now, self.before
+        forced = ~(self.answering | self.thinking)
+        cursor = now.cursor + forced
+        at_end = (cursor == before[Field.CLOSE_AT]) | (cursor == before[Field.SEGMENT_AT])
+        if gated:
+            at_end = at_end | (cursor == before[Field.SCRIPT_END])
+        self.opened = forced & ~self.closing & at_end
+        now.cursor = cursor
+        now.phase = self._arrays.where(self.opened, int(Phase.THINKING), now.phase)
+
+    def open_segments(self) -> None:
+        """Begin a thought where the token is the signal for one."""
+        now, before, where = self.now, self.before, self._arrays.where
+        segment_at = before[Field.SEGMENT_AT]
+        signal = self._token_ids == self._tables.segment_signal_id
+        opens = may_open_segment(before, self._arrays) & signal
+        room = segment_room(before, self._arrays)
+        room = self._arrays.minimum(room, before[Field.SEGMENT_TOKENS])
+        now.limit = where(opens, now.num_hidden + room, now.limit)
+        now.num_segments_left = now.num_segments_left - opens * 1
+        now.in_segment = now.in_segment | opens
+        now.cursor = where(opens, segment_at, now.cursor)
+        now.phase = where(opens, int(Phase.OPENING), now.phase)
+        opened = opens & (segment_at == before[Field.SCRIPT_END])
+        now.phase = where(opened, int(Phase.THINKING), now.phase)
+        self.answering = self.answering & ~opens
+
+    def apply_segment_limits(self) -> None:
+        """Use a segment's grace, and leave out the lead-in after it."""
+        before, where = self.before, self._arrays.where
+        in_segment = self.now.in_segment == 1
+        self.close_stop = where(in_segment, before[Field.LEAD_AT], before[Field.CLOSE_END])
+        self.grace = where(in_segment, before[Field.SEGMENT_GRACE], before[Field.GRACE])
+
+    def end_at_tool_calls(self) -> None:
+        """Begin the answer with a tool call, unless it comes too soon; no segment follows."""
+        now = self.now
+        calls = (self._classes & TOOL_CALL) != 0
+        called = self.thinking & calls & (now.num_hidden >= self.before[Field.MIN_TOKENS])
+        self.thinking = self.thinking & ~called
+        self.answering = self.answering | called
+        now.phase = self._arrays.where(called, int(Phase.ANSWER), now.phase)
+        now.cursor = now.cursor * ~called
+        now.num_segments_left = now.num_segments_left * ~(self.answering & calls)
+
+    def count_tokens(self) -> None:
+        """Count the token as hidden or as part of the answer."""
+        now, answering = self.now, self.answering
+        now.num_hidden = now.num_hidden + ~answering
+        now.num_answer = now.num_answer + answering
+        now.num_since = (now.num_since + 1) * answering
+
+    def match_markers(self) -> None:
+        """Follow the start marker in answers, the end marker in answers and thoughts."""
+        now, tables, answering = self.now, self._tables, self.answering
+        symbol, width = tables.symbol_of_token[self._token_ids], tables.num_symbols
+        now.start_match = tables.start_table[now.start_match * width + symbol] * answering
+        matching = answering | self.thinking
+        now.end_match = tables.end_table[now.end_match * width + symbol] * matching
+
+    def find_ends(self, loops: Array | None) -> _Ends:
+        """Decide which thoughts end, in the tracker's order of precedence.
+
+        Args:
+            loops: whether a thought repeats itself, bool ``[n]``; None: no row has a guard.
+        """
+        now, before, tables, thinking = self.now, self.before, self._tables, self.thinking
+        too_soon = now.num_hidden < before[Field.MIN_TOKENS]
+        natural = thinking & (now.end_match == tables.end_length)
+        undecided = thinking & ~natural
+        exits = undecided & (self._token_ids == tables.exit_stand_in_id)
+        wants_end = undecided & (self._token_ids == tables.eos_stand_in_id)
+        signed = (exits & (before[Field.HAS_EXIT] == 1)) | (wants_end & ~too_soon)
+
+        spare = now.limit - now.num_hidden - (self.close_stop - before[Field.CLOSE_AT])
+        free = (undecided & ~signed) | self.opened
+        exhausted = free & (spare <= 0)
+        free = free & ~exhausted
+        held_open = free & too_soon & wants_end
+        at_boundary = free & thinking & ((self._classes & BOUNDARY) != 0)
+        cut = at_boundary & ~too_soon & (spare <= self.grace)
+        if loops is not None:
+            loops = free & thinking & loops
+            held_open = held_open | (loops & too_soon)
+            cut = cut | loops
+        cut = exhausted | (cut & ~held_open)
+        left = natural | signed | cut
+        undisturbed = ~(left | held_open)
+        return _Ends(natural, signed, cut, held_open, left, undisturbed, at_boundary, spare)
+
+    def close_thoughts(self, ends: _Ends) -> None:
+        """Set the script position from which a thought is closed."""
+        now, before, where = self.now, self.before, self._arrays.where
+        close_at = before[Field.CLOSE_AT]
+        # A marker that the model has begun is completed, without the wrap-up.
+        begun = where(now.end_match > 0, before[Field.END_AT] + now.end_match, close_at)
+        cursor = where(ends.natural, before[Field.LEAD_AT], now.cursor)
+        cursor = where(ends.signed, close_at, cursor)
+        now.cursor = where(ends.cut, begun, cursor)
+        now.phase = where(ends.left, int(Phase.CLOSING), now.phase)
+        now.end_match = now.end_match * ends.undisturbed
+        now.at_boundary = ends.at_boundary & ends.undisturbed
+
+    def continue_thoughts(self, ends: _Ends) -> None:
+        """Force the continuation after an end that comes too soon, where it fits the budget."""
+        now, before, where = self.now, self.before, self._arrays.where
+        close_end = before[Field.CLOSE_END]
+        length = before[Field.SEGMENT_AT] - close_end
+        continuing = ends.held_open & (length > 0) & (length <= ends.spare)
+        now.cursor = where(continuing, close_end, now.cursor)
+        now.phase = where(continuing, int(Phase.CONTINUING), now.phase)
+
+    def begin_answers(self, ends: _Ends) -> None:
+        """Begin the answer where a close has ended."""
+        now = self.now
+        ended = (self.closing | ends.left) & (now.cursor == self.close_stop)
+        now.phase = self._arrays.where(ended, int(Phase.ANSWER), now.phase)
+        now.cursor = now.cursor * ~ended
+        now.answer_begins = ended
+
+
+def may_open_segment(columns: Array, arrays: ArrayLibrary) -> Array:
+    """Return whether (bool ``[n]``) a segment may begin with the next token, gates aside.
+
+    `columns` is state, int32 ``[len(Field), n]``.
+    """
     num_hidden, num_answer = columns[Field.NUM_HIDDEN], columns[Field.NUM_ANSWER]
     rested = columns[Field.NUM_SINCE] >= columns[Field.GAP]
     rested = rested | (num_hidden + num_answer == 0)
@@ -155,12 +228,15 @@ def may_open_segment(rows: Array, arrays: ArrayLibrary) -> Array:
     cost = 2 + opening + columns[Field.LEAD_AT] - columns[Field.CLOSE_AT]
     answering = columns[Field.PHASE] == Phase.ANSWER
     left = columns[Field.NUM_SEGMENTS_LEFT] > 0
-    return answering & left & rested & (segment_room(rows, arrays) >= cost)
+    return answering & left & rested & (segment_room(columns, arrays) >= cost)
 
 
-def segment_room(rows: Array, arrays: ArrayLibrary) -> Array:
-    """Hidden tokens (int32 ``[n]``) that still fit, with one answer token after them."""
-    columns = rows.T
+def segment_room(columns: Array, arrays: ArrayLibrary) -> Array:
+    """Return the number of hidden tokens (int32 ``[n]``) that still fit.
+
+    One token of the reply is left for the answer. `columns` is state, int32
+    ``[len(Field), n]``.
+    """
     num_hidden = columns[Field.NUM_HIDDEN]
     rest_of_reply = columns[Field.MAX_TOKENS] - num_hidden - columns[Field.NUM_ANSWER] - 1
     return arrays.minimum(columns[Field.BUDGET] - num_hidden, rest_of_reply)

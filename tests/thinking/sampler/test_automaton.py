@@ -1,7 +1,6 @@
 """The automaton over tensors is the tracker, for every row, through any batch churn."""
 
 import random
-from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -20,13 +19,15 @@ from tests.thinking.generators import (
     token_ids,
     token_streams,
 )
+from tests.thinking.sampler.states import columns_in_order, expected, state_of
 from thinking.markers.profile import MarkerProfile, Opening
 from thinking.phase import Phase
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 from thinking.sampler.arrays import ArrayLibrary, NumpyArrays, TorchArrays
-from thinking.sampler.automaton import NUM_CHANGING, ThinkingAutomaton
+from thinking.sampler.automaton import ThinkingAutomaton
 from thinking.sampler.batch import Features
 from thinking.sampler.constraints import FORCED
+from thinking.sampler.row_state import Field, make_row, plan_values, state_values
 from thinking.sampler.sampler import SamplerRow, ThinkingSampler
 from thinking.sampler.tables import AutomatonTables
 from thinking.sampler.transition import advance
@@ -40,19 +41,11 @@ FULL_STOP = 20
 EARLY = MarkerProfile("early", (10,), (12,), Opening.FORCED, STOP_IDS, STAND_IN_ID, EXIT_ID)
 
 
-def state_of(automaton: ThinkingAutomaton, slot: int) -> tuple[int, ...]:
-    return tuple(automaton.state[slot, :NUM_CHANGING].tolist())
-
-
 def allowed_by(logits: torch.Tensor) -> set[int]:
     """Tokens that can be sampled from one row of constrained logits."""
     if logits.max() == FORCED:
         return {int(logits.argmax())}
     return set(logits.isfinite().nonzero().flatten().tolist())
-
-
-def expected(tracker: ThinkingTracker) -> tuple[int, ...]:
-    return tuple(int(value) for value in astuple(tracker.state))
 
 
 @pytest.mark.parametrize("arrays", [NUMPY, TORCH], ids=["numpy", "torch"])
@@ -180,6 +173,31 @@ def test_rows_that_move_share_and_leave_never_see_each_others_state(
     pool = data.draw(st.lists(plans(shared.profile), min_size=1, max_size=5))
     rng = random.Random(data.draw(st.integers(0, 2**32)))
     churn(shared, pool, rng, num_steps=60)
+
+
+@given(st.data())
+def test_the_order_of_the_columns_has_no_meaning(data: st.DataObject) -> None:
+    shared = data.draw(tables())
+    pool = data.draw(st.lists(plans(shared.profile), min_size=1, max_size=5))
+    rng = random.Random(data.draw(st.integers(0, 2**32)))
+    names = [field.name for field in Field]
+    rng.shuffle(names)
+    with columns_in_order(names):
+        churn(shared, pool, rng, num_steps=30)
+
+
+def test_a_row_has_each_field_exactly_once() -> None:
+    plan = make_plan(EARLY, 50)
+    state = state_values(ThinkingTracker(TrackerTables(EARLY, frozenset()), plan).state)
+    kept = {Field.KEPT_ROW: 3}
+    row = make_row(state, plan_values(plan), kept)
+    assert (row[Field.BUDGET], row[Field.KEPT_ROW]) == (50, 3)
+    incomplete = {field: value for field, value in state.items() if field is not Field.LIMIT}
+    for parts in ((state, plan_values(plan)), (incomplete, plan_values(plan), kept)):
+        with pytest.raises(AssertionError, match="missing"):
+            make_row(*parts)
+    with pytest.raises(AssertionError, match="repeated"):
+        make_row(state, plan_values(plan), kept, {Field.LIMIT: 1})
 
 
 def churn(
