@@ -1,7 +1,7 @@
-"""The longest that a whole request may take, from its first byte on, its wait included.
+"""The time limit of a whole request, from its first byte on, including its wait in the queue.
 
-Whoever reads through :func:`in_time` is told when the time is up; what it read from is closed
-then, which ends the engine's work. Does not know what is generated, nor for whom.
+:func:`enforce_deadline` raises when the time is up and closes its source, which ends the engine's
+work. Does not know what is generated, nor for whom.
 """
 
 import asyncio
@@ -16,23 +16,26 @@ from server.admission.refusals import DeadlineError
 ItemT = TypeVar("ItemT")
 
 
-def time_left(account: RequestAccount, limit: float | None) -> float | None:
-    """Seconds that the request may still take, 0 at least; None: any (`limit` likewise)."""
+def compute_remaining_seconds(account: RequestAccount, limit: float | None) -> float | None:
+    """Return the seconds that the request may still take, at least 0.
+
+    None if `limit` (in seconds) is None: no limit.
+    """
     return None if limit is None else max(0.0, account.started + limit - time.monotonic())
 
 
-async def in_time(
+async def enforce_deadline(
     items: AsyncGenerator[ItemT, None], account: RequestAccount, limit: float | None
 ) -> AsyncGenerator[ItemT, None]:
-    """`items` as they come, until the request has taken `limit` seconds (None: any time).
+    """Yield `items` until the request has taken `limit` seconds (None: no limit).
 
     Raises:
-        DeadlineError: the time was up before `items` had ended.
+        DeadlineError: the time was up before `items` ended.
     """
     async with aclosing(items):
         while True:
             try:
-                async with asyncio.timeout(time_left(account, limit)) as timer:
+                async with asyncio.timeout(compute_remaining_seconds(account, limit)) as timer:
                     item = await anext(items)
             except StopAsyncIteration:
                 return

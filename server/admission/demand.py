@@ -1,14 +1,15 @@
-"""The most that a request may use, known before it begins. A record."""
+"""The most resources that a request may use, known before it begins. A record."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Tokens, over all choices, and how many engine requests run at a time.
+    """Tokens over all choices, and the number of engine requests that run at a time.
 
-    `reasoning_tokens` and, where the client has named a limit, `answer_tokens` are never
-    exceeded; without a limit the answer's reserve is taken for it.
+    `reasoning_tokens` is never exceeded, nor is `answer_tokens` if the client set a limit;
+    without one, `answer_tokens` is the answer reserve.
     """
 
     prompt_tokens: int
@@ -18,5 +19,15 @@ class Demand:
 
     @property
     def total_tokens(self) -> int:
-        """All of them."""
+        """All tokens together."""
         return self.prompt_tokens + self.reasoning_tokens + self.answer_tokens
+
+
+def total_demand(demands: Sequence[Demand]) -> Demand:
+    """Return the sum of `demands`."""
+    return Demand(
+        prompt_tokens=sum(demand.prompt_tokens for demand in demands),
+        reasoning_tokens=sum(demand.reasoning_tokens for demand in demands),
+        answer_tokens=sum(demand.answer_tokens for demand in demands),
+        num_engine_requests=sum(demand.num_engine_requests for demand in demands),
+    )

@@ -1,9 +1,9 @@
-"""The places of the engine, and the line before them.
+"""The engine's slots, and the queue of requests that wait for them.
 
-Invariant: the places that are held are never more than there are, and whoever could be let in
-is in: nobody waits beside free places unless it is next and needs more of them than are free.
-Each change is made at once, without a wait in between; so there is nothing to lock. Knows
-neither requests nor the engine.
+Invariants: no more slots are held than exist, and every request that fits is admitted. Requests
+wait while slots are free only if the next one needs more slots than are free.
+Every change is made without awaiting anything, so no lock is needed. Knows neither requests nor
+the engine.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from server.admission.line import WaitingLine
+from server.admission.fair_queue import FairQueue
 from server.admission.metrics import AdmissionMetrics
 from server.admission.pace import Pace
 from server.admission.refusals import (
@@ -26,14 +26,20 @@ from server.keys.key import AccessKey
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """`num_places` is asked each time: the engine may be larger than was known at first."""
+    """Limits of the queue.
 
-    num_places: Callable[[], int]
+    `num_slots` is called each time: the engine may turn out larger than first assumed.
+    """
+
+    num_slots: Callable[[], int]
     max_waiting: int
 
 
 class Ticket:
-    """One request's place, waited for or held, until :meth:`leave`. Made by the queue only."""
+    """The slots of one request, waited for or held, until :meth:`leave`.
+
+    Created by the queue only.
+    """
 
     def __init__(self, queue: "AdmissionQueue", key: AccessKey, cost: int, since: float) -> None:
         self.key_id, self.priority, self.cost = key.key_id, key.priority, cost
@@ -41,34 +47,34 @@ class Ticket:
         self.is_admitted = False
         self.is_over = False
         self.refusal: RefusedError | None = None
-        self._called = asyncio.Event()
+        self._woken = asyncio.Event()
         self._queue = queue
 
-    async def wait_called(self) -> None:
-        """Return when it is let in.
+    async def wait_admitted(self) -> None:
+        """Wait until the request is admitted.
 
         Raises:
-            RefusedError: it had to make room for another.
+            RefusedError: the request was displaced by another one.
         """
-        await self._called.wait()
+        await self._woken.wait()
         if self.refusal is not None:
             raise self.refusal
 
-    def call(self) -> None:
-        """Wake who waits; the queue's."""
-        self._called.set()
+    def wake(self) -> None:
+        """Wake the waiting task. Called by the queue only."""
+        self._woken.set()
 
-    def timed_out(self, seconds: float) -> QueueTimeoutError:
-        """What to tell a client whose request has waited so long."""
+    def to_timeout_error(self, seconds: float) -> QueueTimeoutError:
+        """Return the error for a request that has waited `seconds`."""
         return QueueTimeoutError(seconds, self._queue.expected_seconds)
 
     def leave(self) -> None:
-        """Give the place back, or stop waiting; the second time does nothing."""
+        """Release the slots, or stop waiting; a second call does nothing."""
         self._queue.leave(self)
 
 
 class AdmissionQueue:
-    """Lets requests in. `now` is ``time.monotonic`` but in tests."""
+    """Admits requests. `now` is ``time.monotonic`` except in tests."""
 
     def __init__(
         self,
@@ -80,7 +86,7 @@ class AdmissionQueue:
         self._metrics = metrics
         self._now = now
         self._pace = Pace(now)
-        self._line: WaitingLine[Ticket] = WaitingLine()
+        self._waiting: FairQueue[Ticket] = FairQueue()
         self._num_held = 0
         self._num_open: Counter[str] = Counter()
         if metrics is not None:
@@ -88,48 +94,48 @@ class AdmissionQueue:
 
     @property
     def num_waiting(self) -> int:
-        """Requests in the line."""
-        return len(self._line)
+        """The number of waiting requests."""
+        return len(self._waiting)
 
     @property
     def num_held(self) -> int:
-        """Places that are held."""
+        """The number of slots that are held."""
         return self._num_held
 
     @property
-    def num_places(self) -> int:
-        """Places in all; at least one."""
-        return max(1, self._limits.num_places())
+    def num_slots(self) -> int:
+        """The total number of slots; at least one."""
+        return max(1, self._limits.num_slots())
 
     @property
     def fill(self) -> float:
-        """How full the line is, 0 to 1."""
-        return min(1.0, len(self._line) / max(1, self._limits.max_waiting))
+        """The fill of the queue, 0 to 1."""
+        return min(1.0, len(self._waiting) / max(1, self._limits.max_waiting))
 
     @property
     def expected_seconds(self) -> int:
-        """About how long a request that came now would wait."""
-        return self._pace.seconds_until(1 + sum(ticket.cost for ticket in self._line))
+        """The estimated wait of a request that would join now, in seconds."""
+        return self._pace.estimate_seconds(1 + sum(ticket.cost for ticket in self._waiting))
 
     def join(self, key: AccessKey, num_requests: int) -> Ticket:
-        """Come for `num_requests` places, all of them at most; see ``ticket.is_admitted``.
+        """Request `num_requests` slots, capped at their total; see ``ticket.is_admitted``.
 
         Raises:
-            RefusedError: the key has too many requests open, or the line is full.
+            RefusedError: the key has too many open requests, or the queue is full.
         """
         limit = key.max_concurrent_requests
         if limit is not None and self._num_open[key.key_id] >= limit:
-            raise TooManyConcurrentError(limit, self._pace.seconds_until(1))
+            raise TooManyConcurrentError(limit, self._pace.estimate_seconds(1))
         ticket = Ticket(self, key, max(1, num_requests), self._now())
         self._num_open[key.key_id] += 1
-        self._line.add(ticket)
-        self._let_in()
-        if not ticket.is_admitted and len(self._line) > self._limits.max_waiting:
+        self._waiting.add(ticket)
+        self._admit_next()
+        if not ticket.is_admitted and len(self._waiting) > self._limits.max_waiting:
             self._make_room(ticket)
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
-        """See :meth:`Ticket.leave`."""
+        """Release a ticket; see :meth:`Ticket.leave`."""
         if ticket.is_over:
             return
         ticket.is_over = True
@@ -140,30 +146,30 @@ class AdmissionQueue:
             self._num_held -= ticket.cost
             self._pace.note(ticket.cost)
         else:
-            self._line.remove(ticket)
-        self._let_in()
+            self._waiting.remove(ticket)
+        self._admit_next()
 
     def _make_room(self, newcomer: Ticket) -> None:
         refusal = QueueFullError(self.expected_seconds)
-        other = self._line.to_displace(newcomer)
+        other = self._waiting.find_displaced(newcomer)
         if other is None or other is newcomer:
             self.leave(newcomer)
             raise refusal
         other.refusal = refusal
         self.leave(other)
-        other.call()
+        other.wake()
 
-    def _let_in(self) -> None:
-        """Call whoever is next, as long as there is room."""
-        num_places = self.num_places
-        while (ticket := self._line.head()) is not None:
-            cost = min(ticket.cost, num_places)
-            if self._num_held + cost > num_places:
+    def _admit_next(self) -> None:
+        """Admit the next requests for as long as they fit."""
+        num_slots = self.num_slots
+        while (ticket := self._waiting.peek()) is not None:
+            cost = min(ticket.cost, num_slots)
+            if self._num_held + cost > num_slots:
                 return
-            self._line.serve(ticket)
+            self._waiting.serve(ticket)
             ticket.cost = cost
             ticket.is_admitted = True
             self._num_held += cost
             if self._metrics is not None:
                 self._metrics.queue_seconds.observe(self._now() - ticket.since)
-            ticket.call()
+            ticket.wake()

@@ -1,4 +1,7 @@
-"""Why a request is not let in: 429 with the code that tells the cause, and when to come again."""
+"""Errors for requests that are not admitted: 429 with a code for the cause, and when to retry.
+
+Also the 504 of a request that takes too long.
+"""
 
 from server.errors.api import ApiError
 
@@ -6,7 +9,7 @@ MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 1, 60
 
 
 class RefusedError(ApiError):
-    """429. `retry_after_seconds` is rounded into 1 to 60."""
+    """429. `retry_after_seconds` is clamped to 1 to 60."""
 
     def __init__(self, message: str, code: str, retry_after_seconds: int) -> None:
         seconds = min(MAX_RETRY_SECONDS, max(MIN_RETRY_SECONDS, retry_after_seconds))
@@ -20,7 +23,7 @@ class RefusedError(ApiError):
 
 
 class QueueFullError(RefusedError):
-    """As many requests wait as may."""
+    """The maximum number of requests is waiting."""
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__(
@@ -29,7 +32,7 @@ class QueueFullError(RefusedError):
 
 
 class QueueTimeoutError(RefusedError):
-    """The request has waited as long as it may."""
+    """The request has waited for the maximum time."""
 
     def __init__(self, waited_seconds: float, retry_after_seconds: int) -> None:
         super().__init__(
@@ -40,7 +43,7 @@ class QueueTimeoutError(RefusedError):
 
 
 class TooManyConcurrentError(RefusedError):
-    """The key has as many requests open as it may."""
+    """The key has the maximum number of open requests."""
 
     def __init__(self, limit: int, retry_after_seconds: int) -> None:
         super().__init__(
@@ -51,12 +54,12 @@ class TooManyConcurrentError(RefusedError):
 
 
 class DeadlineError(ApiError):
-    """504, or the last event of a stream: the request has taken as long as it may."""
+    """504, or the last event of a stream: the request has taken the maximum time."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
             504,
-            f"the request has taken longer than this server allows ({seconds:g} s); ask for a "
+            f"the request has taken longer than this server allows ({seconds:g} s); request a "
             "shorter thought or answer",
             type="timeout_error",
             code="deadline_exceeded",

@@ -1,13 +1,13 @@
-"""For whom the running task works: the id of its request's key, and whose prefix cache it uses.
+"""The caller that the running task works for: the id of its key, and its prefix cache.
 
-Context variables, since all that is done for one HTTP request, however deep and however many
-engine requests it takes, is done for the same caller: none can be forgotten. Set where the key
-is found.
+Context variables, so that no engine request can miss them: everything done for one HTTP request,
+however deep and however many engine requests it takes, is done for the same caller. Set where
+the request's key is found.
 """
 
 from contextvars import ContextVar
 
-# "": the server's own work.
+# "": work of the server itself.
 caller: ContextVar[str] = ContextVar("caller", default="")
-# None: the cache that all share.
+# None: the cache shared by all callers.
 cache_owner: ContextVar[str | None] = ContextVar("cache_owner", default=None)

@@ -1,7 +1,7 @@
-"""Fair turns at something that does little at a time, such as the one thread of a tokenizer.
+"""Fair turns at a resource of little concurrency, such as the single thread of a tokenizer.
 
-Who asks for much waits behind who asks for little: a caller stands in the common queue a few
-times at most, and with the rest of its work in a queue of its own. Knows nothing of the work.
+Callers with much work wait behind callers with little: each caller has a few entries at most in
+the common queue, and the rest of its work waits in its own queue. Knows nothing of the work.
 """
 
 import asyncio
@@ -14,23 +14,24 @@ ResultT = TypeVar("ResultT")
 
 
 class Turns:
-    """At most `width` pieces of work at a time.
+    """Runs at most `width` pieces of work at a time.
 
-    Whoever has no work here waits for `width` pieces of each other caller at most, beside those
-    that are being done, however many they have asked for.
+    A caller without work here waits for at most `width` pieces of each other caller, in addition
+    to those already running, however many the others have submitted.
     """
 
     def __init__(self, width: int) -> None:
         self._width = width
         self._common = asyncio.Semaphore(width)
-        # Of whoever has work here now.
+        # One entry for each caller that has work here now.
         self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def take(self, caller: str, begin: Callable[[], asyncio.Future[ResultT]]) -> ResultT:
-        """The result of the work that `begin` begins when it is `caller`'s turn.
+        """Call `begin` when it is `caller`'s turn and return the result of the work it starts.
 
-        Cancelled while it waits, it gives up its place. Later the work goes on, and the turn
-        lasts as long: a thread cannot be stopped, and who hangs up must not get ahead by it.
+        If cancelled while waiting, it gives up its place in the queue. If cancelled later, the
+        work continues and keeps its turn until it ends: a thread cannot be stopped, and a client
+        must not gain an advantage by disconnecting.
         """
         own = self._own.setdefault(caller, asyncio.Semaphore(self._width))
         with ExitStack() as turn:

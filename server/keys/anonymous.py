@@ -1,6 +1,6 @@
-"""The rule for a server without keys: it is for this machine alone, unless its operator says so.
+"""Access rules of a server without keys: local clients only, unless the operator allows others.
 
-Two doors: which address may be listened on, and which requests may come in by it.
+Two checks: which address the server may listen on, and which Host headers it answers.
 """
 
 import socket
@@ -9,43 +9,45 @@ from starlette.types import Scope
 
 from server.errors.api import NotAllowedError
 from server.keys.live import LiveKeys
-from server.keys.loopback import came_in_by_loopback, host_names, is_loopback
+from server.keys.loopback import is_loopback, is_loopback_connection, read_host_names
 from server.settings.settings import ServerSettings
 
 
 class AnonymousError(ValueError):
-    """The server would be open to whoever reaches it."""
+    """Without keys, the server would be open to every client that can reach it."""
 
 
 def check_listener(settings: ServerSettings, keys: LiveKeys, listener: socket.socket) -> None:
-    """Return where requests without a key cannot come from other machines, or are meant to.
+    """Raise AnonymousError if a server without keys would listen beyond loopback.
+
+    Allowed if keys are configured, or with ``--allow-anonymous``.
 
     Raises:
-        AnonymousError: they can.
+        AnonymousError: clients on other machines could use the server without a key.
     """
     if keys.are_needed or settings.allow_anonymous:
         return
-    # The socket's own address: a name may stand for any.
+    # Check the socket's own address: a host name may resolve to any address.
     if not is_loopback(str(listener.getsockname()[0])):
         raise AnonymousError(
-            f"refusing to listen on {settings.host} without keys: whoever reaches it could use "
-            "the server. Give it keys (--keys-file PATH or THINKING_SERVER_KEYS; 'python -m "
-            "server.keys new' makes one), or let it listen on this machine only (--host "
-            "127.0.0.1), or say that it is meant to be open (--allow-anonymous)"
+            f"refusing to listen on {settings.host} without keys: any client that can reach it "
+            "could use the server. Configure keys (--keys-file PATH or THINKING_SERVER_KEYS; "
+            "'python -m server.keys new' creates one), listen on this machine only (--host "
+            "127.0.0.1), or allow open access explicitly (--allow-anonymous)"
         )
 
 
 def check_host(settings: ServerSettings, scope: Scope) -> None:
-    """Return unless a request that came in by loopback was sent to another host's name.
+    """Raise NotAllowedError if a loopback request names another host than this machine.
 
     Raises:
-        NotAllowedError: 403, a web page may have sent it.
+        NotAllowedError: 403; a web page may have sent the request (DNS rebinding).
     """
-    if settings.allow_anonymous or not came_in_by_loopback(scope):
+    if settings.allow_anonymous or not is_loopback_connection(scope):
         return
-    names = host_names(scope)
+    names = read_host_names(scope)
     if not names or not all(is_loopback(n) or n == settings.host.lower() for n in names):
         raise NotAllowedError(
-            "a server without keys answers under this machine's own names only (localhost, "
-            "127.0.0.1, [::1]); its operator can give it keys, or start it with --allow-anonymous"
+            "a server without keys answers only to this machine's own names (localhost, "
+            "127.0.0.1, [::1]); its operator can configure keys or start it with --allow-anonymous"
         )

@@ -1,7 +1,7 @@
-"""One entry of a file of keys, strictly checked.
+"""Schema of one entry in a key file, strictly validated.
 
-Names and types only: whether entries go together is for who reads them all. No message of a
-fault quotes a value, which may be a secret in the wrong place.
+Validates names and types only; does not know the other entries. No validation message quotes a
+value, which may be a misplaced secret.
 """
 
 from datetime import datetime
@@ -19,20 +19,20 @@ from pydantic import (
 )
 
 from server.keys.key import ANONYMOUS_ID, AccessKey
-from server.keys.secret import digest_in
+from server.keys.secret import parse_digest
 from server.settings.quota import Quota
 
-# "other" is what metrics call the keys beyond their bound.
+# "other" is the metric label of all keys beyond the label limit.
 RESERVED_IDS = frozenset({ANONYMOUS_ID, "other"})
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def _as_table(value: Any) -> Any:
+def _to_table(value: Any) -> Any:
     return {"hash": value} if isinstance(value, str) else value
 
 
-def _as_time(value: Any) -> Any:
-    """JSON has no times; TOML has them."""
+def _parse_time(value: Any) -> Any:
+    """Parse a time from text, as JSON needs; TOML values are times already."""
     if not isinstance(value, str):
         return value
     try:
@@ -41,16 +41,16 @@ def _as_time(value: Any) -> Any:
         raise ValueError("should be a time such as 2030-01-31T00:00:00Z") from None
 
 
-def _is_free(key_id: str) -> str:
+def _check_id(key_id: str) -> str:
     if key_id in RESERVED_IDS:
-        raise ValueError("is a name that the server keeps for itself")
+        raise ValueError("is a name reserved by the server")
     if key_id.startswith("sk-"):
-        raise ValueError("looks like a secret; it should be a name that may be read in logs")
+        raise ValueError("looks like a secret; it should be a name that may appear in logs")
     return key_id
 
 
-def _is_hash(text: str) -> str:
-    digest_in(text)
+def _check_hash(text: str) -> str:
+    parse_digest(text)
     return text
 
 
@@ -58,16 +58,16 @@ Limit = PositiveInt | None
 
 
 class SecretHash(BaseModel):
-    """A secret's hash; from `expires` on it opens nothing."""
+    """The hash of a secret, which is no longer accepted from `expires` on."""
 
     model_config = _STRICT
 
-    hash: Annotated[str, AfterValidator(_is_hash)] = Field(repr=False)
-    expires: Annotated[AwareDatetime | None, BeforeValidator(_as_time)] = None
+    hash: Annotated[str, AfterValidator(_check_hash)] = Field(repr=False)
+    expires: Annotated[AwareDatetime | None, BeforeValidator(_parse_time)] = None
 
 
 class QuotaEntry(BaseModel):
-    """The fields of :class:`~server.keys.key.Quota`."""
+    """The fields of :class:`~server.settings.quota.Quota`."""
 
     model_config = _STRICT
 
@@ -80,13 +80,13 @@ class QuotaEntry(BaseModel):
 
 
 class KeyEntry(BaseModel):
-    """One key. Several `hashes`: any of their secrets opens, so that one can be replaced."""
+    """An access key. Any secret of its `hashes` is accepted, so that a secret can be rotated."""
 
     model_config = _STRICT
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$"), AfterValidator(_is_free)]
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$"), AfterValidator(_check_id)]
     hashes: Annotated[
-        list[Annotated[SecretHash, BeforeValidator(_as_table)]], Field(min_length=1, repr=False)
+        list[Annotated[SecretHash, BeforeValidator(_to_table)]], Field(min_length=1, repr=False)
     ]
     models: list[str] | None = None
     max_thinking_tokens: NonNegativeInt | None = None
@@ -98,7 +98,7 @@ class KeyEntry(BaseModel):
     quota: QuotaEntry = QuotaEntry()
 
     def to_key(self) -> AccessKey:
-        """What its holder may do."""
+        """Return the key's permissions and limits."""
         return AccessKey(
             key_id=self.id,
             models=None if self.models is None else tuple(self.models),

@@ -1,4 +1,4 @@
-"""What the holder of a key may do. Records: nothing is read or checked here."""
+"""Permissions and limits of a key. Records only: reads and checks nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ ANONYMOUS_ID = "anonymous"
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """One key. `key_id` is its public name, in logs and metric labels; the secret is not here.
+    """An access key. `key_id` is its public name in logs and metric labels; holds no secret.
 
-    `models` None: all. `max_thinking_tokens` is the ceiling of a choice's budget; None: none.
-    `shows_thoughts`: whether its holder may see thoughts, where the server shows them at all.
-    `reads_traces`: whether it may read and judge what was kept of all keys' requests.
+    `models` None: all models. `max_thinking_tokens`: ceiling of a choice's budget; None: no
+    ceiling. `shows_thoughts`: the holder may see thoughts, if the server shows them at all.
+    `reads_traces`: the holder may read and rate the recorded traces of all keys.
     Requests with a higher `priority` leave the queue first. `max_concurrent_requests` None: no
-    limit of its own.
+    limit for this key.
     """
 
     key_id: str
@@ -31,7 +31,7 @@ class AccessKey:
 
     @property
     def thinking_ceiling(self) -> int | None:
-        """The most that one choice may think: no more than a whole window of its quota has."""
+        """The most tokens that one choice may think: no more than a full quota window holds."""
         ceilings = (
             self.max_thinking_tokens,
             self.quota.reasoning_tokens_per_minute,
@@ -40,14 +40,14 @@ class AccessKey:
         return min((ceiling for ceiling in ceilings if ceiling is not None), default=None)
 
     def may_use(self, model_name: str) -> bool:
-        """Whether its holder may know of this model."""
+        """Return whether the key's holder may use this model, or learn that it exists."""
         return self.models is None or model_name in self.models
 
-    def ceiling_under(self, ceiling: int | None) -> int | None:
-        """The lower of its own ceiling and the server's."""
+    def combine_ceiling(self, ceiling: int | None) -> int | None:
+        """Return the lower of the key's ceiling and `ceiling`, the server's; None: no ceiling."""
         ceilings = [c for c in (self.thinking_ceiling, ceiling) if c is not None]
         return min(ceilings, default=None)
 
 
-# Whoever comes where no keys are configured.
+# Every caller of a server without keys.
 ANONYMOUS = AccessKey(ANONYMOUS_ID, reads_metrics=True)

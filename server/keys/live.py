@@ -1,7 +1,7 @@
-"""The keys that hold now: read at the start, replaced as a whole when their file changes.
+"""The keys in force: read at startup, replaced as a whole when their file changes.
 
-A file that has become wrong changes nothing but a line for the operator. Does not know when to
-look, nor who asks.
+A file that has become invalid changes nothing; the operator gets an error line. Does not know
+when to check the file, nor who requests a key.
 """
 
 import os
@@ -14,7 +14,7 @@ from server.keys.reading import KeyFileError, read_keys
 from server.keys.ring import KeyRing
 from server.metrics import Metrics
 from server.metrics.making import closed_counter
-from server.process.console import say
+from server.process.console import print_status
 from server.settings.access import AccessSettings
 
 VARIABLE = "THINKING_SERVER_KEYS"
@@ -22,10 +22,10 @@ Stamp = tuple[int, int, int, int]
 
 
 class LiveKeys:
-    """Invariant: once keys are configured, no reload can make them not needed.
+    """The keys in force. Invariant: once keys are configured, no reload makes them optional.
 
     Raises:
-        KeyFileError: the keys that are configured cannot be used.
+        KeyFileError: the configured keys cannot be used.
     """
 
     def __init__(self, path: Path | None, text: str | None, metrics: Metrics) -> None:
@@ -33,61 +33,65 @@ class LiveKeys:
         self._reloads = closed_counter(
             metrics.registry, "key_reloads", "Reloads of keys.", "result", ("ok", "failed")
         )
-        # Of SIGHUP and the file's watcher, which run in threads.
+        # SIGHUP and the file watcher both reload, in threads.
         self._reloading = threading.Lock()
-        self._stamp = self._stamp_now()
+        self._stamp = self._read_stamp()
         self._ring = self._read()
 
     @classmethod
-    def configured(cls, settings: AccessSettings, metrics: Metrics) -> "LiveKeys":
-        """Those of the options and of the environment."""
+    def from_settings(cls, settings: AccessSettings, metrics: Metrics) -> "LiveKeys":
+        """Read the keys of the options and of the environment.
+
+        Raises:
+            KeyFileError: the keys cannot be used, or contradict ``--allow-anonymous``.
+        """
         text = os.environ.get(VARIABLE, "").strip() or None
         path = Path(settings.keys_file) if settings.keys_file else None
         if settings.allow_anonymous and (path or text):
-            raise KeyFileError("--allow-anonymous does not go with keys: leave one of them out")
+            raise KeyFileError("--allow-anonymous cannot be combined with keys: remove one of them")
         return cls(path, text, metrics)
 
     @property
     def are_needed(self) -> bool:
-        """Whether a request needs a key: even where all keys have been taken away."""
+        """True if requests need a key, even if all keys have been removed since."""
         return self._path is not None or self._text is not None
 
     @property
     def have_file(self) -> bool:
-        """Whether there is something to watch."""
+        """True if there is a key file to watch."""
         return self._path is not None
 
     def find(self, secret: bytes) -> AccessKey | None:
-        """The key that `secret` opens now."""
+        """Return the key that `secret` belongs to; None if it is unknown or has expired."""
         return self._ring.find(secret, time.time())
 
     def reload_if_changed(self) -> None:
-        """Look whether the file is another one than at the last look, and read it if so."""
-        if self._stamp_now() != self._stamp:
+        """Reload the keys if the file has changed since the last check."""
+        if self._read_stamp() != self._stamp:
             self.reload()
 
     def reload(self) -> bool:
-        """Read the keys again; False, and the old ones hold, where they cannot be used."""
+        """Read the keys again; return False, keeping the old ones, if they cannot be used."""
         with self._reloading:
-            self._stamp = self._stamp_now()  # before it is read: a change meanwhile is seen
+            self._stamp = self._read_stamp()  # first, so that a change during the read is noticed
             try:
                 self._ring = self._read()
             except KeyFileError as error:
                 self._reloads.labels("failed").inc()
-                say(f"error: keys not reloaded, the old ones hold: {error}")
+                print_status(f"error: keys not reloaded, the old ones stay in force: {error}")
                 return False
             self._reloads.labels("ok").inc()
-            say(f"keys reloaded: {self._ring.num_keys}")
+            print_status(f"keys reloaded: {self._ring.num_keys}")
             return True
 
     def _read(self) -> KeyRing:
         documents = {} if self._text is None else {VARIABLE: self._text}
         if self._path is not None:
-            documents[str(self._path)] = _text_of(self._path)
+            documents[str(self._path)] = _read_text(self._path)
         return read_keys(documents)
 
-    def _stamp_now(self) -> Stamp | None:
-        """None: there is no such file, for now."""
+    def _read_stamp(self) -> Stamp | None:
+        """Return what identifies the file's current version; None if it does not exist."""
         if self._path is None:
             return None
         try:
@@ -97,7 +101,7 @@ class LiveKeys:
         return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
 
 
-def _text_of(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except OSError as error:

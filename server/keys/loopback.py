@@ -1,7 +1,7 @@
-"""What is this machine itself: addresses, and the names in a Host header.
+"""Recognises this machine: loopback addresses, and names in a Host header.
 
-The name matters beside the address: a web page's name can be pointed at this machine (DNS
-rebinding), and the reader's browser then takes our answers for the page's own.
+The name matters as well as the address: a web page's host name can be made to resolve to this
+machine (DNS rebinding), and the browser then treats our responses as the page's own.
 """
 
 import ipaddress
@@ -13,7 +13,7 @@ _HOST = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::[0-9]*)?")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or a name, without a port, is this machine's own."""
+    """Return whether an address or a name, without a port, is this machine's own."""
     if host.lower() == "localhost":
         return True
     try:
@@ -22,19 +22,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def host_name(header: str) -> str:
-    """The name in a Host header, without port and brackets; "" where it is malformed."""
+def parse_host(header: str) -> str:
+    """Return the name in a Host header, without port and brackets; "" if it is malformed."""
     found = _HOST.fullmatch(header.strip())
     return (found["v6"] or found["name"] or "").lower() if found else ""
 
 
-def host_names(scope: Scope) -> list[str]:
-    """Those of all Host headers."""
+def read_host_names(scope: Scope) -> list[str]:
+    """Return the names in all Host headers of a request."""
     values = [value for name, value in scope["headers"] if name == b"host"]
-    return [host_name(value.decode("latin-1")) for value in values]
+    return [parse_host(value.decode("latin-1")) for value in values]
 
 
-def came_in_by_loopback(scope: Scope) -> bool:
-    """Whether the connection's own end is a loopback address."""
+def is_loopback_connection(scope: Scope) -> bool:
+    """Return whether the server's end of the connection is a loopback address."""
     server = scope.get("server")
     return server is not None and is_loopback(str(server[0] or ""))

@@ -1,10 +1,11 @@
-"""Finding the key that a secret opens, in a time that tells nothing of other secrets.
+"""Looks up the key of a secret in a time that reveals nothing about other secrets.
 
-Every digest is hashed again under a random key of this ring (HMAC-SHA256, "double HMAC"). Nobody
-outside can know, or steer, what comes out: neither the place where it is looked for nor the byte
-at which a comparison could end tells anything of a digest. The comparison is in constant time all
-the same (``hmac.compare_digest``), over all keys of that place, and at an empty place over one
-that nobody has. So ten thousand keys cost what one costs. Knows no header.
+Every digest is hashed again under a random key of this ring (HMAC-SHA256, "double HMAC"). No
+client can predict or control the result: neither the bucket that is searched nor the byte at
+which a comparison could stop reveals anything about a digest. The comparison still takes constant
+time (``hmac.compare_digest``). It covers all keys of the bucket; an empty bucket is compared with
+a tag that no secret has. A lookup among ten thousand keys takes as long as one among one key.
+Does not know headers.
 """
 
 import hashlib
@@ -15,9 +16,9 @@ from dataclasses import dataclass, field
 
 from server.keys.entry import KeyEntry
 from server.keys.key import AccessKey
-from server.keys.secret import digest_in
+from server.keys.secret import parse_digest
 
-_PLACE_BYTES = 2
+_BUCKET_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +29,23 @@ class _Slot:
 
 
 class KeyRing:
-    """The keys of one moment; never changed."""
+    """An immutable set of keys."""
 
     def __init__(self, entries: Iterable[KeyEntry]) -> None:
         self._tag_key = secrets.token_bytes(32)
-        self._nobody = (_Slot(secrets.token_bytes(32), None, None),)
-        self._places: dict[bytes, tuple[_Slot, ...]] = {}
+        self._empty_bucket = (_Slot(secrets.token_bytes(32), None, None),)
+        self._buckets: dict[bytes, tuple[_Slot, ...]] = {}
         self.num_keys = 0
         for entry in entries:
             self._add(entry)
 
     def find(self, secret: bytes, now: float) -> AccessKey | None:
-        """The key that `secret` opens at `now`, Unix time in seconds."""
+        """Return the key of `secret`; None if unknown or expired at `now` (Unix time, seconds)."""
         tag = self._tag(hashlib.sha256(secret).digest())
         found = None
-        for slot in self._places.get(tag[:_PLACE_BYTES], self._nobody):
+        for slot in self._buckets.get(tag[:_BUCKET_BYTES], self._empty_bucket):
             if hmac.compare_digest(slot.tag, tag):
-                found = slot  # and go on: no comparison is left out
+                found = slot  # and continue: every comparison is made
         if found is None or (found.expires is not None and found.expires <= now):
             return None
         return found.key
@@ -53,10 +54,10 @@ class KeyRing:
         key = entry.to_key()
         self.num_keys += 1
         for secret in entry.hashes:
-            tag = self._tag(digest_in(secret.hash))
+            tag = self._tag(parse_digest(secret.hash))
             expires = secret.expires.timestamp() if secret.expires is not None else None
-            place = tag[:_PLACE_BYTES]
-            self._places[place] = (*self._places.get(place, ()), _Slot(tag, key, expires))
+            prefix = tag[:_BUCKET_BYTES]
+            self._buckets[prefix] = (*self._buckets.get(prefix, ()), _Slot(tag, key, expires))
 
     def _tag(self, digest: bytes) -> bytes:
         return hmac.digest(self._tag_key, digest, "sha256")

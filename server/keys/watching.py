@@ -1,4 +1,4 @@
-"""When to look at the file of keys: every few seconds, and on SIGHUP. Reads nothing itself."""
+"""Triggers checks of the key file: every few seconds, and on SIGHUP. Reads no file itself."""
 
 import asyncio
 import signal
@@ -11,13 +11,13 @@ POLL_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def watched(keys: LiveKeys) -> AsyncIterator[None]:
-    """While it is open, `keys` follow their file."""
+async def watch_keys(keys: LiveKeys) -> AsyncIterator[None]:
+    """Keep `keys` up to date with their file inside the context."""
     if not keys.have_file:
         yield
         return
     loop = asyncio.get_running_loop()
-    # In a thread, both: a file of ten thousand keys takes a while to read.
+    # Both reload in a thread: a file of ten thousand keys takes a while to read.
     loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, keys.reload))
     polling = asyncio.create_task(_poll(keys))
     try:

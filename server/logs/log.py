@@ -1,7 +1,7 @@
-"""The server's log: where its lines go, and in which form.
+"""The server's log: its handlers, loggers and line formats.
 
-Lines of requests are written by a thread of their own: whoever reads our output may stop
-reading, and that must not hold up a single token. Knows no request.
+Request lines are written by a separate thread: the process that reads our output may stall, and
+that must not delay a single token. Knows no requests.
 """
 
 import logging
@@ -17,11 +17,11 @@ from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
-from server.logs.request_line import request_text
+from server.logs.request_line import format_request
 from server.process.console import SERVER_LOGGER
 
 REQUEST_LOGGER = "thinking_server.requests"
-# Loggers of the code below us whose warnings belong in the same stream.
+# Other loggers whose warnings belong in the same stream.
 _FOREIGN = ("server", "uvicorn", "opentelemetry", "py.warnings")
 _FIELDS = "fields"
 MAX_WAITING = 10_000
@@ -34,18 +34,15 @@ ExceptionInfo = (
 
 
 class LogFormat(Enum):
-    """``--log-format``."""
+    """The values of ``--log-format``."""
 
     TEXT = "text"
     JSON = "json"
-    NONE = "none"  # no line a request; the server's own lines stay
+    NONE = "none"  # no request lines; the server's own lines remain
 
 
 class ServerLog:
-    """Open from :meth:`start` to :meth:`stop`. `num_dropped` lines found no room.
-
-    `stream` None: standard error.
-    """
+    """The log, open from :meth:`start` to :meth:`stop`. `stream` None: standard error."""
 
     def __init__(self, form: LogFormat, stream: TextIO | None = None) -> None:
         self.form = form
@@ -58,11 +55,11 @@ class ServerLog:
 
     @property
     def num_dropped(self) -> int:
-        """Lines of requests that were given up because nobody read fast enough."""
+        """The number of request lines that were dropped because the queue was full."""
         return self._queued.num_dropped
 
     def start(self) -> None:
-        """Take over the loggers."""
+        """Attach the handlers to the loggers."""
         self._is_open = True
         self._attach(SERVER_LOGGER, self._handler, logging.INFO)
         for name in _FOREIGN:
@@ -73,7 +70,7 @@ class ServerLog:
             self._listener.start()
 
     def stop(self) -> None:
-        """Write what waits, in bounded time, and let the loggers go. Safe to call twice."""
+        """Write what is queued, in bounded time, and detach the handlers. Safe to call twice."""
         if not self._is_open:
             return
         self._is_open = False
@@ -98,12 +95,12 @@ class ServerLog:
 
 
 def log_fields(logger: logging.Logger, message: str, fields: Mapping[str, Any]) -> None:
-    """Write one line with `fields`; in text, they are written out by their own rule."""
+    """Log a line with `fields`; the text format writes them with :func:`format_request`."""
     logger.info(message, extra={_FIELDS: fields})
 
 
 class _DroppingHandler(QueueHandler):
-    """Never waits, never complains."""
+    """Queues records without blocking; drops and counts them when the queue is full."""
 
     num_dropped = 0
 
@@ -115,13 +112,13 @@ class _DroppingHandler(QueueHandler):
 
 
 class _JsonLines(JsonFormatter):
-    """One JSON object a line, in ASCII; the time in UTC (RFC 3339)."""
+    """Formats a record as a JSON object on one line, in ASCII; the time in UTC (RFC 3339)."""
 
     def __init__(self) -> None:
         super().__init__(json_ensure_ascii=True)
 
     def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802 - logging's name
-        return traceback_without_values(ei)
+        return format_traceback(ei)
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         fields = log_data.pop(_FIELDS, {})
@@ -133,30 +130,33 @@ class _JsonLines(JsonFormatter):
         record: logging.LogRecord,
         message_dict: dict[str, Any],
     ) -> None:
-        log_data["time"] = _utc(record)
+        log_data["time"] = _format_time(record)
         log_data["level"] = record.levelname.lower()
         log_data["logger"] = record.name
         super().add_fields(log_data, record, message_dict)
 
 
 class _TextLines(logging.Formatter):
-    """For people: the server's own lines as they are, those of requests with their time."""
+    """Formats a record for people: the server's own lines as they are, request lines with time."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, _FIELDS, None)
         if fields is not None:
-            return f"{_utc(record)} {request_text(fields)}"
+            return f"{_format_time(record)} {format_request(fields)}"
         if record.name == SERVER_LOGGER:
             return f"thinking-server: {record.getMessage()}"
         text = f"thinking-server: {record.levelname.lower()}: {record.getMessage()}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
     def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802 - logging's name
-        return traceback_without_values(ei)
+        return format_traceback(ei)
 
 
-def traceback_without_values(info: ExceptionInfo) -> str:
-    """Where an exception came from and of what kind; its message may quote a client's text."""
+def format_traceback(info: ExceptionInfo) -> str:
+    """Format the traceback and types of an exception and its causes, without their messages.
+
+    A message may quote a client's text.
+    """
     error = info[1]
     parts: list[str] = []
     while error is not None and len(parts) < MAX_CHAINED:
@@ -166,6 +166,6 @@ def traceback_without_values(info: ExceptionInfo) -> str:
     return "\ncaused by:\n".join(parts)
 
 
-def _utc(record: logging.LogRecord) -> str:
+def _format_time(record: logging.LogRecord) -> str:
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
     return f"{moment}.{int(record.msecs):03d}Z"

@@ -1,7 +1,7 @@
-"""What the log says of one request: numbers and names of ours, nothing that a client wrote.
+"""The log fields of a request: our own numbers and names, nothing that a client wrote.
 
-No prompt, thought, answer, header or query is among the fields; the path is the route's
-template. The request id may be the client's own, of harmless characters
+The fields contain no prompt, thought, answer, header or query; the path is the route's template.
+The request id may be the client's, restricted to harmless characters
 (``server.http.request_id``).
 """
 
@@ -11,8 +11,8 @@ from typing import Any
 from server.account.account import RequestAccount
 
 
-def request_fields(account: RequestAccount, model_name: str | None) -> dict[str, Any]:
-    """The fields of a request that has ended; seconds are rounded to milliseconds."""
+def build_request_fields(account: RequestAccount, model_name: str | None) -> dict[str, Any]:
+    """Return the log fields of a request that has ended; seconds are rounded to milliseconds."""
     used, first = account.used, account.first_answer_seconds
     return {
         "request_id": account.request_id,
@@ -32,8 +32,8 @@ def request_fields(account: RequestAccount, model_name: str | None) -> dict[str,
     }
 
 
-def request_text(fields: Mapping[str, Any]) -> str:
-    """The same for people, in one line."""
+def format_request(fields: Mapping[str, Any]) -> str:
+    """Format the fields of a request as one line for people."""
     parts = [f"{fields['method']} {fields['endpoint']} {fields['status'] or 'no response'}"]
     if fields["error"]:
         parts.append(fields["error"])

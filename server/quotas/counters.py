@@ -1,7 +1,7 @@
-"""Counters that several changes are made to at once: all of them, or none.
+"""Counters that are changed atomically: all changes of a call are made, or none.
 
-The shape that every storage has, and the storage in memory, which is that of `limits`. Knows
-neither keys nor quotas, only names and numbers.
+Defines the interface of every storage, and the storage in memory, which uses that of `limits`.
+Knows neither keys nor quotas, only names and numbers.
 """
 
 import asyncio
@@ -13,47 +13,47 @@ from limits.aio.storage import MemoryStorage
 
 
 class CounterStorageError(Exception):
-    """The storage does not answer. Its message holds no address and no password."""
+    """The storage does not respond. The message contains no address and no password."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is added to a counter; nothing is left below 0.
+    """An amount to add to a counter, which never falls below 0.
 
-    `limit` None: it is added in any case. The counter is forgotten after `lives_seconds`.
+    `limit` None: the amount is added in any case. The counter expires after `ttl_seconds`.
     """
 
     counter: str
     amount: int
-    lives_seconds: int
+    ttl_seconds: int
     limit: int | None = None
 
     def is_refused(self, used: int) -> bool:
-        """Whether a counter that stands at `used` has no room for it."""
+        """Return whether a counter whose value is `used` has no room for the change."""
         return self.limit is not None and self.amount > 0 and used + self.amount > self.limit
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """Whether the changes were made, and how the counters stand now, in their order."""
+class ChangeResult:
+    """Result of a call: whether it was refused, and the counters' values in the order given."""
 
     is_refused: bool
     used: Sequence[int]
 
 
 class Counters(Protocol):
-    """Storage of counters."""
+    """A storage of counters."""
 
-    async def change(self, changes: Sequence[Change]) -> Counted:
-        """Make all changes, or none where one of them is over its limit; atomically.
+    async def change(self, changes: Sequence[Change]) -> ChangeResult:
+        """Make all changes atomically, or none if one of them would exceed its limit.
 
         Raises:
-            CounterStorageError: no answer. The changes may have been made.
+            CounterStorageError: the storage does not respond. The changes may have been made.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         ...
 
 
@@ -64,20 +64,20 @@ class MemoryCounters:
         self._storage = MemoryStorage()
         self._lock = asyncio.Lock()
 
-    async def change(self, changes: Sequence[Change]) -> Counted:
+    async def change(self, changes: Sequence[Change]) -> ChangeResult:
         """See :meth:`Counters.change`."""
         async with self._lock:
             used = [await self._storage.get(change.counter) for change in changes]
             if any(map(Change.is_refused, changes, used)):
-                return Counted(True, used)
-            return Counted(False, [await self._made(change) for change in changes])
+                return ChangeResult(True, used)
+            return ChangeResult(False, [await self._apply(change) for change in changes])
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there are no connections."""
 
-    async def _made(self, change: Change) -> int:
+    async def _apply(self, change: Change) -> int:
         if change.amount > 0:
-            return await self._storage.incr(change.counter, change.lives_seconds, change.amount)
+            return await self._storage.incr(change.counter, change.ttl_seconds, change.amount)
         if change.amount < 0:
             return await self._storage.decr(change.counter, -change.amount)
         return await self._storage.get(change.counter)

@@ -1,6 +1,6 @@
-"""The six quotas: what each counts, over how long, and in which window a moment lies.
+"""The six quotas: the unit and period of each, and the window that contains a point in time.
 
-Windows are fixed and lie on the clock: minutes and days of UTC begin for all keys at once.
+Windows are fixed and aligned to the clock: minutes and days of UTC begin for all keys at once.
 Knows no counts.
 """
 
@@ -15,7 +15,7 @@ DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class QuotaKind:
-    """One quota. `name` is the field of :class:`Quota`, `unit` what it counts."""
+    """A kind of quota. `name` is a field of :class:`Quota`; `unit` is what is counted."""
 
     unit: str
     period: str
@@ -23,7 +23,7 @@ class QuotaKind:
 
     @property
     def name(self) -> str:
-        """Of the field, and on the wire."""
+        """The name of the field, and on the wire."""
         return f"{self.unit}_per_{self.period}"
 
 
@@ -37,7 +37,7 @@ QUOTA_KINDS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class QuotaWindow:
-    """One quota of one key in one of its windows; `number` counts them since 1970."""
+    """A window of one quota of one key; windows are numbered from 1970 (`number`)."""
 
     key_id: str
     kind: QuotaKind
@@ -46,24 +46,24 @@ class QuotaWindow:
 
     @property
     def counter(self) -> str:
-        """Name of its counter. The limit isn't part of it: a changed one begins nothing anew.
+        """The name of its counter. A changed limit resets nothing: it is not part of the name.
 
-        The braces keep the counters of a key together in a cluster of Redis.
+        The braces keep the counters of a key on one node of a Redis cluster.
         """
         return f"quota/{{{self.key_id}}}/{self.kind.name}/{self.number}"
 
     @property
     def ends_at(self) -> float:
-        """Seconds since 1970."""
+        """The end of the window, in seconds since 1970."""
         return float((self.number + 1) * self.kind.seconds)
 
-    def at(self, now: float) -> "QuotaWindow":
-        """The same quota's window at another time."""
+    def shift_to(self, now: float) -> "QuotaWindow":
+        """Return the window of the same quota that contains `now`, in seconds since 1970."""
         return QuotaWindow(self.key_id, self.kind, self.limit, int(now // self.kind.seconds))
 
 
-def windows_of(key_id: str, quota: Quota, now: float) -> Iterator[QuotaWindow]:
-    """The windows at `now` (seconds since 1970) of all quotas that have a limit."""
+def find_windows(key_id: str, quota: Quota, now: float) -> Iterator[QuotaWindow]:
+    """Yield the window at `now` (seconds since 1970) of each quota that has a limit."""
     for kind in QUOTA_KINDS:
         limit = getattr(quota, kind.name)
         if limit is not None:

@@ -1,6 +1,7 @@
-"""Metrics of quotas: how far they are used, what they refused, whether their storage answers.
+"""Metrics of quotas: the share used, refusals, and whether the storage responds.
 
-The use is what this server saw last; a window that has passed since counts as unused.
+The share used is the one that this server saw last; a window that has ended since counts as
+unused.
 """
 
 import time
@@ -12,11 +13,11 @@ from prometheus_client.registry import Collector
 
 from server.keys.labels import OTHER_KEYS, KeyLabels
 from server.metrics.making import PREFIX, counter, gauge
-from server.quotas.standing import QuotaStanding
+from server.quotas.usage import QuotaUsage
 
 
 class QuotaMetrics:
-    """Of one app. Labels are ids of configured keys, bounded, and names of quotas."""
+    """Quota metrics of one app. Labels: ids of configured keys, bounded, and names of quotas."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.refusals = counter(
@@ -25,45 +26,45 @@ class QuotaMetrics:
         self.storage_up = gauge(
             registry,
             "quota_storage_up",
-            "1: the storage of quotas answered when it was last asked.",
+            "1: the quota storage responded to the last request.",
         )
         self.storage_up.set(1)
         self._used = UsedRatios()
         self._labels = KeyLabels()
         registry.register(self._used)
 
-    def observe(self, standings: Sequence[QuotaStanding]) -> None:
-        """How a key stands."""
-        for standing in standings:
-            label = self._labels.label(standing.window.key_id)
-            self._used.note(label, standing)
-            # At 0 before the first refusal: else no rate would see that one.
-            self.refusals.labels(label, standing.window.kind.name)
+    def observe(self, usages: Sequence[QuotaUsage]) -> None:
+        """Record the current usage of a key."""
+        for usage in usages:
+            label = self._labels.label(usage.window.key_id)
+            self._used.note(label, usage)
+            # Create the series at 0: otherwise no rate would include the first refusal.
+            self.refusals.labels(label, usage.window.kind.name)
 
-    def observe_refusal(self, standing: QuotaStanding) -> None:
-        """A request was refused."""
-        label = self._labels.label(standing.window.key_id)
-        self.refusals.labels(label, standing.window.kind.name).inc()
+    def observe_refusal(self, usage: QuotaUsage) -> None:
+        """Count a refused request."""
+        label = self._labels.label(usage.window.key_id)
+        self.refusals.labels(label, usage.window.kind.name).inc()
 
 
 class UsedRatios(Collector):
-    """``thinking_quota_used_ratio``. Keys that share a label: the one that is used most."""
+    """``thinking_quota_used_ratio``. For keys that share a label: the highest ratio."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        # By label and quota: when its window ends, and the share that is used.
+        # By label and quota: the end of its window, and the share used.
         self._seen: dict[tuple[str, str], tuple[float, float]] = {}
 
-    def note(self, label: str, standing: QuotaStanding) -> None:
-        """Keep what was seen."""
-        at = (label, standing.window.kind.name)
-        seen = (standing.window.ends_at, _used_ratio(standing))
+    def note(self, label: str, usage: QuotaUsage) -> None:
+        """Remember a usage."""
+        at = (label, usage.window.kind.name)
+        seen = (usage.window.ends_at, _used_ratio(usage))
         if label == OTHER_KEYS:
             seen = max(seen, self._seen.get(at, seen))
         self._seen[at] = seen
 
     def collect(self) -> Iterator[Metric]:
-        """The samples, when they are asked for."""
+        """Yield the samples; called at each scrape."""
         family = GaugeMetricFamily(
             f"{PREFIX}quota_used_ratio",
             "Share of a quota that is used or reserved in its window.",
@@ -75,5 +76,5 @@ class UsedRatios(Collector):
         yield family
 
 
-def _used_ratio(standing: QuotaStanding) -> float:
-    return standing.used / standing.limit if standing.limit else 1.0
+def _used_ratio(usage: QuotaUsage) -> float:
+    return usage.used / usage.limit if usage.limit else 1.0

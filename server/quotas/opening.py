@@ -1,4 +1,4 @@
-"""Opens the quotas that the settings ask for."""
+"""Creates the quotas that the settings configure."""
 
 from prometheus_client import CollectorRegistry
 
@@ -10,7 +10,7 @@ from server.settings.settings import ServerSettings
 
 
 def open_quotas(settings: ServerSettings, registry: CollectorRegistry) -> Quotas:
-    """Nothing is connected yet: the server starts without its storage, too.
+    """Return the quotas. Connects to nothing yet: the server starts even if the storage is down.
 
     Raises:
         QuotaStorageUrlError, RedisMissingError: see :func:`server.quotas.storage.open_counters`.

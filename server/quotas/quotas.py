@@ -1,8 +1,8 @@
 """Quotas of keys: reserved before a request runs, settled when it has ended.
 
-What a request may use is taken first, from all its quotas or from none; at its end what was
-not used is given back. So no race between requests can exceed a quota of reasoning tokens.
-Does not know how counters are stored, nor what was done with the tokens.
+The most that a request may use is reserved first, from all its quotas or from none; what it did
+not use is returned when it ends. So no race between requests can exceed a quota of reasoning
+tokens. Does not know how counters are stored, nor what the tokens were used for.
 """
 
 import asyncio
@@ -14,25 +14,25 @@ from server.admission.demand import Demand
 from server.errors.api import UnavailableError
 from server.keys.key import AccessKey
 from server.quotas.counters import Counters, CounterStorageError
-from server.quotas.kinds import windows_of
+from server.quotas.kinds import find_windows
 from server.quotas.metrics import QuotaMetrics
-from server.quotas.refusal import QuotaExceededError, RefusedQuota, worst
-from server.quotas.reservation import Reservation, change_of, costs_of, costs_of_use
-from server.quotas.standing import QuotaStanding, quota_headers
+from server.quotas.refusal import QuotaExceededError, RefusedQuota, pick_refusal
+from server.quotas.reservation import Reservation, to_change, to_reserved_costs, to_used_costs
 from server.quotas.storage import WatchedCounters
+from server.quotas.usage import QuotaUsage, build_quota_headers
 
 
 class QuotaStorageUnavailableError(UnavailableError):
-    """503: nobody can say what is left of a quota."""
+    """503: the quota storage does not respond, so it is unknown what is left of a quota."""
 
     def __init__(self) -> None:
-        super().__init__("quotas cannot be counted now", "quota_storage_unavailable")
+        super().__init__("quotas cannot be counted right now", "quota_storage_unavailable")
 
 
 class Quotas:
-    """Of one server. `clock` gives seconds since 1970.
+    """The quotas of one server. `clock` returns seconds since 1970.
 
-    `fallback` counts while the storage is away; None: requests that have a quota are refused.
+    `fallback` counts while the storage is down; None: requests with a quota are refused then.
     """
 
     def __init__(
@@ -48,46 +48,46 @@ class Quotas:
         self._metrics = metrics
 
     async def reserve(self, account: RequestAccount, demand: Demand) -> None:
-        """Take what the request may use; the account's end settles it.
+        """Reserve the most that the request may use; settled when the account is closed.
 
-        The account's headers say what is left, also where this raises.
+        Sets the account's headers to what is left, even if this raises.
 
         Raises:
-            QuotaExceededError: 429; nothing was taken.
-            QuotaStorageUnavailableError: 503, likewise as far as anyone can tell.
+            QuotaExceededError: 429; nothing was reserved.
+            QuotaStorageUnavailableError: 503; nothing was reserved, as far as is known.
         """
-        if not any(windows_of(account.key.key_id, account.key.quota, self.clock())):
+        if not any(find_windows(account.key.key_id, account.key.quota, self.clock())):
             return
-        # A task: where this one is cancelled, what was taken is still known, and settled.
-        taking = asyncio.create_task(self._take(account, demand))
-        account.at_end.push_async_callback(self._settle, account, taking)
-        await asyncio.shield(taking)
+        # A separate task: if this one is cancelled, the reservation is still known and settled.
+        reserving = asyncio.create_task(self._take(account, demand))
+        account.at_end.push_async_callback(self._settle, account, reserving)
+        await asyncio.shield(reserving)
 
-    async def standings(self, key: AccessKey) -> Sequence[QuotaStanding]:
-        """How `key` stands now.
+    async def get_usage(self, key: AccessKey) -> Sequence[QuotaUsage]:
+        """Return the current usage of each quota of `key` that has a limit.
 
         Raises:
-            QuotaStorageUnavailableError: 503.
+            QuotaStorageUnavailableError: 503, the storage does not respond.
         """
         now = self.clock()
-        windows = list(windows_of(key.key_id, key.quota, now))
-        changes = [change_of(window, 0, now) for window in windows]
+        windows = list(find_windows(key.key_id, key.quota, now))
+        changes = [to_change(window, 0, now) for window in windows]
         try:
             counted = await self._counters.change(changes)
         except CounterStorageError as error:
             counted = await self._fall_back(error).change(changes)
-        standings = list(map(QuotaStanding, windows, counted.used))
-        self._metrics.observe(standings)
-        return standings
+        usages = list(map(QuotaUsage, windows, counted.used))
+        self._metrics.observe(usages)
+        return usages
 
     async def close(self) -> None:
-        """Let go of the storage."""
+        """Close the connections to the storage."""
         await self._counters.close()
 
     async def _take(self, account: RequestAccount, demand: Demand) -> Reservation:
-        now, costs = self.clock(), costs_of(demand)
-        windows = list(windows_of(account.key.key_id, account.key.quota, now))
-        changes = [change_of(w, costs[w.kind.unit], now, has_limit=True) for w in windows]
+        now, costs = self.clock(), to_reserved_costs(demand)
+        windows = list(find_windows(account.key.key_id, account.key.quota, now))
+        changes = [to_change(w, costs[w.kind.unit], now, has_limit=True) for w in windows]
         counters: Counters = self._counters
         try:
             counted = await counters.change(changes)
@@ -95,18 +95,18 @@ class Quotas:
         except CounterStorageError as error:
             counters = self._fall_back(error)
             counted = await counters.change(changes)
-        standings = list(map(QuotaStanding, windows, counted.used))
-        self._metrics.observe(standings)
-        account.headers |= quota_headers(standings, now, for_anthropic=account.speaks_anthropic)
+        usages = list(map(QuotaUsage, windows, counted.used))
+        self._metrics.observe(usages)
+        account.headers |= build_quota_headers(usages, now, for_anthropic=account.speaks_anthropic)
         if counted.is_refused:
-            refused = worst(
+            refused = pick_refusal(
                 [
-                    RefusedQuota(standing, change.amount)
-                    for standing, change in zip(standings, changes, strict=True)
-                    if change.is_refused(standing.used)
+                    RefusedQuota(usage, change.amount)
+                    for usage, change in zip(usages, changes, strict=True)
+                    if change.is_refused(usage.used)
                 ]
             )
-            self._metrics.observe_refusal(refused.standing)
+            self._metrics.observe_refusal(refused.usage)
             raise QuotaExceededError(refused, now)
         return Reservation(counters, windows, costs)
 
@@ -116,19 +116,21 @@ class Quotas:
             raise QuotaStorageUnavailableError from error
         return self._fallback
 
-    async def _settle(self, account: RequestAccount, taking: "asyncio.Task[Reservation]") -> None:
+    async def _settle(
+        self, account: RequestAccount, reserving: "asyncio.Task[Reservation]"
+    ) -> None:
         try:
-            reservation = await taking
+            reservation = await reserving
         except (QuotaExceededError, QuotaStorageUnavailableError):
-            return  # nothing was taken
-        used = costs_of_use(account.used)
-        settled = list(reservation.to_settle(used, self.clock()))
+            return  # nothing was reserved
+        used = to_used_costs(account.used)
+        settled = list(reservation.compute_adjustments(used, self.clock()))
         if not settled:
             return
         try:
             counted = await reservation.counters.change([change for _, change in settled])
         except CounterStorageError:
-            self._metrics.storage_up.set(0)  # what was reserved stays charged
+            self._metrics.storage_up.set(0)  # the whole reservation stays charged
             return
         windows = [window for window, _ in settled]
-        self._metrics.observe(list(map(QuotaStanding, windows, counted.used)))
+        self._metrics.observe(list(map(QuotaUsage, windows, counted.used)))

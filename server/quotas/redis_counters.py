@@ -1,8 +1,8 @@
-"""Counters in Redis, which several servers share.
+"""Counters in Redis, shared by several servers.
 
-The connection is that of `limits`; the script is ours, as the library has none that takes
-several limits at once, and its counters also count what they refuse. Imports redis-py only
-when a counter is opened.
+The connection is that of `limits`. The script is ours: the library has none that checks several
+limits at once, and its counters also count what they refuse. Imports redis-py only when the
+storage is opened.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from limits.aio.storage import RedisStorage
 from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.errors import ConfigurationError
 
-from server.quotas.counters import Change, Counted, CounterStorageError
+from server.quotas.counters import Change, ChangeResult, CounterStorageError
 
 KEY_PREFIX = "thinking-server"
-# For each counter: what to add, its limit (-1: none), how long it lives.
+# Arguments for each counter: the amount to add, its limit (-1: none), its time to live.
 SCRIPT = """
 local used, refused = {}, 0
 for i, key in ipairs(KEYS) do
@@ -42,10 +42,10 @@ class RedisMissingError(ValueError):
 
 
 class RedisCounters:
-    """Counters of all servers that share a Redis. The URL is in no `repr`.
+    """Counters shared by all servers that use the same Redis. No `repr` contains the URL.
 
     Raises:
-        RedisMissingError: see there.
+        RedisMissingError: redis-py is not installed.
         ValueError: the URL is malformed.
     """
 
@@ -58,50 +58,50 @@ class RedisCounters:
                 key_prefix=KEY_PREFIX,
                 socket_timeout=timeout_seconds,
                 socket_connect_timeout=timeout_seconds,
-                **_no_retries(),
+                **_disable_retries(),
             )
         except (ConfigurationError, ModuleNotFoundError) as error:
             raise RedisMissingError(
                 "redis-py is not installed: pip install 'thinking-server[redis]'"
             ) from error
-        assert isinstance(self._storage.bridge, RedispyBridge)  # it was asked for
+        assert isinstance(self._storage.bridge, RedispyBridge)  # as requested by `implementation`
         self._client: Any = self._storage.bridge.get_connection()
         self._script = self._client.register_script(SCRIPT.encode())
         self._failures: tuple[type[Exception], ...] = (
             OSError,
             TimeoutError,
-            *_errors(self._storage),
+            *_list_errors(self._storage),
         )
 
-    async def change(self, changes: Sequence[Change]) -> Counted:
+    async def change(self, changes: Sequence[Change]) -> ChangeResult:
         """See :meth:`server.quotas.counters.Counters.change`."""
         if not changes:
-            return Counted(False, ())
+            return ChangeResult(False, ())
         keys = [self._storage.bridge.prefixed_key(change.counter) for change in changes]
         arguments = [
             value
             for c in changes
-            for value in (c.amount, -1 if c.limit is None else c.limit, c.lives_seconds)
+            for value in (c.amount, -1 if c.limit is None else c.limit, c.ttl_seconds)
         ]
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 refused, *used = await self._script(keys, arguments)
         except self._failures as error:
             raise CounterStorageError(type(error).__name__) from error
-        return Counted(bool(refused), used)
+        return ChangeResult(bool(refused), used)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
 
 
-def _errors(storage: RedisStorage) -> tuple[type[Exception], ...]:
+def _list_errors(storage: RedisStorage) -> tuple[type[Exception], ...]:
     errors = storage.base_exceptions
     return errors if isinstance(errors, tuple) else (errors,)
 
 
-def _no_retries() -> dict[str, Any]:
-    """A change that got no answer may have been made: it is not sent twice."""
+def _disable_retries() -> dict[str, Any]:
+    """Return options that turn retries off: a change without a response may have been made."""
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 

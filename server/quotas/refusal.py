@@ -1,6 +1,6 @@
-"""The answer to a request that its quotas have no room for: a 429 that says which, and when.
+"""The 429 for a request that exceeds a quota: names the quota and when it resets.
 
-Decides nothing: it is told what was refused.
+Decides nothing: it is given what was refused.
 """
 
 import math
@@ -8,24 +8,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.errors.api import ApiError
-from server.quotas.standing import QuotaStanding, moment
+from server.quotas.usage import QuotaUsage, format_time
 
-# The clients of OpenAI and Anthropic wait no longer than this before they ask again.
-CLIENTS_WAIT_SECONDS = 60
+# The clients of OpenAI and Anthropic wait no longer than this before they retry.
+MAX_CLIENT_WAIT_SECONDS = 60
 _LOWER = "lower the thinking budget, the limit of the reply, or the number of choices"
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedQuota:
-    """One quota that has no room, and how much was asked of it."""
+    """A quota without enough room, and the amount that was requested of it."""
 
-    standing: QuotaStanding
-    asked: int
+    usage: QuotaUsage
+    requested: int
 
     @property
     def can_ever_fit(self) -> bool:
-        """Whether an unused window would do."""
-        return self.asked <= self.standing.limit
+        """True if the request would fit an unused window."""
+        return self.requested <= self.usage.limit
 
 
 class QuotaExceededError(ApiError):
@@ -33,15 +33,15 @@ class QuotaExceededError(ApiError):
 
     def __init__(self, refused: RefusedQuota, now: float) -> None:
         fits = refused.can_ever_fit
-        wait = max(1, math.ceil(refused.standing.window.ends_at - now))
+        wait = max(1, math.ceil(refused.usage.window.ends_at - now))
         headers = {"retry-after": str(wait)} if fits else {}
-        if not fits or wait > CLIENTS_WAIT_SECONDS:
-            # Their clients would try again at once, in vain.
+        if not fits or wait > MAX_CLIENT_WAIT_SECONDS:
+            # Without this header these clients would retry at once, in vain.
             headers["x-should-retry"] = "false"
-        is_thinking = refused.standing.window.kind.unit == "reasoning_tokens"
+        is_thinking = refused.usage.window.kind.unit == "reasoning_tokens"
         super().__init__(
             429,
-            _exceeded(refused, wait) if fits else _never_fits(refused),
+            _describe_exceeded(refused, wait) if fits else _describe_misfit(refused),
             type="rate_limit_error",
             param="max_thinking_tokens" if is_thinking and not fits else None,
             code="quota_exceeded",
@@ -50,23 +50,23 @@ class QuotaExceededError(ApiError):
         self.refused = refused
 
 
-def worst(refused: Sequence[RefusedQuota]) -> RefusedQuota:
-    """The one that counts: a window that can never fit, else the one that ends last."""
-    return max(refused, key=lambda r: (not r.can_ever_fit, r.standing.window.ends_at))
+def pick_refusal(refused: Sequence[RefusedQuota]) -> RefusedQuota:
+    """Return the refusal to report: one that can never fit, else the one that resets last."""
+    return max(refused, key=lambda r: (not r.can_ever_fit, r.usage.window.ends_at))
 
 
-def _exceeded(refused: RefusedQuota, wait: int) -> str:
-    standing = refused.standing
+def _describe_exceeded(refused: RefusedQuota, wait: int) -> str:
+    usage = refused.usage
     return (
-        f"quota {standing.window.kind.name} exceeded: its limit is {standing.limit}, "
-        f"{standing.used} are used or reserved, and this request may use {refused.asked}; it "
-        f"begins anew in {wait} s ({moment(standing.window.ends_at)})"
+        f"quota {usage.window.kind.name} exceeded: its limit is {usage.limit}, "
+        f"{usage.used} are used or reserved, and this request may use {refused.requested}; it "
+        f"resets in {wait} s ({format_time(usage.window.ends_at)})"
     )
 
 
-def _never_fits(refused: RefusedQuota) -> str:
-    standing = refused.standing
+def _describe_misfit(refused: RefusedQuota) -> str:
+    usage = refused.usage
     return (
-        f"this request can never fit the quota {standing.window.kind.name}: it may use "
-        f"{refused.asked}, and the limit is {standing.limit}; {_LOWER}"
+        f"this request can never fit the quota {usage.window.kind.name}: it may use "
+        f"{refused.requested}, and the limit is {usage.limit}; {_LOWER}"
     )

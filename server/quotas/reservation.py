@@ -1,6 +1,6 @@
-"""What a request has reserved of its quotas, and what is left to change when it has ended.
+"""A request's reservation of its quotas, and the adjustments due when it has ended.
 
-Sums only: nothing is counted here.
+Arithmetic only: changes no counter.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +14,8 @@ from server.quotas.kinds import QuotaWindow
 Costs = Mapping[str, int]  # by the unit of a quota
 
 
-def costs_of(demand: Demand) -> Costs:
-    """The most that a request may use."""
+def to_reserved_costs(demand: Demand) -> Costs:
+    """Return the most that a request may use, by unit."""
     return {
         "requests": 1,
         "tokens": demand.total_tokens,
@@ -23,36 +23,36 @@ def costs_of(demand: Demand) -> Costs:
     }
 
 
-def costs_of_use(used: TokenUse) -> Costs:
-    """What a request has used."""
+def to_used_costs(used: TokenUse) -> Costs:
+    """Return the amounts that a request has used, by unit."""
     return {"requests": 1, "tokens": used.total, "reasoning_tokens": used.reasoning}
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Taken from `counters`, in these windows."""
+    """Amounts reserved from `counters`, in these windows."""
 
     counters: Counters
     windows: Sequence[QuotaWindow]
     reserved: Costs
 
-    def to_settle(self, used: Costs, now: float) -> Iterator[tuple[QuotaWindow, Change]]:
-        """What is to be given back or charged, where it differs from what was reserved.
+    def compute_adjustments(self, used: Costs, now: float) -> Iterator[tuple[QuotaWindow, Change]]:
+        """Yield the changes to return or charge where the use differs from the reservation.
 
-        A window that has passed is given nothing back, nor is the next one in its place; what
-        was used beyond the reservation is charged to the window of now.
+        Nothing is returned to a window that has ended, nor to the next one in its place; use
+        beyond the reservation is charged to the current window.
         """
         for window in self.windows:
             amount = used[window.kind.unit] - self.reserved[window.kind.unit]
-            current = window.at(now)
+            current = window.shift_to(now)
             if amount > 0 or (amount < 0 and current == window):
-                yield current, change_of(current, amount, now)
+                yield current, to_change(current, amount, now)
 
 
-def change_of(window: QuotaWindow, amount: int, now: float, *, has_limit: bool = False) -> Change:
-    """A change of a window's counter, which lives one window longer than it is needed.
+def to_change(window: QuotaWindow, amount: int, now: float, *, has_limit: bool = False) -> Change:
+    """Return a change of a window's counter, which lives one window longer than needed.
 
-    So servers whose clocks differ a little still find it.
+    That way servers whose clocks differ slightly still find it.
     """
     lives = int(window.ends_at - now) + 1 + window.kind.seconds
     return Change(window.counter, amount, lives, window.limit if has_limit else None)

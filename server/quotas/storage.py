@@ -1,7 +1,7 @@
-"""Where quotas are counted: the storage of the settings, and what holds while it is away.
+"""The configured storage of quota counters, and its behaviour during an outage.
 
-A storage that fails is left alone for a moment before it is asked again, so that an outage
-costs a request no more than one wait. Knows no quotas.
+A storage that fails is not contacted again for a moment, so that an outage costs a request at
+most one wait. Knows no quotas.
 """
 
 import logging
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from server.quotas.counters import (
     Change,
-    Counted,
+    ChangeResult,
     Counters,
     CounterStorageError,
     MemoryCounters,
@@ -25,14 +25,14 @@ PAUSE_SECONDS = 1.0
 
 
 class QuotaStorageUrlError(ValueError):
-    """The URL of the storage is no good; the message does not quote it."""
+    """The URL of the storage is invalid; the message does not quote it."""
 
 
 def open_counters(url: str | None, timeout_seconds: float) -> Counters:
-    """The counters at `url`; None: in memory. Nothing is connected yet.
+    """Return the counters at `url`; None: in memory. Connects to nothing yet.
 
     Raises:
-        QuotaStorageUrlError: an unknown or malformed URL.
+        QuotaStorageUrlError: the URL is malformed, or its scheme is unknown.
         RedisMissingError: redis-py is not installed.
     """
     if url is None or url == MEMORY_URL:
@@ -40,18 +40,21 @@ def open_counters(url: str | None, timeout_seconds: float) -> Counters:
     scheme = url.partition("://")[0]
     if scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise QuotaStorageUrlError(f"the storage of quotas should be {MEMORY_URL} or {known}")
+        raise QuotaStorageUrlError(f"the quota storage should be {MEMORY_URL} or {known}")
     try:
         _ = urlsplit(url).port
     except ValueError:
-        # The library's error quotes what it takes for the port: it may be a password.
-        message = "the URL of the quotas' storage has no valid port"
+        # The library's error quotes the supposed port, which may be a password.
+        message = "the URL of the quota storage has no valid port"
         raise QuotaStorageUrlError(message) from None
     return RedisCounters(url, timeout_seconds)
 
 
 class WatchedCounters:
-    """Counters that know whether they answer. Logs each change of that once."""
+    """Counters that track whether the storage responds. Logs each change of that once.
+
+    After a failure, calls fail at once for `PAUSE_SECONDS` without contacting the storage.
+    """
 
     def __init__(self, counters: Counters, clock: Callable[[], float] = time.monotonic) -> None:
         self.is_up = True
@@ -59,26 +62,26 @@ class WatchedCounters:
         self._clock = clock
         self._next_try = 0.0
 
-    async def change(self, changes: Sequence[Change]) -> Counted:
+    async def change(self, changes: Sequence[Change]) -> ChangeResult:
         """See :meth:`server.quotas.counters.Counters.change`."""
         if not self.is_up and self._clock() < self._next_try:
-            raise CounterStorageError("it did not answer a moment ago")
+            raise CounterStorageError("it did not respond a moment ago")
         try:
             counted = await self._counters.change(changes)
         except CounterStorageError as error:
             self._note_failure(error)
             raise
         if not self.is_up:
-            logger.warning("the storage of quotas answers again")
+            logger.warning("the quota storage responds again")
         self.is_up = True
         return counted
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         await self._counters.close()
 
     def _note_failure(self, error: CounterStorageError) -> None:
         if self.is_up:
-            logger.error("the storage of quotas does not answer: %s", error)
+            logger.error("the quota storage does not respond: %s", error)
         self.is_up = False
         self._next_try = self._clock() + PAUSE_SECONDS

@@ -1,8 +1,8 @@
-"""Responses that clients may come back to: bounded, in memory, lost when the server ends.
+"""Responses that clients may retrieve or continue: bounded, in memory, lost when the server ends.
 
-The least recently used go first. Thoughts that a client has not seen are kept beside what it
-has seen; giving out only the latter is for those who read. Each key has a shelf of its own.
-Does not know what the items of a response are.
+The least recently used are removed first. A stored response also contains thoughts that the
+client has not seen; returning only the visible part is up to the reader. Each key sees its own
+responses only. Does not know what the items of a response are.
 """
 
 import time
@@ -17,8 +17,11 @@ ItemT = TypeVar("ItemT")
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse(Generic[ItemT]):
-    """`response` is the wire's object. `input` is this request's own; `context` is all that a
-    follow-up goes on with: what came before, the input and the output."""
+    """A stored response. `response` is the object on the wire.
+
+    `input` is the input of this request; `context` is what a follow-up request continues from:
+    the earlier items, the input and the output.
+    """
 
     response: Mapping[str, Any]
     input: Sequence[ItemT]
@@ -27,7 +30,10 @@ class StoredResponse(Generic[ItemT]):
 
 
 class ResponseStore(Generic[ItemT]):
-    """At most `max_responses` and `max_bytes`, none older than `hours`; 0 responses: keeps none."""
+    """Holds at most `max_responses` and `max_bytes`, none older than `hours`.
+
+    `max_responses` 0: stores nothing.
+    """
 
     def __init__(
         self,
@@ -44,15 +50,15 @@ class ResponseStore(Generic[ItemT]):
 
     @property
     def is_off(self) -> bool:
-        """Whether nothing is ever kept."""
+        """True if nothing is ever stored."""
         return self._max_responses == 0
 
-    def of(self, key_id: str) -> "ResponseShelf[ItemT]":
-        """What the holder of this key has stored."""
-        return ResponseShelf(self, key_id)
+    def of(self, key_id: str) -> "KeyResponses[ItemT]":
+        """Return the view of the responses that belong to key `key_id`."""
+        return KeyResponses(self, key_id)
 
     def put(self, key_id: str, stored: StoredResponse[ItemT]) -> None:
-        """Keep a response, unless it alone is larger than the store."""
+        """Store a response, unless it alone is larger than the store."""
         if self.is_off or stored.num_bytes > self._max_bytes:
             return
         self._stored[key_id, stored.response["id"]] = stored
@@ -60,34 +66,34 @@ class ResponseStore(Generic[ItemT]):
             self._stored.popitem()
 
     def get(self, key_id: str, response_id: str) -> StoredResponse[ItemT] | None:
-        """The response, if it is still there."""
+        """Return the response; None if it is not stored, or no longer."""
         return self._stored.get((key_id, response_id))
 
     def delete(self, key_id: str, response_id: str) -> bool:
-        """Forget a response; whether it was there."""
+        """Delete a response and return whether it was stored."""
         return self._stored.pop((key_id, response_id), None) is not None
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseShelf(Generic[ItemT]):
-    """One key's part of a store: no other's can be found by it."""
+class KeyResponses(Generic[ItemT]):
+    """View of a store that is restricted to the responses of one key."""
 
     store: ResponseStore[ItemT]
     key_id: str
 
     @property
     def is_off(self) -> bool:
-        """Whether nothing is ever kept."""
+        """True if nothing is ever stored."""
         return self.store.is_off
 
     def put(self, stored: StoredResponse[ItemT]) -> None:
-        """See :meth:`ResponseStore.put`."""
+        """Store a response; see :meth:`ResponseStore.put`."""
         self.store.put(self.key_id, stored)
 
     def get(self, response_id: str) -> StoredResponse[ItemT] | None:
-        """See :meth:`ResponseStore.get`."""
+        """Return a response; see :meth:`ResponseStore.get`."""
         return self.store.get(self.key_id, response_id)
 
     def delete(self, response_id: str) -> bool:
-        """See :meth:`ResponseStore.delete`."""
+        """Delete a response; see :meth:`ResponseStore.delete`."""
         return self.store.delete(self.key_id, response_id)

@@ -1,4 +1,4 @@
-"""Opening what the settings ask for; OpenTelemetry is imported only where it is used."""
+"""Creates the telemetry that the settings configure; imports OpenTelemetry only if it is on."""
 
 import os
 from collections.abc import Callable
@@ -9,22 +9,22 @@ from server.settings.settings import ServerSettings
 if TYPE_CHECKING:
     from server.telemetry.spans import RequestSpans
 
-# The SDK's own variables turn it on, too.
+# The SDK's own variables also turn it on.
 _VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _OFF = "OTEL_SDK_DISABLED"
 
 
 class TelemetryMissingError(Exception):
-    """Spans are asked for, and the extra is not installed."""
+    """Telemetry is on, but the extra `telemetry` is not installed."""
 
 
 def open_telemetry(
     settings: ServerSettings, model_name: Callable[[], str | None]
 ) -> "RequestSpans | None":
-    """What makes spans; None where they are off.
+    """Return the observer that creates spans; None if telemetry is off.
 
     Raises:
-        TelemetryMissingError: they are on, and OpenTelemetry is not installed.
+        TelemetryMissingError: telemetry is on, but OpenTelemetry is not installed.
     """
     is_on = settings.otlp_endpoint is not None or any(map(os.environ.get, _VARIABLES))
     if not is_on or os.environ.get(_OFF, "").lower() == "true":

@@ -1,8 +1,8 @@
-"""What a span says of a request: names of OpenTelemetry's conventions, and the receipt.
+"""Attributes of a request's span: names of OpenTelemetry's conventions, and the receipt.
 
 Attributes follow the GenAI semantic conventions (``gen_ai.*``, opentelemetry.io/docs/specs/
-semconv/gen-ai/) and those of HTTP; what they have no name for is ``thinking.*``. Nothing that
-a client wrote is among them. Needs no OpenTelemetry.
+semconv/gen-ai/) and those of HTTP; what these do not name is ``thinking.*``. They contain nothing
+that a client wrote. Does not need OpenTelemetry.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from server.account.account import RequestAccount
 from thinking.receipt import Receipt
 
 Value = str | int | float | bool
-# Of the endpoints that generate; others have none.
+# Operation names of the endpoints that generate; others have none.
 _OPERATIONS = {
     "/v1/chat/completions": "chat",
     "/v1/messages": "chat",
@@ -21,16 +21,16 @@ _OPERATIONS = {
 }
 
 
-def span_name(account: RequestAccount, model_name: str | None) -> str:
-    """``chat smollm2`` for what generates, else ``GET /v1/models``."""
+def build_span_name(account: RequestAccount, model_name: str | None) -> str:
+    """Return ``chat smollm2`` for an endpoint that generates, else ``GET /v1/models``."""
     operation = _OPERATIONS.get(account.endpoint)
     if operation is None or model_name is None:
         return f"{account.known_method} {account.endpoint}"
     return f"{operation} {model_name}"
 
 
-def span_attributes(account: RequestAccount, model_name: str | None) -> dict[str, Value]:
-    """Of the whole request."""
+def build_span_attributes(account: RequestAccount, model_name: str | None) -> dict[str, Value]:
+    """Return the attributes of the span of a request."""
     used = account.used
     attributes: dict[str, Value | None] = {
         "http.request.method": account.known_method,
@@ -52,19 +52,19 @@ def span_attributes(account: RequestAccount, model_name: str | None) -> dict[str
             "thinking.first_answer_seconds": account.first_answer_seconds,
         }
     if len(account.receipts) == 1:
-        attributes |= receipt_attributes(account.receipts[0])
+        attributes |= build_receipt_attributes(account.receipts[0])
     return {name: value for name, value in attributes.items() if value is not None}
 
 
-def receipt_events(account: RequestAccount) -> Iterator[Mapping[str, Value]]:
-    """Of a request with several choices: one event each."""
+def build_receipt_events(account: RequestAccount) -> Iterator[Mapping[str, Value]]:
+    """Yield the event attributes for each choice of a request with several choices."""
     if len(account.receipts) > 1:
         for index, receipt in enumerate(account.receipts):
-            yield {"thinking.choice": index, **receipt_attributes(receipt)}
+            yield {"thinking.choice": index, **build_receipt_attributes(receipt)}
 
 
-def receipt_attributes(receipt: Receipt) -> dict[str, Value]:
-    """The receipt, without its advice."""
+def build_receipt_attributes(receipt: Receipt) -> dict[str, Value]:
+    """Return the receipt as attributes, without its advice."""
     return {
         f"thinking.{name}": value
         for name, value in receipt.to_record().items()

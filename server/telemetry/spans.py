@@ -1,8 +1,8 @@
-"""One OpenTelemetry span a request, sent by OTLP over HTTP.
+"""OpenTelemetry spans, one per request, exported by OTLP over HTTP.
 
-The span is made when the request has ended, with the times of its beginning and end: while
-tokens come, nothing is done for it. Sending is a thread of the SDK's, with a bounded queue;
-a collector that is down costs spans, never requests. Standard ``OTEL_*`` variables hold.
+A span is created when the request has ended, with its start and end times: it costs nothing
+while tokens are generated. A thread of the SDK exports it, with a bounded queue; a collector that
+is down loses spans, never requests. The standard ``OTEL_*`` variables apply.
 """
 
 import os
@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from server.account.account import PROBE_ENDPOINTS, RequestAccount
-from server.telemetry.span import receipt_events, span_attributes, span_name
+from server.telemetry.span import build_receipt_events, build_span_attributes, build_span_name
 
 DEFAULT_SERVICE_NAME = "thinking-server"
 FLUSH_SECONDS = 3.0
@@ -25,7 +25,7 @@ NANOSECONDS = 10**9
 
 
 class RequestSpans:
-    """An observer of accounts. `model_name` is asked at each span, since models load late."""
+    """Observer of accounts. `model_name` is called for each span, since models load late."""
 
     def __init__(self, exporter: SpanExporter, model_name: Callable[[], str | None]) -> None:
         name = os.environ.get("OTEL_SERVICE_NAME", DEFAULT_SERVICE_NAME)
@@ -40,34 +40,34 @@ class RequestSpans:
     def to_collector(
         cls, endpoint: str | None, model_name: Callable[[], str | None]
     ) -> "RequestSpans":
-        """Spans that are sent to `endpoint` (None: as ``OTEL_EXPORTER_OTLP_…`` says)."""
+        """Return an observer that exports to `endpoint`; None: to ``OTEL_EXPORTER_OTLP_…``."""
         return cls(OTLPSpanExporter(endpoint=endpoint), model_name)
 
     def __call__(self, account: RequestAccount) -> None:
-        """Make `account`'s span; it goes on with the caller's trace, where there is one."""
+        """Create the span of `account`; it continues the caller's trace, if there is one."""
         if account.endpoint in PROBE_ENDPOINTS:
             return
         ended = time.time_ns()
         model_name = self._model_name()
         span = self._tracer.start_span(
-            span_name(account, model_name),
+            build_span_name(account, model_name),
             context=self._propagator.extract(account.trace_context),
             kind=SpanKind.SERVER,
-            attributes=span_attributes(account, model_name),
+            attributes=build_span_attributes(account, model_name),
             start_time=ended - int(account.seconds * NANOSECONDS),
         )
-        for attributes in receipt_events(account):
+        for attributes in build_receipt_events(account):
             span.add_event("thinking.receipt", dict(attributes), ended)
-        if account.status is None or account.status >= 500 or _failed_later(account):
+        if account.status is None or account.status >= 500 or _has_failed_midstream(account):
             span.set_status(StatusCode.ERROR)
         span.end(ended)
 
     def close(self) -> None:
-        """Send what waits, in bounded time. Blocks."""
+        """Export what is queued, in bounded time. Blocks."""
         self._processor.force_flush(int(FLUSH_SECONDS * 1000))
         self._provider.shutdown()
 
 
-def _failed_later(account: RequestAccount) -> bool:
-    """Whether a stream began well and ended with an error."""
+def _has_failed_midstream(account: RequestAccount) -> bool:
+    """Return whether the response began successfully and its stream ended with an error."""
     return account.error_code is not None and (account.status or 0) < 400

@@ -1,8 +1,8 @@
-"""Who may read traces, which hold hidden thoughts and other people's questions.
+"""Access control for traces, which contain hidden thoughts and other callers' prompts.
 
-A key with `reads_traces`; or, with a token in the environment, whoever sends it. Without keys and
-token: clients on this machine, and only where the server shows thoughts anyway. Feedback reveals
-nothing, and is for those whose request it was.
+Traces may be read with a key that has `reads_traces`, or with the token from the environment.
+Without keys and token, only clients on this machine may read them, and only if the server shows
+thoughts anyway. Feedback reveals nothing; the key that made the request may give it.
 """
 
 import hmac
@@ -12,22 +12,22 @@ from fastapi import Request
 
 from server.account.account import account_of
 from server.errors.api import ApiError, NotAllowedError
-from server.keys.credentials import presented_secret
+from server.keys.credentials import read_presented_secret
 from server.keys.key import ANONYMOUS, ANONYMOUS_ID, AccessKey
-from server.keys.loopback import host_names, is_loopback
+from server.keys.loopback import is_loopback, read_host_names
 
 TOKEN_VARIABLE = "THINKING_SERVER_TRACE_TOKEN"  # noqa: S105 - its name
 MIN_TOKEN_LENGTH = 16
-# A proxy on this machine makes the whole world look like this machine.
+# Behind a proxy on this machine, every client appears to be local.
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
 class TraceTokenError(ValueError):
-    """The token in the environment is no good."""
+    """The token in the environment is invalid."""
 
 
 class TraceAccess:
-    """Decides for one server. The token is in no `repr`."""
+    """Access control for the traces of one server. No `repr` contains the token."""
 
     def __init__(self, token: str | None, *, shows_thoughts: bool) -> None:
         self._token = token.encode() if token else None
@@ -35,25 +35,27 @@ class TraceAccess:
 
     @classmethod
     def from_environment(cls, *, shows_thoughts: bool) -> "TraceAccess":
-        """With the token of the environment, where there is one.
+        """Return access control with the token of the environment, if there is one.
 
         Raises:
-            TraceTokenError: it is too short.
+            TraceTokenError: the token is too short.
         """
         token = os.environ.get(TOKEN_VARIABLE)
         if token and len(token) < MIN_TOKEN_LENGTH:
-            raise TraceTokenError(f"{TOKEN_VARIABLE} should have {MIN_TOKEN_LENGTH} characters")
+            raise TraceTokenError(
+                f"{TOKEN_VARIABLE} should have at least {MIN_TOKEN_LENGTH} characters"
+            )
         return cls(token, shows_thoughts=shows_thoughts)
 
-    def key_of_token(self, secret: bytes) -> AccessKey | None:
-        """Who comes with the token, where keys are needed to come at all."""
+    def find_key(self, secret: bytes) -> AccessKey | None:
+        """Return the anonymous key if `secret` is the token, else None."""
         return ANONYMOUS if self._is_token(secret) else None
 
     def check(self, request: Request) -> None:
-        """Return where the client may read and delete traces.
+        """Raise ApiError unless the client may read and delete traces.
 
         Raises:
-            ApiError: 401 for a missing or wrong token, 403 where there is no token to know.
+            ApiError: 401 for a missing or wrong token; 403 if no token could grant access.
         """
         key = account_of(request).key
         if key.reads_traces:
@@ -61,20 +63,21 @@ class TraceAccess:
         if key.key_id != ANONYMOUS_ID:
             raise NotAllowedError("this key may not read traces (reads_traces)")
         if self._token is not None:
-            if not self._is_token(presented_secret(request.scope) or b""):
-                raise _wrong_token()
-        elif not (self._shows_thoughts and _is_on_this_machine(request)):
+            if not self._is_token(read_presented_secret(request.scope) or b""):
+                raise _to_token_error()
+        elif not (self._shows_thoughts and _is_local(request)):
             raise NotAllowedError(
-                "traces hold hidden thoughts: set a token in the server's environment "
-                f"({TOKEN_VARIABLE}) and send it as 'authorization: Bearer …'; without a token "
-                "only clients on the server's machine may read them, where it shows thoughts"
+                "traces contain hidden thoughts: set a token in the server's environment "
+                f"({TOKEN_VARIABLE}) and send it as 'authorization: Bearer …'; without a token, "
+                "only clients on the server's machine may read them, and only if the server "
+                "shows thoughts"
             )
 
     def _is_token(self, secret: bytes) -> bool:
         return self._token is not None and hmac.compare_digest(secret, self._token)
 
 
-def _wrong_token() -> ApiError:
+def _to_token_error() -> ApiError:
     return ApiError(
         401,
         "send the trace token as 'authorization: Bearer …'",
@@ -84,9 +87,9 @@ def _wrong_token() -> ApiError:
     )
 
 
-def _is_on_this_machine(request: Request) -> bool:
+def _is_local(request: Request) -> bool:
     if request.client is None or any(name in request.headers for name in _PROXY_HEADERS):
         return False
-    # The name too: see the module of these functions.
-    names = host_names(request.scope)
+    # Check the host name too: see server/keys/loopback.py.
+    names = read_host_names(request.scope)
     return is_loopback(request.client.host) and bool(names) and all(map(is_loopback, names))

@@ -14,7 +14,7 @@ from typing import Any
 from server.choice.delta import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
 from server.generation.job import GenerationJob
 from server.keys.key import ANONYMOUS_ID
-from server.tools.call import ToolCallDelta, joined_calls
+from server.tools.call import ToolCallDelta, join_calls
 from server.traces.recorder import TraceRecorder
 from server.traces.trace import Thought, Trace, TraceChoice
 
@@ -78,7 +78,7 @@ class ChoiceCapture:
             receipt=self.result.receipt.to_dict(),
             tool_calls=tuple(
                 {"id": call.call_id, "name": call.name, "arguments": call.arguments}
-                for call in joined_calls(self.tool_calls)
+                for call in join_calls(self.tool_calls)
             ),
         )
 

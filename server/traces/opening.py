@@ -1,4 +1,4 @@
-"""Opening the trace store that the settings ask for."""
+"""Creates the trace recorder that the settings configure."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from server.traces.store import Retention
 
 
 def open_traces(settings: ServerSettings, metrics: Metrics) -> TraceRecorder | None:
-    """The recorder; None where traces are off.
+    """Return the recorder; None if traces are off.
 
     Raises:
         TraceStoreError: the file cannot be used.

@@ -1,7 +1,7 @@
-"""The one thread that writes traces, behind a queue that never holds a request up.
+"""Writes traces in a single thread, behind a queue that never delays a request.
 
-Redacts in that thread, so that nothing reaches the store as it was. A full queue drops the
-trace and counts it. Does not know what a trace holds, nor how it is stored.
+Redacts in that thread, so that nothing reaches the store unredacted. When the queue is full, the
+trace is dropped and counted. Does not know what a trace contains, nor how it is stored.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from server.traces.redaction import Redactor
 from server.traces.store import TraceStore, TraceStoreError
 from server.traces.trace import Trace, TracePage, TraceQuery, Verdict
 
-# So often are old traces looked for where no new ones come.
+# Interval of pruning while no new traces arrive.
 PRUNE_SECONDS = 60.0
 CLOSE_SECONDS = 10.0
 ResultT = TypeVar("ResultT")
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 
 class TraceRecorder:
-    """Writes in the order of its calls: who has had an answer can give feedback on it.
+    """Writes in the order of the calls, so that feedback on a response finds its trace.
 
-    Invariant: no method waits for the store on the event loop, :meth:`close` aside.
+    Invariant: no method except :meth:`close` blocks the event loop while it waits for the store.
     """
 
     def __init__(
@@ -44,32 +44,34 @@ class TraceRecorder:
         self._thread.start()
 
     def record(self, trace: Trace) -> None:
-        """Keep `trace`, soon; where the queue is full it is dropped and counted."""
+        """Queue `trace` for writing; if the queue is full, drop and count it."""
         if not self._enqueue(lambda: self._write(trace)):
             self._metrics.traces_dropped.labels("queue_full").inc()
 
     async def add_verdict(self, trace_id: str, verdict: Verdict, key_id: str | None = None) -> None:
-        """Write a verdict, redacted. Means and raises as :meth:`TraceStore.add_verdict`."""
-        await self._ask(lambda: self._store.add_verdict(trace_id, self._redacted(verdict), key_id))
+        """Write a verdict, redacted. Arguments and errors as in :meth:`TraceStore.add_verdict`."""
+        await self._run_in_writer(
+            lambda: self._store.add_verdict(trace_id, self._redact(verdict), key_id)
+        )
 
     async def delete(self, trace_id: str) -> None:
-        """Forget a trace. Raises as :meth:`TraceStore.delete`."""
-        await self._ask(lambda: self._store.delete(trace_id))
+        """Delete a trace. Raises the errors of :meth:`TraceStore.delete`."""
+        await self._run_in_writer(lambda: self._store.delete(trace_id))
 
-    async def page(self, query: TraceQuery) -> TracePage:
-        """Read what was recorded before this call."""
-        await self._ask(lambda: None)
-        return await asyncio.to_thread(self._store.page, query)
+    async def read_page(self, query: TraceQuery) -> TracePage:
+        """Read a page of the traces that were recorded before this call."""
+        await self._run_in_writer(lambda: None)
+        return await asyncio.to_thread(self._store.read_page, query)
 
     def close(self) -> None:
-        """Write what is queued, then close the store. No record after this."""
+        """Write what is queued, then close the store. Nothing is recorded after this."""
         if self._is_closed:
             return
         self._is_closed = True
         try:
             self._jobs.put(None, timeout=CLOSE_SECONDS)
         except queue.Full:
-            logger.error("the trace store does not keep up: %d traces lost", self._jobs.qsize())
+            logger.error("the trace store cannot keep up: %d traces lost", self._jobs.qsize())
             return
         self._thread.join(CLOSE_SECONDS)
 
@@ -82,8 +84,12 @@ class TraceRecorder:
             return False
         return True
 
-    async def _ask(self, work: Callable[[], ResultT]) -> ResultT:
-        """`work`, done in the writer's thread, after all that was queued before."""
+    async def _run_in_writer(self, work: Callable[[], ResultT]) -> ResultT:
+        """Run `work` in the writer's thread, after everything queued before, and return its result.
+
+        Raises:
+            UnavailableError: the queue is full.
+        """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[ResultT] = loop.create_future()
 
@@ -93,9 +99,9 @@ class TraceRecorder:
             if error is not None:
                 answer.set_exception(error)
             else:
-                answer.set_result(result)  # type: ignore[arg-type]  # of work, as no error
+                answer.set_result(result)  # type: ignore[arg-type]  # the result of work: no error
 
-        def job() -> None:
+        def run_work() -> None:
             result, failure = None, None
             try:
                 result = work()
@@ -103,19 +109,19 @@ class TraceRecorder:
                 failure = error
             loop.call_soon_threadsafe(settle, result, failure)
 
-        if not self._enqueue(job):
+        if not self._enqueue(run_work):
             raise UnavailableError("the trace store is busy", "trace_store_busy")
         return await answer
 
-    def _redacted(self, verdict: Verdict) -> Verdict:
-        note = None if verdict.note is None else self._redactor.text(verdict.note)
-        return replace(verdict, verifier=self._redactor.text(verdict.verifier), note=note)
+    def _redact(self, verdict: Verdict) -> Verdict:
+        note = None if verdict.note is None else self._redactor.redact_text(verdict.note)
+        return replace(verdict, verifier=self._redactor.redact_text(verdict.verifier), note=note)
 
     def _write(self, trace: Trace) -> None:
         try:
-            self._store.add(self._redactor.trace(trace.to_dict()))
+            self._store.add(self._redactor.redact_trace(trace.to_dict()))
         except Exception as error:
-            # Its text is not logged: it could quote the trace.
+            # The message is not logged: it could quote the trace.
             self._metrics.traces_dropped.labels("store_error").inc()
             logger.error("a trace could not be written: %s", type(error).__name__)
         else:
@@ -129,7 +135,7 @@ class TraceRecorder:
                 job = self._prune
             if job is None:
                 break
-            self._do(job)
+            self._run_job(job)
         try:
             self._store.close()
         except TraceStoreError as error:
@@ -138,7 +144,7 @@ class TraceRecorder:
     def _prune(self) -> None:
         self._store.prune()
 
-    def _do(self, job: Job) -> None:
+    def _run_job(self, job: Job) -> None:
         try:
             job()
         except Exception as error:

@@ -1,41 +1,41 @@
-"""Taking out of a trace what the operator does not want written down.
+"""Redacts what the operator's patterns match in a trace.
 
-Works on texts, before they become JSON, so that no escape hides a match. Does not know
-which field a text is of.
+Works on strings before they are encoded as JSON, so that no escape hides a match. Does not know
+which field a string belongs to.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from server.settings.redaction_pattern import redaction_pattern
+from server.settings.redaction_pattern import compile_redaction_pattern
 
 _KEPT = ("id", "key")
 REPLACEMENT = "[redacted]"
 
 
 class Redactor:
-    """Replaces all that matches one of the operator's patterns, one pattern after the other."""
+    """Replaces every match of the operator's patterns, one pattern after the other."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._patterns = [redaction_pattern(pattern) for pattern in patterns]
+        self._patterns = [compile_redaction_pattern(pattern) for pattern in patterns]
 
-    def text(self, text: str) -> str:
-        """`text` without what matches."""
+    def redact_text(self, text: str) -> str:
+        """Return `text` with all matches replaced."""
         for pattern in self._patterns:
             text = pattern.sub(REPLACEMENT, text)
         return text
 
-    def tree(self, value: Any) -> Any:
-        """A copy of a JSON-like value, with all its texts (but not the keys) redacted."""
+    def redact_tree(self, value: Any) -> Any:
+        """Return a copy of a JSON-like value with all its strings, but not its keys, redacted."""
         match value:
             case str():
-                return self.text(value)
+                return self.redact_text(value)
             case Mapping():
-                return {key: self.tree(item) for key, item in value.items()}
+                return {key: self.redact_tree(item) for key, item in value.items()}
             case list() | tuple():
-                return [self.tree(item) for item in value]
+                return [self.redact_tree(item) for item in value]
         return value
 
-    def trace(self, trace: Mapping[str, Any]) -> dict[str, Any]:
-        """A trace's wire form, redacted; what feedback must find stays: its id and whose it is."""
-        return {**self.tree(trace), **{name: trace[name] for name in _KEPT if name in trace}}
+    def redact_trace(self, trace: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a trace's wire form, redacted except for the id and key that feedback needs."""
+        return {**self.redact_tree(trace), **{name: trace[name] for name in _KEPT if name in trace}}

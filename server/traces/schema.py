@@ -1,6 +1,6 @@
-"""The tables of the SQLite trace store, and opening the file that holds them.
+"""Tables of the SQLite trace store, and functions that open its file.
 
-Knows no trace. The file is readable by its owner only, from before its first byte on.
+The file is readable by its owner only, from before its first byte is written. Knows no traces.
 """
 
 import os
@@ -11,7 +11,7 @@ from server.traces.store import TraceStoreError
 
 FILE_MODE = 0o600
 VERSION = 1
-# How long a writer waits for another process (a backup, a shell) that holds the file.
+# The time a writer waits for another process (a backup, a shell) that has locked the file.
 BUSY_SECONDS = 5.0
 _TABLES = """
 BEGIN IMMEDIATE;
@@ -39,10 +39,10 @@ COMMIT;
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
-    """The one connection that writes; makes the file and its tables where there are none.
+    """Open the only connection that writes; create the file and its tables if they are missing.
 
     Raises:
-        TraceStoreError: the file cannot be used, or is something else.
+        TraceStoreError: the file cannot be used, or is not a trace store.
     """
     try:
         _make_private(path)
@@ -61,13 +61,16 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write."""
+    """Open a read-only connection."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
 
 
 def _make_private(path: Path) -> None:
-    """SQLite gives the write-ahead log the mode of the file itself."""
+    """Create the file if missing and restrict it to its owner.
+
+    SQLite gives the write-ahead log the same mode.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         os.fchmod(descriptor, FILE_MODE)
@@ -79,13 +82,13 @@ def _set_up(connection: sqlite3.Connection) -> None:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     is_new = version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
     if not is_new and version != VERSION:
-        raise TraceStoreError("is another program's or another version's database")
+        raise TraceStoreError("is a database of another program or another version")
     if is_new:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA foreign_keys = ON")
-    # What was deleted is overwritten: it may have been deleted for its content.
+    # Overwrite deleted content: it may have been deleted because of what it says.
     connection.execute("PRAGMA secure_delete = ON")
     if is_new:
         connection.executescript(_TABLES)

@@ -1,7 +1,7 @@
 """Traces in one SQLite file: one connection writes, each read opens its own.
 
-Keeps to the retention with each trace it takes. Knows nothing of redaction: what comes
-here has been through it.
+Enforces the retention limits with each trace added. Knows nothing of redaction: traces arrive
+redacted.
 """
 
 import json
@@ -25,7 +25,7 @@ from server.traces.trace import GOOD_SCORE, TracePage, TraceQuery, Verdict
 
 DAY_SECONDS = 86_400.0
 MAX_VERDICTS_PER_CHOICE = 64
-# A page ends early rather than be larger than this, its first trace aside.
+# A page ends early rather than exceed this, unless its first trace alone does.
 MAX_PAGE_BYTES = 16 * 2**20
 
 
@@ -44,14 +44,14 @@ class SqliteTraceStore:
         self.prune()
 
     def add(self, trace: Mapping[str, Any]) -> None:
-        """See :meth:`TraceStore.add`."""
+        """Add a trace; see :meth:`TraceStore.add`."""
         body = json.dumps(trace, ensure_ascii=False, separators=(",", ":"))
-        # A lone surrogate is no UTF-8; as an escape it is.
+        # A lone surrogate cannot be encoded as UTF-8, but its escape can.
         if any("\ud800" <= character <= "\udfff" for character in body):
             body = json.dumps(trace, separators=(",", ":"))
         size = len(body.encode())
         row = (trace["id"], trace["created"], len(trace["choices"]), size, body)
-        with self._transaction():
+        with self._open_transaction():
             self._connection.execute(
                 "INSERT INTO traces (id, created, num_choices, size, body) VALUES (?, ?, ?, ?, ?)",
                 row,
@@ -61,8 +61,8 @@ class SqliteTraceStore:
         self.prune()
 
     def add_verdict(self, trace_id: str, verdict: Verdict, key_id: str | None = None) -> None:
-        """See :meth:`TraceStore.add_verdict`."""
-        with self._transaction():
+        """Add a verdict; see :meth:`TraceStore.add_verdict`."""
+        with self._open_transaction():
             seq, num_choices = self._find(trace_id, key_id)
             if verdict.choice >= num_choices:
                 raise UnknownChoiceError(num_choices)
@@ -79,16 +79,16 @@ class SqliteTraceStore:
             )
 
     def delete(self, trace_id: str) -> None:
-        """See :meth:`TraceStore.delete`."""
-        with self._transaction():
+        """Delete a trace; see :meth:`TraceStore.delete`."""
+        with self._open_transaction():
             seq, _ = self._find(trace_id)
             self._drop("seq = ?", seq)
         self._clean_up()
 
     def prune(self) -> None:
-        """See :meth:`TraceStore.prune`."""
+        """Delete what exceeds the retention limits; see :meth:`TraceStore.prune`."""
         num_before, keep = self._num_rows, self._retention
-        with self._transaction():
+        with self._open_transaction():
             if keep.days is not None:
                 self._drop("created < ?", self._now() - keep.days * DAY_SECONDS)
             if keep.max_rows is not None and self._num_rows > keep.max_rows:
@@ -99,20 +99,20 @@ class SqliteTraceStore:
         if self._num_rows < num_before:
             self._clean_up()
 
-    def page(self, query: TraceQuery) -> TracePage:
-        """See :meth:`TraceStore.page`."""
-        where, values = _conditions(query)
+    def read_page(self, query: TraceQuery) -> TracePage:
+        """Read a page of traces; see :meth:`TraceStore.read_page`."""
+        where, values = _build_conditions(query)
         sql = f"SELECT seq, size, body FROM traces WHERE {where} ORDER BY seq LIMIT ?"
         traces: list[dict[str, Any]] = []
         num_bytes, last = 0, query.after
         try:
             with closing(open_for_reading(self._path)) as connection:
-                connection.execute("BEGIN")  # traces and verdicts of one moment
+                connection.execute("BEGIN")  # a consistent snapshot of traces and verdicts
                 for seq, size, body in connection.execute(sql, (*values, query.limit + 1)):
                     num_bytes += size
                     if traces and (len(traces) == query.limit or num_bytes > MAX_PAGE_BYTES):
                         return TracePage(traces, last)
-                    verdicts = _verdicts(connection, seq)
+                    verdicts = _read_verdicts(connection, seq)
                     traces.append({"seq": seq, **json.loads(body), "verdicts": verdicts})
                     last = seq
         except sqlite3.Error as error:
@@ -120,7 +120,7 @@ class SqliteTraceStore:
         return TracePage(traces, None)
 
     def close(self) -> None:
-        """See :meth:`TraceStore.close`."""
+        """Close the connection; see :meth:`TraceStore.close`."""
         try:
             self._connection.close()  # the last connection empties the log
         except sqlite3.Error as error:
@@ -128,7 +128,7 @@ class SqliteTraceStore:
 
     def _find(self, trace_id: str, key_id: str | None = None) -> tuple[int, int]:
         row = self._connection.execute(
-            # Traces of before there were keys name none.
+            # Traces recorded before keys existed have no key.
             "SELECT seq, num_choices, coalesce(json_extract(body, '$.key'), ?) "
             "FROM traces WHERE id = ?",
             (ANONYMOUS_ID, trace_id),
@@ -138,7 +138,7 @@ class SqliteTraceStore:
         return int(row[0]), int(row[1])
 
     def _drop(self, condition: str, value: float) -> None:
-        """Delete by one of our own conditions, and keep the counts."""
+        """Delete the traces that match one of our own conditions, and update the counts."""
         sizes = self._connection.execute(
             f"DELETE FROM traces WHERE {condition} RETURNING size", (value,)
         ).fetchall()
@@ -146,16 +146,16 @@ class SqliteTraceStore:
         self._num_bytes -= sum(size for (size,) in sizes)
 
     def _clean_up(self) -> None:
-        """Give freed pages back, and leave nothing that was deleted in the log."""
+        """Release freed pages, and remove deleted content from the write-ahead log."""
         try:
             self._connection.execute("PRAGMA incremental_vacuum").fetchall()
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.OperationalError:
-            return  # a reader holds it; the next one does it
+            return  # a reader holds the log; the next call cleans up
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All or nothing, in the file and in the counts."""
+    def _open_transaction(self) -> Iterator[None]:
+        """Run the block as a transaction; an error rolls back the file and the counts."""
         counts = self._num_rows, self._num_bytes
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -170,7 +170,7 @@ class SqliteTraceStore:
             raise
 
 
-def _conditions(query: TraceQuery) -> tuple[str, tuple[float, ...]]:
+def _build_conditions(query: TraceQuery) -> tuple[str, tuple[float, ...]]:
     conditions, values = ["seq > ?"], [float(query.after)]
     if query.since is not None:
         conditions.append("created >= ?")
@@ -186,7 +186,7 @@ def _conditions(query: TraceQuery) -> tuple[str, tuple[float, ...]]:
     return " AND ".join(conditions), tuple(values)
 
 
-def _verdicts(connection: sqlite3.Connection, seq: int) -> list[dict[str, Any]]:
+def _read_verdicts(connection: sqlite3.Connection, seq: int) -> list[dict[str, Any]]:
     rows = connection.execute(
         "SELECT choice, score, verifier, note, created FROM verdicts WHERE trace = ? "
         "ORDER BY choice, created, verifier",

@@ -1,6 +1,6 @@
-"""What a trace store can do. Synchronous; called from the recorder's thread.
+"""The interface of a trace store. Synchronous; called from the recorder's thread.
 
-Only `page` may be called from other threads.
+Only `read_page` may be called from other threads.
 """
 
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from server.traces.trace import TracePage, TraceQuery, Verdict
 
 
 class TraceStoreError(Exception):
-    """The store cannot be opened, or an operation on it failed. Quotes no text of a trace."""
+    """The store cannot be opened, or an operation failed. Quotes no text of a trace."""
 
 
 class UnknownTraceError(LookupError):
-    """No trace has this id: it never had, or retention has taken it."""
+    """No trace has this id: it never existed, or retention has removed it."""
 
 
 class UnknownChoiceError(LookupError):
-    """The trace has no choice of this number."""
+    """The trace has no choice with this index."""
 
     def __init__(self, num_choices: int) -> None:
         super().__init__(num_choices)
@@ -27,12 +27,12 @@ class UnknownChoiceError(LookupError):
 
 
 class TooManyVerdictsError(ValueError):
-    """Other verifiers have said enough about this choice."""
+    """The choice already has the maximum number of verdicts by other verifiers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What is kept at most; the oldest traces go first. None: no such limit."""
+    """Limits on what is kept; the oldest traces are deleted first. None: no such limit."""
 
     days: float | None = None
     max_rows: int | None = None
@@ -40,32 +40,34 @@ class Retention:
 
 
 class TraceStore(Protocol):
-    """Keeps traces that have been redacted already."""
+    """A store of redacted traces."""
 
     def add(self, trace: Mapping[str, Any]) -> None:
-        """Keep a trace in wire form."""
+        """Add a trace in wire form."""
 
     def add_verdict(self, trace_id: str, verdict: Verdict, key_id: str | None = None) -> None:
-        """Add a verdict, in place of an earlier one of the same verifier.
+        """Add a verdict, replacing an earlier one of the same verifier.
 
-        With `key_id` only to a trace of that key: others are unknown.
+        With `key_id`, traces of other keys are treated as unknown.
 
         Raises:
-            UnknownTraceError, UnknownChoiceError, TooManyVerdictsError: it has no place.
+            UnknownTraceError: there is no such trace.
+            UnknownChoiceError: the trace has no such choice.
+            TooManyVerdictsError: the choice has too many verdicts already.
         """
 
     def delete(self, trace_id: str) -> None:
-        """Forget a trace and its verdicts.
+        """Delete a trace and its verdicts.
 
         Raises:
-            UnknownTraceError: there is none.
+            UnknownTraceError: there is no such trace.
         """
 
     def prune(self) -> None:
-        """Forget what retention does not allow."""
+        """Delete what exceeds the retention limits."""
 
-    def page(self, query: TraceQuery) -> TracePage:
-        """Read traces; from any thread."""
+    def read_page(self, query: TraceQuery) -> TracePage:
+        """Read a page of traces; may be called from any thread."""
 
     def close(self) -> None:
-        """Write all there is and let go of the file."""
+        """Write everything and close the file."""

@@ -1,6 +1,6 @@
-"""A trace: one answered request with its thoughts, and what was said of it later.
+"""A trace: one answered request with its thoughts, and the verdicts given on it later.
 
-Plain records and their wire form. Knows neither the store nor who may read.
+Plain records and their wire form. Knows neither the store nor who may read traces.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,15 @@ from typing import Any, Literal
 from server.keys.key import ANONYMOUS_ID
 
 VerdictFilter = Literal["good", "bad", "none"]
-# A score from here on is the verdict "good".
+# The lowest score that counts as the verdict "good".
 GOOD_SCORE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """One thought; `at` counts the characters of the answer that had come before it.
+    """A thought; `at` is the number of answer characters before it.
 
-    Where the engine hands over several tokens at once, `at` may be as many too small.
+    If the engine returns several tokens at once, `at` may be too small by their length.
     """
 
     text: str
@@ -27,7 +27,7 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class TraceChoice:
-    """One choice; `receipt` and `tool_calls` are in their wire form."""
+    """A choice; `receipt` and `tool_calls` are in wire form."""
 
     index: int
     thoughts: tuple[Thought, ...]
@@ -37,7 +37,7 @@ class TraceChoice:
     tool_calls: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The wire form."""
+        """Return the wire form."""
         calls = {"tool_calls": [dict(call) for call in self.tool_calls]} if self.tool_calls else {}
         return {
             "index": self.index,
@@ -51,10 +51,10 @@ class TraceChoice:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One request. `trace_id` is the completion's id; `created` is Unix time in seconds.
+    """The trace of a request. `trace_id` is the completion's id; `created` is Unix time, seconds.
 
-    `markers` are the texts around a thought, `key_id` names who asked. All of it holds text of
-    clients and of the model: nothing here may be written before it went through the redactor.
+    `markers` are the texts around a thought; `key_id` is the caller's key. Contains text of
+    clients and of the model: nothing here may be written before the redactor has processed it.
     """
 
     trace_id: str
@@ -67,7 +67,7 @@ class Trace:
     key_id: str = ANONYMOUS_ID
 
     def to_dict(self) -> dict[str, Any]:
-        """The wire form, without verdicts."""
+        """Return the wire form, without verdicts."""
         start, end = self.markers
         return {
             "id": self.trace_id,
@@ -84,7 +84,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What `verifier` holds of one choice: `score` from 0 to 1. "" is nobody in particular."""
+    """A verdict of `verifier` on a choice: `score` from 0 to 1. Verifier "": unnamed."""
 
     choice: int
     score: float
@@ -93,14 +93,14 @@ class Verdict:
     created: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """The wire form."""
+        """Return the wire form."""
         verdict = "good" if self.score >= GOOD_SCORE else "bad"
         return asdict(self) | {"verdict": verdict, "verifier": self.verifier or None}
 
 
 @dataclass(frozen=True, slots=True)
 class TraceQuery:
-    """Which traces: in the order in which they came, after number `after`."""
+    """Filter for traces, which are returned in order of arrival, after number `after`."""
 
     after: int = 0
     since: float | None = None
@@ -110,7 +110,7 @@ class TraceQuery:
 
 @dataclass(frozen=True, slots=True)
 class TracePage:
-    """Traces in wire form, with number (`seq`) and verdicts. `next_after` None: no more."""
+    """Traces in wire form, with number (`seq`) and verdicts. `next_after` None: the last page."""
 
     traces: Sequence[Mapping[str, Any]]
     next_after: int | None

@@ -1,9 +1,9 @@
-"""Who is next: the higher priority first, among equals by start-time fair queueing.
+"""The order of waiting requests: by priority, within a priority by start-time fair queueing.
 
 Each key of a priority is a flow (Goyal, Vin and Cheng, 1996): its next request starts, in
 virtual time, where its last one ended, but not before now. The earliest start is next, so a key
-that has many requests waiting delays another's first by one at most. Within a key: first come,
-first served. Knows nothing of time, tasks or places.
+with many waiting requests delays another key's first one by at most one request. Within a key:
+first come, first served. Knows nothing of time, tasks or slots.
 """
 
 from collections.abc import Iterator
@@ -11,48 +11,48 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 
-class Waiting(Protocol):
-    """Something that waits in a line; compared by identity."""
+class QueuedItem(Protocol):
+    """An item that waits in a queue; compared by identity."""
 
     @property
     def key_id(self) -> str:
-        """Whose it is."""
+        """The id of the key that it belongs to."""
 
     @property
     def priority(self) -> int:
-        """Higher goes first."""
+        """The priority: higher is served first."""
 
     @property
     def cost(self) -> int:
-        """How much of what is shared it takes; > 0."""
+        """The share of the resource that it takes; > 0."""
 
 
-WaitingT = TypeVar("WaitingT", bound=Waiting)
+ItemT = TypeVar("ItemT", bound=QueuedItem)
 
 
 @dataclass(slots=True)
-class _Flow(Generic[WaitingT]):
-    """One key's waiting requests, in the order of their arrival; never empty."""
+class _Flow(Generic[ItemT]):
+    """The waiting items of one key, in the order of arrival; never empty."""
 
     start: float
     arrival: int
-    waiting: dict[WaitingT, None] = field(default_factory=dict)
+    waiting: dict[ItemT, None] = field(default_factory=dict)
 
     @property
-    def head(self) -> WaitingT:
+    def head(self) -> ItemT:
         return next(iter(self.waiting))
 
 
-class _Level(Generic[WaitingT]):
-    """The keys of one priority. `_ends`: of keys that do not wait, where their last one ended."""
+class _Level(Generic[ItemT]):
+    """The flows of one priority. `_ends`: the end of the last item of each key without a flow."""
 
     def __init__(self) -> None:
-        self.flows: dict[str, _Flow[WaitingT]] = {}
+        self.flows: dict[str, _Flow[ItemT]] = {}
         self._now = 0.0
         self._ends: dict[str, float] = {}
         self._num_arrivals = 0
 
-    def add(self, item: WaitingT) -> None:
+    def add(self, item: ItemT) -> None:
         flow = self.flows.get(item.key_id)
         if flow is None:
             self._num_arrivals += 1
@@ -60,17 +60,17 @@ class _Level(Generic[WaitingT]):
             flow = self.flows[item.key_id] = _Flow(start, self._num_arrivals)
         flow.waiting[item] = None
 
-    def head(self) -> WaitingT:
+    def peek(self) -> ItemT:
         return min(self.flows.values(), key=lambda flow: (flow.start, flow.arrival)).head
 
-    def serve(self, item: WaitingT) -> None:
+    def serve(self, item: ItemT) -> None:
         flow = self.flows[item.key_id]
         self._now = flow.start
         flow.start += item.cost
         self.remove(item)
         self._ends = {key: end for key, end in self._ends.items() if end > self._now}
 
-    def remove(self, item: WaitingT) -> None:
+    def remove(self, item: ItemT) -> None:
         flow = self.flows[item.key_id]
         del flow.waiting[item]
         if not flow.waiting:
@@ -78,58 +78,59 @@ class _Level(Generic[WaitingT]):
             self._ends[item.key_id] = flow.start
 
 
-class WaitingLine(Generic[WaitingT]):
-    """What waits. Whoever is served or leaves is out at once."""
+class FairQueue(Generic[ItemT]):
+    """Waiting items. An item that is served or removed is gone at once."""
 
     def __init__(self) -> None:
-        self._levels: dict[int, _Level[WaitingT]] = {}
+        self._levels: dict[int, _Level[ItemT]] = {}
         self._num_waiting = 0
 
     def __len__(self) -> int:
         return self._num_waiting
 
-    def __iter__(self) -> Iterator[WaitingT]:
+    def __iter__(self) -> Iterator[ItemT]:
         for level in self._levels.values():
             for flow in level.flows.values():
                 yield from flow.waiting
 
-    def add(self, item: WaitingT) -> None:
-        """Come to the end of one's own flow."""
+    def add(self, item: ItemT) -> None:
+        """Append `item` to the flow of its key."""
         self._levels.setdefault(item.priority, _Level()).add(item)
         self._num_waiting += 1
 
-    def head(self) -> WaitingT | None:
-        """Who is next."""
+    def peek(self) -> ItemT | None:
+        """Return the next item to be served; None if the queue is empty."""
         busy = [priority for priority, level in self._levels.items() if level.flows]
-        return self._levels[max(busy)].head() if busy else None
+        return self._levels[max(busy)].peek() if busy else None
 
-    def serve(self, item: WaitingT) -> None:
-        """Take out who is served: it must be the head."""
+    def serve(self, item: ItemT) -> None:
+        """Remove `item` as served; it must be the next item."""
         self._levels[item.priority].serve(item)
         self._num_waiting -= 1
 
-    def remove(self, item: WaitingT) -> None:
-        """Take out who leaves unserved."""
+    def remove(self, item: ItemT) -> None:
+        """Remove `item` unserved."""
         self._levels[item.priority].remove(item)
         self._num_waiting -= 1
 
-    def num_waiting_of(self, item: WaitingT) -> int:
-        """How many of its key and priority wait."""
+    def count_waiting(self, item: ItemT) -> int:
+        """Return the number of waiting items with the key and priority of `item`."""
         level = self._levels.get(item.priority)
         flow = level.flows.get(item.key_id) if level is not None else None
         return 0 if flow is None else len(flow.waiting)
 
-    def to_displace(self, newcomer: WaitingT) -> WaitingT | None:
-        """Who should make room for `newcomer` in a full line; None: nobody.
+    def find_displaced(self, newcomer: ItemT) -> ItemT | None:
+        """Return the item to displace for `newcomer` in a full queue; None: no item.
 
-        The last of the longest flow of the lowest priority, where that is below the newcomer's,
-        or the same and the flow is longer than the newcomer's, which stands in the line already.
+        It is the last item of the longest flow of the lowest priority, if that priority is lower
+        than the newcomer's, or if it is the same and the flow is longer than the newcomer's own
+        flow, which already includes the newcomer.
         """
         priority = min((p for p, level in self._levels.items() if level.flows), default=None)
         if priority is None or priority > newcomer.priority:
             return None
         longest = max(self._levels[priority].flows.values(), key=lambda flow: len(flow.waiting))
         is_equal = priority == newcomer.priority
-        if is_equal and len(longest.waiting) <= self.num_waiting_of(newcomer):
+        if is_equal and len(longest.waiting) <= self.count_waiting(newcomer):
             return None
         return next(reversed(longest.waiting))
