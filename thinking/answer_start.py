@@ -1,8 +1,8 @@
-"""Where a choice's answer starts: the question that a grammar on the answer asks.
+"""Position at which a choice's answer starts, for a grammar that constrains the answer.
 
 Replays the output tokens under the request's plan, each token once, and remembers the
-first place where the next token is the answer's. What comes after that place, and what
-the grammar is, it does not know.
+first position where the next token belongs to the answer. Does not know the grammar, nor
+what follows that position.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,10 @@ from thinking.tracker import ThinkingTracker
 
 
 class AnswerStart:
-    """Invariant: once the answer has begun it stays begun, however much is written."""
+    """Start of one choice's answer.
+
+    Invariant: once the answer has begun, it stays begun, however many tokens follow.
+    """
 
     def __init__(self, tracker: ThinkingTracker) -> None:
         self._tracker = tracker
@@ -19,14 +22,14 @@ class AnswerStart:
 
     @property
     def num_hidden(self) -> int | None:
-        """Output tokens before the answer; None: the answer is yet to begin."""
+        """Number of output tokens before the answer; None until the answer begins."""
         return None if self._tracker.is_hidden else self._num_read
 
     def has_begun(self, token_ids: Sequence[int], num_prompt: int = 0) -> bool:
-        """Whether the token after `token_ids` belongs to the answer.
+        """Return whether the token after `token_ids` belongs to the answer.
 
-        The first `num_prompt` of them are the prompt. A shorter sequence than before is
-        answered from memory; tokens that were read are not read again.
+        The first `num_prompt` of them are the prompt. No token is read twice: for a shorter
+        sequence than before, the remembered position is used.
         """
         num_output = len(token_ids) - num_prompt
         while self._tracker.is_hidden and self._num_read < num_output:

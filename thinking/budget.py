@@ -1,10 +1,10 @@
-"""Resolving how much one request may think.
+"""Resolves how much one request may think.
 
-Explicit count, then effort, then the server's default; then the ceilings of the model
-and of the key; then what the reply's length and the context leave beside the answer
-reserve; and of that, unless it was an explicit count, the share that load leaves. Knows
-nothing of HTTP or of which field a client used: a dialect fills in :class:`BudgetRequest`, with
-the name of the field for the receipt.
+The requested budget is the explicit count, else the effort, else the server's default. It is
+limited by the ceilings of the model and of the key, then by what the reply's length and the
+context leave after the answer reserve. Unless it was an explicit count, load may shrink it
+further. Knows nothing of HTTP or of which field a client used: a dialect fills in
+:class:`BudgetRequest`, with the name of the field for the receipt.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ from thinking.strategies.protocol import Strategy
 
 DEFAULT_SOURCE = "default"
 DEFAULT_GRACE = 0.1
-RESERVE_SHARE = 4  # the answer keeps a quarter …
-MAX_DEFAULT_RESERVE = 1024  # … but no more than this many tokens
+RESERVE_SHARE = 4  # by default the answer keeps a quarter of the reply …
+MAX_DEFAULT_RESERVE = 1024  # … but at most this many tokens
 
 
 class Effort(Enum):
@@ -37,7 +37,7 @@ class Effort(Enum):
 
 
 class LimitedBy(Enum):
-    """What made a budget smaller than what was asked for (``receipt.limited_by``)."""
+    """Reason why a budget is smaller than requested (``receipt.limited_by``)."""
 
     MODEL = "model"
     KEY = "key"
@@ -46,7 +46,7 @@ class LimitedBy(Enum):
     LOAD = "load"
 
 
-# `max` is None: as much as the ceiling, the reply and the context leave.
+# `max` is None: as much as the ceiling, the reply and the context allow.
 DEFAULT_EFFORT_TOKENS: Mapping[Effort, int | None] = MappingProxyType(
     {
         Effort.NONE: 0,
@@ -61,7 +61,7 @@ DEFAULT_EFFORT_TOKENS: Mapping[Effort, int | None] = MappingProxyType(
 
 
 class BudgetError(ValueError):
-    """A budget field that contradicts another; `param` is its path on the wire."""
+    """A budget field contradicts another field; `param` is its path on the wire."""
 
     def __init__(self, param: str, message: str) -> None:
         super().__init__(message)
@@ -70,16 +70,16 @@ class BudgetError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BudgetRequest:
-    """What a request says about thinking; None means that it says nothing."""
+    """Thinking budget and options of one request; a field is None where the request omits it."""
 
     max_thinking_tokens: int | None = None
     max_thinking_source: str = "max_thinking_tokens"
     effort: Effort | None = None
     effort_source: str = "reasoning_effort"
-    # The field that asked for a thought without saying how long.
+    # The field that switches thinking on without setting a length.
     switched_on_by: str | None = None
     answer_reserve: int | None = None
-    # int: tokens; float in [0, 1]: share of the budget
+    # int: tokens; float in [0, 1]: share of the budget.
     grace: int | float | None = None
     wrap_up: str | None = None
     min_thinking_tokens: int | None = None
@@ -95,7 +95,7 @@ class BudgetRequest:
 
 @dataclass(frozen=True, slots=True)
 class BudgetPolicy:
-    """What the server allows; None as a limit means none."""
+    """Default and limits of a server; a limit of None means no limit."""
 
     default_tokens: int | None = 4096
     effort_tokens: Mapping[Effort, int | None] = field(
@@ -103,7 +103,7 @@ class BudgetPolicy:
     )
     model_ceiling: int | None = None
     key_ceiling: int | None = None
-    # Under load: what is left of a budget that the request has not named in tokens; 1: all.
+    # Share that load leaves of a budget that is not an explicit count; 1: all of it.
     load_share: float = 1.0
 
 
@@ -130,13 +130,13 @@ def resolve_budget(
     max_completion_tokens: int | None,
     context_left: int,
 ) -> ThinkingBudget:
-    """Apply law 11 and law 3 to one request.
+    """Resolve the budget of one request (laws 3 and 11).
 
     Args:
-        ask: what the request says.
-        policy: what the server allows.
-        max_completion_tokens: the reply's limit; None: the context's.
-        context_left: tokens between the prompt's end and the context's (>= 1).
+        request: what the request sets.
+        policy: the server's default and limits.
+        max_completion_tokens: limit of the reply, in tokens; None: only the context limits it.
+        context_left: tokens between the end of the prompt and the end of the context (>= 1).
 
     Raises:
         BudgetError: the answer reserve is larger than the whole reply.
@@ -158,7 +158,7 @@ def resolve_budget(
         (room, room_name),
     ):
         if limit is not None and (budget is None or limit < budget):
-            # Unlimited thinking that merely fills what there is was not cut.
+            # Unlimited thinking that is merely bounded by a limit does not count as cut.
             limited_by = name if budget is not None else limited_by
             budget = limit
     assert budget is not None  # `room` is always a limit
@@ -176,7 +176,10 @@ def resolve_budget(
 
 
 def _shrink_under_load(budget: int, request: BudgetRequest, policy: BudgetPolicy) -> int:
-    """What load leaves of `budget`: never less than a count that the request has named."""
+    """Return the part of `budget` that load leaves.
+
+    Never shrinks an explicit count, and never goes below the requested minimum.
+    """
     if request.max_thinking_tokens is not None:
         return budget
     shrunk = int(policy.load_share * budget)
@@ -189,7 +192,7 @@ def _choose_requested(request: BudgetRequest, policy: BudgetPolicy) -> tuple[int
     if request.effort is not None:
         return policy.effort_tokens[request.effort], request.effort_source
     if request.switched_on_by is not None and policy.default_tokens == 0:
-        # The default of such a server is not to think; the client asked for it.
+        # Such a server does not think by default, but the client asked for thinking.
         return policy.effort_tokens[Effort.MEDIUM], request.switched_on_by
     return policy.default_tokens, DEFAULT_SOURCE
 
@@ -209,7 +212,7 @@ def _resolve_answer_reserve(
 
 
 def to_grace_tokens(grace: int | float | None, budget: int) -> int:
-    """`grace` (tokens, a share, or None: the default) of a thought of `budget` tokens."""
+    """Convert `grace` (tokens, a share, or None: the default) to tokens of a `budget`."""
     if grace is None:
         grace = DEFAULT_GRACE
     return ceil(grace * budget) if isinstance(grace, float) else min(grace, budget)

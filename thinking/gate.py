@@ -1,7 +1,8 @@
-"""When a thought may start inside an answer (law 7), as plain data.
+"""Rules for thoughts that start inside an answer (law 7), as plain data.
 
-A gate opens at an answer position; the thought that then starts is a *segment*. Knows no
-tokens, tensors or wire; ``thinking.sampler.gating`` reads it against a batch's logits.
+A gate opens at an answer position; the thought that then starts is a *segment*. Knows nothing
+of tokens, tensors or the wire format; ``thinking.sampler.gating`` applies the rules to a
+batch's logits.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,19 +14,19 @@ MAX_GATE_STRING_BYTES = 32  # of UTF-8
 
 
 class GateMode(IntEnum):
-    """What opens a gate."""
+    """Condition that opens a gate."""
 
     NEVER = 0  # thoughts only at the start of the reply
     ENTROPY = 1  # the next token is uncertain
-    EVERY = 2  # so many answer tokens have passed since the last thought
-    AFTER = 3  # the answer has just ended with one of some strings
+    EVERY = 2  # a number of answer tokens have passed since the last thought
+    AFTER = 3  # the answer so far ends with one of the given strings
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentRules:
-    """How thoughts inside an answer start and end; all counts are tokens.
+    """Rules by which thoughts inside an answer start and end; all counts are tokens.
 
-    Invariant: ``gap >= 1``: between two segments stands at least one answer token.
+    Invariant: ``gap >= 1``: at least one answer token lies between two segments.
     """
 
     mode: GateMode
@@ -37,7 +38,7 @@ class SegmentRules:
     segment_tokens: int = 64  # longest segment, markers included
     grace_tokens: int = 0
     opening: bool = True  # whether the reply starts with a thought
-    # Weight of the logits after a segment; the rest is that of those before it.
+    # Weight of the logits after a segment; the logits before it have weight ``1 - mix``.
     mix: float = 1.0
 
     def __post_init__(self) -> None:
@@ -52,16 +53,16 @@ class SegmentRules:
 
     @property
     def mixes(self) -> bool:
-        """Whether the logits from before a segment must be kept."""
+        """True if the logits from before a segment must be kept."""
         return self.mix < 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain form (survives msgpack)."""
+        """Return a plain dict that survives msgpack."""
         return asdict(self) | {"mode": int(self.mode), "strings": list(self.strings)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "SegmentRules":
-        """Inverse of :meth:`to_dict`.
+        """Build the rules from the result of :meth:`to_dict`.
 
         Raises:
             ValueError: the class invariant does not hold.
@@ -71,7 +72,7 @@ class SegmentRules:
 
 
 def check_gate_string(string: str) -> None:
-    """Raise ValueError where `string` cannot be looked for in an answer."""
+    """Raise ValueError if `string` cannot be searched for in an answer."""
     size = len(string.encode())
     if not 1 <= size <= MAX_GATE_STRING_BYTES:
         raise ValueError(f"has {size} bytes of UTF-8; 1 to {MAX_GATE_STRING_BYTES} can be found")

@@ -1,8 +1,8 @@
-"""Noticing that a thought repeats itself (law 5), one token at a time.
+"""Detects that a thought repeats itself (law 5), one token at a time.
 
 A stream has period p over its last m tokens when each of them equals the token p before
-it. It loops once that stretch, with the period it repeats, is long enough. Knows nothing
-of budgets or markers; ``thinking.sampler.loop_tensors`` is the same over a batch.
+it. It loops once those m tokens, together with the p before them, are long enough. Knows
+nothing of budgets or markers; ``thinking.sampler.loop_tensors`` does the same for a batch.
 """
 
 from collections import deque
@@ -13,7 +13,9 @@ MAX_PERIOD = 64
 
 @dataclass(frozen=True, slots=True)
 class LoopGuard:
-    """When a thought counts as a loop: all three in tokens or times.
+    """Thresholds at which a thought counts as a loop.
+
+    `max_period` and `min_tokens` are in tokens, `min_repeats` is a number of repetitions.
 
     Invariant: ``1 <= max_period <= MAX_PERIOD``, ``min_repeats >= 2``.
     """
@@ -31,26 +33,26 @@ class LoopGuard:
             raise ValueError(f"min_tokens must be at least 1, not {self.min_tokens}")
 
     def compute_min_run(self, period: int) -> int:
-        """Tokens equal to those `period` before them that make a loop."""
+        """Return how many tokens in a row must equal the token `period` before them."""
         return max(self.min_repeats * period, self.min_tokens) - period
 
 
 class LoopDetector:
-    """The last tokens of one thought and how long each period has held."""
+    """Last tokens of one thought, and the length of the current run of each period."""
 
     def __init__(self, guard: LoopGuard) -> None:
         self.guard = guard
         self.history: deque[int] = deque(maxlen=guard.max_period)
-        # Only periods that hold now; nearly always few.
+        # Only periods that hold at the last token: nearly always few.
         self.runs: dict[int, int] = {}
 
     def clear(self) -> None:
-        """Forget: something other than the model's own text came between."""
+        """Forget all tokens; called when text that is not the model's own was inserted."""
         self.history.clear()
         self.runs = {}
 
     def push(self, token_id: int) -> bool:
-        """Take a token; True when the stream now loops."""
+        """Take a token and return whether the stream now loops."""
         before = self.runs
         periods = [p for p, t in enumerate(reversed(self.history), 1) if t == token_id]
         self.runs = {p: before.get(p, 0) + 1 for p in periods}

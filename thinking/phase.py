@@ -1,4 +1,4 @@
-"""The phases of one generated choice and the kinds of its tokens.
+"""Phases of a generated choice, and kinds of its tokens.
 
 Knows nothing of tensors, tokenizers or vLLM: the vectorised automaton stores a
 ``Phase`` as an int32, the tracker as the enum member.
@@ -8,35 +8,35 @@ from enum import Enum, IntEnum
 
 
 class Phase(IntEnum):
-    """Where a choice stands before its next token is sampled."""
+    """State of a choice before its next token is sampled."""
 
     ANSWER = 0  # free sampling of tokens that the client sees
     OPENING = 1  # the start marker and the primer are being forced
     THINKING = 2  # free sampling of hidden tokens
     CLOSING = 3  # wrap-up, end marker and lead-in are being forced
-    CONTINUING = 4  # the continuation is being forced: the thought was to end too soon
+    CONTINUING = 4  # the continuation is being forced: the thought would have ended too soon
 
 
 class TokenKind(Enum):
-    """What one generated token is to the client and to the receipt."""
+    """Role of a generated token, for the client and for the receipt."""
 
     ANSWER = "answer"  # counted in completion_tokens only, shown
     THOUGHT = "thought"  # sampled by the model inside a thought
     INJECTED = "injected"  # forced by us, part of the thought's text (primer, wrap-up)
     MARKER = "marker"  # marker or lead-in: hidden even where the thought is shown
-    SIGNAL = "signal"  # a stand-in: says how the thought ended, hidden likewise
+    SIGNAL = "signal"  # a stand-in that tells how the thought ended; hidden as well
 
 
 class StopCause(Enum):
-    """Why the last thought of a choice ended (``receipt.stop``)."""
+    """Reason why the last thought of a choice ended (``receipt.stop``)."""
 
     NATURAL = "natural"  # the model wrote the end marker
     BUDGET = "budget"  # the budget ran out
     GRACE = "grace"  # a sentence or line ended within the last `grace` tokens
     LOOP = "loop"  # the thought repeated itself
     CONFIDENT = "confident"  # early exit: the end marker had become probable
-    TIME = "time"  # it had taken as long as it might
+    TIME = "time"  # its time limit was reached
     EOS = "eos"  # the model wanted to end the whole reply inside the thought
     MAX_TOKENS = "max_tokens"  # the reply was cut inside the thought
-    CANCELLED = "cancelled"  # the client left inside the thought
+    CANCELLED = "cancelled"  # the client disconnected inside the thought
     NONE = "none"  # there was no thought

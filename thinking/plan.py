@@ -1,18 +1,18 @@
-"""What the sampler is told about one request: a script of forced tokens and a budget.
+"""The sampler's instructions for one request: a script of forced tokens and a budget.
 
-A plan is made in the API process from a resolved budget and the model's profile, and
-travels to the engine's worker in ``SamplingParams.extra_args["thinking"]``. It does
-not know where the budget came from.
+A plan is built in the API process from a resolved budget and the model's profile, and is
+sent to the engine's worker in ``SamplingParams.extra_args["thinking"]``. It does not know
+where the budget came from.
 
-The script is one row of token ids that may be forced, in order::
+The script is a row of token ids that may be forced, in this order::
 
     [start marker, primer][wrap-up][end marker][lead-in][continuation][segment opening]
      0 … close_at          … end_at … lead_at   … close_end … segment_at … len(script)
 
-Opening forces ``[0, close_at)``; an enforced close forces ``[close_at, close_end)``; after
-a close that the model wrote itself only the lead-in ``[lead_at, close_end)`` is forced; an
-end that comes too soon is answered with the continuation. A thought inside the answer (a
-segment) is opened by a signal token, then by what follows ``segment_at``, and has no lead-in.
+Opening forces ``[0, close_at)``. An enforced close forces ``[close_at, close_end)``. After
+a close that the model wrote itself, only the lead-in ``[lead_at, close_end)`` is forced. An
+end that comes too soon is replaced by the continuation. A thought inside the answer (a
+segment) is opened by a signal token and the tokens from ``segment_at`` on; it has no lead-in.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -30,7 +30,7 @@ NO_LIMIT = 2**30
 
 @dataclass(frozen=True, slots=True)
 class ThinkingRules:
-    """How the thoughts under a budget start, go on and end; all counts are tokens.
+    """Rules by which the thoughts under a budget start, continue and end; all counts are tokens.
 
     `early_exit` is the probability of the end marker's first token above which a thought
     ends at a boundary; None: off. `loop_guard` None: off. `segments` None: no thought
@@ -48,16 +48,16 @@ class ThinkingRules:
 
     @property
     def opens(self) -> bool:
-        """Whether the reply starts with a thought."""
+        """True if the reply starts with a thought."""
         return self.segments is None or self.segments.opening
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingPlan:
-    """One request's thoughts.
+    """Plan of all thoughts of a request.
 
-    Invariant: where `opens`, ``close_end <= budget``; where `segments` is set, the
-    shortest one fits ``segments.segment_tokens``. All counts are tokens.
+    Invariant: if `opens`, ``close_end <= budget``; if `segments` is set, the shortest
+    segment fits ``segments.segment_tokens``. All counts are tokens.
     """
 
     script: tuple[int, ...] = ()
@@ -74,30 +74,30 @@ class ThinkingPlan:
     loop_guard: LoopGuard | None = None
     segments: SegmentRules | None = None
     max_tokens: int = NO_LIMIT
-    # Tokens of the reply that stand at the prompt's end already: a request that goes on from
-    # an earlier one (a branch of a search) has the state that they lead to.
+    # Tokens of the reply that are already at the end of the prompt: a request that continues
+    # an earlier one (a branch of a search) starts in the state that they lead to.
     prior_token_ids: tuple[int, ...] = ()
-    # No more is thought after the prior tokens: a thought that they leave open is closed at once.
+    # No thinking after the prior tokens: a thought that they leave open is closed at once.
     time_is_up: bool = False
 
     @property
     def thinks(self) -> bool:
-        """Whether any token of this request may be hidden."""
+        """True if any token of this request may be hidden."""
         return bool(self.script)
 
     @property
     def close_cost(self) -> int:
-        """Tokens that an enforced close of the opening thought takes."""
+        """Number of tokens that an enforced close of the opening thought takes."""
         return self.close_end - self.close_at
 
     @property
     def continuation_length(self) -> int:
-        """Tokens of the continuation."""
+        """Number of tokens in the continuation."""
         return self.segment_at - self.close_end
 
     @property
     def segment_cost(self) -> int:
-        """Fewest tokens of a segment: signal, opening, one free token, close."""
+        """Number of tokens in the shortest segment: signal, opening, one free token, close."""
         return 2 + len(self.script) - self.segment_at + self.lead_at - self.close_at
 
     @property
@@ -110,18 +110,18 @@ class ThinkingPlan:
         return Phase.THINKING if self.budget > self.close_cost else Phase.CLOSING
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain form for ``extra_args`` (survives msgpack)."""
+        """Return a plain dict for ``extra_args`` that survives msgpack."""
         segments = None if self.segments is None else self.segments.to_dict()
         lists = {"script": list(self.script), "prior_token_ids": list(self.prior_token_ids)}
         return asdict(self) | lists | {"segments": segments}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ThinkingPlan":
-        """Inverse of :meth:`to_dict`.
+        """Build a plan from the result of :meth:`to_dict`.
 
         Raises:
-            ValueError: the offsets are out of order, or the script is longer than
-                ``MAX_SCRIPT_TOKENS`` or what must be forced longer than the budget.
+            ValueError: the offsets are out of order, the script is longer than
+                ``MAX_SCRIPT_TOKENS``, or the forced tokens do not fit the budget or a segment.
         """
         guard, segments = data["loop_guard"], data["segments"]
         values = {
@@ -136,7 +136,7 @@ class ThinkingPlan:
         return plan
 
     def check(self) -> None:
-        """Raise ValueError where the class invariant does not hold."""
+        """Raise ValueError if the class invariant does not hold."""
         length = len(self.script)
         marks = (self.close_at, self.end_at, self.lead_at, self.close_end, self.segment_at)
         offsets = (0, *marks, length)
@@ -144,7 +144,7 @@ class ThinkingPlan:
             raise ValueError("thinking plan: offsets are out of order")
         if length > MAX_SCRIPT_TOKENS:
             raise ValueError(
-                f"thinking plan: {length} forced tokens, at most {MAX_SCRIPT_TOKENS} are held"
+                f"thinking plan: {length} forced tokens; at most {MAX_SCRIPT_TOKENS} are allowed"
             )
         if self.opens and self.close_end > self.budget:
             raise ValueError("thinking plan: the forced tokens do not fit the budget")
@@ -153,13 +153,13 @@ class ThinkingPlan:
 
 
 def count_marker_tokens(profile: MarkerProfile) -> int:
-    """Smallest budget (tokens) that holds the markers that we or the model write."""
+    """Return the smallest budget, in tokens, that holds the markers which we or the model write."""
     opening = 0 if profile.opening is Opening.PROMPT else len(profile.start_token_ids)
     return opening + len(profile.end_token_ids)
 
 
 def count_min_segment_tokens(profile: MarkerProfile, num_wrap_up: int = 0) -> int:
-    """Fewest tokens of a segment: what opens and closes it, and one free token."""
+    """Return the length of the shortest segment, in tokens: opening, one free token and close."""
     opening = len(_get_segment_start(profile))
     return 2 + opening + num_wrap_up + len(profile.end_token_ids)
 
@@ -167,11 +167,11 @@ def count_min_segment_tokens(profile: MarkerProfile, num_wrap_up: int = 0) -> in
 def make_plan(
     profile: MarkerProfile, budget: int, rules: ThinkingRules | None = None
 ) -> ThinkingPlan:
-    """Lay out the script for `budget` tokens.
+    """Lay out the script for a budget of `budget` tokens.
 
-    Where primer, lead-in and at least one free token do not fit beside the markers,
-    the primer is left out, then the lead-in. A budget that cannot hold the markers
-    (and the wrap-up, where one is asked for) gives a plan that does not think.
+    If primer, lead-in and at least one free token do not fit in addition to the markers, the
+    primer is left out, then the lead-in. A budget that cannot hold the markers (and the
+    wrap-up, if one is requested) gives a plan that does not think.
     """
     rules = rules or ThinkingRules()
     end = rules.wrap_up_token_ids + profile.end_token_ids
@@ -203,7 +203,7 @@ def make_plan(
 def _choose_opening(
     profile: MarkerProfile, close_cost: int, budget: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """What opens the reply's first thought, and the lead-in after it; None: too small."""
+    """Choose the opening and the lead-in of the first thought; None if `budget` is too small."""
     start = () if profile.opening is Opening.PROMPT else profile.start_token_ids
     for primer, lead_in in (
         (profile.primer_token_ids, profile.lead_in_token_ids),
@@ -219,7 +219,7 @@ def _choose_opening(
 def _choose_segment_opening(
     profile: MarkerProfile, close_cost: int, budget: int, segments: SegmentRules | None
 ) -> tuple[int, ...] | None:
-    """What is forced after a segment's signal; None: no segment can be."""
+    """Choose the tokens forced after a segment's signal; None if no segment is possible."""
     if segments is None:
         return None
     start = _get_segment_start(profile)
@@ -230,5 +230,5 @@ def _choose_segment_opening(
 
 
 def _get_segment_start(profile: MarkerProfile) -> tuple[int, ...]:
-    """The start marker, where it is not itself the signal."""
+    """Return the start marker, or () if the marker is itself the signal."""
     return () if profile.signals_with_marker else profile.start_token_ids

@@ -1,6 +1,6 @@
-"""The receipt: what a choice was allowed to think and what it did.
+"""The receipt: how much a choice was allowed to think, and how much it did.
 
-A plain record; the wire form is its fields as they stand, in this order.
+A plain record; on the wire its fields keep their names and order.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from thinking.tracker import ThinkingTracker
 
 @dataclass(frozen=True, slots=True)
 class BranchTally:
-    """What a search has written beside the branch that was chosen; counts are tokens.
+    """Totals of a search over all branches but the chosen one; counts are tokens.
 
-    `num_branches` counts the requests that it took, the chosen one's too.
+    `num_branches` counts all requests of the search, including the chosen branch's.
     """
 
     strategy: str
@@ -26,7 +26,10 @@ class BranchTally:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One choice's account. ``used == reasoning_tokens`` of that choice; counts are tokens."""
+    """Thinking record of one choice; counts are tokens.
+
+    Invariant: ``used == reasoning_tokens`` of that choice.
+    """
 
     requested: int | None
     source: str
@@ -41,7 +44,7 @@ class Receipt:
     search: BranchTally | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The wire form (``choices[i].thinking``)."""
+        """Return the wire form (``choices[i].thinking``)."""
         searched = {}
         if self.search is not None:
             searched = {"strategy": self.search.strategy, "branches": self.search.num_branches}
@@ -60,7 +63,7 @@ class Receipt:
         }
 
     def to_record(self) -> dict[str, Any]:
-        """The same without its advice, which is for the client: for logs and spans."""
+        """Return the form for logs and spans: without the advice, which is for the client."""
         return {name: value for name, value in self.to_dict().items() if name != "advice"}
 
 
@@ -71,10 +74,11 @@ def make_receipt(
     advice: tuple[str, ...] = (),
     search: BranchTally | None = None,
 ) -> Receipt:
-    """Draw up the receipt when a choice has ended.
+    """Create the receipt of a choice that has ended.
 
-    `seconds` is the time in which hidden tokens came. A thought still open means that the
-    reply was cut inside it. `search`: what a search wrote beside this choice.
+    `seconds` is the time during which hidden tokens were generated. A thought that is still
+    open means that the reply was cut inside it. `search` holds what a search generated in
+    addition to this choice.
     """
     stop = tracker.stop_cause
     if stop is StopCause.NONE and tracker.num_segments:

@@ -1,7 +1,7 @@
-"""Splitting a choice's output tokens into shown thought and answer.
+"""Splits a choice's output tokens into shown thought and answer.
 
-Sits between the engine's token ids and detokenisation, so that hidden tokens are only
-counted. Knows nothing of text.
+Runs between the engine and detokenisation, so that hidden tokens are counted but never
+decoded. Knows nothing of text.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from thinking.tracker import ThinkingTracker
 
 @dataclass(frozen=True, slots=True)
 class AnswerEnd:
-    """Where an answer ends though the engine would go on.
+    """Conditions that end an answer although the engine would continue.
 
-    `max_tokens` counts answer tokens; None: no such limit. `stop_token_ids` are a client's
-    own: they mean nothing inside a thought.
+    `max_tokens` counts answer tokens; None: no such limit. `stop_token_ids` are the client's:
+    they have no effect inside a thought.
     """
 
     max_tokens: int | None = None
@@ -26,10 +26,11 @@ class AnswerEnd:
 
 @dataclass(slots=True)
 class SplitTokens:
-    """Tokens released by one push; `answer_positions` index the pushed tokens.
+    """Tokens released by one push.
 
-    `thought_breaks` are the places in `thought` where another thought begins. `finish_reason` says
-    why the answer has ended, where :class:`AnswerEnd` did it; no token after that is taken.
+    `answer_positions` are indices into the pushed tokens. `thought_breaks` are indices into
+    `thought` at which another thought begins. `finish_reason` is set if :class:`AnswerEnd`
+    ended the answer; no token after that is consumed.
     """
 
     thought: list[int] = field(default_factory=list)
@@ -40,10 +41,10 @@ class SplitTokens:
 
 
 class Segmenter:
-    """Feeds a tracker and releases tokens once it is sure what they are.
+    """Feeds a tracker, and releases each token once its kind is certain.
 
-    Invariant: no token of a marker is ever released. Thought tokens that may yet turn
-    out to be the beginning of an end marker are held back until it is known.
+    Invariant: no token of a marker is ever released. Thought tokens that may be the beginning
+    of an end marker are held back until that is certain.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Segmenter:
         self._last_shown = 0  # number of the thought that was last released
 
     def push(self, token_ids: Sequence[int]) -> SplitTokens:
-        """Take new output tokens, in order."""
+        """Take new output tokens, in order, and return those that can be released."""
         split = SplitTokens()
         for position, token_id in enumerate(token_ids):
             kind = self.tracker.advance(token_id)

@@ -1,8 +1,8 @@
-"""Finding a token sequence in a stream, one token at a time, in constant time.
+"""Finds a token sequence in a stream, one token at a time, in constant time per token.
 
-The Knuth–Morris–Pratt automaton of the sequence as a dense table. Tokens that do not
-occur in any sequence share symbol 0, so a table has ``(len + 1) × num_symbols`` entries.
-Knows nothing of what a match means.
+Uses the sequence's Knuth–Morris–Pratt automaton as a dense table. Tokens that do not occur
+in any sequence share symbol 0, so a table has ``(len + 1) × num_symbols`` entries. Does not
+know what a match means.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,10 +18,10 @@ def number_symbols(sequences: Iterable[Sequence[int]]) -> dict[int, int]:
 
 
 def build_transition_table(sequence: Sequence[int], symbols: dict[int, int]) -> list[list[int]]:
-    """The automaton of a non-empty `sequence`.
+    """Build the automaton of a non-empty `sequence`.
 
     ``table[k][s]`` is the number of leading tokens matched after symbol `s` arrives with
-    `k` matched; state ``len(sequence)`` is a full match and goes on as its longest border.
+    `k` matched; state ``len(sequence)`` is a full match and continues as its longest border.
     """
     length = len(sequence)
     pattern = [symbols[token] for token in sequence]

@@ -1,9 +1,9 @@
-"""The tracker: one choice's automaton, in pure Python, fed with its output tokens.
+"""The tracker: a choice's automaton in pure Python, fed with its output tokens.
 
-Runs in the API process to tell thought from answer and why a thought ended, and in the
-worker to rebuild a row's state from tokens that were generated earlier. It sees token
-ids only: no logits, no text. ``thinking.sampler.transition`` is the same machine over tensors;
-the tests hold the two equal.
+Runs in the API process to tell thought from answer and to find why a thought ended, and in
+the worker to rebuild a row's state from tokens that were generated earlier. It sees token
+ids only: no logits, no text. ``thinking.sampler.transition`` is the same machine over
+tensors; tests check that the two agree.
 """
 
 from thinking.loop_guard import LoopDetector
@@ -13,7 +13,7 @@ from thinking.tracker_state import TrackerState, TrackerTables
 
 
 class ThinkingTracker:
-    """Replays one choice's output tokens under its plan, from its prior tokens on."""
+    """Replays a choice's output tokens under its plan, starting with the plan's prior tokens."""
 
     def __init__(self, tables: TrackerTables, plan: ThinkingPlan) -> None:
         self.tables = tables
@@ -35,17 +35,17 @@ class ThinkingTracker:
 
     @property
     def num_hidden(self) -> int:
-        """Hidden tokens so far: ``reasoning_tokens``."""
+        """Number of hidden tokens so far: ``reasoning_tokens``."""
         return self.state.num_hidden
 
     @property
     def num_answer(self) -> int:
-        """Answer tokens so far."""
+        """Number of answer tokens so far."""
         return self.state.num_answer
 
     @property
     def num_marker_tokens_begun(self) -> int:
-        """Thought tokens just taken that are, or may become, the head of an end marker."""
+        """Number of last thought tokens that are, or may be, the beginning of an end marker."""
         if self.state.phase is Phase.THINKING:
             return self.state.end_match
         if self.state.phase is Phase.CLOSING:
@@ -54,24 +54,24 @@ class ThinkingTracker:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether the next token is hidden, unless it opens a segment or a tool call."""
+        """True if the next token is hidden, unless it opens a segment or a tool call."""
         return self.state.phase is not Phase.ANSWER
 
     @property
     def is_thinking(self) -> bool:
-        """Whether the next token is the model's own, inside a thought."""
+        """True if the model samples the next token freely, inside a thought."""
         return self.state.phase is Phase.THINKING
 
     @property
     def forced_token_id(self) -> int | None:
-        """The token that the sampler forces next, if the state alone forces one."""
+        """Token that the sampler forces next; None if the state alone forces none."""
         if self.state.phase in (Phase.OPENING, Phase.CLOSING, Phase.CONTINUING):
             return self.plan.script[self.state.cursor]
         return None
 
     @property
     def may_open_segment(self) -> bool:
-        """Whether a segment may begin with the next token; the gate is not asked."""
+        """True if a segment may begin with the next token, regardless of the gate."""
         now, plan = self.state, self.plan
         if plan.segments is None or now.phase is not Phase.ANSWER or not now.num_segments_left:
             return False
@@ -79,7 +79,7 @@ class ThinkingTracker:
         return rested and self._count_segment_room() >= plan.segment_cost
 
     def advance(self, token_id: int) -> TokenKind:
-        """Take the next output token and say what it is."""
+        """Take the next output token and return its kind."""
         phase = self.state.phase
         if phase is Phase.ANSWER:
             if token_id == self.tables.profile.segment_signal_id and self.may_open_segment:
@@ -91,9 +91,9 @@ class ThinkingTracker:
         return self._take_forced_token()
 
     def end_thinking(self) -> None:
-        """Close a thought that is being written, and let no other begin.
+        """Close the thought that is being written, if any, and allow no further thought.
 
-        What that takes fits the budget: a thought goes on only as long as it does.
+        The close always fits the budget: a thought may continue only while it does.
         """
         if self.state.phase is Phase.THINKING:
             self._close(self._find_close_cursor(), StopCause.TIME)
@@ -108,18 +108,18 @@ class ThinkingTracker:
         state.start_match = self.tables.start_table[state.start_match][symbol]
         state.end_match = self.tables.end_table[state.end_match][symbol]
         if token_id in self.tables.tool_call_token_ids:
-            state.num_segments_left = 0  # nothing is put into a tool's arguments
+            state.num_segments_left = 0  # no thought is injected into tool arguments
         return TokenKind.ANSWER
 
     def _count_segment_room(self) -> int:
-        """Hidden tokens that fit beside what is used; the answer gets one more token."""
+        """Count the hidden tokens that still fit if the answer gets one more token."""
         now, plan = self.state, self.plan
         rest_of_reply = plan.max_tokens - now.num_hidden - now.num_answer - 1
         return min(plan.budget - now.num_hidden, rest_of_reply)
 
     def _open_segment(self) -> TokenKind:
         state, plan = self.state, self.plan
-        assert plan.segments is not None  # or it may not open
+        assert plan.segments is not None  # checked by `may_open_segment`
         room = min(self._count_segment_room(), plan.segments.segment_tokens)
         state.limit = state.num_hidden + room
         state.in_segment = True
@@ -182,11 +182,15 @@ class ThinkingTracker:
         return kind
 
     def _classify_forced(self, cursor: int) -> TokenKind:
-        """Markers and lead-in are never shown; primer, wrap-up, continuation are thought."""
+        """Return the kind of the forced token at `cursor`.
+
+        Markers and the lead-in are never shown; primer, wrap-up and continuation are thought.
+        """
         plan, profile = self.plan, self.tables.profile
         start = len(profile.start_token_ids)
-        # Where the prompt has opened the thought, what is forced first is its primer already.
-        # The script tells: a model's thought is opened by us where no template has done so.
+        # If the prompt opened the thought, the script begins with the primer, else with the
+        # start marker. The profile does not tell: where no template has opened a model's
+        # thought, we do, whatever `profile.opening` is.
         opening = start if plan.script[:start] == profile.start_token_ids else 0
         in_start = cursor < min(opening, plan.close_at)
         in_end = plan.end_at <= cursor < plan.close_end
@@ -198,7 +202,7 @@ class ThinkingTracker:
 
     @property
     def _close_stop(self) -> int:
-        """Where a close ends: only the opening thought is followed by the lead-in."""
+        """Cursor at which a close ends: the lead-in follows the opening thought only."""
         return self.plan.lead_at if self.state.in_segment else self.plan.close_end
 
     @property
@@ -209,17 +213,20 @@ class ThinkingTracker:
         return plan.grace_tokens
 
     def _count_spare_tokens(self) -> int:
-        """Tokens that may still be thought before the close must be forced."""
+        """Count the thought tokens that may follow before the close must be forced."""
         return self.state.limit - self.state.num_hidden - (self._close_stop - self.plan.close_at)
 
     def _find_close_cursor(self) -> int:
-        """Where a forced close starts: a marker that the model has begun is completed."""
+        """Return the cursor at which a forced close starts.
+
+        An end marker that the model has begun is completed, not repeated.
+        """
         if self.state.end_match:
             return self.plan.end_at + self.state.end_match
         return self.plan.close_at
 
     def _continue(self) -> None:
-        """Answer an end that comes too soon, where the continuation fits the budget."""
+        """Replace an end that comes too soon by the continuation, if that fits the budget."""
         if self.loop is not None:
             self.loop.clear()
         self.state.at_boundary = False

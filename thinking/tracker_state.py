@@ -1,6 +1,6 @@
-"""What a tracker knows: of its model, once; of its choice, token by token.
+"""Data of a tracker: tables that all trackers of a model share, and one choice's state.
 
-How the one changes by the other is for ``thinking.tracker``.
+Does not know how the state changes: that is in ``thinking.tracker``.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from thinking.sequence_match import build_transition_table, number_symbols
 
 
 class TrackerTables:
-    """What every tracker of one model shares: marker automata and token classes."""
+    """Tables that all trackers of a model share: marker automata and token classes."""
 
     def __init__(self, profile: MarkerProfile, boundary_token_ids: frozenset[int]) -> None:
         self.profile = profile
@@ -24,7 +24,7 @@ class TrackerTables:
 
 @dataclass(slots=True)
 class TrackerState:
-    """The part of a tracker that the automaton holds as one row of int32."""
+    """State of a tracker, which the automaton holds as one row of int32."""
 
     phase: Phase
     cursor: int = 0  # next forced token of the script, where the phase forces
@@ -34,7 +34,7 @@ class TrackerState:
     limit: int = 0  # `num_hidden` at which the running thought must be over
     num_segments_left: int = 0
     in_segment: bool = False  # the last thought began inside the answer
-    start_match: int = 0  # tokens of the start marker just seen in the answer
-    end_match: int = 0  # tokens of the end marker just seen
+    start_match: int = 0  # leading tokens of the start marker matched at the end of the answer
+    end_match: int = 0  # leading tokens of the end marker matched by the last tokens
     answer_begins: bool = False  # the next token is the first answer token after a thought
     at_boundary: bool = False  # a sentence or line of the thought has just ended

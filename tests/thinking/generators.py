@@ -14,10 +14,10 @@ STAND_IN_ID = 2
 EXIT_ID = VOCAB_SIZE - 1
 TOOL_CALL_ID = VOCAB_SIZE - 2
 ORDINARY_IDS = range(3, TOOL_CALL_ID)
-# What each token is written as: two letters, so that strings end in many ways.
+# Text of each token: one or two letters, so that strings end in many ways.
 TOKEN_BYTES = {token_id: b"ab"[token_id % 2 :][:2] or b"b" for token_id in range(VOCAB_SIZE)}
 
-# Few distinct tokens, so that markers overlap themselves and each other.
+# Few distinct tokens, so that markers overlap with themselves and with each other.
 marker_ids = st.lists(st.integers(3, 7), min_size=1, max_size=8).map(tuple)
 text_ids = st.lists(st.sampled_from(ORDINARY_IDS), max_size=6).map(tuple)
 loop_guards = st.builds(
@@ -26,7 +26,7 @@ loop_guards = st.builds(
     min_repeats=st.integers(2, 4),
     min_tokens=st.integers(1, 12),
 )
-# Half of them from few tokens, so that thoughts do repeat themselves.
+# Half of the tokens come from a small set, so that thoughts do repeat themselves.
 token_ids = st.sampled_from((5, 8, EXIT_ID)) | st.integers(0, VOCAB_SIZE - 1)
 token_streams = st.lists(token_ids, max_size=120)
 

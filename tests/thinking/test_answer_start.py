@@ -1,4 +1,4 @@
-"""The gate of a grammar opens exactly where the tracker's next token is an answer."""
+"""The answer starts exactly where the tracker's next token belongs to the answer."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ from thinking.tracker import ThinkingTracker
 
 
 @given(st.data())
-def test_it_has_begun_exactly_when_the_next_token_is_an_answer(data: st.DataObject) -> None:
+def test_it_has_begun_exactly_when_the_next_token_is_an_answer_token(data: st.DataObject) -> None:
     shared = data.draw(tables())
     plan = data.draw(plans(shared.profile))
     prompt = data.draw(token_streams)
@@ -26,7 +26,7 @@ def test_it_has_begun_exactly_when_the_next_token_is_an_answer(data: st.DataObje
 
 
 @given(st.data())
-def test_it_does_not_matter_how_many_tokens_come_at_once(data: st.DataObject) -> None:
+def test_it_does_not_matter_how_many_tokens_arrive_at_once(data: st.DataObject) -> None:
     shared = data.draw(tables())
     plan = data.draw(plans(shared.profile))
     tokens = data.draw(token_streams)
@@ -34,31 +34,31 @@ def test_it_does_not_matter_how_many_tokens_come_at_once(data: st.DataObject) ->
     verdicts = [one_by_one.has_begun(tokens[:length]) for length in range(len(tokens) + 1)]
     at_once = AnswerStart(ThinkingTracker(shared, plan))
     assert at_once.has_begun(tokens) == verdicts[-1]
-    # Asked again, of fewer tokens and in any order, it says the same.
+    # Later calls with fewer tokens, in any order, give the same result.
     for length in reversed(range(len(tokens) + 1)):
         assert at_once.has_begun(tokens[:length]) == verdicts[length]
 
 
 @given(st.data())
 def test_no_token_is_read_twice(data: st.DataObject) -> None:
-    """Or a long thought would cost the square of its length."""
+    """Otherwise the cost of a long thought would grow with the square of its length."""
     shared = data.draw(tables())
     start = AnswerStart(ThinkingTracker(shared, data.draw(plans(shared.profile))))
     tokens = CountedTokens(data.draw(token_streams))
     for length in range(len(tokens) + 1):
-        start.has_begun(tokens.up_to(length))
+        start.has_begun(tokens.take(length))
     assert sum(tokens.num_reads) <= len(tokens)
 
 
 class CountedTokens(list[int]):
-    """Tokens that count how often they are read."""
+    """List of tokens that counts how often its tokens are read."""
 
     def __init__(self, tokens: list[int], num_reads: list[int] | None = None) -> None:
         super().__init__(tokens)
         self.num_reads = [0] if num_reads is None else num_reads
 
-    def up_to(self, length: int) -> "CountedTokens":
-        """The first tokens, counted together with these."""
+    def take(self, length: int) -> "CountedTokens":
+        """Return the first `length` tokens, with a shared counter."""
         return CountedTokens(list(self)[:length], self.num_reads)
 
     def __getitem__(self, index: int) -> int:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""Laws 3 and 11: who sets a budget, what limits it, and what stays for the answer."""
+"""Laws 3 and 11: which field sets a budget, what limits it, and what the answer keeps."""
 
 import pytest
 from hypothesis import given
@@ -80,7 +80,7 @@ def test_explicit_beats_effort_and_effort_beats_default() -> None:
     assert (both.budget, both.source, both.requested) == (7, "max_thinking_tokens", 7)
 
 
-def test_effort_none_thinks_nothing() -> None:
+def test_effort_none_gives_no_budget() -> None:
     assert resolve(BudgetRequest(effort=Effort.NONE)).budget == 0
 
 
@@ -104,7 +104,7 @@ def test_effort_max_fills_the_ceiling_without_being_limited() -> None:
         ),
     ],
 )
-def test_the_receipt_names_the_limit_that_bound(
+def test_the_receipt_names_the_limit_that_applied(
     policy: BudgetPolicy, limits: dict[str, int], limited_by: LimitedBy, budget: int
 ) -> None:
     resolved = resolve(BudgetRequest(max_thinking_tokens=90), policy, **limits)
@@ -139,7 +139,7 @@ def test_grace_is_a_share_or_a_count_and_a_tenth_by_default() -> None:
     more=st.floats(0, 1),
     max_completion_tokens=st.none() | limits,
 )
-def test_load_only_shrinks_and_never_below_the_minimum_asked(
+def test_load_only_shrinks_and_never_below_the_requested_minimum(
     effort: Effort | None,
     minimum: int | None,
     ceiling: int | None,
@@ -147,20 +147,22 @@ def test_load_only_shrinks_and_never_below_the_minimum_asked(
     more: float,
     max_completion_tokens: int | None,
 ) -> None:
-    def budget_at(load_share: float) -> ThinkingBudget:
+    def resolve_at(load_share: float) -> ThinkingBudget:
         request = BudgetRequest(effort=effort, min_thinking_tokens=minimum)
         policy = BudgetPolicy(default_tokens=1000, model_ceiling=ceiling, load_share=load_share)
         return resolve(request, policy, max_completion_tokens=max_completion_tokens)
 
-    idle, loaded = budget_at(1.0), budget_at(share)
+    idle, loaded = resolve_at(1.0), resolve_at(share)
     assert int(share * idle.budget) <= loaded.budget <= idle.budget
     assert loaded.budget >= min(minimum or 0, idle.budget)
     assert (loaded.limited_by is LimitedBy.LOAD) == (loaded.budget < idle.budget)
     assert loaded.requested == idle.requested
-    assert loaded.budget <= budget_at(min(1.0, share + more)).budget
+    assert loaded.budget <= resolve_at(min(1.0, share + more)).budget
 
 
 @given(count=tokens, effort=st.none() | st.sampled_from(Effort), share=st.floats(0.01, 1))
-def test_an_explicit_count_knows_no_load(count: int, effort: Effort | None, share: float) -> None:
+def test_load_never_shrinks_an_explicit_count(
+    count: int, effort: Effort | None, share: float
+) -> None:
     request = BudgetRequest(max_thinking_tokens=count, effort=effort)
     assert resolve(request, BudgetPolicy(load_share=share)) == resolve(request, BudgetPolicy())

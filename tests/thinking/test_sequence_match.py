@@ -1,4 +1,4 @@
-"""The matcher finds what a search over the whole stream finds."""
+"""The automaton finds the same matches as a search over the whole stream."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""A thought whose time is up, on arbitrary token streams: closed at once, within its budget."""
+"""A thought whose time is up is closed at once, within its budget, on any token stream."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ NUMPY = NumpyArrays()
 def stop_inside_thought(
     data: st.DataObject,
 ) -> tuple[TrackerTables, ThinkingPlan, ThinkingTracker, list[int], list[int]]:
-    """A tracker whose thought goes on, ended; what it had read, and what comes then."""
+    """Draw a tracker inside a thought, with the tokens that it has read and those that follow."""
     shared = data.draw(tables())
     plan = data.draw(plans(shared.profile))
     stream = data.draw(token_streams)
@@ -36,7 +36,7 @@ def stop_inside_thought(
 
 
 def _find_thinking_places(tracker: ThinkingTracker, stream: list[int]) -> list[int]:
-    """How many tokens may have come where a thought is going on."""
+    """Return the numbers of tokens after which a thought is running."""
     places = [0] if tracker.is_thinking else []
     for place, token in enumerate(stream, 1):
         tracker.advance(token)
@@ -66,12 +66,12 @@ def test_it_is_closed_at_once_within_the_budget_and_nothing_more_is_thought(
 
 
 @given(st.data())
-def test_the_request_that_goes_on_has_the_state_of_the_one_that_was_given_up(
+def test_the_resumed_request_has_the_state_of_the_abandoned_one(
     data: st.DataObject,
 ) -> None:
     shared, plan, tracker, read, rest = stop_inside_thought(data)
     tracker.end_thinking()
-    # As it comes out of a request's `extra_args`.
+    # As it arrives in a request's `extra_args`.
     closing = replace(plan, prior_token_ids=tuple(read), time_is_up=True)
     sent = ThinkingPlan.from_dict(closing.to_dict())
     automaton = ThinkingAutomaton(

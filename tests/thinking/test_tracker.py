@@ -1,4 +1,4 @@
-"""Laws of one choice, on arbitrary token streams."""
+"""Laws of a choice, on any token stream."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ TABLES = TrackerTables(PROFILE, frozenset({FULL_STOP}))
 
 
 def run(tracker: ThinkingTracker, wanted: list[int]) -> list[tuple[int, TokenKind]]:
-    """Feed `wanted`, with forced tokens where the sampler would force them."""
+    """Feed `wanted` until the answer begins, replaced by forced tokens where there are any."""
     taken = []
     for token in wanted:
         if tracker.state.phase is Phase.ANSWER:
@@ -60,16 +60,14 @@ def test_budget_is_never_exceeded(data: st.DataObject) -> None:
 
 
 @given(st.data(), st.integers(0, 120))
-def test_tokens_that_a_plan_begins_with_count_as_tokens_of_the_reply(
-    data: st.DataObject, cut: int
-) -> None:
+def test_prior_tokens_of_a_plan_count_as_tokens_of_the_reply(data: st.DataObject, cut: int) -> None:
     shared = data.draw(tables())
     plan = data.draw(plans(shared.profile))
     stream = data.draw(token_streams)
     prior = tuple(stream[:cut])
     whole = ThinkingTracker(shared, plan)
     kinds = [whole.advance(token) for token in stream]
-    # As it comes out of a request's `extra_args`.
+    # As it arrives in a request's `extra_args`.
     sent = ThinkingPlan.from_dict(replace(plan, prior_token_ids=prior).to_dict())
     resumed = ThinkingTracker(shared, sent)
     assert [resumed.advance(token) for token in stream[cut:]] == kinds[cut:]
@@ -121,8 +119,8 @@ def test_no_marker_token_is_ever_released(data: st.DataObject) -> None:
         released.extend(segmenter.push([token]).thought)
     end = shared.profile.end_token_ids
     primer = shared.profile.primer_token_ids
-    # The thought is what stands between the markers: a released end marker could only
-    # be one that stands in the injected primer or wrap-up.
+    # The thought is the text between the markers. So an end marker can be released only if
+    # it is part of the injected primer or wrap-up.
     closed_naturally = tracker.stop_cause is StopCause.NATURAL
     if closed_naturally and not primer:
         assert not _contains(released, end)
@@ -196,7 +194,7 @@ def test_the_lead_in_gives_way_to_a_thought_in_a_small_budget() -> None:
     assert plan.lead_at == plan.close_end
 
 
-def test_a_prompt_opened_thought_hides_from_the_first_token() -> None:
+def test_a_thought_opened_in_the_prompt_is_hidden_from_the_first_token() -> None:
     opened = MarkerProfile(
         name="opened",
         start_token_ids=(10,),
@@ -212,7 +210,7 @@ def test_a_prompt_opened_thought_hides_from_the_first_token() -> None:
     assert tracker.num_hidden == 5
 
 
-def test_an_end_that_comes_too_soon_is_answered_with_the_continuation() -> None:
+def test_an_end_that_comes_too_soon_is_replaced_by_the_continuation() -> None:
     rules = ThinkingRules(min_tokens=12, continuation_token_ids=(21, 22))
     tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 40, rules))
     taken = run(tracker, [0, 0, 5, STAND_IN_ID, 0, 0, 6, STAND_IN_ID] + [0] * 30)
@@ -223,7 +221,7 @@ def test_an_end_that_comes_too_soon_is_answered_with_the_continuation() -> None:
 
 @given(st.data())
 def test_a_thought_is_never_shorter_than_its_minimum(data: st.DataObject) -> None:
-    """Whatever the model samples of what the sampler leaves it (no whole end marker)."""
+    """Holds whatever the model samples of what the sampler allows (no whole end marker)."""
     shared = data.draw(tables())
     plan = data.draw(plans(shared.profile))
     tracker = ThinkingTracker(shared, plan)
@@ -242,14 +240,14 @@ def test_a_loop_is_broken_and_the_answer_still_comes() -> None:
     assert tracker.num_hidden == len(taken) == 2 + 64 + 4
 
 
-def test_text_that_merely_resembles_itself_is_no_loop() -> None:
+def test_text_that_merely_resembles_itself_is_not_a_loop() -> None:
     tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 1000))
     counted = [token for number in range(3, 10) for token in (5, 6, number) * 3]
     run(tracker, [0, 0, *counted])
     assert tracker.state.phase is Phase.THINKING
 
 
-def test_a_loop_before_the_minimum_is_shaken_with_the_continuation() -> None:
+def test_a_loop_before_the_minimum_is_broken_by_the_continuation() -> None:
     rules = ThinkingRules(
         min_tokens=30, continuation_token_ids=(21,), loop_guard=LoopGuard(4, 2, 4)
     )
@@ -259,7 +257,7 @@ def test_a_loop_before_the_minimum_is_shaken_with_the_continuation() -> None:
     assert tracker.state.phase in (Phase.THINKING, Phase.CONTINUING)
 
 
-def test_a_confident_model_is_let_go() -> None:
+def test_a_confident_model_may_end_its_thought_early() -> None:
     rules = ThinkingRules(early_exit=0.5)
     tracker = ThinkingTracker(TABLES, make_plan(PROFILE, 40, rules))
     taken = [token for token, _ in run(tracker, [0, 0, 5, FULL_STOP, EXIT_ID] + [0] * 9)]

@@ -1,7 +1,7 @@
 """Finds a model's marker profile from its tokenizer, its chat template and overrides.
 
-Knows text and token ids. Does not know requests, nor the model's weights: whether a
-model that has the markers was really trained to think is taken on trust.
+Knows text and token ids. Knows neither requests nor the model's weights: it assumes that a
+model which has the markers was trained to think.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from thinking.markers.profile import MarkerProfile, Opening
 from thinking.markers.stand_in import NUM_STAND_INS, choose_stand_ins
 from thinking.markers.template_probe import TemplateProbe, probe_template
 
-# Of models that were trained with them; other models pause with a filler (see "Let's think
-# dot by dot", Pfau et al., arXiv 2404.15758).
+# Tokens of models that were trained with them. Other models pause with a filler (see "Let's
+# think dot by dot", Pfau et al., arXiv 2404.15758).
 PAUSE_TEXT = "<|pause|>"
 IMPLICIT_TEXT = "<|implicit|>"
 FILLER_TEXT = " ."
@@ -31,7 +31,7 @@ __all__ = ["MarkerOverrides", "ProfileError", "find_profile"]
 
 @dataclass(frozen=True, slots=True)
 class MarkerOverrides:
-    """The operator's texts; None: as detected. An empty primer or lead-in: none."""
+    """Texts set by the operator; None: as detected. An empty primer or lead-in means none."""
 
     start: str | None = None
     end: str | None = None
@@ -40,13 +40,13 @@ class MarkerOverrides:
 
     @property
     def has_markers(self) -> bool:
-        """Whether a marker of the operator's own is given."""
+        """True if the operator has set a marker."""
         return self.start is not None or self.end is not None
 
 
 @dataclass(frozen=True, slots=True)
 class _ProfileTexts:
-    """A profile before it is encoded."""
+    """Texts of a profile that is not yet encoded."""
 
     name: str
     start: str
@@ -66,16 +66,16 @@ def find_profile(
     vocab_size: int,
     overrides: MarkerOverrides | None = None,
 ) -> MarkerProfile:
-    """The markers of a model.
+    """Find the markers of a model.
 
-    `stop_token_ids` are all ids that end a reply in the engine; `vocab_size` is the
-    size of the model's logits.
+    `stop_token_ids` are all ids that end a reply in the engine; `vocab_size` is the size of
+    the model's logits.
 
-    Markers given by the operator are taken as the model's own: without a primer or a
-    lead-in, unless those are given too.
+    Markers set by the operator are treated as the model's own: they have no primer and no
+    lead-in, unless those are set too.
 
     Raises:
-        ProfileError: the markers cannot work; it names the override at fault.
+        ProfileError: the markers cannot work; the error names the override at fault.
     """
     overrides = overrides or MarkerOverrides()
     texts = _choose_texts(tokenizer, overrides)
@@ -113,7 +113,7 @@ def find_profile(
 def _find_added_token(
     tokenizer: PreTrainedTokenizerBase, text: str, default: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """The added token that is written `text`, where this tokenizer has it."""
+    """Return the added token whose text is `text`, or `default` if the tokenizer has none."""
     token_id = _map_added_tokens(tokenizer).get(text)
     return default if token_id is None else (token_id,)
 
@@ -121,7 +121,7 @@ def _find_added_token(
 def _find_opener_ids(
     tokenizer: PreTrainedTokenizerBase, texts: _ProfileTexts, excluded: set[int]
 ) -> tuple[int, ...]:
-    """Those of the family's openers that are one added token of this tokenizer."""
+    """Return the family's tool call openers that are single added tokens of the tokenizer."""
     ids = _map_added_tokens(tokenizer)
     found = (ids[text] for text in texts.tool_call_openers if text in ids)
     return tuple(token_id for token_id in found if token_id not in excluded)
@@ -157,7 +157,11 @@ def _make_primed_texts(family: MarkerFamily) -> _ProfileTexts:
 
 
 def _make_native_texts(family: MarkerFamily, probe: TemplateProbe) -> _ProfileTexts:
-    """A prompt that opens the thought is closed there; else an empty thought is put."""
+    """Choose the texts of a model that was trained with the markers.
+
+    To switch thinking off, a thought that the prompt opens is closed in the prompt; else an
+    empty thought is appended.
+    """
     if probe.opens_thought:
         opening, primer, no_thought = (
             Opening.PROMPT,
@@ -173,7 +177,7 @@ def _make_native_texts(family: MarkerFamily, probe: TemplateProbe) -> _ProfileTe
         primer=primer,
         lead_in="",
         opening=opening,
-        # The template's own way to switch thinking off, where it has one, is the best.
+        # If the template has its own way to switch thinking off, it is the best.
         no_thought=no_thought if probe.no_thought is None else probe.no_thought,
         native=True,
         tool_call_openers=family.tool_call_openers,
@@ -181,7 +185,7 @@ def _make_native_texts(family: MarkerFamily, probe: TemplateProbe) -> _ProfileTe
 
 
 def _make_closing_text(family: MarkerFamily, after_start: str) -> str:
-    """What makes an empty thought of the one that the prompt has opened."""
+    """Return the text that makes an empty thought of the thought that the prompt has opened."""
     opened = family.start + after_start
     if not after_start:
         return family.end
@@ -193,7 +197,7 @@ def _make_closing_text(family: MarkerFamily, after_start: str) -> str:
 def _apply_overrides(
     tokenizer: PreTrainedTokenizerBase, family: MarkerFamily, overrides: MarkerOverrides
 ) -> MarkerFamily:
-    """The operator's markers in place of the detected ones."""
+    """Replace the detected markers by the operator's."""
     if not overrides.has_markers:
         return family
     start = family.start if overrides.start is None else overrides.start
@@ -205,7 +209,7 @@ def _apply_overrides(
 
 
 def _detect_family(tokenizer: PreTrainedTokenizerBase) -> MarkerFamily:
-    """By added tokens; else by markers that the chat template speaks of; else primed."""
+    """Detect the family by added tokens, else by markers in the chat template; else primed."""
     template = str(tokenizer.chat_template or "")
     if family := _find_by_tokens(tokenizer, FAMILIES):
         silent = template and family.start not in template and family.end not in template
@@ -223,13 +227,16 @@ def _detect_family(tokenizer: PreTrainedTokenizerBase) -> MarkerFamily:
 def _find_by_tokens(
     tokenizer: PreTrainedTokenizerBase, families: Sequence[MarkerFamily]
 ) -> MarkerFamily | None:
-    """The first of `families` whose tokens this tokenizer has."""
+    """Return the first of `families` whose tokens the tokenizer has, or None."""
     added = _map_added_tokens(tokenizer).keys()
     return next((family for family in families if added >= set(family.needed_tokens)), None)
 
 
 def _prime_with_markers(family: MarkerFamily) -> MarkerFamily:
-    """Primed, but with markers that are tokens: of a model that has them for another's sake."""
+    """Return the primed family, with markers that are tokens of the model.
+
+    The model was not trained to think: it has the tokens because a sibling of it was.
+    """
     return replace(
         PRIMED,
         start=family.start,

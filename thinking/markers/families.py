@@ -1,9 +1,9 @@
-"""The marker families that models were trained with: a table, no code.
+"""Table of the marker families that models were trained with.
 
-A family is text; which token ids it becomes, and whether a model has it, is for
-``thinking.markers.detection`` to find out. Sources: the models' chat templates and vLLM 0.32's
-reasoning parsers (``vllm/reasoning``, ``vllm/parser``). Which model is of which family, and
-which models are of none, is told in ``docs/models.md``.
+A family is text. Its token ids, and whether a model belongs to it, are found by
+``thinking.markers.detection``. Sources: the models' chat templates and vLLM 0.32's reasoning
+parsers (``vllm/reasoning``, ``vllm/parser``). ``docs/models.md`` lists the family of each
+model, and the models that have none.
 """
 
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MarkerFamily:
-    """How one family of models writes a thought."""
+    """Texts with which a family of models writes a thought."""
 
     name: str
     start: str
     end: str
-    # What such a model writes itself right after the start marker.
+    # Text that such a model itself writes right after the start marker.
     after_start: str
     # An empty thought, as these models' templates write it.
     empty_thought: str
-    # Added tokens that a tokenizer of the family has; () where start and end are tokens.
+    # Added tokens of a tokenizer of the family; (): `start` and `end` are its added tokens.
     tokens: tuple[str, ...] = ()
-    # Written inside a thought, these end it: the model leaves the end marker out.
+    # Inside a thought these end it: the model leaves out the end marker.
     tool_call_openers: tuple[str, ...] = ()
-    # True where models that do not think have the same tokens: theirs is a chat template
-    # that never speaks of the markers.
+    # True if models that do not think have the same tokens. Their chat templates never
+    # mention the markers.
     template_tells: bool = False
 
     @property
     def needed_tokens(self) -> tuple[str, ...]:
-        """Added tokens whose presence tells the family."""
+        """Added tokens whose presence identifies the family."""
         return self.tokens or (self.start, self.end)
 
 
 def _make_tag_family(name: str, tag: str, tool_call_openers: tuple[str, ...] = ()) -> MarkerFamily:
-    """``<tag>``, thought, ``</tag>``, a line break after each as Qwen3 writes them."""
+    """Make a family of ``<tag>`` and ``</tag>`` with a line break after each, as in Qwen3."""
     start, end = f"<{tag}>", f"</{tag}>"
     empty_thought = f"{start}\n\n{end}\n\n"
     return MarkerFamily(name, start, end, "\n", empty_thought, (), tool_call_openers)
@@ -44,14 +44,14 @@ def _make_tag_family(name: str, tag: str, tool_call_openers: tuple[str, ...] = (
 def _make_bare_family(
     name: str, start: str, end: str, tool_call_openers: tuple[str, ...] = ()
 ) -> MarkerFamily:
-    """Markers with nothing around them."""
+    """Make a family whose markers have nothing around them."""
     return MarkerFamily(name, start, end, "", start + end, (), tool_call_openers)
 
 
 def _make_think_family(
     name: str, other_tokens: tuple[str, ...], opener: str | None = None, *, bare: bool = False
 ) -> MarkerFamily:
-    """``<think>`` of one maker, told from the others' by `other_tokens`."""
+    """Make a family of ``<think>`` that is told from the others by `other_tokens`."""
     start, end = "<think>", "</think>"
     return MarkerFamily(
         name=name,
@@ -68,9 +68,9 @@ def _make_think_family(
 THOUGHT_START = "<|startofthought|>"
 THOUGHT_END = "<|endofthought|>"
 
-# Looked for in this order: of families with the same markers, the plainest is last.
+# Tried in this order: among families with the same markers, the most general is last.
 FAMILIES = (
-    # Quiet-STaR's tokens, also of this project's own small model.
+    # Quiet-STaR's tokens; this project's own small model has them too.
     _make_bare_family("startofthought", THOUGHT_START, THOUGHT_END),
     # Kimi-K2-Thinking, Kimi-K2.5
     _make_think_family(
@@ -101,7 +101,7 @@ FAMILIES = (
     # Phi-4-reasoning, Intern-S1 …
     _make_think_family("think", ()),
     _make_bare_family("mm-think", "<mm:think>", "</mm:think>"),  # MiniMax-M3
-    # Seed-OSS. With a budget of 0 it says so in a thought of one sentence.
+    # Seed-OSS. With a budget of 0 it writes a thought of one sentence that says so.
     MarkerFamily(
         name="seed-think",
         start="<seed:think>",
@@ -146,10 +146,10 @@ FAMILIES = (
     ),
 )
 
-# A model with none of these is primed: our markers as plain text, a first line that
-# sets it thinking, and a hidden last line that leads it to its answer. Both were chosen
-# by trying them on SmolLM2-135M-Instruct: a numbered list keeps its steps short, and a
-# lead-in of a line break only made it go on with the thought, or chat about it.
+# A model with none of these is primed: it gets our markers as plain text, a first line that
+# starts its thinking, and a hidden last line that leads it to its answer. Both lines were
+# chosen by experiment on SmolLM2-135M-Instruct: a numbered list keeps its steps short, and
+# with a mere line break as lead-in it continued the thought or chatted about it.
 PRIMED = MarkerFamily("primed", THOUGHT_START, THOUGHT_END, "", "")
 PRIMER_TEXT = "\nLet me think step by step:\n1."
 LEAD_IN_TEXT = "\n\nMy answer:\n"

@@ -1,7 +1,7 @@
-"""Marker profiles: how one model opens and closes a thought.
+"""Marker profiles: how a model opens and closes a thought.
 
-A profile is data: token ids and the few facts that the sampler needs. It does not
-know how it was found (``thinking.markers.detection``) nor what a request asks for.
+A profile is data: token ids and the few facts that the sampler needs. It knows neither how it
+was found (``thinking.markers.detection``) nor what a request asks for.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Opening(Enum):
-    """Who opens the thought at the start of a reply."""
+    """Way in which the thought at the start of a reply is opened."""
 
     PROMPT = "prompt"  # the chat template ends with the start marker
     FORCED = "forced"  # we force the start marker as the first output tokens
@@ -20,37 +20,37 @@ class Opening(Enum):
 class MarkerProfile:
     """Token ids of a model's markers.
 
-    Invariant: both markers have 1–``MAX_MARKER_TOKENS`` tokens; the stand-ins differ and
-    are neither stop tokens nor part of a marker, nor do they open a tool call; what opens
-    one is neither a stop token nor part of a marker.
+    Invariant: both markers have 1–``MAX_MARKER_TOKENS`` tokens. The two stand-ins differ;
+    neither is a stop token, part of a marker or a tool call opener. No tool call opener is a
+    stop token or part of a marker.
     """
 
     name: str
     start_token_ids: tuple[int, ...]
     end_token_ids: tuple[int, ...]
     opening: Opening
-    # Every id that ends a reply in vLLM (tokenizer's and generation config's).
+    # All ids that end a reply in vLLM (the tokenizer's and the generation config's).
     stop_token_ids: tuple[int, ...]
-    # Takes the probability of the stop tokens while a thought runs: sampling it
-    # closes the thought. A special or unused id that a thought never needs.
+    # Gets the probability of the stop tokens while a thought runs: when it is sampled, the
+    # thought is closed. An id that a thought never needs.
     eos_stand_in_id: int
-    # Forced to say that a thought ends early on confidence, or (where the start marker is
-    # several tokens) begins inside the answer; another such id.
+    # Another such id. Forced to signal that a thought ends early on confidence, or that it
+    # begins inside the answer (if the start marker has several tokens).
     exit_stand_in_id: int
-    # Forced after the start marker to get a non-reasoning model to think.
+    # Forced after the start marker to make a non-reasoning model think.
     primer_token_ids: tuple[int, ...] = ()
     # Forced after the end marker, hidden, to lead a non-reasoning model to its answer.
     lead_in_token_ids: tuple[int, ...] = ()
-    # Appended to the prompt when nothing may be thought.
+    # Appended to the prompt where no thought is allowed.
     no_thought_token_ids: tuple[int, ...] = ()
-    # Single tokens that open a tool call: sampled inside a thought, such a token ends it
-    # and is itself the first of the answer.
+    # Single tokens that open a tool call. If one is sampled inside a thought, it ends the
+    # thought and is the first token of the answer.
     tool_call_token_ids: tuple[int, ...] = ()
-    # One pause of a thought of pauses: the model's own, or a harmless filler.
+    # A single pause of a pause thought: the model's own, or a harmless filler.
     pause_token_ids: tuple[int, ...] = ()
-    # All of an implicit thought; empty where the model knows none.
+    # A whole implicit thought; empty if the model has none.
     implicit_token_ids: tuple[int, ...] = ()
-    # True where the model itself was trained to write these markers.
+    # True if the model was trained to write these markers.
     native: bool = True
 
     def __post_init__(self) -> None:
@@ -74,36 +74,39 @@ class MarkerProfile:
 
     @property
     def signals_with_marker(self) -> bool:
-        """Whether the start marker alone tells that a thought begins inside the answer.
+        """True if the start marker alone signals that a thought begins inside the answer.
 
-        One token does, as no answer has it otherwise; several could be the answer's own,
-        so a stand-in is put before them.
+        A marker of one token does, as no answer contains it otherwise. Several tokens could be
+        the answer's own, so that a stand-in is put before them.
         """
         return len(self.start_token_ids) == 1
 
     @property
     def segment_signal_id(self) -> int:
-        """Forced where a gate opens: the first hidden token of a segment."""
+        """Token forced where a gate opens: the first hidden token of a segment."""
         return self.start_token_ids[0] if self.signals_with_marker else self.exit_stand_in_id
 
     @property
     def closed_thought_token_ids(self) -> tuple[int, ...]:
-        """All that is forced around a thought that we open and close ourselves."""
+        """Tokens that are forced around a thought that we both open and close."""
         start = () if self.opening is Opening.PROMPT else self.start_token_ids
         return (*start, *self.primer_token_ids, *self.end_token_ids, *self.lead_in_token_ids)
 
     @property
     def inside_text(self) -> "MarkerProfile":
-        """The same markers after a text that no template has ended: nobody opens but we."""
+        """Profile with the same markers for use after a text that no template has ended.
+
+        There nothing but ourselves opens a thought.
+        """
         return replace(self, opening=Opening.FORCED)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form, for vLLM's ``additional_config``."""
+        """Return a JSON-ready dict, for vLLM's ``additional_config``."""
         return asdict(self) | {"opening": self.opening.value}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "MarkerProfile":
-        """Inverse of :meth:`to_dict`; lists become tuples again."""
+        """Build a profile from the result of :meth:`to_dict`; lists become tuples again."""
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
         }

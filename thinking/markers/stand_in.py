@@ -1,9 +1,9 @@
-"""Chooses the tokens that stand in for "the thought is over" while it runs.
+"""Chooses the stand-ins: tokens that mean "the thought is over" while a thought runs.
 
-Knows the vocabulary only; what the stand-ins are for is told in ``thinking.markers.profile``. A
-stand-in stays in the model's context, so it must be harmless there: a run of line breaks
-or spaces is best. A special token such as ``<|endoftext|>`` makes some models start
-another document (seen with SmolLM2).
+Knows the vocabulary only; ``thinking.markers.profile`` describes their use. A stand-in stays
+in the model's context, so it must be harmless there: a run of line breaks or spaces is best.
+A special token such as ``<|endoftext|>`` makes some models start another document (seen with
+SmolLM2).
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from thinking.markers.boundaries import iterate_token_texts
 
 NUM_STAND_INS = 2
 MIN_LINE_BREAKS = 4
-MIN_SPACES = 32  # fewer may be the indentation of code
+MIN_SPACES = 32  # fewer could be the indentation of code
 
 
 def choose_stand_ins(
     tokenizer: PreTrainedTokenizerBase, reserved: frozenset[int], vocab_size: int
 ) -> list[int]:
-    """Up to two ids below `vocab_size`, not in `reserved`, that a thought can do without."""
+    """Return up to two ids below `vocab_size`, not in `reserved`, that no thought needs."""
     chosen: list[int] = []
     for token_id in _iterate_candidates(tokenizer, vocab_size):
         free = token_id not in reserved and token_id not in chosen
@@ -32,7 +32,7 @@ def choose_stand_ins(
 
 
 def _iterate_candidates(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> Iterator[int]:
-    """Best first: white space, special tokens, ids without a text, the rarest token."""
+    """Yield candidates, best first: white space, special tokens, ids without text, rare tokens."""
     yield from _find_white_space(tokenizer)
     named = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.bos_token_id)
     yield from (token_id for token_id in named if token_id is not None)
@@ -43,9 +43,10 @@ def _iterate_candidates(tokenizer: PreTrainedTokenizerBase, vocab_size: int) -> 
 
 
 def _find_white_space(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Tokens that are a long run of line breaks or spaces: line breaks first, then short ones.
+    """Return tokens that are a long run of line breaks or spaces.
 
-    The shortest that nobody needs disturbs least.
+    Line breaks come first, and shorter runs before longer ones: the shortest run that no text
+    needs disturbs least.
     """
     found = []
     for token_id, text in iterate_token_texts(tokenizer):

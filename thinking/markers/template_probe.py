@@ -1,6 +1,6 @@
-"""Asks a chat template, with a dummy conversation, where it opens a thought.
+"""Renders a dummy conversation with a chat template, to find where it opens a thought.
 
-Reads the rendered text only; a template that fails or is missing opens nothing.
+Reads the rendered text only. A template that fails or is missing opens no thought.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-# Templates that can think or not are asked to think; others ignore these names.
+# Switch thinking on in templates that can switch it; others ignore these names.
 THINKING_TEMPLATE_KWARGS: dict[str, Any] = {
     "enable_thinking": True,
     "thinking": True,
@@ -23,17 +23,17 @@ _NOT_THINKING_KWARGS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class TemplateProbe:
-    """How a prompt ends."""
+    """End of a rendered prompt, as far as thoughts are concerned."""
 
     opens_thought: bool = False
-    # White space that the template puts after the start marker that it opens with.
+    # White space after the start marker with which the template opens the thought.
     after_start: str = ""
-    # What the template adds to the prompt where thinking is switched off; None: unknown.
+    # Text that the template adds to the prompt if thinking is switched off; None: unknown.
     no_thought: str | None = None
 
 
 def probe_template(tokenizer: PreTrainedTokenizerBase, start: str, end: str) -> TemplateProbe:
-    """Render with thinking on and off, and compare."""
+    """Render the template with thinking on and off, and compare the results."""
     prompt = _render(tokenizer, THINKING_TEMPLATE_KWARGS)
     if prompt is None:
         return TemplateProbe()
@@ -50,7 +50,7 @@ def probe_template(tokenizer: PreTrainedTokenizerBase, start: str, end: str) -> 
 
 
 def _find_after_start(prompt: str, start: str) -> str | None:
-    """The white space after the start marker that ends `prompt`; None: none ends it."""
+    """Return the white space after the start marker at the end of `prompt`; None if it has none."""
     bare = start.rstrip()
     if not bare or not prompt.rstrip().endswith(bare):
         return None
@@ -58,7 +58,7 @@ def _find_after_start(prompt: str, start: str) -> str | None:
 
 
 def _find_closing_text(header: str | None, other: str | None, end: str) -> str | None:
-    """What `other` adds to `header`, if that is an empty thought or the end of one."""
+    """Return what `other` adds to `header`, if that is an empty thought or the end of one."""
     if header is None or other is None or not other.startswith(header):
         return None
     added = other[len(header) :]
@@ -66,10 +66,10 @@ def _find_closing_text(header: str | None, other: str | None, end: str) -> str |
 
 
 def _render_reply_header(tokenizer: PreTrainedTokenizerBase, kwargs: dict[str, Any]) -> str | None:
-    """What the template puts after the messages for a reply to follow.
+    """Render the text that the template puts between the messages and the reply.
 
-    A switch may also change the messages (GLM-4.6 writes into the user's, Gemma 4 into the
-    system's), so two whole prompts cannot be compared.
+    Two whole prompts cannot be compared, as a switch may also change the messages (GLM-4.6
+    writes into the user's message, Gemma 4 into the system's).
     """
     prompt = _render(tokenizer, kwargs)
     messages = _render(tokenizer, kwargs, add_generation_prompt=False)
@@ -95,5 +95,5 @@ def _render(
                 **kwargs,
             )
         )
-    except Exception:  # a template is a program of the model's; what it raises is its own
+    except Exception:  # a template is a program that may raise anything
         return None

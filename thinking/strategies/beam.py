@@ -1,7 +1,7 @@
 """Beam search over steps of thought: expand, score, keep.
 
-Each round makes ``width * expand`` steps, shared among the open branches, and keeps the
-best `width` branches; those whose thought has ended compete with those still thinking.
+Each round writes ``width * expand`` steps, divided among the open branches, and keeps the best
+`width` branches. Branches whose thought has ended compete with those still thinking.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from thinking.strategies.stepping import ScoredBranch, Steps
 
 @dataclass(frozen=True, slots=True)
 class Beam:
-    """A :class:`~thinking.strategies.protocol.Strategy`."""
+    """Beam search, a :class:`~thinking.strategies.protocol.Strategy`."""
 
     steps: Steps
     width: int

@@ -1,6 +1,6 @@
-"""Best of n: the reply whose answer the model itself finds most probable.
+"""Best of n: chooses the reply whose answer is most probable to the model itself.
 
-Chosen by the mean log-probability of the answer's tokens given its own thought.
+The criterion is the mean log-probability of the answer's tokens, given the reply's thought.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from thinking.strategies.whole import WholeStrategy
 
 @dataclass(frozen=True, slots=True)
 class BestOf(WholeStrategy):
-    """A :class:`~thinking.strategies.protocol.Strategy`."""
+    """Best of n, a :class:`~thinking.strategies.protocol.Strategy`."""
 
     name: ClassVar[str] = "best_of"
     needs_scorer: ClassVar[bool] = False

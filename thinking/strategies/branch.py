@@ -1,7 +1,7 @@
-"""A branch of a search: one reply as far as it has been written.
+"""A branch of a search: a reply as far as it has been written.
 
-A record of counts and log-probabilities; its text is known to whoever wrote it. Knows
-nothing of engines, budgets or of how branches are chosen.
+A record of counts and log-probabilities; the text is kept by the branch writer. Knows nothing
+of engines, budgets or of how branches are chosen.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class Line:
 
     @property
     def mean(self) -> float:
-        """0 where there is none."""
+        """Mean log-probability of the tokens; 0 if there are none."""
         return self.logprob / self.num_tokens if self.num_tokens else 0.0
 
     def with_token(self, logprob: float) -> "Line":
-        """One token longer."""
+        """Return the line with one more token."""
         return Line(self.num_tokens + 1, self.logprob + logprob)
 
 
@@ -38,28 +38,28 @@ class Branch:
     num_injected: int = 0
     num_answer: int = 0
     answer_logprob: float = 0.0
-    # Mean log-probability of the weakest line of thought that has ended; 0 while none has.
+    # Mean log-probability of the weakest finished line of thought; 0 if there is none.
     weakest_line: float = 0.0
     # The line that is being written.
     line: Line = Line()
-    # Whether the next token is hidden: the thought is not over, or its end is being written.
+    # True if the next token is hidden: the thought is not over, or its end is being written.
     is_thinking: bool = True
-    # Whether the thought has ended, by itself or by force; its closing may yet have to be written.
+    # True once the thought has ended, by itself or by force; its close may still be missing.
     thought_is_over: bool = False
-    # Why the whole reply ended; None: it may go on.
+    # Reason why the whole reply ended; None: it may continue.
     finish_reason: Literal["stop", "length"] | None = None
 
     @property
     def answer_confidence(self) -> float:
-        """Mean log-probability of the answer's tokens; -inf where there are none."""
+        """Mean log-probability of the answer's tokens; -inf if there are none."""
         return self.answer_logprob / self.num_answer if self.num_answer else float("-inf")
 
     @property
     def thought_confidence(self) -> float:
-        """Mean log-probability of the weakest line; 0 where the model has chosen nothing yet.
+        """Mean log-probability of the weakest line; 0 if the model has chosen no token yet.
 
-        One slip makes a chain of steps worthless, and a mean over all of it hardly shows one:
-        so a thought counts as its weakest part, as in "Deep Think with Confidence" (arXiv
-        2508.15260), whose windows are lines here.
+        A single error makes a chain of steps worthless, and a mean over the whole thought
+        hardly shows it. So a thought is rated by its weakest part, as in "Deep Think with
+        Confidence" (arXiv 2508.15260), with lines in place of that paper's windows.
         """
         return min(self.weakest_line, self.line.mean)

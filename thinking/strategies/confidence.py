@@ -1,6 +1,6 @@
-"""Scores without a reward model: how probable the model finds what it thinks.
+"""Scores branches without a reward model: by how probable the thought is to the model.
 
-The geometric mean of the probabilities in its weakest line, from 0 to 1.
+A score is the geometric mean of the token probabilities in the weakest line, from 0 to 1.
 """
 
 import math
@@ -10,8 +10,8 @@ from thinking.strategies.branch import Branch
 
 
 class ConfidenceScorer:
-    """A :class:`~thinking.strategies.protocol.Scorer`."""
+    """A :class:`~thinking.strategies.protocol.Scorer` that needs no reward model."""
 
     async def score(self, branches: Sequence[Branch]) -> list[float]:
-        """``exp`` of the weakest line's mean log-probability."""
+        """Return ``exp`` of the mean log-probability of each branch's weakest line."""
         return [math.exp(branch.thought_confidence) for branch in branches]

@@ -1,9 +1,9 @@
 """Tree search over steps of thought, with UCT.
 
-Kocsis and Szepesvári, "Bandit based Monte-Carlo Planning" (ECML 2006): from the root, go
-to the child of the highest mean value plus exploration bonus; at a leaf, grow `expand`
-children and give the path the value of the best. A scorer's judgement of a step stands for
-the rollout. A branch whose thought has ended has no children: it is chosen from at the end.
+After Kocsis and Szepesvári, "Bandit based Monte-Carlo Planning" (ECML 2006): from the root,
+descend to the child with the highest mean value plus exploration bonus; at a leaf, add
+`expand` children and give the path the value of the best. The score of a step replaces the
+rollout. A branch whose thought has ended gets no children; it is a candidate for the reply.
 """
 
 import math
@@ -17,7 +17,7 @@ from thinking.strategies.stepping import ScoredBranch, Steps
 
 @dataclass(eq=False, slots=True)
 class _Node:
-    """A branch in the tree; `value` is the sum over its visits."""
+    """Node of the search tree; `value` is the sum over its visits."""
 
     branch: Branch
     score: float
@@ -28,19 +28,19 @@ class _Node:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing below it can be grown any more."""
+        """True if no branch at or below the node can be extended."""
         if self.children:
             return all(child.is_closed for child in self.children)
         return self.branch.thought_is_over
 
     def compute_bound(self, exploration: float) -> float:
-        """Upper confidence compute_bound: mean value and what few visits add to it."""
-        assert self.parent is not None  # only children are chosen between
+        """Return the upper confidence bound: the mean value plus a bonus for few visits."""
+        assert self.parent is not None  # the root is never compared
         bonus = math.sqrt(math.log(self.parent.visits) / self.visits)
         return self.value / self.visits + exploration * bonus
 
     def backpropagate(self, value: float) -> None:
-        """Count `value` for this node and all above it."""
+        """Add a visit with `value` to this node and to all its ancestors."""
         node: _Node | None = self
         while node is not None:
             node.visits += 1
@@ -50,7 +50,7 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class Mcts:
-    """A :class:`~thinking.strategies.protocol.Strategy`."""
+    """Tree search, a :class:`~thinking.strategies.protocol.Strategy`."""
 
     steps: Steps
     expand: int
@@ -87,13 +87,13 @@ class Mcts:
         return node
 
     def _grow(self, leaf: _Node, grown: list[ScoredBranch]) -> None:
-        """Each child begins with its own score; the path above learns the best of them."""
+        """Add children with their own scores, and backpropagate the best score from `leaf`."""
         leaf.children = [_Node(g.branch, g.score, leaf, value=g.score, visits=1) for g in grown]
         leaf.backpropagate(max(g.score for g in grown))
 
 
 def _find_best_leaf(root: _Node) -> _Node:
-    """A thought that has ended, where there is one; of those, or of all, the best score."""
+    """Return the leaf with the best score, among the ended thoughts if there are any."""
     leaves, waiting = [], [root]
     while waiting:
         node = waiting.pop()

@@ -1,19 +1,22 @@
-"""The one thinking budget that all branches of a search share.
+"""The thinking budget that all branches of a search share.
 
-Tokens are reserved before an engine may write them and settled afterwards, so that no
-race between branches can exceed the budget. Knows no branch and no strategy.
+Tokens are reserved before an engine may generate them and settled afterwards, so that no race
+between branches can exceed the budget. Knows neither branches nor strategies.
 """
 
 from dataclasses import dataclass
 
 
 class OverdrawnError(Exception):
-    """A strategy asked for more tokens than are left: a fault of the strategy."""
+    """A strategy reserved more tokens than are left, which is a bug of the strategy."""
 
 
 @dataclass(slots=True)
 class ThinkingPool:
-    """Invariant: ``spent + reserved <= budget``; all are tokens."""
+    """Budget of a search, and what its branches have taken of it; all counts are tokens.
+
+    Invariant: ``spent + reserved <= budget``.
+    """
 
     budget: int
     spent: int = 0
@@ -21,20 +24,20 @@ class ThinkingPool:
 
     @property
     def left(self) -> int:
-        """What may still be reserved."""
+        """Number of tokens that may still be reserved."""
         return self.budget - self.spent - self.reserved
 
     def reserve(self, num_tokens: int) -> None:
-        """Set `num_tokens` aside.
+        """Reserve `num_tokens`.
 
         Raises:
-            OverdrawnError: more than is left.
+            OverdrawnError: fewer tokens are left.
         """
         if num_tokens > self.left:
-            raise OverdrawnError(f"{num_tokens} tokens asked for, {self.left} left")
+            raise OverdrawnError(f"{num_tokens} tokens requested, {self.left} left")
         self.reserved += num_tokens
 
     def settle(self, reserved: int, used: int) -> None:
-        """What was reserved has been used in part, or wholly; the rest is free again."""
+        """Release `reserved` tokens, of which `used` are spent and the rest is free again."""
         self.reserved -= reserved
         self.spent += used

@@ -1,7 +1,7 @@
-"""What a strategy is, and what it is given to search with.
+"""Protocols of a search strategy, and of the branch writer and the scorer that it uses.
 
-A strategy decides which branches are written on and which one becomes the reply. It does
-not know how a branch is written (an engine's business) nor scored (a reward model's).
+A strategy decides which branches are extended and which of them becomes the reply. It knows
+neither how a branch is written (by an engine) nor how it is scored (by a reward model).
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,10 @@ STRATEGY_NAMES = ("best_of", "self_consistency", "reward", "beam", "mcts")
 
 
 class BudgetTooSmallError(Exception):
-    """The budget cannot hold the branches; `least` could, `advice` says what else to change."""
+    """The budget cannot hold the branches.
+
+    `least` is the smallest budget that can; `advice` says what else could be changed.
+    """
 
     def __init__(self, least: int, advice: str) -> None:
         super().__init__(f"needs a thinking budget of at least {least} tokens, {advice}")
@@ -24,10 +27,11 @@ class BudgetTooSmallError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BranchShare:
-    """What one branch may take: its thought with its markers, and with the trial answer.
+    """Most tokens that a branch may take of the budget.
 
-    Steps of a search share the whole budget: then both are all of it, and no grace ends a
-    thought (`has_grace`), as a branch goes on later with another part of it.
+    `thought_tokens` is for its thought with its markers; `total_tokens` includes the trial
+    answer. In a search by steps all branches share the whole budget: then both are the whole
+    budget, and no grace ends a thought (`has_grace`), as a branch may continue later.
     """
 
     thought_tokens: int
@@ -36,62 +40,62 @@ class BranchShare:
 
 
 class BranchWriter(Protocol):
-    """Writes branches of one reply. Every token written is paid from `account`."""
+    """Writer of the branches of one reply. Every token is paid from `pool`."""
 
     @property
     def root(self) -> Branch:
-        """The reply before its first token."""
+        """Branch without any tokens."""
 
     @property
-    def account(self) -> ThinkingPool:
-        """The budget of the search."""
+    def pool(self) -> ThinkingPool:
+        """Budget of the search."""
 
     async def complete(self, branch: Branch, max_tokens: int) -> Branch:
-        """Think to the thought's end, then answer: at most `max_tokens` in all.
+        """Complete the thought, then answer: at most `max_tokens` in total.
 
         Raises:
-            OverdrawnError: fewer are left.
+            OverdrawnError: fewer tokens are left.
         """
 
     async def step(self, branch: Branch, max_tokens: int) -> Branch:
-        """Think on to the end of a line or of the thought, at most `max_tokens`.
+        """Extend the thought to the end of a line or of the thought, by at most `max_tokens`.
 
         Raises:
-            OverdrawnError: fewer are left.
+            OverdrawnError: fewer tokens are left.
         """
 
     def decode_answer(self, branch: Branch) -> str:
-        """The answer so far, as a client would see it."""
+        """Return the text of the answer so far, as a client would see it."""
 
 
 class Scorer(Protocol):
-    """Judges branches."""
+    """Rates branches."""
 
     async def score(self, branches: Sequence[Branch]) -> list[float]:
-        """How good each is, from 0 to 1."""
+        """Return a score from 0 to 1 for each branch."""
 
 
 class Strategy(Protocol):
-    """One way to search over thoughts; its fields are its options."""
+    """A way to search over thoughts; its fields are its options."""
 
     @property
     def name(self) -> str:
-        """On the wire and in metrics."""
+        """Name on the wire and in metrics."""
 
     @property
     def num_branches(self) -> int:
-        """How many run side by side at most."""
+        """Largest number of branches that run at the same time."""
 
     @property
     def needs_scorer(self) -> bool:
-        """Whether it can do nothing without a reward model."""
+        """True if the strategy requires a reward model."""
 
     def share(self, budget: int, markers: int) -> BranchShare:
-        """What a branch may take of `budget` tokens; its markers take `markers`.
+        """Return what a branch may take of `budget` tokens, given the tokens of its `markers`.
 
         Raises:
-            BudgetTooSmallError: it is not enough for every branch.
+            BudgetTooSmallError: the budget does not suffice for every branch.
         """
 
     async def search(self, writer: BranchWriter, scorer: Scorer) -> Branch:
-        """The branch that becomes the reply; what it lacks is written by the caller."""
+        """Return the branch that becomes the reply; the caller completes it if necessary."""

@@ -1,6 +1,6 @@
-"""Reward: n whole replies, of which a reward model chooses.
+"""Reward: writes n whole replies, from which a reward model chooses.
 
-Equal scores are decided by the model's own confidence in its answer.
+Ties are broken by the model's own confidence in its answer.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from thinking.strategies.whole import WholeStrategy
 
 @dataclass(frozen=True, slots=True)
 class Reward(WholeStrategy):
-    """A :class:`~thinking.strategies.protocol.Strategy`."""
+    """Choice by reward, a :class:`~thinking.strategies.protocol.Strategy`."""
 
     name: ClassVar[str] = "reward"
     needs_scorer: ClassVar[bool] = True

@@ -1,8 +1,8 @@
-"""Self-consistency: n whole replies, of which the most frequent answer wins.
+"""Self-consistency: writes n whole replies, of which the most frequent answer wins.
 
-After Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in Language
-Models" (arXiv 2203.11171). Among replies that agree, the most confident is the reply; a
-tie between answers goes to the one that its replies are together more confident of.
+After Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in Language Models"
+(arXiv 2203.11171). Among the replies that agree, the most confident one is chosen. A tie
+between answers goes to the answer whose replies have the higher total confidence.
 """
 
 import math
@@ -18,7 +18,7 @@ from thinking.strategies.whole import WholeStrategy
 
 @dataclass(frozen=True, slots=True)
 class SelfConsistency(WholeStrategy):
-    """A :class:`~thinking.strategies.protocol.Strategy`."""
+    """Majority vote, a :class:`~thinking.strategies.protocol.Strategy`."""
 
     extract: Extract = Extract.NUMBER
     name: ClassVar[str] = "self_consistency"

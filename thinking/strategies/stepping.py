@@ -1,7 +1,7 @@
-"""Steps of thought under one budget: what beam search and tree search have in common.
+"""Steps of thought under one budget: the common part of beam search and tree search.
 
-A step is a line of thought, or as much of it as its allowance holds. Keeps back what the
-chosen branch needs to think to its end. Does not know which branch that will be.
+A step is a line of thought, or as much of it as its allowance holds. Keeps a reserve for the
+chosen branch to complete its thought. Does not know which branch that will be.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ class ScoredBranch:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """How long a step may be, and how much of the budget is spent on steps at all.
+    """Longest step, and the share of the budget that all steps together may take.
 
-    What remains is for the chosen branch alone, which thinks on to its end.
+    The rest is for the chosen branch alone, to complete its thought.
     """
 
     step_tokens: int
     share_of_budget: float = 0.75
 
     def share(self, budget: int, markers: int) -> BranchShare:
-        """All of the budget; each branch may be the one that is followed.
+        """Return the whole budget, as any branch may turn out to be the chosen one.
 
         Raises:
             BudgetTooSmallError: there is no room for a single step.
@@ -44,15 +44,16 @@ class Steps:
         return BranchShare(budget, budget, has_grace=False)
 
     def compute_reserve(self, writer: BranchWriter) -> int:
-        """Tokens that steps must leave; to be asked before the first of them."""
+        """Return the number of tokens that steps must leave; call it before the first step."""
         return writer.pool.left - int(self.share_of_budget * writer.pool.left)
 
     async def expand(
         self, writer: BranchWriter, scorer: Scorer, branches: Sequence[Branch], reserve: int
     ) -> list[ScoredBranch]:
-        """One step on each of `branches` (which may hold one twice), scored, without doubles.
+        """Extend each of `branches` by a step; return the distinct results with their scores.
 
-        Empty where the account has no room for a step of each.
+        A branch may be given more than once. The result is empty if the pool has no room for
+        a step of each.
         """
         spendable = writer.pool.left - reserve
         allowance = min(self.step_tokens, spendable // max(1, len(branches)))

@@ -1,20 +1,20 @@
-"""What an answer says, so that answers can be counted.
+"""Reduces an answer to a key, so that equal answers can be counted.
 
-Plain text in, a short key out. No pattern of a caller's is run here: a regular expression
-can hold a server up for ever.
+Takes plain text and returns a short key. Never runs a caller's pattern: a regular expression
+can block a server forever.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-# At most 40 digits: longer runs are no number that anyone compares.
+# At most 40 digits: nobody compares longer numbers.
 _NUMBER = re.compile(r"-?\d{1,40}(?:,\d{3})*(?:\.\d{1,40})?")
 _SPACE = re.compile(r"\s+")
 
 
 class Extract(Enum):
-    """What of an answer counts as what it says."""
+    """Part of an answer that is used as its key."""
 
     NUMBER = "number"  # its last number; without one, its text
     TEXT = "text"  # all of it, case and white space aside
@@ -22,7 +22,7 @@ class Extract(Enum):
 
 
 def extract_vote(answer: str, extract: Extract) -> str:
-    """The key under which `answer` is counted; "" for an answer that says nothing."""
+    """Return the key under which `answer` is counted; "" if there is no such text."""
     return _KEYS[extract](answer)
 
 

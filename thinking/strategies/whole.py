@@ -1,7 +1,6 @@
-"""Whole replies side by side: what best-of, self-consistency and reward have in common.
+"""Whole replies in parallel: the common part of best-of, self-consistency and reward.
 
-Each branch thinks to its end and writes a trial answer. Which one is chosen is not
-decided here.
+Each branch completes its thought and writes a trial answer. Does not choose among them.
 """
 
 import asyncio
@@ -12,12 +11,12 @@ from thinking.strategies.protocol import BranchShare, BranchWriter, BudgetTooSma
 
 MIN_ANSWER_TOKENS = 8
 MAX_DEFAULT_ANSWER_TOKENS = 256
-ANSWER_SHARE = 4  # of a branch's tokens, a quarter for its answer
+ANSWER_SHARE = 4  # by default a quarter of a branch's tokens is for its answer
 
 
 @dataclass(frozen=True, slots=True)
 class WholeBranches:
-    """`n` replies; `answer_tokens` each may take for its trial answer (None: a quarter)."""
+    """Number of replies, and the tokens of each for its trial answer (None: a quarter)."""
 
     n: int
     answer_tokens: int | None = None
@@ -32,13 +31,13 @@ class WholeBranches:
         if thought <= markers:
             raise BudgetTooSmallError(
                 self.n * (markers + 1 + answer),
-                f"or a smaller n than {self.n}: each branch has markers of {markers} tokens, one "
-                f"to think with and {answer} to answer with",
+                f"or a smaller n than {self.n}: each branch needs {markers} tokens for its "
+                f"markers, 1 for its thought and {answer} for its answer",
             )
         return BranchShare(thought, total, has_grace=True)
 
     async def write(self, writer: BranchWriter) -> list[Branch]:
-        """All of them, at once."""
+        """Write all replies in parallel."""
         each = writer.pool.left // self.n
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(writer.complete(writer.root, each)) for _ in range(self.n)]
@@ -47,7 +46,7 @@ class WholeBranches:
 
 @dataclass(frozen=True, slots=True)
 class WholeStrategy:
-    """What every strategy of whole replies shares; how one is chosen is its own."""
+    """Base of the strategies that write whole replies; a subclass chooses among them."""
 
     branches: WholeBranches
 

@@ -1,7 +1,7 @@
-"""How model families lay out their markers: added tokens and the start of a reply.
+"""Marker layouts of model families: added tokens and the start of a reply.
 
-Short templates of our own in the families' manner; which real model has which layout is in
-``docs/models.md``.
+The templates are short imitations of the families' own; ``docs/models.md`` lists the layout
+of each real model.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def to_token_ids(tokenizer: PreTrainedTokenizerBase, *tokens: str) -> tuple[int,
 
 @dataclass(frozen=True)
 class Layout:
-    """One layout, and the profile that it must give."""
+    """A layout and the profile that must be found for it."""
 
     model: str
     family: str
@@ -64,13 +64,13 @@ OFF = "{% if enable_thinking is false %}"
 
 
 def make_chatml(reply: str = "", message: str = "") -> str:
-    """CHATML with `reply` at the start of a reply and `message` after each message."""
+    """Return CHATML with `reply` at the start of a reply and `message` after each message."""
     template = CHATML.replace("assistant\n{% endif %}", f"assistant\n{reply}{{% endif %}}")
     return template.replace("{{ m['content'] }}", f"{{{{ m['content'] }}}}{message}")
 
 
 def make_switch(on: str, off: str) -> str:
-    """The start of a reply, by ``enable_thinking``."""
+    """Return a start of a reply that depends on ``enable_thinking``."""
     return f"{OFF}{off}{{% else %}}{on}{{% endif %}}"
 
 
@@ -107,7 +107,8 @@ LAYOUTS = (
     Layout("GLM-4.6", "glm", (*THINK, TOOL, "<arg_key>"),
            make_chatml(make_switch("", r"{{ '\n' }}<think></think>"), OFF + "/nothink{% endif %}"),
            opening=FORCED, no_thought="\n<think></think>", openers=(TOOL,)),
-    Layout("GLM-4.7", "glm", (*THINK, TOOL, "<arg_key>"), make_chatml(make_switch("<think>", "</think>")),
+    Layout("GLM-4.7", "glm", (*THINK, TOOL, "<arg_key>"),
+           make_chatml(make_switch("<think>", "</think>")),
            no_thought="</think>", openers=(TOOL,)),
     Layout("Kimi-K2-Thinking", "kimi-k2", (*THINK, KIMI_TOOL), make_chatml(SPEAKS),
            opening=FORCED, no_thought="<think></think>", openers=(KIMI_TOOL,)),

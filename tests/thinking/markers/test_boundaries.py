@@ -46,7 +46,7 @@ def test_a_large_vocabulary_takes_less_than_a_second_and_a_half() -> None:
     words = tuple(f"word{i}." for i in range(50_000))
 
     class LargeVocabulary:
-        """Only what is read: building 150,000 real tokens takes longer than the test."""
+        """Tokenizer with only the parts that are read: 150,000 real tokens take long to build."""
 
         added_tokens_decoder: dict[int, object] = {}  # noqa: RUF012
 

@@ -1,4 +1,4 @@
-"""A profile is found from what a tokenizer and its template show."""
+"""A profile is found from a tokenizer and its chat template."""
 
 from dataclasses import replace
 
@@ -49,14 +49,14 @@ def test_a_thought_that_the_template_opens_is_closed_in_the_prompt_where_none_is
     assert decode_texts(tokenizer, profile)["no_thought"] == "\n</think>\n\n"
 
 
-def test_a_template_that_can_think_is_asked_to() -> None:
+def test_a_template_with_a_switch_is_rendered_with_thinking_on() -> None:
     tokenizer = byte_level(SPECIAL, THINK, DEEPSEEK_V31)
     profile = detect_profile(tokenizer)
     assert profile.opening is Opening.PROMPT
     assert decode_texts(tokenizer, profile)["no_thought"] == "</think>"
 
 
-def test_the_templates_own_way_not_to_think_is_used() -> None:
+def test_the_templates_own_way_to_switch_thinking_off_is_used() -> None:
     tokenizer = byte_level(SPECIAL, THINK, GLM)
     assert decode_texts(tokenizer, detect_profile(tokenizer))["no_thought"] == "<think></think>\n"
 
@@ -69,7 +69,7 @@ def test_white_space_in_a_start_marker_is_not_taken_for_white_space_after_it() -
     assert decode_texts(tokenizer, profile)["no_thought"] == "<channel|>"
 
 
-def test_markers_that_only_the_template_speaks_of_are_native_text() -> None:
+def test_markers_that_only_the_template_mentions_are_native_text() -> None:
     template = R1.replace("{% for", "{# </think> #}{% for", 1)
     tokenizer = byte_level(SPECIAL, (), template)
     profile = detect_profile(tokenizer)
@@ -88,7 +88,7 @@ def test_a_model_without_markers_is_primed_with_plain_text() -> None:
     assert profile.no_thought_token_ids == ()
 
 
-def test_markers_of_which_the_template_never_speaks_are_primed() -> None:
+def test_markers_that_the_template_never_mentions_are_primed() -> None:
     tokenizer = byte_level(SPECIAL, (*THINK, "<tool_call>"), CHATML)
     profile = detect_profile(tokenizer)
     assert (profile.name, profile.native) == ("primed", False)
@@ -116,7 +116,7 @@ def test_markers_do_not_get_the_space_of_a_texts_start() -> None:
     assert first == "<0x3C>"  # "<", not "▁"
 
 
-# What opens a tool call
+# Tool call openers
 
 
 def test_an_opener_that_is_one_added_token_ends_a_thought() -> None:
@@ -134,7 +134,7 @@ def test_an_opener_that_ends_the_reply_is_left_out() -> None:
     assert detect_profile(tokenizer).tool_call_token_ids == ()
 
 
-def test_an_opener_is_no_stand_in() -> None:
+def test_an_opener_is_never_a_stand_in() -> None:
     tokenizer = byte_level(("[THINK]", "[/THINK]", "[TOOL_CALLS]", "[PAD]", "</s>"))
     profile = detect_profile(tokenizer)
     assert profile.tool_call_token_ids == to_token_ids(tokenizer, "[TOOL_CALLS]")
@@ -152,13 +152,13 @@ def test_a_profile_whose_opener_has_another_meaning_is_refused(field: str) -> No
         replace(profile, tool_call_token_ids=(profile.eos_stand_in_id,))
 
 
-def test_a_profile_survives_the_way_to_the_worker() -> None:
+def test_a_profile_survives_the_transfer_to_the_worker() -> None:
     profile = detect_profile(byte_level(SPECIAL, (*THINK, "<tool_call>"), QWEN3))
     assert profile.tool_call_token_ids
     assert MarkerProfile.from_dict(profile.to_dict()) == profile
 
 
-# The stand-in
+# Stand-ins
 
 
 def test_the_stand_in_is_a_special_token_that_neither_stops_nor_marks() -> None:

@@ -1,4 +1,4 @@
-"""Every family's layout gives the profile that its models were trained with."""
+"""The layout of every family gives the profile that its models were trained with."""
 
 import copy
 
@@ -43,7 +43,7 @@ def test_every_family_has_a_layout() -> None:
 
 
 def extend_real_tokenizer(family: MarkerFamily) -> PreTrainedTokenizerBase:
-    """SmolLM2's tokenizer with the family's tokens, and a template that speaks of them."""
+    """Return SmolLM2's tokenizer with the family's tokens and a template that mentions them."""
     tokenizer = copy.deepcopy(SMOLLM2)
     openers = family.tool_call_openers
     tokenizer.add_tokens([*family.needed_tokens, *openers])
@@ -52,7 +52,7 @@ def extend_real_tokenizer(family: MarkerFamily) -> PreTrainedTokenizerBase:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_on_a_real_vocabulary_markers_decode_to_what_they_were(family: MarkerFamily) -> None:
+def test_on_a_real_vocabulary_markers_decode_to_their_texts(family: MarkerFamily) -> None:
     tokenizer = extend_real_tokenizer(family)
     profile = detect_profile(tokenizer)
     assert profile.name == family.name

@@ -1,4 +1,4 @@
-"""What an operator says of the markers is taken, or refused by its name."""
+"""The operator's marker texts are used, or rejected with an error that names the setting."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A thought is as good as its weakest line."""
+"""A thought is rated by its weakest line."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ def score(*branches: Branch) -> list[float]:
     return asyncio.run(ConfidenceScorer().score(branches))
 
 
-def test_one_weak_line_is_not_made_good_by_strong_ones() -> None:
+def test_strong_lines_do_not_make_up_for_a_weak_one() -> None:
     sure = Branch(weakest_line=-0.01, line=Line(3, -0.03))
     slipped = replace(sure, weakest_line=-1.2)
     slipping = replace(sure, line=Line(3, -6.0))
@@ -23,5 +23,5 @@ def test_one_weak_line_is_not_made_good_by_strong_ones() -> None:
     assert bad == [pytest.approx(math.exp(-1.2)), pytest.approx(math.exp(-2.0))]
 
 
-def test_nothing_chosen_is_nothing_to_doubt() -> None:
+def test_a_branch_without_tokens_has_full_confidence() -> None:
     assert score(Branch()) == [1.0]

@@ -1,4 +1,4 @@
-"""Beam and tree search over a toy world, in which one letter a step is right."""
+"""Beam and tree search in a toy world, in which one letter per step is right."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ CHOICES = 4  # a step's first token; 0 is right
 
 
 class ToyWriter:
-    """Steps of ``STEP_TOKENS`` tokens, the first chosen by lot; after ``DEPTH`` of them it ends."""
+    """Writes ``DEPTH`` steps of ``STEP_TOKENS`` tokens, whose first token is drawn at random."""
 
     def __init__(self, budget: int, seed: int) -> None:
         self.pool = ThinkingPool(budget)
@@ -55,7 +55,7 @@ class ToyWriter:
 
 
 class ToyScorer:
-    """Knows the right letter: the share of right steps, never looking ahead."""
+    """Scores a branch by its share of right steps so far."""
 
     async def score(self, branches: Sequence[Branch]) -> list[float]:
         return [compute_share_right(branch) for branch in branches]
@@ -80,7 +80,7 @@ def search(strategy: Strategy, budget: int, seed: int) -> tuple[Branch, ToyWrite
 
 @pytest.mark.parametrize("strategy", SEARCHES, ids=lambda strategy: strategy.name)
 def test_a_search_finds_what_chance_would_not(strategy: Strategy) -> None:
-    """By chance a quarter of the steps is right."""
+    """By chance a quarter of the steps would be right."""
     results = [search(strategy, 800, seed)[0] for seed in range(20)]
     assert all(branch.thought_is_over for branch in results)
     mean = sum(map(compute_share_right, results)) / len(results)
@@ -99,30 +99,30 @@ def test_a_search_finds_what_chance_would_not(strategy: Strategy) -> None:
         ]
     ),
 )
-def test_a_search_never_overdraws_its_account_and_keeps_its_reserve(
+def test_a_search_never_overdraws_its_pool_and_keeps_its_reserve(
     budget: int, seed: int, strategy: Strategy
 ) -> None:
     branch, writer = search(strategy, budget, seed)
-    account = writer.pool
-    assert account.reserved == 0
-    assert account.spent <= budget
-    assert len(branch.token_ids) <= account.spent
+    pool = writer.pool
+    assert pool.reserved == 0
+    assert pool.spent <= budget
+    assert len(branch.token_ids) <= pool.spent
     if isinstance(strategy, Beam | Mcts):
-        assert account.spent <= int(strategy.steps.share_of_budget * budget)
+        assert pool.spent <= int(strategy.steps.share_of_budget * budget)
 
 
-def test_a_thought_that_has_ended_is_not_written_on() -> None:
+def test_a_thought_that_has_ended_is_not_extended() -> None:
     branch, _ = search(SEARCHES[0], 10_000, 1)
     assert len(branch.token_ids) == DEPTH * STEP_TOKENS
 
 
-def test_an_account_refuses_what_it_has_not() -> None:
-    account = ThinkingPool(10)
-    account.reserve(6)
+def test_a_pool_cannot_be_overdrawn() -> None:
+    pool = ThinkingPool(10)
+    pool.reserve(6)
     with pytest.raises(OverdrawnError):
-        account.reserve(5)
-    account.settle(6, 2)
-    assert (account.left, account.spent) == (8, 2)
+        pool.reserve(5)
+    pool.settle(6, 2)
+    assert (pool.left, pool.spent) == (8, 2)
 
 
 @pytest.mark.parametrize("strategy", SEARCHES, ids=lambda strategy: strategy.name)

@@ -1,4 +1,4 @@
-"""Answers that say the same are counted as the same."""
+"""Answers with the same meaning get the same key."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ from thinking.strategies.vote import Extract, extract_vote
         ("", Extract.NUMBER, ""),
     ],
 )
-def test_what_an_answer_says(answer: str, extract: Extract, vote: str) -> None:
+def test_an_answer_is_counted_under_its_key(answer: str, extract: Extract, vote: str) -> None:
     assert extract_vote(answer, extract) == vote
 
 
