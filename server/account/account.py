@@ -1,7 +1,7 @@
-"""What one HTTP request may use and has used: one account each, settled at its end.
+"""The account of one HTTP request: its caller, its usage, and what is released at its end.
 
-Who holds the key, what was generated for it, and what has to be given back when it ends,
-however that comes. Log, trace and quotas read it; it knows none of them.
+Opened when the request arrives and settled when it ends, however it ends. Logs, spans and quotas
+read it; it knows none of them.
 """
 
 import time
@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
-from server.choice.decoder import ChoiceDecoder
+from server.choice.outcome import ChoiceOutcome
 from server.keys.key import ANONYMOUS, AccessKey
 from server.metrics import Metrics
 from thinking.receipt import Receipt
 
-# Asked every few seconds by whoever watches the server: neither logged nor traced. The metrics
-# count them.
+# Requested every few seconds by monitoring: neither logged nor traced, but counted in the metrics.
 PROBE_ENDPOINTS = ("/health", "/metrics")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -32,7 +31,7 @@ class TokenUse:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of all tokens."""
         return self.prompt + self.reasoning + self.answer
 
 
@@ -40,10 +39,11 @@ class TokenUse:
 class RequestAccount:
     """One request's account. `at_end` is closed once, when the response has been sent or given up.
 
-    `receipts` has those of the choices that were begun. `error_code`: of the error that
-    answered it, or that ended its stream. `headers` are put on its response.
-    `first_answer_seconds`: until the first answer token of any choice. `trace_context` has the
-    caller's W3C headers. `speaks_anthropic`: its client reads Anthropic's shapes.
+    `receipts` are those of the choices that were started. `error_code` is that of the error that
+    answered the request or ended its stream. `headers` are added to the response.
+    `first_answer_seconds` is the time until the first answer token of any choice.
+    `trace_context` has the caller's W3C headers. `speaks_anthropic` is true if the client reads
+    Anthropic's shapes.
     """
 
     request_id: str
@@ -65,38 +65,38 @@ class RequestAccount:
 
     @property
     def known_method(self) -> str:
-        """The method, where it is one: a client may send any word for it."""
+        """The HTTP method, or "other": a client may send any word as a method."""
         return self.method if self.method in _METHODS else "other"
 
     @property
     def seconds(self) -> float:
-        """Since it was opened."""
+        """Seconds since the account was opened."""
         return time.monotonic() - self.started
 
     def observe_start(self, num_prompt_tokens: int) -> None:
-        """A prompt goes to the engine."""
+        """Count a prompt that goes to the engine."""
         self.used.prompt += num_prompt_tokens
         self.metrics.observe_start(num_prompt_tokens)
 
-    def observe_choice(self, decoder: ChoiceDecoder) -> None:
-        """A choice has ended, or its client has left."""
-        receipt = self.metrics.observe_choice(decoder)
-        self.receipts.append(receipt)
-        self.used.reasoning += receipt.used
-        self.used.answer += decoder.tracker.num_answer
-        if decoder.times.first_answer_token is not None:
-            seconds = decoder.times.first_answer_token - self.started
+    def observe_choice(self, outcome: ChoiceOutcome) -> None:
+        """Count a choice that has ended or was cancelled."""
+        self.metrics.observe_choice(outcome)
+        self.receipts.append(outcome.receipt)
+        self.used.reasoning += outcome.receipt.used
+        self.used.answer += outcome.num_answer
+        if outcome.first_answer_token is not None:
+            seconds = outcome.first_answer_token - self.started
             self.first_answer_seconds = min(seconds, self.first_answer_seconds or seconds)
 
     def observe_tokens(self, *, reasoning: int, answer: int, injected: int) -> None:
-        """Tokens that were generated for something else than a choice."""
+        """Count tokens that were generated for something other than a choice."""
         self.used.reasoning += reasoning
         self.used.answer += answer
         self.metrics.observe_tokens(reasoning=reasoning, answer=answer, injected=injected)
 
 
 def account_of(request: Request) -> RequestAccount:
-    """The account of `request`, which the middleware has opened."""
+    """Return the account of `request`, which the middleware has opened."""
     account = request.state.account
     assert isinstance(account, RequestAccount)
     return account

@@ -1,4 +1,7 @@
-"""What one choice tells: its news as they come, and how it ended. Records; nothing is decoded."""
+"""What a choice tells its client: incremental deltas, and a result at the end.
+
+Records; nothing is decoded here.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,10 +28,10 @@ class ChoiceResult:
 
 @dataclass(slots=True)
 class ChoiceDelta:
-    """What one choice has new for the client; `result` is set on its last.
+    """New output of one choice for the client; `result` is set on the last delta.
 
-    `offsets` say of each of `logprobs` where in the answer its text begins, in characters.
-    `end_logprobs` are those of the token that ended the answer, which is no part of the text.
+    `offsets` has the position in the answer, in characters, where the text of each of `logprobs`
+    begins. `end_logprobs` are those of the token that ended the answer, which has no text.
     """
 
     index: int
@@ -42,12 +45,12 @@ class ChoiceDelta:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to tell."""
+        """True if there is nothing to send."""
         has_text = bool(self.content or self.reasoning or self.tool_calls)
         return not (has_text or self.logprobs or self.result)
 
     def add(self, later: "ChoiceDelta") -> None:
-        """Join a later delta of the same choice to this one."""
+        """Append a later delta of the same choice."""
         self.content += later.content
         self.reasoning += later.reasoning
         self.tool_calls += later.tool_calls

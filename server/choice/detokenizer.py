@@ -1,6 +1,6 @@
-"""Token ids to text, as they come.
+"""Incremental detokenisation.
 
-Special tokens give no text, but for those that are asked for; bytes that are not yet a whole
+Special tokens have no text, except for the requested ones; bytes that are not yet a whole
 character are held back. A choice cut inside a character ends before it. Knows nothing of
 thoughts.
 """
@@ -11,15 +11,15 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 from transformers import PreTrainedTokenizerBase
 
-# Tokens before a stream that its first ones may depend on: more than a character has.
+# Tokens before a stream that its first tokens may depend on: more than a character has.
 MAX_CONTEXT = 8
 
 
 class Detokenizer:
-    """One stream of tokens; what has been returned is never taken back.
+    """The text of one stream of tokens; text that was returned is never taken back.
 
-    `after` are the tokens that the stream goes on from: they decide about a space at its start,
-    and may end inside a character. `shown_special` are special tokens that give their text.
+    `after` are the tokens that the stream continues: they decide about a space at its start, and
+    may end inside a character. `shown_special` are the special tokens that have a text.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Detokenizer:
         self.push(after[-MAX_CONTEXT:])
 
     def push(self, token_ids: Iterable[int]) -> str:
-        """Text that these tokens complete; ids that the tokenizer lacks give none."""
+        """Return the text that these tokens complete; ids that the tokenizer lacks have none."""
         return "".join(self._step(i) for i in token_ids if i not in self._hidden)
 
     def _step(self, token_id: int) -> str:

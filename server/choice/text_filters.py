@@ -1,23 +1,24 @@
-"""Fixed strings in a text that arrives in pieces: stop strings end it, markers are removed.
+"""Filters for fixed strings in a text that arrives in pieces: stop strings and markers.
 
-Text that may be the beginning of such a string is held back until it is known not to be.
-A marker that is a token of its own is made impossible by the sampler; one that is a sequence of
-ordinary tokens (models that were not trained to think) can be spelt with other tokens, which the
-sampler does not know, so its text is removed here. Knows nothing of tokens.
+A stop string ends the text, a marker is removed from it. Text that may be the beginning of such
+a string is held back until it is known not to be. The sampler makes a marker impossible that is
+a separate token; a marker that is a sequence of ordinary tokens (models that were not trained to
+think) can be spelt with other tokens, which the sampler does not know, so its text is removed
+here. Knows nothing of tokens.
 """
 
 from collections.abc import Sequence
 
 
 class TextScanner:
-    """Finds `patterns` (none of them empty)."""
+    """Searches for `patterns`, none of which is empty."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self.patterns = tuple(patterns)
         self._num_held_most = max(map(len, self.patterns), default=1) - 1
 
     def find(self, text: str) -> tuple[int, int] | None:
-        """Begin and end of the pattern that is complete first, if any is."""
+        """Return begin and end of the pattern that is complete first; None if there is none."""
         found = [(text.find(pattern), pattern) for pattern in self.patterns]
         # Of those complete at the same place, the longest: it began first.
         ends = [(at + len(pattern), at) for at, pattern in found if at >= 0]
@@ -27,12 +28,12 @@ class TextScanner:
         return begin, end
 
     def split(self, text: str) -> tuple[str, str]:
-        """`text` (in which nothing was found) as what is certain and what to hold back."""
+        """Split `text`, in which nothing was found, into what is certain and what to hold back."""
         num_certain = len(text) - self._num_possible(text)
         return text[:num_certain], text[num_certain:]
 
     def _num_possible(self, text: str) -> int:
-        """Length of the longest end of `text` that begins a pattern."""
+        """Return the length of the longest end of `text` that begins a pattern."""
         for length in range(min(self._num_held_most, len(text)), 0, -1):
             end = text[-length:]
             if any(pattern.startswith(end) for pattern in self.patterns):
@@ -41,7 +42,10 @@ class TextScanner:
 
 
 class StopMatcher:
-    """Invariant: the released text holds no stop string, however the text was split."""
+    """Ends a text at a stop string.
+
+    Invariant: the released text holds no stop string, however the text was split.
+    """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._scanner = TextScanner(stops)
@@ -50,11 +54,11 @@ class StopMatcher:
 
     @property
     def matched(self) -> bool:
-        """Whether a stop string has come."""
+        """True once a stop string was found."""
         return self.matched_stop is not None
 
     def push(self, text: str) -> str:
-        """Take more text; return what is certain. After a match: nothing more."""
+        """Take more text; return what is certain, and nothing after a match."""
         if self.matched or not self._scanner.patterns:
             return "" if self.matched else text
         text = self._held + text
@@ -66,13 +70,16 @@ class StopMatcher:
         return certain
 
     def finish(self) -> str:
-        """The text has ended: what was held back belongs to it."""
+        """End the text; return what was held back, which belongs to it."""
         held, self._held = self._held, ""
         return held
 
 
 class MarkerFilter:
-    """Invariant: the released text holds no marker, however the text was split."""
+    """Removes markers from a text.
+
+    Invariant: the released text holds no marker, however the text was split.
+    """
 
     def __init__(self, markers: Sequence[str]) -> None:
         self._scanner = TextScanner(markers)
@@ -81,7 +88,7 @@ class MarkerFilter:
 
     @property
     def num_held(self) -> int:
-        """Characters that are held back."""
+        """The number of characters that are held back."""
         return len(self._held)
 
     def push(self, text: str) -> str:
@@ -89,7 +96,7 @@ class MarkerFilter:
         if not self._scanner.patterns:
             return text
         text = self._held + text
-        # What stands around a removed marker may be one again.
+        # The text around a removed marker may form a marker again.
         while (span := self._scanner.find(text)) is not None:
             text = text[: span[0]] + text[span[1] :]
             self.num_removed += 1
@@ -97,6 +104,6 @@ class MarkerFilter:
         return certain
 
     def finish(self) -> str:
-        """The text has ended: what was held back belongs to it."""
+        """End the text; return what was held back, which belongs to it."""
         held, self._held = self._held, ""
         return held

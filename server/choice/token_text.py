@@ -1,4 +1,4 @@
-"""What single tokens look like, for whoever is told of tokens rather than of text."""
+"""Texts of single tokens, for responses that describe tokens rather than text."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -10,14 +10,14 @@ from thinking.markers.boundaries import map_token_bytes
 
 
 @lru_cache(maxsize=4)
-def bytes_of_tokens(tokenizer: PreTrainedTokenizerBase) -> Mapping[int, bytes]:
-    """Made once for a tokenizer: it reads the whole vocabulary."""
+def get_token_bytes(tokenizer: PreTrainedTokenizerBase) -> Mapping[int, bytes]:
+    """Return the bytes of each token id. Cached, since it reads the whole vocabulary."""
     return map_token_bytes(tokenizer)
 
 
 def token_text(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
-    """A token's text; of one that is a part of a character, its bytes as OpenAI writes them."""
-    piece = bytes_of_tokens(tokenizer).get(token_id, b"")
+    """Return a token's text; for a part of a character, its bytes as OpenAI writes them."""
+    piece = get_token_bytes(tokenizer).get(token_id, b"")
     try:
         return piece.decode()
     except UnicodeDecodeError:
@@ -27,9 +27,9 @@ def token_text(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
 def text_offsets(
     tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int], *, shows_special: bool
 ) -> tuple[list[int], str]:
-    """Where the text of each token begins, in characters, and the whole text.
+    """Return the offset of each token's text, in characters, and the whole text.
 
-    Those of one character begin together.
+    Tokens that form one character have the same offset.
     """
     shown = tokenizer.added_tokens_decoder if shows_special else ()
     detokenizer = Detokenizer(tokenizer, shown_special=shown)

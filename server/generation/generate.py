@@ -1,78 +1,56 @@
-"""Running a request's choices in the engine, together.
+"""Runs all choices of a request in the engine.
 
-Each choice is an engine request of its own with its own receipt. One that fails takes
-the others with it; whoever stops reading aborts them all. Knows nothing of HTTP.
+Each choice is a separate engine request with a separate receipt. A choice that fails takes the
+others with it; a reader that stops early aborts them all. Knows nothing of HTTP.
 """
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 
 from server.account.account import RequestAccount
 from server.choice.decoder import ChoiceDecoder
+from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import ChoiceDelta
-from server.engine.protocol import EngineRequest
+from server.engine.protocol import EngineOutput, EngineRequest
 from server.errors.internal import AbortedError
-from server.generation.job import SEED_MASK, GenerationJob
-from server.generation.merging import merged
-from server.generation.search.searched_choice import search_choice
-from server.generation.thinking_time import timed_outputs
+from server.generation.job import GenerationJob
+from server.generation.merging import merge_deltas
+from server.generation.search.searched_choice import search_outputs
+from server.generation.thinking_time import limit_thinking_time
 from server.model.served_model import ServedModel
 
 
 async def generate(
     model: ServedModel, job: GenerationJob, account: RequestAccount
 ) -> AsyncGenerator[ChoiceDelta, None]:
-    """Stream the deltas of all choices; the last of each carries its result.
+    """Stream the deltas of all choices; the last delta of each has its result.
 
-    Deltas that are ready together come as one. Closing the generator aborts.
+    Deltas that are ready together are joined. Closing the generator aborts.
 
     Raises:
         EngineError: see :meth:`server.engine.protocol.Engine.generate`.
+        SearchError: the reward model gave no scores.
     """
-    decoders = [_decoder(model, job, index) for index in range(job.num_choices)]
+    settings = _make_decoding_settings(model, job)
+    decoders = [ChoiceDecoder(index, settings) for index in range(job.num_choices)]
     account.observe_start(len(job.prompt.token_ids))
     try:
-        choices = [_run_choice(model, job, decoder) for decoder in decoders]
-        async with aclosing(merged(choices)) as deltas:
+        choices = [_decode(_run(model, job, decoder), decoder) for decoder in decoders]
+        async with aclosing(merge_deltas(choices)) as deltas:
             async for delta in deltas:
                 yield delta
     finally:
         for decoder in decoders:
-            account.observe_choice(decoder)
+            account.observe_choice(decoder.outcome())
 
 
-def _decoder(model: ServedModel, job: GenerationJob, index: int) -> ChoiceDecoder:
-    return ChoiceDecoder(
-        index,
-        model.tables,
-        model.engine.tokenizer,
-        job.prompt,
-        stops=job.stops,
-        marker_texts=model.text_markers,
-        shows_thought=job.shows_thought,
-        tool_calls=job.new_tool_reader() if job.new_tool_reader else None,
-        call_token_ids=model.call_token_ids,
-        answer_end=job.answer_end,
-        clock=model.clock,
-    )
-
-
-async def _run_choice(
-    model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
+async def _decode(
+    outputs: AsyncGenerator[EngineOutput, None], decoder: ChoiceDecoder
 ) -> AsyncGenerator[ChoiceDelta, None]:
-    """One choice; the engine itself joins outputs that are ready together."""
-    if job.search is not None:
-        async with aclosing(search_choice(model, job, decoder)) as searched:
-            async for delta in searched:
-                yield delta
-        return
-    outputs = timed_outputs(model.engine, _engine_request(job, decoder.index), decoder, job)
-    # Leaving early, at a stop string, closes the generator, which aborts in the engine.
+    """Decode one choice. Each output is decoded before the next one is read."""
+    # Leaving early, at a stop string, closes the outputs, which aborts in the engine.
     async with aclosing(outputs):
         async for output in outputs:
-            if output.finish_reason == "abort":
-                raise AbortedError("aborted by the engine")
             delta = decoder.push(output)
             if not delta.is_empty:
                 yield delta
@@ -81,15 +59,35 @@ async def _run_choice(
     raise AbortedError("the engine ended without a finish reason")
 
 
-def _engine_request(job: GenerationJob, index: int) -> EngineRequest:
-    sampling = job.sampling
-    if sampling.seed is not None:
-        sampling = replace(sampling, seed=(sampling.seed + index) & SEED_MASK)
-    return EngineRequest(
-        request_id=f"{job.request_id}-{index}",
+def _run(
+    model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
+) -> AsyncGenerator[EngineOutput, None]:
+    """Return the engine's outputs for one choice."""
+    if job.search is not None:
+        return search_outputs(model, job, job.search, decoder)
+    request = EngineRequest(
+        request_id=f"{job.request_id}-{decoder.index}",
         prompt_token_ids=job.prompt.token_ids,
-        sampling=sampling,
+        sampling=job.sampling.with_seed_offset(decoder.index),
         plan=job.prompt.plan,
         constraint=job.constraint,
         images=job.prompt.images,
+    )
+    if job.max_thinking_seconds is None:
+        return model.engine.generate(request)
+    return limit_thinking_time(model.engine, request, decoder, job.max_thinking_seconds)
+
+
+def _make_decoding_settings(model: ServedModel, job: GenerationJob) -> DecodingSettings:
+    return DecodingSettings(
+        tables=model.tables,
+        tokenizer=model.engine.tokenizer,
+        prompt=job.prompt,
+        stops=job.stops,
+        filtered_markers=model.filtered_markers,
+        keeps_thought=job.shows_thought,
+        create_tool_reader=job.create_tool_reader,
+        call_token_ids=model.call_token_ids,
+        answer_end=job.answer_end,
+        clock=model.clock,
     )

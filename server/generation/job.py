@@ -1,26 +1,21 @@
-"""What a request asks to be generated, in the engine's terms.
-
-A record: nothing is run here, and no wire is known.
-"""
+"""What a request wants generated, in the engine's terms. Records; knows no wire format."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from server.constraint.answer_constraint import AnswerConstraint
 from server.engine.protocol import SamplingSettings
 from server.generation.search.reward_model import RewardModel
 from server.prompt.prepared_prompt import PreparedPrompt
-from server.tools.reading import ReaderMaker
+from server.tools.reading import ReaderFactory
 from thinking.segments import AnswerEnd
 from thinking.strategies.protocol import Strategy
-
-SEED_MASK = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class SearchJob:
-    """How to search, and what the judge of branches sees: the conversation's messages.
+    """How to search, and the conversation's messages, which the reward model needs.
 
     `reward_model` is None where the strategy needs none.
     """
@@ -32,11 +27,12 @@ class SearchJob:
 
 @dataclass(frozen=True, slots=True)
 class GenerationJob:
-    """What to generate. `sampling.seed` is the first choice's; the others count on.
+    """What to generate. `sampling.seed` is the first choice's; each further choice adds one.
 
-    `shows_thought`: the deltas carry the thoughts' text; who may see it is not decided here.
-    `search` None: each choice has a single thought. `answer_end`: where answers end besides.
-    `new_tool_reader` None: it calls no tool. `max_thinking_seconds` None: thoughts take their time.
+    With `shows_thought`, deltas carry the text of thoughts; who may see it is not decided here.
+    `answer_end` holds in addition to the model's own ends. Without `search`, each choice has a
+    single thought; without `create_tool_reader`, it calls no tool; without
+    `max_thinking_seconds`, thoughts take as long as they need.
     """
 
     request_id: str
@@ -46,7 +42,7 @@ class GenerationJob:
     stops: Sequence[str] = ()
     shows_thought: bool = False
     constraint: AnswerConstraint | None = None
-    answer_end: AnswerEnd | None = None
+    answer_end: AnswerEnd = field(default_factory=AnswerEnd)
     search: SearchJob | None = None
-    new_tool_reader: ReaderMaker | None = None
+    create_tool_reader: ReaderFactory | None = None
     max_thinking_seconds: float | None = None

@@ -1,7 +1,7 @@
-"""Several streams of deltas as one, read at once.
+"""Merges several streams of deltas into one, read concurrently.
 
-One that fails takes the others with it; whoever stops reading closes them all. Knows nothing
-of engines nor of what the deltas are of.
+A stream that fails takes the others with it; a reader that stops early closes them all. Knows
+nothing of engines or of what the deltas contain.
 """
 
 import asyncio
@@ -11,21 +11,14 @@ from contextlib import aclosing
 from server.choice.delta import ChoiceDelta
 
 
-async def merged(
+def merge_deltas(
     streams: Sequence[AsyncGenerator[ChoiceDelta, None]],
 ) -> AsyncGenerator[ChoiceDelta, None]:
-    """The deltas of all `streams` as they come; those of a choice that wait are joined."""
-    if len(streams) == 1:
-        async with aclosing(streams[0]) as deltas:
-            async for delta in deltas:
-                yield delta
-        return
-    async with aclosing(_merged(streams)) as deltas:
-        async for delta in deltas:
-            yield delta
+    """Return the deltas of all `streams` as they arrive; waiting ones of a choice are joined."""
+    return streams[0] if len(streams) == 1 else _merge(streams)
 
 
-async def _merged(
+async def _merge(
     streams: Sequence[AsyncGenerator[ChoiceDelta, None]],
 ) -> AsyncGenerator[ChoiceDelta, None]:
     queue: asyncio.Queue[ChoiceDelta | Exception | None] = asyncio.Queue()
@@ -57,7 +50,11 @@ async def _merged(
 async def _drain(
     queue: "asyncio.Queue[ChoiceDelta | Exception | None]",
 ) -> tuple[int, list[ChoiceDelta]]:
-    """Wait for something, then take all there is: how many ended, and the deltas by choice."""
+    """Wait for an item, then take all there are.
+
+    Returns:
+        The number of streams that have ended, and the deltas, joined by choice.
+    """
     joined: dict[int, ChoiceDelta] = {}
     num_ended = 0
     item = await queue.get()

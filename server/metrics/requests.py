@@ -1,17 +1,17 @@
-"""Metrics of HTTP requests: how many, how long, how they ended, and why they were refused.
+"""Metrics of HTTP requests: their number, duration and status, and why they were refused.
 
 Labels come from closed sets: an endpoint is its route's template or "unknown", a cause one of
-:data:`server.errors.causes.CAUSES`. Neither methods nor paths nor texts of errors become one.
+:data:`server.errors.causes.CAUSES`. Methods, paths and error texts never become labels.
 """
 
 from prometheus_client import CollectorRegistry
 
-from server.errors.causes import CAUSES, cause_of
-from server.metrics.making import closed_counter, counter, gauge, histogram
+from server.errors.causes import CAUSES, to_cause
+from server.metrics.factories import closed_counter, counter, gauge, histogram
 
 
 class RequestMetrics:
-    """Each request is counted once, at its end; `rejections` and `stream_errors` are apart."""
+    """Counts each request once, at its end; `rejections` and `stream_errors` never overlap."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         own = registry
@@ -33,12 +33,12 @@ class RequestMetrics:
     def observe(
         self, endpoint: str, status: int, seconds: float, error_code: str | None, *, left: bool
     ) -> None:
-        """A request has ended. `left`: the client did not wait for that."""
+        """Count a request that has ended. `left`: its client had disconnected before."""
         self.requests.labels(endpoint, str(status)).inc()
         self.seconds.labels(endpoint).observe(seconds)
         if left:
             self.clients_left.inc()
         elif status >= 400:
-            self.rejections.labels(cause_of(error_code)).inc()
+            self.rejections.labels(to_cause(error_code)).inc()
         elif error_code is not None:
-            self.stream_errors.labels(cause_of(error_code)).inc()
+            self.stream_errors.labels(to_cause(error_code)).inc()

@@ -1,15 +1,15 @@
-"""A strategy's scorer, on the server's reward model: branches in, scores out.
+"""A strategy's scorer: the server's reward model, or the model's own confidence.
 
 Turns branches into what the reward model reads. Thoughts go to the operator's own reward
 model and nowhere else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from server.generation.job import GenerationJob
+from server.generation.job import GenerationJob, SearchJob
 from server.generation.search.branch_writer import EngineBranchWriter
 from server.generation.search.reward_model import Candidate, RewardModel
-from server.model.served_model import ServedModel
 from thinking.strategies.branch import Branch
 from thinking.strategies.confidence import ConfidenceScorer
 from thinking.strategies.protocol import Scorer
@@ -21,13 +21,13 @@ class BranchScorer:
     def __init__(
         self,
         reward_model: RewardModel,
-        model: ServedModel,
-        job: GenerationJob,
+        messages: Sequence[Mapping[str, Any]],
+        prompt_token_ids: Sequence[int],
         writer: EngineBranchWriter,
     ) -> None:
         self._reward_model = reward_model
-        self._model = model
-        self._job = job
+        self._messages = messages
+        self._prompt_token_ids = prompt_token_ids
         self._writer = writer
 
     async def score(self, branches: Sequence[Branch]) -> list[float]:
@@ -36,21 +36,19 @@ class BranchScorer:
         Raises:
             ScorerError: the reward model gave none.
         """
-        assert self._job.search is not None
-        candidates = [self._candidate(branch) for branch in branches]
-        return await self._reward_model.judge(self._job.search.messages, candidates)
+        candidates = [self._to_candidate(branch) for branch in branches]
+        return await self._reward_model.judge(self._messages, candidates)
 
-    def _candidate(self, branch: Branch) -> Candidate:
+    def _to_candidate(self, branch: Branch) -> Candidate:
         return Candidate(
-            token_ids=(*self._job.prompt.token_ids, *branch.token_ids),
-            thought=self._writer.thought_text(branch),
+            token_ids=(*self._prompt_token_ids, *branch.token_ids),
+            thought=self._writer.decode_thought(branch),
             answer=self._writer.decode_answer(branch),
         )
 
 
-def scorer_for(model: ServedModel, job: GenerationJob, writer: EngineBranchWriter) -> Scorer:
-    """The reward model where the strategy needs one, else the model's own confidence."""
-    assert job.search is not None
-    if job.search.reward_model is None:
+def make_scorer(job: GenerationJob, search: SearchJob, writer: EngineBranchWriter) -> Scorer:
+    """Return the reward model's scorer where the strategy needs it, else the model's confidence."""
+    if search.reward_model is None:
         return ConfidenceScorer()
-    return BranchScorer(job.search.reward_model, model, job, writer)
+    return BranchScorer(search.reward_model, search.messages, job.prompt.token_ids, writer)

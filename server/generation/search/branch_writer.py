@@ -1,8 +1,8 @@
 """Writes the branches of one choice in the engine.
 
-Each call is an engine request of its own, whose prompt ends with what the branch has
-already: the engine finds that in its prefix cache. Knows plans and tokens; not which branch
-is wanted, nor what is done with the one that is chosen.
+Each call is a separate engine request, whose prompt ends with the tokens that the branch has
+already: the engine finds them in its prefix cache. Knows plans and tokens; not which branch
+is wanted, nor what is done with the chosen one.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from server.choice.detokenizer import Detokenizer
-from server.engine.protocol import EngineOutput, EngineRequest, SamplingSettings, TokenLogprobs
-from server.errors.internal import AbortedError
-from server.generation.job import SEED_MASK, GenerationJob
+from server.engine.protocol import EngineOutput, EngineRequest, TokenLogprobs
+from server.generation.job import GenerationJob
 from server.model.served_model import ServedModel
 from thinking.phase import Phase, TokenKind
 from thinking.plan import ThinkingPlan
@@ -21,7 +20,7 @@ from thinking.strategies.branch import Branch, Line
 from thinking.strategies.pool import ThinkingPool
 from thinking.tracker import ThinkingTracker
 
-# Seeds of a choice's branches lie apart from those of the next choices.
+# Keeps the seeds of a choice's branches apart from those of the next choices.
 SEED_STRIDE = 7919
 
 
@@ -32,7 +31,7 @@ class WrittenBranch(Branch):
     entries: tuple[TokenLogprobs, ...] = ()
 
     def without_answer(self) -> "WrittenBranch":
-        """The same thought, before its first answer token."""
+        """Return the same thought, before its first answer token."""
         num_kept = len(self.token_ids) - self.num_answer
         return replace(
             self,
@@ -47,7 +46,7 @@ class WrittenBranch(Branch):
 class EngineBranchWriter:
     """A :class:`~thinking.strategies.protocol.BranchWriter`.
 
-    `num_branches` counts the engine requests, `num_injected` the forced tokens of all.
+    `num_branches` counts the engine requests, `num_injected` the forced tokens of them all.
     """
 
     def __init__(self, model: ServedModel, job: GenerationJob, index: int) -> None:
@@ -80,13 +79,8 @@ class EngineBranchWriter:
         shown = [token_id for token_id in answer if token_id not in stops]
         return Detokenizer(self._model.engine.tokenizer).push(shown)
 
-    def next_request_id(self) -> str:
-        """One that no other request has."""
-        self.num_branches += 1
-        return f"{self._job.request_id}-{self._index}-{self.num_branches}"
-
-    def thought_text(self, branch: Branch) -> str:
-        """The thought so far, without its markers."""
+    def decode_thought(self, branch: Branch) -> str:
+        """Return the text of the thought so far, without its markers."""
         plan = replace(self._job.prompt.plan, prior_token_ids=())
         tracker = ThinkingTracker(self._model.tables, plan)
         split = Segmenter(tracker, keep_thought=True).push(branch.token_ids)
@@ -100,17 +94,8 @@ class EngineBranchWriter:
         if room <= 0:
             return replace(branch, thought_is_over=True, finish_reason="length")
         self.pool.reserve(max_tokens)
-        plan = replace(self._job.prompt.plan, prior_token_ids=branch.token_ids)
-        request = EngineRequest(
-            request_id=self.next_request_id(),
-            prompt_token_ids=[*self._job.prompt.token_ids, *branch.token_ids],
-            sampling=self.sampling(min(max_tokens, room)),
-            plan=plan,
-            constraint=self._job.constraint,
-            stop_token_ids=stop_token_ids,
-            images=self._job.prompt.images,
-        )
-        growing = _GrowingBranch(self._model, plan, branch)
+        request = self.make_request(branch, self._job.prompt.plan, max_tokens, stop_token_ids)
+        growing = _GrowingBranch(self._model, request.plan, branch)
         try:
             async with aclosing(self._model.engine.generate(request)) as outputs:
                 async for output in outputs:
@@ -118,20 +103,39 @@ class EngineBranchWriter:
         finally:
             self.pool.settle(max_tokens, growing.num_new)
             self.num_injected += growing.num_new_injected
-        return growing.branch()
+        return growing.to_branch()
 
-    def sampling(self, max_tokens: int) -> SamplingSettings:
-        """Of the request whose id was given last; its seed is no other branch's."""
-        sampling = self._job.sampling
-        seed = sampling.seed
-        if seed is not None:
-            seed = (seed + self._index + SEED_STRIDE * self.num_branches) & SEED_MASK
-        num_logprobs = sampling.num_logprobs or 0
-        return replace(sampling, max_tokens=max_tokens, seed=seed, num_logprobs=num_logprobs)
+    def make_request(
+        self,
+        branch: WrittenBranch,
+        plan: ThinkingPlan,
+        max_tokens: int,
+        stop_token_ids: Sequence[int] = (),
+    ) -> EngineRequest:
+        """Return the next engine request, which continues `branch` under `plan`.
+
+        Its id and its seed are those of no other request; its outputs have log-probabilities.
+        """
+        self.num_branches += 1
+        job = self._job
+        sampling = job.sampling.with_seed_offset(self._index + SEED_STRIDE * self.num_branches)
+        return EngineRequest(
+            request_id=f"{job.request_id}-{self._index}-{self.num_branches}",
+            prompt_token_ids=[*job.prompt.token_ids, *branch.token_ids],
+            sampling=replace(
+                sampling,
+                max_tokens=min(max_tokens, job.prompt.context_left - len(branch.token_ids)),
+                num_logprobs=sampling.num_logprobs or 0,
+            ),
+            plan=replace(plan, prior_token_ids=branch.token_ids),
+            constraint=job.constraint,
+            stop_token_ids=stop_token_ids,
+            images=job.prompt.images,
+        )
 
 
 class _GrowingBranch:
-    """Takes the engine's outputs and counts what they are."""
+    """A branch that takes the engine's outputs and classifies their tokens."""
 
     def __init__(self, model: ServedModel, plan: ThinkingPlan, branch: WrittenBranch) -> None:
         self._branch = branch
@@ -146,23 +150,17 @@ class _GrowingBranch:
 
     @property
     def num_new(self) -> int:
-        """Tokens that the engine wrote."""
+        """Tokens that the engine has written."""
         return len(self._token_ids)
 
     @property
     def num_new_injected(self) -> int:
-        """Those among them that were forced."""
+        """The number of forced tokens among them."""
         return self._tracker.num_injected - self._injected_before
 
     def push(self, output: EngineOutput) -> None:
-        """Take new tokens.
-
-        Raises:
-            AbortedError: the engine gave the request up.
-        """
-        if output.finish_reason == "abort":
-            raise AbortedError("aborted by the engine")
-        assert output.logprobs is not None  # they were asked for
+        """Take new tokens."""
+        assert output.logprobs is not None  # they were requested
         for token_id, entry in zip(output.token_ids, output.logprobs, strict=True):
             kind = self._tracker.advance(token_id)
             if kind is TokenKind.THOUGHT:
@@ -178,8 +176,8 @@ class _GrowingBranch:
             self._weakest_line = min(self._weakest_line, self._line.mean)
             self._line = Line()
 
-    def branch(self) -> WrittenBranch:
-        """What the branch has become."""
+    def to_branch(self) -> WrittenBranch:
+        """Return the branch with the tokens taken so far."""
         tracker = self._tracker
         has_ended = bool(self._token_ids) and self._token_ids[-1] in self._stop_token_ids
         return WrittenBranch(

@@ -1,7 +1,7 @@
-"""The reward model that judges branches: a vLLM pooling server, or any scorer over HTTP.
+"""The client of the reward model that judges branches: a vLLM pooling server, or an HTTP scorer.
 
-Knows the two wires and turns what they answer into numbers from 0 to 1. Does not know
-strategies, nor which branch is whose.
+Knows the two wire formats and converts their answers to numbers from 0 to 1. Does not know
+strategies, nor which choice a branch belongs to.
 """
 
 import math
@@ -21,7 +21,7 @@ NUM_RETRIES = 2  # of connections that could not be made
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A reply so far; `token_ids` are prompt and reply."""
+    """An unfinished or finished reply; `token_ids` are prompt and reply."""
 
     token_ids: Sequence[int]
     thought: str
@@ -29,7 +29,7 @@ class Candidate:
 
 
 class RewardModel:
-    """One per server; :meth:`close` frees its connections."""
+    """An HTTP client, one per server; :meth:`close` frees its connections."""
 
     def __init__(self, settings: ServerSettings) -> None:
         assert settings.scorer_url is not None
@@ -45,10 +45,10 @@ class RewardModel:
     async def judge(
         self, messages: Sequence[Mapping[str, Any]], candidates: Sequence[Candidate]
     ) -> list[float]:
-        """A score from 0 to 1 for each candidate reply to `messages`.
+        """Return a score from 0 to 1 for each candidate reply to `messages`.
 
         Raises:
-            ScorerError: it cannot be reached, refuses, or answers with something else.
+            ScorerError: the reward model cannot be reached, refuses, or sends no scores.
         """
         if not candidates:
             return []
@@ -74,11 +74,11 @@ class RewardModel:
         await self._client.aclose()
 
     async def _classify(self, candidates: Sequence[Candidate]) -> list[float]:
-        """vLLM's ``/classify``: the probability of the last class, or of the only one."""
+        """Request vLLM's ``/classify``; return the probability of the last, or only, class."""
         body = {"input": [list(candidate.token_ids) for candidate in candidates]}
         reply = await self._post(f"{self._url}/classify", body)
         entries = sorted(reply["data"], key=lambda entry: int(entry["index"]))
-        return [_unit(entry["probs"][-1]) for entry in entries]
+        return [_clamp(entry["probs"][-1]) for entry in entries]
 
     async def _score(
         self, messages: Sequence[Mapping[str, Any]], candidates: Sequence[Candidate]
@@ -88,7 +88,7 @@ class RewardModel:
             "candidates": [{"thought": c.thought, "answer": c.answer} for c in candidates],
         }
         reply = await self._post(self._url, body)
-        return [_unit(score) for score in reply["scores"]]
+        return [_clamp(score) for score in reply["scores"]]
 
     async def _post(self, url: str, body: dict[str, Any]) -> Any:
         if self._settings.scorer_model is not None:
@@ -98,11 +98,11 @@ class RewardModel:
         return response.json()
 
 
-def _unit(value: Any) -> float:
-    """`value` as a number from 0 to 1.
+def _clamp(value: Any) -> float:
+    """Convert `value` to a number from 0 to 1.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a finite number.
     """
     number = float(value)
     if not math.isfinite(number):

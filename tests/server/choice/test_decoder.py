@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.choice.decoder import ChoiceDecoder
+from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import ChoiceDelta
+from server.choice.outcome import ChoiceOutcome
 from server.engine.protocol import EngineOutput, TokenLogprob, TokenLogprobs
 from server.prompt.prepared_prompt import PreparedPrompt
 from tests.server.conftest import PROFILES, STOP_ID, TOKENIZER, ids
@@ -43,9 +45,8 @@ def outputs(sizes: list[int]) -> list[EngineOutput]:
 
 def read(sizes: list[int], stops: list[str]) -> ChoiceDelta:
     """All deltas, joined."""
-    decoder = ChoiceDecoder(
-        0, TABLES, TOKENIZER, prepared(64), stops=stops, marker_texts=(), shows_thought=True
-    )
+    settings = DecodingSettings(TABLES, TOKENIZER, prepared(64), stops=stops, keeps_thought=True)
+    decoder = ChoiceDecoder(0, settings)
     whole = ChoiceDelta(0)
     for output in outputs(sizes):
         whole.add(decoder.push(output))
@@ -70,9 +71,27 @@ def test_splitting_changes_nothing(sizes: list[int], stops: list[str]) -> None:
 
 
 def test_a_choice_left_in_its_thought_was_cancelled() -> None:
-    decoder = ChoiceDecoder(
-        0, TABLES, TOKENIZER, prepared(64), stops=(), marker_texts=(), shows_thought=False
-    )
+    decoder = ChoiceDecoder(0, DecodingSettings(TABLES, TOKENIZER, prepared(64)))
     decoder.push(EngineOutput(ids("<think>Hm")))
-    receipt = decoder.cancelled_receipt()
-    assert (receipt.stop, receipt.used) == ("cancelled", 3)
+    outcome = decoder.outcome()
+    assert (outcome.receipt.stop, outcome.receipt.used) == ("cancelled", 3)
+    assert outcome.num_answer == 0
+    assert outcome.first_answer_token is None
+
+
+def test_an_outcome_has_the_receipt_of_its_result_and_the_moments_of_its_tokens() -> None:
+    moments = iter(range(100))
+    settings = DecodingSettings(TABLES, TOKENIZER, prepared(64), clock=lambda: float(next(moments)))
+    decoder = ChoiceDecoder(0, settings)
+    for text in ("<think>Hm", ".", "</think>Yes."):
+        decoder.push(EngineOutput(ids(text)))
+    decoder.push(EngineOutput([STOP_ID], finish_reason="stop"))
+    assert decoder.result is not None
+    assert decoder.outcome() == ChoiceOutcome(
+        receipt=decoder.result.receipt,
+        num_answer=len(ids("Yes.")) + 1,
+        started=0.0,
+        first_token=1.0,
+        first_answer_token=3.0,
+    )
+    assert decoder.result.receipt.seconds == 2.0  # of two outputs after the first

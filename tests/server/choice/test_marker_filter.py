@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.choice.decoder import ChoiceDecoder
+from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import ChoiceDelta
 from server.choice.text_filters import MarkerFilter
 from server.engine.protocol import EngineOutput, TokenLogprob, TokenLogprobs
@@ -43,15 +44,13 @@ def test_a_marker_spelt_with_other_tokens_leaves_neither_text_nor_logprobs(
     budget = resolve_budget(
         BudgetRequest(), BudgetPolicy(0), max_completion_tokens=None, context_left=99
     )
-    decoder = ChoiceDecoder(
-        0,
+    settings = DecodingSettings(
         TrackerTables(PROFILE, frozenset()),
         TOKENIZER,
         PreparedPrompt((), budget, plan, 99, 0),
-        stops=(),
-        marker_texts=("[close]",),
-        shows_thought=False,
+        filtered_markers=("[close]",),
     )
+    decoder = ChoiceDecoder(0, settings)
     whole = ChoiceDelta(0)
     rest = list(ids("yes[close] sir [clo"))
     for size in [*sizes, len(rest)]:

@@ -8,22 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.choice.decoder import ChoiceDecoder
+from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import ChoiceDelta
 from server.choice.detokenizer import Detokenizer
 from server.engine.protocol import EngineOutput
 from server.engine.tool_parsing import ToolParsing
-from server.tools.call import joined_calls, new_call_id
+from server.tools.call import join_calls, make_call_id
 from server.tools.json_calls import ListedCallsReader
-from server.tools.reading import CarefulReader
+from server.tools.reading import AnswerReader
 from server.tools.tool import Tool
-from server.tools.visible_tokens import call_token_ids
+from server.tools.visible_tokens import find_call_token_ids
 from tests.server.choice.test_decoder import TABLES, prepared
 from tests.server.conftest import MARKER_TEXTS, PROFILES, STOP_ID, TOKENIZER, ids
 from tests.server.tools.conftest import listed, written
 
 PARSING = ToolParsing(TOKENIZER, "hermes")
 TOOLS = [Tool("add"), Tool("look-up")]
-SHOWN = call_token_ids(TOKENIZER, PROFILES["special markers"])
+SHOWN = find_call_token_ids(TOKENIZER, PROFILES["special markers"])
 values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text('ab"\\{}[]</>🙂', max_size=6),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("k}"), inner, max_size=2),
@@ -34,19 +35,17 @@ calls = st.lists(st.tuples(st.sampled_from(["add", "look-up"]), arguments), max_
 sizes = st.lists(st.integers(1, 40), max_size=30)
 
 
-def read(text: str, reader: CarefulReader, split: list[int], stops: tuple[str, ...]) -> ChoiceDelta:
+def read(text: str, reader: AnswerReader, split: list[int], stops: tuple[str, ...]) -> ChoiceDelta:
     """All deltas of an answer, joined; its tokens come in outputs of these sizes."""
-    decoder = ChoiceDecoder(
-        0,
+    settings = DecodingSettings(
         TABLES,
         TOKENIZER,
         prepared(64),
         stops=stops,
-        marker_texts=(),
-        shows_thought=False,
-        tool_calls=reader,
+        create_tool_reader=lambda: reader,
         call_token_ids=SHOWN,
     )
+    decoder = ChoiceDecoder(0, settings)
     answer = TOKENIZER.encode(text, add_special_tokens=False, split_special_tokens=True)
     rest = [*ids("<think>hidden</think>"), *answer, STOP_ID]
     whole = ChoiceDelta(0)
@@ -59,7 +58,7 @@ def read(text: str, reader: CarefulReader, split: list[int], stops: tuple[str, .
 
 
 def told(delta: ChoiceDelta) -> tuple[str, list[tuple[str, str]]]:
-    return delta.content, [(call.name, call.arguments) for call in joined_calls(delta.tool_calls)]
+    return delta.content, [(call.name, call.arguments) for call in join_calls(delta.tool_calls)]
 
 
 @settings(deadline=None)
@@ -70,7 +69,7 @@ def test_calls_of_the_models_form(
     texts = [written(name, json.dumps(given, ensure_ascii=False)) for name, given in made]
     text = before + "\n".join(texts)
     results = [
-        told(read(text, CarefulReader(PARSING.new_reader(TOOLS)), pieces, stops))
+        told(read(text, AnswerReader(PARSING.create_reader(TOOLS)), pieces, stops))
         for pieces in (split, [1] * len(text), [])
     ]
     assert results[0] == results[1] == results[2]
@@ -88,13 +87,13 @@ def test_calls_that_a_grammar_made(
     made: list[tuple[str, dict[str, Any]]], split: list[int]
 ) -> None:
     text = listed(*made)
-    result = told(read(text, CarefulReader(ListedCallsReader(new_call_id)), split, ()))
+    result = told(read(text, AnswerReader(ListedCallsReader(make_call_id)), split, ()))
     assert result == ("", [(name, json.dumps(given)) for name, given in made])
 
 
 @given(st.text('[{"name: add,parmets}\\', max_size=60), sizes)
 def test_no_text_is_lost_where_there_was_no_call(text: str, split: list[int]) -> None:
-    result = told(read(text, CarefulReader(ListedCallsReader(new_call_id)), split, ()))
+    result = told(read(text, AnswerReader(ListedCallsReader(make_call_id)), split, ()))
     assert result == (text, [])
 
 
@@ -104,7 +103,7 @@ def test_what_a_cut_answer_tells_is_the_beginning_of_the_whole(
     made: list[tuple[str, dict[str, Any]]], length: int
 ) -> None:
     text = listed(*made)[:length]
-    content, found = told(read(text, CarefulReader(ListedCallsReader(new_call_id)), [], ()))
+    content, found = told(read(text, AnswerReader(ListedCallsReader(make_call_id)), [], ()))
     assert content == ("" if found else text)
     for (name, piece), (wanted, whole) in zip(found, made, strict=False):
         assert name == wanted

@@ -1,7 +1,7 @@
-"""Making metrics: names, buckets, and label sets that are there from the first scrape.
+"""Factories of metrics: names, buckets, and label sets that exist from the first scrape.
 
 A counter that appears with its first event hides that event from `rate` and `increase`, so
-every label value of a closed set starts at 0. Knows no metric.
+every label value of a closed set starts at 0. Does not know any single metric.
 """
 
 from collections.abc import Sequence
@@ -19,22 +19,22 @@ COUNT_BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 def counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:
-    """``thinking_{name}_total``."""
+    """Create the counter ``thinking_{name}_total``."""
     return Counter(f"{PREFIX}{name}", text, labels, registry=registry)
 
 
 def closed_counter(
     registry: CollectorRegistry, name: str, text: str, label: str, values: Sequence[str]
 ) -> Counter:
-    """The same with one label, each of whose `values` starts at 0."""
-    made = counter(registry, name, text, label)
+    """Create the counter ``thinking_{name}_total`` with a label whose `values` all start at 0."""
+    metric = counter(registry, name, text, label)
     for value in values:
-        made.labels(value)
-    return made
+        metric.labels(value)
+    return metric
 
 
 def gauge(registry: CollectorRegistry, name: str, text: str) -> Gauge:
-    """``thinking_{name}``."""
+    """Create the gauge ``thinking_{name}``."""
     return Gauge(f"{PREFIX}{name}", text, registry=registry)
 
 
@@ -45,5 +45,5 @@ def histogram(
     buckets: Sequence[float] = SECONDS_BUCKETS,
     labels: Sequence[str] = (),
 ) -> Histogram:
-    """``thinking_{name}``; `buckets` are upper bounds."""
+    """Create the histogram ``thinking_{name}``; `buckets` are upper bounds."""
     return Histogram(f"{PREFIX}{name}", text, labels, buckets=buckets, registry=registry)

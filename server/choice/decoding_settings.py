@@ -1,0 +1,38 @@
+"""Settings that every choice of a request is decoded with. A record; nothing is decoded here."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from transformers import PreTrainedTokenizerBase
+
+from server.prompt.prepared_prompt import PreparedPrompt
+from server.tools.reading import ReaderFactory
+from thinking.segments import AnswerEnd
+from thinking.tracker_state import TrackerTables
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingSettings:
+    """Settings of a request's decoders: the model's tables and texts, and the client's options.
+
+    `filtered_markers` are removed from the answer's text. Without `keeps_thought`, hidden tokens
+    are only counted. Without `create_tool_reader`, the answer is plain text; with it, the special
+    tokens in `call_token_ids` have a text too. `clock` returns seconds.
+    """
+
+    tables: TrackerTables
+    tokenizer: PreTrainedTokenizerBase
+    prompt: PreparedPrompt
+    stops: Sequence[str] = ()
+    filtered_markers: Sequence[str] = ()
+    keeps_thought: bool = False
+    create_tool_reader: ReaderFactory | None = None
+    call_token_ids: Collection[int] = ()
+    answer_end: AnswerEnd = field(default_factory=AnswerEnd)
+    clock: Callable[[], float] = time.monotonic
+
+    @property
+    def stop_token_ids(self) -> frozenset[int]:
+        """Tokens that may end an answer: the model's own and the client's."""
+        return self.answer_end.stop_token_ids.union(self.tables.profile.stop_token_ids)

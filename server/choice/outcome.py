@@ -1,0 +1,20 @@
+"""The outcome of one choice, for accounts and metrics. A record; knows no tokens and no text."""
+
+from dataclasses import dataclass
+
+from thinking.receipt import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceOutcome:
+    """What a choice has used, finished or cancelled; `receipt.used` counts its hidden tokens.
+
+    Times are moments of the clock that the choice was decoded with (``time.monotonic()``
+    outside of tests); None: no such token was generated. `first_token` may be a hidden one.
+    """
+
+    receipt: Receipt
+    num_answer: int
+    started: float
+    first_token: float | None
+    first_answer_token: float | None
