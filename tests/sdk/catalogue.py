@@ -81,7 +81,7 @@ CLIENTS = (
         (*CALLS, "responses", "completions"),
         '`extra_body={"max_thinking_tokens": 64}` or `reasoning_effort="low"`',
         'The receipt is `choice.model_extra["thinking"]`. `get_final_response()` of a stream '
-        "of Responses raises where one is incomplete; its last event has it.",
+        "of Responses raises if one is incomplete; the last event contains it.",
     ),
     Client(
         "openai_node",
@@ -89,7 +89,7 @@ CLIENTS = (
         "node",
         (*CALLS, "responses"),
         "`...{ max_thinking_tokens: 64 }`, spread into the body, or `reasoning_effort`",
-        "Written as a plain field, the types refuse it. Asks for node 22 or newer; runs on 20.",
+        "The types reject it as a plain field. Requires node 22 or newer; runs on 20.",
     ),
     Client(
         "anthropic_python",
@@ -97,8 +97,8 @@ CLIENTS = (
         None,
         CALLS,
         '`thinking={"type": "enabled", "budget_tokens": 64}`',
-        "All of it is Messages. Base URL without `/v1`; budgets under 1024 are taken. "
-        "`temperature` and its like are no fields of the SDK any more: `extra_body`.",
+        "All calls use Messages. Base URL without `/v1`; budgets under 1024 are accepted. "
+        "The SDK no longer has `temperature` and similar fields: use `extra_body`.",
         protocol="messages",
     ),
     Client(
@@ -116,7 +116,7 @@ CLIENTS = (
         "langchain",
         (*CALLS, "responses"),
         '`ChatOpenAI(extra_body={"max_thinking_tokens": 64})` or `reasoning_effort`',
-        "On Chat it drops fields that it does not know: no receipt, no shown thought. With "
+        "On Chat it drops unknown fields: no receipt and no visible thought. With "
         "`use_responses_api=True` it keeps reasoning items and sends them back.",
     ),
     Client(
@@ -125,7 +125,7 @@ CLIENTS = (
         "litellm",
         (*CALLS, "responses", "messages", "completions"),
         "`completion(…, max_thinking_tokens=64)`",
-        "Model `openai/NAME` with `/v1`, `anthropic/NAME` without. For the latter say "
+        "Model `openai/NAME` with `/v1`, `anthropic/NAME` without. For the latter set "
         '`allowed_openai_params=["thinking"]`.',
     ),
     Client(
@@ -135,7 +135,7 @@ CLIENTS = (
         (*CALLS, "responses"),
         '`model_settings={"extra_body": {"max_thinking_tokens": 64}}`',
         'Usage is in `result.usage.details["reasoning_tokens"]`. On Responses sealed thoughts '
-        'go back with `profile={"openai_supports_encrypted_reasoning_content": True}` only.',
+        'are sent back only with `profile={"openai_supports_encrypted_reasoning_content": True}`.',
     ),
     Client(
         "instructor",
@@ -143,7 +143,7 @@ CLIENTS = (
         "instructor",
         CALLS,
         '`create(…, extra_body={"max_thinking_tokens": 64})`',
-        "Usage comes with `create_with_completion` only.",
+        "Usage is available only through `create_with_completion`.",
     ),
     Client(
         "lm_eval",
@@ -161,6 +161,6 @@ CLIENTS = (
         ("plain", "streamed", "budget", "structured", "responses"),
         "`-o reasoning_effort minimal`",
         "In `extra-openai-models.yaml` with `reasoning: true`, or `llm openai endpoint URL`. "
-        "It has no field of its own for a count, and cannot force a tool.",
+        "It has no field for a count, and cannot force a tool call.",
     ),
 )

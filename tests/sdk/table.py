@@ -15,13 +15,13 @@ YES, NONE = "✓", "–"
 
 def works() -> str:
     """Which client, in which version, does what."""
-    head = ["client", "version run", *CALLS, *(endpoint.title() for endpoint in ENDPOINTS)]
+    head = ["client", "version", *CALLS, *(endpoint.title() for endpoint in ENDPOINTS)]
     return table(head, ([*name(client), *cells(client)] for client in CLIENTS))
 
 
 def spelling() -> str:
     """How a budget is said with each client, and what else to know."""
-    head = ["client", "a budget", "to know"]
+    head = ["client", "budget", "notes"]
     return table(head, ([name(client)[0], client.budget, client.quirks] for client in CLIENTS))
 
 
