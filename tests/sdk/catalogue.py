@@ -80,8 +80,8 @@ CLIENTS = (
         None,
         (*CALLS, "responses", "completions"),
         '`extra_body={"max_thinking_tokens": 64}` or `reasoning_effort="low"`',
-        'The receipt is `choice.model_extra["thinking"]`. `get_final_response()` of a stream '
-        "of Responses raises if one is incomplete; the last event contains it.",
+        'The receipt is `choice.model_extra["thinking"]`. `get_final_response()` of a '
+        "Responses stream raises if the response is incomplete; the last event contains it.",
     ),
     Client(
         "openai_node",
