@@ -1,10 +1,10 @@
-"""Tokens a second on the CPU: our engine settings beside vLLM's own float32.
+"""Tokens per second on the CPU: our engine settings against vLLM's own float32.
 
     python -m benchmarks.engine_settings [--model FOLDER]
 
 One run measures both, each in a fresh process, and prints a Markdown table with the
-hardware and the date. Ends with 1 where ours is not fast enough. Measures the engine
-alone: no HTTP, and nothing is thought.
+hardware and the date. Exits with 1 if ours is not fast enough. Measures the engine alone:
+no HTTP and no thinking.
 """
 
 import argparse
@@ -24,17 +24,17 @@ from server.process.environment import set_process_defaults
 
 NUM_TOKENS = 128
 CLIENTS = (1, 16, 32)
-ROUNDS = 3  # the best counts: other work on the machine only ever slows one down
+ROUNDS = 3  # the best one counts: other load on the machine can only slow a round down
 PROMPT = list(range(100, 132))
 REQUIRED_SPEEDUP = 1.5  # at REQUIRED_AT
 REQUIRED_AT = 16
 
-# Generates NUM_TOKENS tokens under a request id, yielding how many have newly come.
+# Generates NUM_TOKENS tokens under a request id, yielding the numbers of new tokens.
 Generate = Callable[[str], AsyncGenerator[int, None]]
 
 
-async def tokens_per_second(generate: Generate, num_clients: int, name: str) -> float:
-    """Greedy decoding of `num_clients` requests together."""
+async def measure_rate(generate: Generate, num_clients: int, name: str) -> float:
+    """Return the tokens per second of `num_clients` greedy requests run together."""
 
     async def count(request_id: str) -> int:
         return sum([n async for n in generate(request_id)])
@@ -45,18 +45,18 @@ async def tokens_per_second(generate: Generate, num_clients: int, name: str) -> 
 
 
 async def measure(generate: Generate) -> dict[int, float]:
-    """Best of the rounds, by number of clients; after a warm-up."""
-    await tokens_per_second(generate, 2, "warm-up")
+    """Return the best rate of all rounds by number of clients, after a warm-up."""
+    await measure_rate(generate, 2, "warm-up")
     best = dict.fromkeys(CLIENTS, 0.0)
     for round_number in range(ROUNDS):
         for clients in CLIENTS:
-            rate = await tokens_per_second(generate, clients, f"{round_number}-{clients}")
+            rate = await measure_rate(generate, clients, f"{round_number}-{clients}")
             best[clients] = max(best[clients], rate)
     return best
 
 
 async def measure_ours(model: str) -> dict[int, float]:
-    """The server's engine as ``thinking-server`` starts it."""
+    """Measure the server's engine as ``thinking-server`` starts it."""
     from server.engine.protocol import EngineRequest, SamplingSettings
     from server.engine.vllm_engine import VllmEngine
     from server.settings.settings import ServerSettings
@@ -77,7 +77,7 @@ async def measure_ours(model: str) -> dict[int, float]:
 
 
 async def measure_vllm(model: str) -> dict[int, float]:
-    """vLLM on its own in float32; eager, as compiling makes small models slower."""
+    """Measure plain vLLM in float32; eager, as compiling makes small models slower."""
     from vllm import SamplingParams
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.inputs import tokens_input
@@ -108,34 +108,34 @@ async def measure_vllm(model: str) -> dict[int, float]:
 MEASUREMENTS = {"vLLM, float32": measure_vllm, "thinking-server": measure_ours}
 
 
-def in_fresh_process(name: str, model: str) -> dict[int, float]:
-    """One measurement in a process of its own; the start's environment must not leak."""
+def measure_in_fresh_process(name: str, model: str) -> dict[int, float]:
+    """Run one measurement in its own process; its startup environment must not leak."""
     command = [sys.executable, "-m", __spec__.name, "--model", model, "--only", name]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return {int(k): v for k, v in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
-def table(results: dict[str, dict[int, float]]) -> str:
-    """The results in Markdown."""
+def format_table(results: dict[str, dict[int, float]]) -> str:
+    """Return the results in Markdown."""
     day = datetime.datetime.now(datetime.UTC).date()
     lines = [
-        f"{_cpu_name()}, {len(os.sched_getaffinity(0))} cores, {day}, tokens/s:",
+        f"{_read_cpu_name()}, {len(os.sched_getaffinity(0))} cores, {day}, tokens/s:",
         "",
         "| engine | " + " | ".join(f"{n} at once" for n in CLIENTS) + " |",
         "|---" * (1 + len(CLIENTS)) + "|",
     ]
     for name, rates in results.items():
         lines.append(f"| {name} | " + " | ".join(f"{rates[n]:.0f}" for n in CLIENTS) + " |")
-    speedup = " | ".join(f"{_speedup(results, n):.2f} ×" for n in CLIENTS)
+    speedup = " | ".join(f"{_compute_speedup(results, n):.2f} ×" for n in CLIENTS)
     return "\n".join([*lines, f"| speed-up | {speedup} |"])
 
 
-def _speedup(results: dict[str, dict[int, float]], num_clients: int) -> float:
+def _compute_speedup(results: dict[str, dict[int, float]], num_clients: int) -> float:
     theirs, ours = (results[name][num_clients] for name in MEASUREMENTS)
     return ours / theirs
 
 
-def _cpu_name() -> str:
+def _read_cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -157,9 +157,9 @@ def main() -> int:
     if arguments.only:
         print(json.dumps(asyncio.run(MEASUREMENTS[arguments.only](model))), flush=True)
         return 0
-    results = {name: in_fresh_process(name, model) for name in MEASUREMENTS}
-    print(table(results))
-    return 0 if _speedup(results, REQUIRED_AT) >= REQUIRED_SPEEDUP else 1
+    results = {name: measure_in_fresh_process(name, model) for name in MEASUREMENTS}
+    print(format_table(results))
+    return 0 if _compute_speedup(results, REQUIRED_AT) >= REQUIRED_SPEEDUP else 1
 
 
 if __name__ == "__main__":

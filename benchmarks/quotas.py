@@ -1,9 +1,10 @@
-"""What quotas cost a request: to reserve and to settle all six, in memory and on a Redis.
+"""Cost of quotas per request: reserving and settling all six, in memory and on Redis.
 
     python -m benchmarks.quotas [--redis redis://127.0.0.1:6379] [--requests 2000]
 
-In one run, each storage alone: one request after the other (median and 99th percentile of
-both steps together), then 50 at a time. Every request gives something back at its end.
+Measures each storage alone in one run: first sequential requests (median and 99th percentile
+of both steps together), then 50 concurrent ones. Every request returns a part of its
+reservation at its end.
 """
 
 import argparse
@@ -30,15 +31,15 @@ DEMAND = Demand(prompt_tokens=200, reasoning_tokens=1000, answer_tokens=300, num
 
 
 class Requests:
-    """Reserves and settles as a server does for a request."""
+    """Requests that reserve and settle quotas as those of a server do."""
 
     def __init__(self, quotas: Quotas) -> None:
         self._quotas = quotas
         self._metrics = Metrics()
         self._key = AccessKey("benchmark", quota=QUOTA)
 
-    async def one(self) -> float:
-        """Seconds that one took."""
+    async def run_one(self) -> float:
+        """Run one request and return its seconds."""
         account = RequestAccount("id", self._metrics, key=self._key)
         begin = time.perf_counter()
         await self._quotas.reserve(account, DEMAND)
@@ -46,21 +47,21 @@ class Requests:
         await account.at_end.aclose()
         return time.perf_counter() - begin
 
-    async def many(self, num_requests: int) -> None:
-        """One after the other."""
+    async def run_many(self, num_requests: int) -> None:
+        """Run requests sequentially."""
         for _ in range(num_requests):
-            await self.one()
+            await self.run_one()
 
 
-async def measured(name: str, url: str, num_requests: int) -> str:
-    """One row of the table."""
+async def measure(name: str, url: str, num_requests: int) -> str:
+    """Return one row of the table."""
     quotas = Quotas(open_counters(url, TIMEOUT_SECONDS), QuotaMetrics(CollectorRegistry()))
     requests = Requests(quotas)
-    await requests.many(100)  # connects, warms up
-    seconds = [await requests.one() for _ in range(num_requests)]
+    await requests.run_many(100)  # connects, warms up
+    seconds = [await requests.run_one() for _ in range(num_requests)]
     begin = time.perf_counter()
     each = num_requests // NUM_PARALLEL
-    await asyncio.gather(*(requests.many(each) for _ in range(NUM_PARALLEL)))
+    await asyncio.gather(*(requests.run_many(each) for _ in range(NUM_PARALLEL)))
     rate = each * NUM_PARALLEL / (time.perf_counter() - begin)
     await quotas.close()
     middle = statistics.median(seconds) * 1000
@@ -76,9 +77,9 @@ async def main() -> None:
     arguments = parser.parse_args()
     print("| storage | median, ms | 99 %, ms | requests/s, 50 at a time |")
     print("|---|---|---|---|")
-    print(await measured("memory", MEMORY_URL, arguments.requests))
+    print(await measure("memory", MEMORY_URL, arguments.requests))
     if arguments.redis:
-        print(await measured("Redis", arguments.redis, arguments.requests))
+        print(await measure("Redis", arguments.redis, arguments.requests))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Milliseconds a step: our sampler beside vLLM's own thinking budget, in one run.
+"""Milliseconds per step: our sampler against vLLM's own thinking budget, in one run.
 
     python -m benchmarks.sampler [--rows 1 64 256] [--lengths 100 1000 8000 100000] [--json FILE]
 
-Both see the same batch (every row under a budget that is never reached, one new token a
-row and step) on one core, and both do a step's whole work: taking the new tokens and
-constraining the logits. The forward pass is not part of it. vLLM's side is
+Both see the same batch (every row under a budget that is never reached, one new token per
+row and step) on one core, and both do the whole work of a step: reading the new tokens and
+constraining the logits. The forward pass is not included. vLLM's side is
 ``ThinkingBudgetStateHolder`` of its V1 runner, called as its ``GPUModelRunner`` does; it is
-left out above ``MAX_PEER_LENGTH``, where a step of it takes seconds. A second table has
-what vLLM has not: rows that ask for more, and rows that ask for nothing.
+skipped above ``MAX_PEER_LENGTH``, where one of its steps takes seconds. A second table has
+what vLLM lacks: rows with further options, and rows without a plan.
 """
 
 import argparse
@@ -43,7 +43,7 @@ Step = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table; times are milliseconds a step, medians."""
+    """Line of the table; times are medians, in milliseconds per step."""
 
     phase: Phase
     rows: int
@@ -53,22 +53,22 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times faster ours is."""
+        """Speed-up of ours over vLLM's."""
         return None if self.vllm_ms is None else self.vllm_ms / self.ours_ms
 
 
-def output_tokens(phase: Phase, length: int) -> list[int]:
-    """`length` output tokens of a reply that is in `phase` at their end."""
+def make_output_tokens(phase: Phase, length: int) -> list[int]:
+    """Return `length` output tokens of a reply that ends in `phase`."""
     if phase == "thinking":
         return [START_ID] + [WORD_ID] * (length - 1)
     thought = length // 2
     return [START_ID] + [WORD_ID] * (thought - 2) + [END_ID] + [WORD_ID] * (length - thought)
 
 
-def ours(
+def make_our_step(
     phase: Phase, num_rows: int, length: int, rules: ThinkingRules | None = None
 ) -> tuple[Step, ThinkingSampler]:
-    """A step of our sampler, and the sampler."""
+    """Return a step of our sampler, and the sampler."""
     profile = MarkerProfile(
         "bench", (START_ID,), (END_ID,), Opening.FORCED, (STOP_ID,), STAND_IN_ID, EXIT_ID
     )
@@ -78,7 +78,7 @@ def ours(
     )
     sampler = ThinkingSampler(shared, num_rows, device)
     plan = make_plan(profile, BUDGET, rules)
-    rows = _rows(sampler, plan, output_tokens(phase, length), num_rows)
+    rows = _make_rows(sampler, plan, make_output_tokens(phase, length), num_rows)
     logits = torch.zeros(num_rows, VOCAB_SIZE)
 
     def step() -> None:
@@ -89,14 +89,19 @@ def ours(
     return step, sampler
 
 
-def _rows(
+def _make_rows(
     sampler: ThinkingSampler, plan: ThinkingPlan, output: list[int], num_rows: int
 ) -> list[SamplerRow]:
-    """Rows that have all written `output`; replaying it for each would take minutes."""
+    """Return rows that have all written `output`; replaying it for each would take minutes."""
     first = SamplerRow(plan, output)
     sampler.update({0: first})
     automaton = sampler.automaton
-    for array in (automaton.state, automaton.scripts, automaton.levels, *other_arrays(automaton)):
+    for array in (
+        automaton.state,
+        automaton.scripts,
+        automaton.levels,
+        *get_other_arrays(automaton),
+    ):
         array[1:num_rows] = array[0]
     others = [SamplerRow(plan, list(output), n, len(output)) for n in range(1, num_rows)]
     rows = [first, *others]
@@ -104,20 +109,20 @@ def _rows(
     return rows
 
 
-def other_arrays(automaton: ThinkingAutomaton) -> list[Array]:
-    """The arrays of loop guard and answer tails."""
+def get_other_arrays(automaton: ThinkingAutomaton) -> list[Array]:
+    """Return the arrays of loop guard and answer tails."""
     loop, tails = automaton.loop, automaton.tails
     return [loop.history, loop.runs, loop.needed, tails.tails, tails.strings]
 
 
-def state_bytes(automaton: ThinkingAutomaton) -> int:
-    """Bytes of state a slot."""
-    arrays = (automaton.state, automaton.scripts, automaton.levels, *other_arrays(automaton))
+def count_state_bytes(automaton: ThinkingAutomaton) -> int:
+    """Return the bytes of state per slot."""
+    arrays = (automaton.state, automaton.scripts, automaton.levels, *get_other_arrays(automaton))
     return sum(int(array[0].nbytes) for array in arrays)
 
 
-def vllms(phase: Phase, num_rows: int, length: int) -> Step:
-    """A step of vLLM's V1 thinking budget."""
+def make_vllm_step(phase: Phase, num_rows: int, length: int) -> Step:
+    """Return a step of vLLM's V1 thinking budget."""
     from vllm import SamplingParams
     from vllm.config.reasoning import ReasoningConfig
     from vllm.v1.sample.logits_processor.interface import BatchUpdate
@@ -127,7 +132,7 @@ def vllms(phase: Phase, num_rows: int, length: int) -> Step:
     config._reasoning_start_token_ids = [START_ID]
     config._reasoning_end_token_ids = [END_ID]
     holder = ThinkingBudgetStateHolder(config, num_rows, 0, torch.device("cpu"), False)
-    outputs = [output_tokens(phase, length) for _ in range(num_rows)]
+    outputs = [make_output_tokens(phase, length) for _ in range(num_rows)]
     params = SamplingParams(thinking_token_budget=BUDGET)
     added = [(index, params, [WORD_ID], output) for index, output in enumerate(outputs)]
     holder.sync_batch(BatchUpdate(num_rows, removed=(), added=added, moved=()))
@@ -142,8 +147,8 @@ def vllms(phase: Phase, num_rows: int, length: int) -> Step:
     return step
 
 
-def milliseconds(step: Step, *, seconds: float, max_steps: int = 200) -> float:
-    """Median time of a step, after two warm-up steps."""
+def time_step(step: Step, *, seconds: float, max_steps: int = 200) -> float:
+    """Return the median milliseconds of a step, after two warm-up steps."""
     for _ in range(2):
         step()
     times: list[float] = []
@@ -158,14 +163,14 @@ def milliseconds(step: Step, *, seconds: float, max_steps: int = 200) -> float:
 def compare(
     row_counts: list[int], lengths: list[int], *, seconds: float, peer: bool = True
 ) -> list[Row]:
-    """Measure every combination."""
+    """Measure every combination of phase, number of rows and length."""
     result = []
     for phase in ("thinking", "answering"):
         for num_rows in row_counts:
             for length in lengths:
-                our_time = milliseconds(ours(phase, num_rows, length)[0], seconds=seconds)
+                our_time = time_step(make_our_step(phase, num_rows, length)[0], seconds=seconds)
                 peer_time = (
-                    milliseconds(vllms(phase, num_rows, length), seconds=seconds)
+                    time_step(make_vllm_step(phase, num_rows, length), seconds=seconds)
                     if peer and length <= MAX_PEER_LENGTH
                     else None
                 )
@@ -174,26 +179,26 @@ def compare(
 
 
 def compare_options(num_rows: int, *, seconds: float) -> dict[str, float]:
-    """Milliseconds a step of a batch whose rows all ask for one thing."""
-    never = SegmentRules(GateMode.ENTROPY, threshold=20.0, opening=False)
-    waits = SegmentRules(GateMode.EVERY, interval=BUDGET, opening=False)
-    listens = SegmentRules(GateMode.AFTER, strings=("\n", "="), opening=False)
-    asked: dict[str, tuple[Phase, ThinkingRules]] = {
+    """Return the milliseconds per step of batches whose rows all use one option."""
+    entropy_gate = SegmentRules(GateMode.ENTROPY, threshold=20.0, opening=False)
+    every_gate = SegmentRules(GateMode.EVERY, interval=BUDGET, opening=False)
+    after_gate = SegmentRules(GateMode.AFTER, strings=("\n", "="), opening=False)
+    options: dict[str, tuple[Phase, ThinkingRules]] = {
         "a budget": ("thinking", ThinkingRules()),
         "no loop guard": ("thinking", ThinkingRules(loop_guard=None)),
-        "gate: every": ("answering", ThinkingRules(segments=waits)),
-        "gate: after": ("answering", ThinkingRules(segments=listens)),
-        "gate: entropy": ("answering", ThinkingRules(segments=never)),
+        "gate: every": ("answering", ThinkingRules(segments=every_gate)),
+        "gate: after": ("answering", ThinkingRules(segments=after_gate)),
+        "gate: entropy": ("answering", ThinkingRules(segments=entropy_gate)),
         "early exit, between sentences": ("thinking", ThinkingRules(early_exit=0.9)),
     }
     result = {}
-    for name, (phase, rules) in asked.items():
-        step, _ = ours(phase, num_rows, 100, rules)
-        result[name] = milliseconds(step, seconds=seconds)
-    _, sampler = ours("thinking", 1, 100)
+    for name, (phase, rules) in options.items():
+        step, _ = make_our_step(phase, num_rows, 100, rules)
+        result[name] = time_step(step, seconds=seconds)
+    _, sampler = make_our_step("thinking", 1, 100)
     sampler.update({})
     logits = torch.zeros(num_rows, VOCAB_SIZE)
-    result["no plan"] = milliseconds(partial(_apply, sampler, logits), seconds=seconds)
+    result["no plan"] = time_step(partial(_apply, sampler, logits), seconds=seconds)
     return result
 
 
@@ -201,8 +206,8 @@ def _apply(sampler: ThinkingSampler, logits: torch.Tensor) -> None:
     sampler.apply(logits)
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as Markdown."""
+def format_table(rows: list[Row]) -> str:
+    """Return the rows as Markdown."""
     cpu = get_cpu_info()["brand_raw"]
     lines = [
         f"{cpu}, one core, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}",
@@ -220,7 +225,7 @@ def table(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 64, 256])
     parser.add_argument("--lengths", type=int, nargs="+", default=[100, 1000, 8000, 100_000])
@@ -229,12 +234,12 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = compare(arguments.rows, arguments.lengths, seconds=arguments.seconds)
-    print(table(rows))
+    print(format_table(rows))
     options = compare_options(max(arguments.rows), seconds=arguments.seconds)
-    print(f"\n| {max(arguments.rows)} rows that ask for | ms |\n|---|---|")
+    print(f"\n| {max(arguments.rows)} rows with | ms |\n|---|---|")
     print("\n".join(f"| {name} | {time:.4f} |" for name, time in options.items()))
-    _, sampler = ours("thinking", 1, 100)
-    print(f"\nstate: {state_bytes(sampler.automaton)} bytes a row")
+    _, sampler = make_our_step("thinking", 1, 100)
+    print(f"\nstate: {count_state_bytes(sampler.automaton)} bytes a row")
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
 

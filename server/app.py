@@ -1,6 +1,6 @@
 """The app: wiring only.
 
-The engine may come later than the app: until ``ServerState.set_engine`` is called,
+The engine may come later than the app: until ``Services.set_engine`` is called,
 every endpoint that needs it answers 503. Starts and stops nothing.
 """
 
@@ -26,25 +26,25 @@ from server.http.disconnect import ClientLeftError
 from server.http.request_id import RequestIdMiddleware
 from server.logs.request_log import RequestLog
 from server.metrics import CONTENT_TYPE_LATEST
-from server.metrics.metrics import version_of
+from server.metrics.metrics import get_version
 from server.middleware.account import AccountMiddleware, Observer
 from server.middleware.draining import DrainingMiddleware
 from server.middleware.errors import install_error_handlers
 from server.middleware.keys import KeyMiddleware
-from server.state import ServerState, server_state
+from server.state import Services, services_of
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody reads it
 
 
-def create_app(state: ServerState) -> FastAPI:
-    """Make an app around `state`, whose engine may be set later."""
+def create_app(services: Services) -> FastAPI:
+    """Make an app around `services`, whose engine may be set later."""
     app = FastAPI(
         title="thinking-server",
         version=_version(),
         description="Models that think before they answer, within a budget.",
         redirect_slashes=False,  # where to would be taken from the caller's Host
     )
-    app.state.server = state
+    app.state.services = services
     app.include_router(chat.router)
     app.include_router(messages.router)
     app.include_router(responses.router)
@@ -59,16 +59,16 @@ def create_app(state: ServerState) -> FastAPI:
     install_error_handlers(app)
     for left in (ClientLeftError, ClientDisconnect):  # the latter: while it sent its body
         app.add_exception_handler(left, _client_left)
-    observers: list[Observer] = [RequestLog(lambda: state.model_name)]
-    if state.telemetry is not None:
-        observers.append(state.telemetry)
+    observers: list[Observer] = [RequestLog(lambda: services.slot.model_name)]
+    if services.telemetry is not None:
+        observers.append(services.telemetry)
     # The last added is the outermost.
-    app.add_middleware(BodyTimeoutMiddleware, seconds=state.settings.body_timeout_seconds)
-    app.add_middleware(BodyLimitMiddleware, max_body_bytes=state.settings.max_body_bytes)
-    app.add_middleware(KeyMiddleware, state=state)
-    app.add_middleware(AccountMiddleware, metrics=state.metrics, observers=observers)
+    app.add_middleware(BodyTimeoutMiddleware, seconds=services.settings.body_timeout_seconds)
+    app.add_middleware(BodyLimitMiddleware, max_body_bytes=services.settings.max_body_bytes)
+    app.add_middleware(KeyMiddleware, services=services)
+    app.add_middleware(AccountMiddleware, metrics=services.metrics, observers=observers)
     app.add_middleware(RequestIdMiddleware)
-    app.add_middleware(DrainingMiddleware, state=state)
+    app.add_middleware(DrainingMiddleware, slot=services.slot)
     return app
 
 
@@ -85,7 +85,7 @@ def _add_own_routes(app: FastAPI) -> None:
 
 async def _health(request: Request) -> dict[str, str]:
     """503 while the model loads, while the server shuts down, and when the engine has died."""
-    server_state(request).ready_model()
+    services_of(request).slot.ready_model()
     return {"status": "ok"}
 
 
@@ -94,7 +94,7 @@ async def _get_version() -> dict[str, Any]:
 
 
 async def _metrics(request: Request) -> Response:
-    metrics = server_state(request).metrics
+    metrics = services_of(request).metrics
     return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -103,4 +103,4 @@ async def _client_left(request: Request, error: Exception) -> Response:
 
 
 def _version() -> str:
-    return version_of("thinking-server") or "0"  # run from a checkout
+    return get_version("thinking-server") or "0"  # run from a checkout

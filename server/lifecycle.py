@@ -1,11 +1,11 @@
-"""From the first byte served to the exit code: loading, ready, draining, dead.
+"""The life of the server process, from loading to the exit code.
 
     loading ──▶ ready ──signal──▶ draining ──▶ exit 0
        │          └──engine died──▶ exit 3
        └──failed──▶ exit 1 or 2          second signal, anywhere: exit at once
 
-The HTTP server runs all the while, so that ``/health`` can tell. Does not know how an
-engine is loaded, nor what requests do.
+The HTTP server runs in every services, so that ``/health`` can report it. Does not know how an
+engine is loaded or what requests do.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ import uvicorn
 from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.hub.model_resolution import ModelResolutionError
-from server.process.console import say
+from server.process.console import print_status
 from server.process.exit import ExitCode, end_now
-from server.state import ServerState
+from server.state import Services
 
-# For open requests to be told that they end, after the engine's death or the drain's time.
+# Time for open requests to send their final error, after the engine died or the drain timed out.
 LAST_WORDS_SECONDS = 1.0
 IDLE_POLL_SECONDS = 0.05
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn, with the signals left to us: it would close its door at the first one."""
+    """uvicorn's server without its signal handling, which would stop listening at the first one."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -39,18 +39,19 @@ class HttpServer(uvicorn.Server):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is open."""
+        """True if no request is open."""
         return self.num_open == 0
 
     @property
     def num_open(self) -> int:
-        """Requests that have no whole response yet."""
+        """Number of requests whose response is not complete yet."""
         return len(self.server_state.tasks)
 
     def stop_reusing_connections(self) -> None:
-        """Close each connection after the response that it waits for.
+        """Close each connection after its pending response.
 
-        Idle ones are left: a request that is on its way shall be refused, not cut off.
+        Idle connections stay open, so that a request already in transit is refused with an
+        error response instead of being cut off.
         """
         for connection in self.server_state.connections:
             cycle = getattr(connection, "cycle", None)
@@ -60,28 +61,28 @@ class HttpServer(uvicorn.Server):
 
 @dataclass(slots=True)
 class Lifecycle:
-    """One run of the server. `load` makes the engine; `url` is for the operator."""
+    """A run of the server process. `load` starts the engine; `url` is shown to the operator."""
 
     http: HttpServer
     listener: socket.socket
-    state: ServerState
+    services: Services
     load: Callable[[], Awaitable[Engine]]
     url: str
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _serving: asyncio.Task[None] = field(init=False)
 
     async def run(self) -> ExitCode:
-        """Serve until a signal or the engine's death; the process's exit code."""
+        """Serve until a signal arrives or the engine dies; return the process's exit code."""
         self._listen_to_signals()
         self._serving = asyncio.create_task(self.http.serve(sockets=[self.listener]))
         try:
             engine = await self._load_unless_stopped()
             return await self._serve(engine)
         except (EngineConfigError, ModelResolutionError) as error:
-            say(f"error: {error}")
+            print_status(f"error: {error}")
             return ExitCode.USAGE
         except EngineStartError as error:
-            say(f"error: {error}")
+            print_status(f"error: {error}")
             return ExitCode.START_FAILED
         finally:
             await self._stop_http()
@@ -89,69 +90,71 @@ class Lifecycle:
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._on_signal, number)
+            loop.add_signal_handler(number, self._handle_signal, number)
 
-    def _on_signal(self, number: signal.Signals) -> None:
+    def _handle_signal(self, number: signal.Signals) -> None:
         if self._stopping.is_set():
-            say(f"{number.name} again: ending now")
+            print_status(f"{number.name} again: exiting now")
             end_now(128 + number)
         self._stopping.set()
 
     async def _load_unless_stopped(self) -> Engine:
-        say(f"loading; {self.url}/health is 503 meanwhile")
+        print_status(f"loading; {self.url}/health is 503 meanwhile")
         loading = asyncio.ensure_future(self.load())
-        if not await self._first_of(loading):
-            say("stopped while loading")
+        if not await self._wait_for_first(loading):
+            print_status("stopped while loading")
             end_now(ExitCode.OK)
         engine = await loading
-        await asyncio.to_thread(self.state.set_engine, engine)
+        await asyncio.to_thread(self.services.set_engine, engine)
         return engine
 
     async def _serve(self, engine: Engine) -> ExitCode:
-        say(f"ready: {engine.model_name} at {self.url}")
+        print_status(f"ready: {engine.model_name} at {self.url}")
         try:
-            if await self._first_of(asyncio.ensure_future(engine.wait_dead())):
-                return await self._after_death()
+            if await self._wait_for_first(asyncio.ensure_future(engine.wait_dead())):
+                return await self._end_after_death()
             return await self._drain(engine)
         finally:
             await self._stop_http()
-            await self.state.close()
+            await self.services.close()
             await engine.close()
 
-    async def _after_death(self) -> ExitCode:
-        say("error: the engine has died; ending so that a supervisor can restart the server")
-        await self._until_idle(LAST_WORDS_SECONDS)
+    async def _end_after_death(self) -> ExitCode:
+        print_status(
+            "error: the engine has died; exiting so that a supervisor can restart the server"
+        )
+        await self._wait_until_idle(LAST_WORDS_SECONDS)
         return ExitCode.ENGINE_DIED
 
     async def _drain(self, engine: Engine) -> ExitCode:
-        self.state.draining = True
+        self.services.slot.is_draining = True
         self.http.stop_reusing_connections()
-        seconds = self.state.settings.drain_seconds
-        say(f"stopping: finishing open requests (at most {seconds:g} s; again to end now)")
-        if not await self._until_idle(seconds):
-            say(f"out of time: open requests that are cut off: {self.http.num_open}")
+        seconds = self.services.settings.drain_seconds
+        print_status(f"stopping: finishing open requests (at most {seconds:g} s; again to end now)")
+        if not await self._wait_until_idle(seconds):
+            print_status(f"out of time: open requests that are cut off: {self.http.num_open}")
             engine.give_up()
-            await self._until_idle(LAST_WORDS_SECONDS)
+            await self._wait_until_idle(LAST_WORDS_SECONDS)
         return ExitCode.OK if engine.is_alive else ExitCode.ENGINE_DIED
 
-    async def _until_idle(self, seconds: float) -> bool:
-        """Wait until no request is open; False when that takes longer than `seconds`."""
+    async def _wait_until_idle(self, seconds: float) -> bool:
+        """Wait until no request is open. Return False if that takes longer than `seconds`."""
         try:
             async with asyncio.timeout(seconds):
-                while not self.http.is_idle:  # noqa: ASYNC110 - uvicorn has no event for it
+                while not self.http.is_idle:  # noqa: ASYNC110 - uvicorn has no event for this
                     await asyncio.sleep(IDLE_POLL_SECONDS)
         except TimeoutError:
             return False
         return True
 
-    async def _first_of(self, task: asyncio.Future[Any]) -> bool:
-        """Wait for `task` or a signal; whether it was the task."""
+    async def _wait_for_first(self, task: asyncio.Future[Any]) -> bool:
+        """Wait for `task` or a signal. Return True if the task finished first."""
         stopping: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         return task.done()
 
     async def _stop_http(self) -> None:
-        """Cut off what is still open and close the door."""
+        """Stop listening and cut off the connections that are still open."""
         self.http.should_exit = True
         await self._serving

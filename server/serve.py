@@ -1,4 +1,4 @@
-"""Puts the server together: listener, app, engine, lifecycle. Decides nothing itself."""
+"""Assembles the server from listener, app, engine and lifecycle. Makes no decisions itself."""
 
 import asyncio
 import socket
@@ -17,29 +17,30 @@ from server.hub.model_resolution import resolve_model
 from server.keys.anonymous import AnonymousError, check_listener
 from server.keys.reading import KeyFileError
 from server.keys.sealed_thoughts import SealKeyError
-from server.keys.watching import watched
+from server.keys.watching import watch_keys
 from server.lifecycle import HttpServer, Lifecycle
 from server.logs.log import LogFormat, ServerLog
-from server.process.console import say
+from server.process.console import print_status
 from server.process.exit import ExitCode, end_descendants, forbid_core_dumps
 from server.quotas.redis_counters import RedisMissingError
 from server.quotas.storage import QuotaStorageUrlError
 from server.settings.settings import ServerSettings
-from server.state import ServerState
+from server.state import open_services
 from server.telemetry.opening import TelemetryMissingError
 from server.traces.access import TraceTokenError
 from server.traces.store import TraceStoreError
 
-# After draining, for handlers that are cut off to notice it.
+# Time for handlers that were cut off after the drain to notice it.
 CUT_OFF_SECONDS = 1
 
 
 def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
-    """Serve until stopped; the exit code. No process of ours is left behind."""
+    """Serve until stopped and return the exit code. Leaves no child process behind."""
     try:
-        listener = bound_listener(settings.host, settings.port)
+        listener = bind_listener(settings.host, settings.port)
     except OSError as error:
-        say(f"error: cannot listen on {settings.host}:{settings.port}: {error.strerror or error}")
+        reason = error.strerror or error
+        print_status(f"error: cannot listen on {settings.host}:{settings.port}: {reason}")
         return ExitCode.START_FAILED
     allow_open_files(settings.max_connections)
     if not settings.core_dumps:
@@ -49,13 +50,13 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
     try:
         return asyncio.run(_run(settings, engine_options, listener))
     except (AnonymousError, KeyFileError, SealKeyError, TelemetryMissingError) as error:
-        say(f"error: {error}")
+        print_status(f"error: {error}")
         return ExitCode.USAGE
     except (TraceStoreError, TraceTokenError) as error:
-        say(f"error: traces: {error}")
+        print_status(f"error: traces: {error}")
         return ExitCode.USAGE
     except (QuotaStorageUrlError, RedisMissingError) as error:
-        say(f"error: quotas: {error}")
+        print_status(f"error: quotas: {error}")
         return ExitCode.USAGE
     finally:
         end_descendants()
@@ -63,10 +64,10 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
 
 
 async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> Engine:
-    """Resolve the model and start vLLM on it; the event loop stays free.
+    """Resolve the model and start vLLM with it, without blocking the event loop.
 
     Raises:
-        ModelResolutionError: no such model.
+        ModelResolutionError: the model was not found.
         EngineStartError: see :meth:`VllmEngine.start`.
     """
     model = await asyncio.to_thread(resolve_model, settings.model)
@@ -83,7 +84,7 @@ async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> E
     return engine
 
 
-def _import_engine() -> Any:  # VllmEngine.start; vLLM takes ten seconds to import
+def _import_engine() -> Any:  # returns VllmEngine.start; importing vLLM takes ten seconds
     try:
         from server.engine.vllm_engine import VllmEngine
     except ModuleNotFoundError as error:
@@ -98,43 +99,43 @@ def _import_engine() -> Any:  # VllmEngine.start; vLLM takes ten seconds to impo
 async def _run(
     settings: ServerSettings, engine_options: Mapping[str, Any], listener: socket.socket
 ) -> ExitCode:
-    # The process's own registry: vLLM puts its metrics there, too.
-    state = ServerState(settings, REGISTRY)
-    check_listener(settings, state.keys, listener)
+    # The process-wide registry: vLLM registers its metrics there as well.
+    services = open_services(settings, REGISTRY)
+    check_listener(settings, services.keys, listener)
     config = HttpConfig(
-        create_app(state),
+        create_app(services),
         ConnectionLimits.of(settings),
-        log_config=None,  # our log has its loggers
+        log_config=None,  # ServerLog configures its loggers
         access_log=False,
         timeout_graceful_shutdown=CUT_OFF_SECONDS,
     )
     lifecycle = Lifecycle(
         http=HttpServer(config),
         listener=listener,
-        state=state,
+        services=services,
         load=lambda: load_engine(settings, engine_options),
-        url=url_of(listener),
+        url=format_url(listener),
     )
-    async with watched(state.keys):
+    async with watch_keys(services.keys):
         return await lifecycle.run()
 
 
-def bound_listener(host: str, port: int) -> socket.socket:
-    """A socket bound to the address.
+def bind_listener(host: str, port: int) -> socket.socket:
+    """Return a TCP socket that is bound to the address.
 
     Raises:
-        OSError: the address is taken, or not ours.
+        OSError: the address is in use or not one of this machine.
     """
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    # With its protocol named: asyncio sets TCP_NODELAY on such sockets only, and without that
-    # the second piece of an answer waits for the client's delayed acknowledgement, 40 ms.
+    # The protocol is given explicitly because asyncio sets TCP_NODELAY on such sockets only.
+    # Without it the second piece of a response waits 40 ms for the client's delayed ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
-    """Where a client on this machine finds it."""
+def format_url(listener: socket.socket) -> str:
+    """Return the URL at which a client on this machine reaches `listener`."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,11 +1,12 @@
-"""What an app knows of the process around it: its model, once loaded, and its end.
+"""What the process holds: its services, opened once, and a slot for the engine that comes later.
 
-Whoever starts the server sets the engine here when it is ready, and `draining` when no
-new request may begin. Does not start or stop anything itself.
+Opens and closes; starts no engine and serves no request. Every service is handed its settings
+here, so that what a request uses is in one place.
 """
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
@@ -36,91 +37,71 @@ if TYPE_CHECKING:
     from server.telemetry.spans import RequestSpans
 
 
-@dataclass(slots=True)
-class ServerState:
-    """``app.state.server``; `traces` is None where none are kept, `reward_model` likewise.
+class EngineSlot:
+    """The model and its engine, once loaded; `is_draining` once no new request may begin."""
 
-    `map_slots` bounds the engine requests of all maps together.
-
-    Raises:
-        TraceStoreError, TraceTokenError: traces cannot be kept as the settings ask.
-        TelemetryMissingError: spans are asked for, and their library is not there.
-        QuotaStorageUrlError, RedisMissingError: quotas cannot be counted as the settings ask.
-        KeyFileError: the keys cannot be used.
-        SealKeyError: the keys for thoughts in the environment are malformed.
-    """
-
-    settings: ServerSettings
-    registry: CollectorRegistry | None = None
-    draining: bool = False
-    model: ServedModel | None = None
-    metrics: Metrics = field(init=False)
-    keys: LiveKeys = field(init=False)
-    traces: TraceRecorder | None = field(init=False)
-    trace_access: TraceAccess = field(init=False)
-    reward_model: RewardModel | None = field(init=False)
-    seal: ThoughtSeal = field(init=False)
-    responses: ResponseStore[Any] = field(init=False)
-    telemetry: "RequestSpans | None" = field(init=False)
-    map_slots: asyncio.Semaphore = field(init=False)
-    quotas: Quotas = field(init=False)
-    anonymous: AccessKey = field(init=False)
-    admission: AdmissionQueue = field(init=False)
-    load: LoadGauge = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.metrics = Metrics(self.registry, lambda: self.is_ready)
-        self.keys = LiveKeys.configured(self.settings, self.metrics)
-        self.trace_access = TraceAccess.from_environment(shows_thoughts=self.settings.show_thoughts)
-        self.traces = open_traces(self.settings, self.metrics)
-        has_scorer = self.settings.scorer_url is not None
-        self.reward_model = RewardModel(self.settings) if has_scorer else None
-        self.seal = ThoughtSeal.from_environment()
-        self.responses = ResponseStore(
-            self.settings.response_store_max_responses,
-            self.settings.response_store_max_bytes,
-            self.settings.response_store_hours,
-        )
-        self.telemetry = open_telemetry(self.settings, lambda: self.model_name)
-        self.map_slots = asyncio.Semaphore(self.settings.map_concurrency)
-        self.quotas = open_quotas(self.settings, self.metrics.registry)
-        self.anonymous = replace(ANONYMOUS, quota=Quota(**self.settings.anonymous_quota))
-        self._open_admission()
-
-    def _open_admission(self) -> None:
-        settings = self.settings
-        metrics = AdmissionMetrics(self.metrics.registry)
-        limits = QueueLimits(self._num_places, settings.max_queued_requests)
-        self.admission = AdmissionQueue(limits, metrics)
-        curve = LoadCurve(settings.load_shrink_from, settings.load_shrink_floor)
-        self.load = LoadGauge(
-            self.admission, lambda: self.engine.load if self.engine else None, curve
-        )
-        metrics.read_load_from(self.load.load, self.load.share)
-
-    def _num_places(self) -> int:
-        asked = self.settings.max_concurrent_requests
-        return asked or (self.engine.max_num_seqs if self.engine else 1)
+    def __init__(self) -> None:
+        self.model: ServedModel | None = None
+        self.is_draining = False
 
     @property
     def engine(self) -> Engine | None:
-        """The engine, once there is one."""
+        """The engine; None while it loads."""
         return self.model.engine if self.model else None
 
     @property
     def model_name(self) -> str | None:
-        """The model's name on the wire, once there is one."""
+        """The model's name on the wire; None while it loads."""
         return self.model.engine.model_name if self.model else None
 
     @property
     def is_ready(self) -> bool:
-        """Whether a request that came now would be answered."""
-        return self.model is not None and self.model.engine.is_alive and not self.draining
+        """True if a request that arrived now would be answered."""
+        return self.model is not None and self.model.engine.is_alive and not self.is_draining
+
+    def ready_model(self) -> ServedModel:
+        """Return the model.
+
+        Raises:
+            UnavailableError: it is not loaded yet, the server drains, or the engine is dead.
+        """
+        if self.model is None:
+            raise UnavailableError("the model is still loading", "not_ready")
+        if not self.model.engine.is_alive:
+            raise UnavailableError("the engine has died", "engine_dead")
+        if self.is_draining:
+            raise UnavailableError("the server is shutting down", "draining")
+        return self.model
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that outlives a request; ``app.state.services``.
+
+    `anonymous` is the key of callers where none is needed. `map_slots` bounds the engine requests
+    of all maps together. None: traces, a reward model or telemetry are not configured.
+    """
+
+    settings: ServerSettings
+    slot: EngineSlot
+    metrics: Metrics
+    keys: LiveKeys
+    anonymous: AccessKey
+    admission: AdmissionQueue
+    load: LoadGauge
+    quotas: Quotas
+    seal: ThoughtSeal
+    responses: ResponseStore[Any]
+    trace_access: TraceAccess
+    traces: TraceRecorder | None
+    reward_model: RewardModel | None
+    telemetry: "RequestSpans | None"
+    map_slots: asyncio.Semaphore
 
     def set_engine(self, engine: Engine) -> None:
         """Begin to serve `engine`. Takes a moment: it reads the whole vocabulary."""
-        self.model = ServedModel(engine, self.settings)
-        self.metrics.tell_build(engine.model_name)
+        self.slot.model = ServedModel(engine, self.settings)
+        self.metrics.set_build_info(engine.model_name)
 
     async def close(self) -> None:
         """Write the traces that wait; free what the model holds besides its engine."""
@@ -131,26 +112,59 @@ class ServerState:
             await asyncio.to_thread(self.traces.close)
         if self.telemetry is not None:
             await asyncio.to_thread(self.telemetry.close)
-        if self.model is not None:
-            self.model.close()
-
-    def ready_model(self) -> ServedModel:
-        """The model.
-
-        Raises:
-            UnavailableError: not loaded yet, draining, or dead.
-        """
-        if self.model is None:
-            raise UnavailableError("the model is still loading", "not_ready")
-        if not self.model.engine.is_alive:
-            raise UnavailableError("the engine has died", "engine_dead")
-        if self.draining:
-            raise UnavailableError("the server is shutting down", "draining")
-        return self.model
+        if self.slot.model is not None:
+            self.slot.model.close()
 
 
-def server_state(request: Request) -> ServerState:
-    """The app's state (a FastAPI dependency)."""
-    state = request.app.state.server
-    assert isinstance(state, ServerState)
-    return state
+def open_services(settings: ServerSettings, registry: CollectorRegistry | None = None) -> Services:
+    """Open all that `settings` ask for, without an engine.
+
+    Raises:
+        TraceStoreError, TraceTokenError: traces cannot be kept as the settings ask.
+        TelemetryMissingError: spans are asked for, but their library is not installed.
+        QuotaStorageUrlError, RedisMissingError: quotas cannot be counted as the settings ask.
+        KeyFileError: the keys cannot be used.
+        SealKeyError: the keys for thoughts in the environment are malformed.
+    """
+    slot = EngineSlot()
+    metrics = Metrics(registry, lambda: slot.is_ready)
+    admission_metrics = AdmissionMetrics(metrics.registry)
+    limits = QueueLimits(_num_places(settings, slot), settings.max_queued_requests)
+    admission = AdmissionQueue(limits, admission_metrics)
+    curve = LoadCurve(settings.load_shrink_from, settings.load_shrink_floor)
+    load = LoadGauge(admission, lambda: slot.engine.load if slot.engine else None, curve)
+    admission_metrics.read_load_from(load.read_load, load.read_share)
+    return Services(
+        settings=settings,
+        slot=slot,
+        metrics=metrics,
+        keys=LiveKeys.from_settings(settings, metrics),
+        anonymous=replace(ANONYMOUS, quota=Quota(**settings.anonymous_quota)),
+        admission=admission,
+        load=load,
+        quotas=open_quotas(settings, metrics.registry),
+        seal=ThoughtSeal.from_environment(),
+        responses=ResponseStore(
+            settings.response_store_max_responses,
+            settings.response_store_max_bytes,
+            settings.response_store_hours,
+        ),
+        trace_access=TraceAccess.from_environment(shows_thoughts=settings.show_thoughts),
+        traces=open_traces(settings, metrics),
+        reward_model=None if settings.scorer_url is None else RewardModel(settings),
+        telemetry=open_telemetry(settings, lambda: slot.model_name),
+        map_slots=asyncio.Semaphore(settings.map_concurrency),
+    )
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the app that serves `request`."""
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+def _num_places(settings: ServerSettings, slot: EngineSlot) -> Callable[[], int]:
+    """Return a function that tells how many requests may run at a time."""
+    fixed = settings.max_concurrent_requests
+    return lambda: fixed or (slot.engine.max_num_seqs if slot.engine else 1)

@@ -1,6 +1,6 @@
-"""Many clients at once, for a while; in the middle the engine is killed.
+"""Many clients at once; halfway through, the engine is killed.
 
-Counts what came of each request, and what is left in the server when all have gone.
+Counts the outcomes of all requests, and what is left in the server after all clients have gone.
 """
 
 import asyncio
@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.faults.behaviours import TIMEOUT, Client, one_request
+from benchmarks.faults.behaviours import TIMEOUT, Client, send_request
 from benchmarks.faults.outcome import Outcome, Tally
 from benchmarks.faults.supervised import SupervisedServer
 
 REST_SECONDS = 30.0
 RETRY_SECONDS = 0.5
-# Zero when nobody asks for anything.
+# Zero without requests.
 GAUGES = ("thinking_requests_in_flight", "thinking_queue_length", "thinking_admitted_requests")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`kill_after` is the share of the time after which the engine is killed; None: it lives."""
+    """Plan of a run; the engine is killed after the share `kill_after` of the time, None: never."""
 
     num_clients: int
     seconds: float
@@ -35,7 +35,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Result:
-    """What a run has shown; `left_over` are gauges that did not come to rest at 0."""
+    """Result of a run; `left_over` are gauges that did not return to 0."""
 
     tally: Tally
     seconds: float = 0.0
@@ -45,23 +45,23 @@ class Result:
 
 
 async def run(server: SupervisedServer, plan: Plan) -> Result:
-    """Let the crowd at `server`, and kill its engine meanwhile."""
-    result = Result(Tally(), rss_before=server.rss_bytes())
+    """Run the crowd against `server` and kill its engine meanwhile."""
+    result = Result(Tally(), rss_before=server.read_rss_bytes())
     started = time.monotonic()
-    crowd = asyncio.create_task(crowd_at(server.url, plan, result.tally))
+    crowd = asyncio.create_task(run_crowd(server.url, plan, result.tally))
     if plan.kill_after is not None:
         await asyncio.sleep(plan.seconds * plan.kill_after)
         server.kill_engine()
     await crowd
     result.seconds = time.monotonic() - started
     await server.wait_ready()
-    result.left_over = await left_over(server.url)
-    result.rss_after = server.rss_bytes()
+    result.left_over = await find_left_over(server.url)
+    result.rss_after = server.read_rss_bytes()
     return result
 
 
-async def crowd_at(url: str, plan: Plan, tally: Tally) -> None:
-    """All clients, until the time is up and their last requests have ended."""
+async def run_crowd(url: str, plan: Plan, tally: Tally) -> None:
+    """Run all clients until the time is up and their last requests have ended."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
     until = time.monotonic() + plan.seconds
     async with (
@@ -71,34 +71,34 @@ async def crowd_at(url: str, plan: Plan, tally: Tally) -> None:
         for number in range(plan.num_clients):
             dice = random.Random(plan.seed * 10_000 + number)
             client = Client(http, plan.model, dice, tally)
-            tasks.create_task(_ask_until(client, until))
+            tasks.create_task(_send_until(client, until))
 
 
-async def _ask_until(client: Client, until: float) -> None:
+async def _send_until(client: Client, until: float) -> None:
     while time.monotonic() < until:
-        outcome = await one_request(client)
-        if outcome in (Outcome.REFUSED, Outcome.UNREACHED, Outcome.TOLD):
+        outcome = await send_request(client)
+        if outcome in (Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.FAILED):
             await asyncio.sleep(RETRY_SECONDS)  # as a good client does
 
 
-async def left_over(url: str) -> dict[str, float]:
-    """The gauges that are not 0, though nobody asks for anything."""
+async def find_left_over(url: str) -> dict[str, float]:
+    """Return the gauges that are not 0 although there are no requests."""
     left: dict[str, float] = {}
     until = time.monotonic() + REST_SECONDS
     async with httpx.AsyncClient(base_url=url) as http:
         while time.monotonic() < until:
-            left = _busy((await http.get("/metrics")).text)
+            left = _find_busy_gauges((await http.get("/metrics")).text)
             if not left:
                 return {}
             await asyncio.sleep(RETRY_SECONDS)
     return left
 
 
-def _busy(metrics: str) -> dict[str, float]:
+def _find_busy_gauges(metrics: str) -> dict[str, float]:
     return {
         sample.name: sample.value
         for family in text_string_to_metric_families(metrics)
         for sample in family.samples
-        # The reading of the metrics is itself a request.
+        # Reading the metrics is itself a request.
         if sample.name in GAUGES and sample.value > (sample.name == GAUGES[0])
     }

@@ -1,4 +1,4 @@
-"""How a request ended, as its client saw it. Records: nothing is asked or judged here."""
+"""Outcomes of requests, as their clients saw them. Holds records only."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,21 +6,21 @@ from enum import Enum
 
 
 class Outcome(Enum):
-    """One of these a request; all but the last two are as they should be."""
+    """Outcome of one request; all but the last two are expected."""
 
     FINISHED = "finished"  # the whole reply came, with a receipt that keeps the laws
     REFUSED = "refused"  # 429 or 503 before anything was generated
     REJECTED = "rejected"  # a 4xx, and the body was bad
-    TOLD = "told"  # it was accepted, failed, and its client was told: an error, or an error event
-    LEFT = "left"  # the client hung up
-    UNREACHED = "unreached"  # no connection: the server was being restarted
-    LOST = "lost"  # it was accepted, and ended without a word
-    WRONG = "wrong"  # an answer that it should not have had
+    FAILED = "failed"  # accepted, then an error or an error event for the client
+    DISCONNECTED = "disconnected"  # by the client
+    UNREACHABLE = "unreachable"  # no connection: the server was being restarted
+    LOST = "lost"  # accepted, and ended without any message
+    WRONG = "wrong"  # an incorrect response
 
 
 @dataclass(slots=True)
 class Tally:
-    """What came of all requests; `faults` says more of those that went wrong."""
+    """Counts of all outcomes; `faults` describes those that are lost or wrong."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     by_kind: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
@@ -38,11 +38,11 @@ class Tally:
 
     @property
     def num_sent(self) -> int:
-        """All requests."""
+        """Number of all requests."""
         return self.outcomes.total()
 
     @property
     def num_accepted(self) -> int:
-        """Those for which something was to be generated."""
-        kinds = (Outcome.FINISHED, Outcome.TOLD, Outcome.LEFT, Outcome.LOST)
+        """Number of requests for which something was to be generated."""
+        kinds = (Outcome.FINISHED, Outcome.FAILED, Outcome.DISCONNECTED, Outcome.LOST)
         return sum(self.outcomes[kind] for kind in kinds)

@@ -1,6 +1,6 @@
-"""A server under a supervisor that starts it again whenever it ends, as systemd would.
+"""A server under a supervisor that restarts it whenever it ends, as systemd would.
 
-Also knows how to kill its engine. Everything is ended by its process id.
+Also knows how to kill its engine. All processes are ended by their process ids.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import httpx
 import psutil
 
 HOST = "127.0.0.1"
-READY_SECONDS = 400.0  # a busy machine imports vLLM three times
+READY_SECONDS = 400.0  # three processes import vLLM, perhaps on a busy machine
 END_SECONDS = 60.0
 POLL_SECONDS = 0.2
 KV_CACHE_GIB = "1"
@@ -25,7 +25,7 @@ KV_CACHE_GIB = "1"
 
 @dataclass(slots=True)
 class SupervisedServer:
-    """`exit_codes` of the runs that have ended; `restart_seconds` from an end to ready again."""
+    """Server with the `exit_codes` of ended runs, and the `restart_seconds` until ready again."""
 
     port: int
     log_path: Path
@@ -36,33 +36,33 @@ class SupervisedServer:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Base URL of the server."""
         return f"http://{HOST}:{self.port}"
 
     async def wait_ready(self) -> None:
         """Return once ``/health`` is 200.
 
         Raises:
-            TimeoutError: it never is.
+            TimeoutError: it is not in time.
         """
         async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient() as http:
-            while not await _is_ready(http, self.url):  # noqa: ASYNC110 - nothing tells
+            while not await _is_ready(http, self.url):  # noqa: ASYNC110 - no event
                 await asyncio.sleep(POLL_SECONDS)
 
     def kill_engine(self) -> None:
-        """SIGKILL to the engine's core; the server notices by itself."""
+        """Send SIGKILL to the engine's core; the server notices by itself."""
         assert self._process is not None
         children = psutil.Process(self._process.pid).children()
         engines = [child for child in children if "resource_tracker" not in str(child.cmdline())]
         engines[0].kill()
 
-    def rss_bytes(self) -> int:
-        """Memory of the API process."""
+    def read_rss_bytes(self) -> int:
+        """Return the memory of the API process."""
         assert self._process is not None
         return int(psutil.Process(self._process.pid).memory_info().rss)
 
     async def supervise(self) -> None:
-        """Start it, and again whenever it ends; until cancelled."""
+        """Start the server, and again whenever it ends, until cancelled."""
         ended = None
         with self.log_path.open("ab") as log:
             while True:
@@ -84,7 +84,7 @@ class SupervisedServer:
         )
 
     def end(self) -> None:
-        """SIGTERM, and SIGKILL where that takes too long."""
+        """Send SIGTERM, and SIGKILL if that takes too long."""
         process = self._process
         if process is None or process.poll() is not None:
             return
@@ -99,8 +99,8 @@ class SupervisedServer:
 
 
 @asynccontextmanager
-async def supervised(server: SupervisedServer) -> AsyncIterator[SupervisedServer]:
-    """`server`, ready and supervised; ended afterwards."""
+async def run_supervised(server: SupervisedServer) -> AsyncIterator[SupervisedServer]:
+    """Yield `server`, ready and supervised, and end it afterwards."""
     supervisor = asyncio.create_task(server.supervise())
     try:
         await server.wait_ready()

@@ -1,8 +1,8 @@
-"""``python -m benchmarks.proof``: every figure and picture of ``docs/proof.md``, made anew.
+"""``python -m benchmarks.proof``: regenerate every figure and picture of ``docs/proof.md``.
 
-Starts the servers that it needs, asks them, and puts tables, verdicts and pictures into the
-page. Stopped and started again it goes on where it was. The exit status says whether all
-that was asked for ran, not how it fell: 1 where something failed.
+Starts the servers that it needs, runs the experiments on them, and writes tables, verdicts and
+pictures to the page. If it is stopped, the next run resumes. The exit status tells whether all
+requested experiments ran, not their results: 1 if something failed.
 """
 
 import argparse
@@ -41,27 +41,27 @@ DEFAULT_PORT = 8790
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status."""
-    parsed = _parser().parse_args(arguments)
+    """Run the experiments and return the exit status."""
+    parsed = _make_parser().parse_args(arguments)
     if parsed.list:
         for experiment in EXPERIMENTS:
             print(f"{experiment.name}: {experiment.about}")
         return 0
-    # So that an end from outside is an end of the servers too.
+    # A termination from outside has to end the servers too.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parsed.output.mkdir(parents=True, exist_ok=True)
-    # What a few tasks give is for trying, and no figure of the documentation.
+    # Results of a few tasks are trials, not figures of the documentation.
     folder = PAGE.parent if parsed.limit is None else parsed.output
     publication = Publication(PAGE, folder / PAGE.name)
     with Servers(parsed.port, parsed.output) as servers:
         laboratory = Laboratory(servers, parsed.output, parsed.limit)
-        # Not `all`: one that fails is no reason not to try the others.
+        # A list, not a generator: all experiments run, even if one fails.
         ran = [_try(experiment, laboratory, publication) for experiment in parsed.only]
     return 0 if all(ran) else 1
 
 
 def _try(experiment: Experiment, laboratory: Laboratory, publication: Publication) -> bool:
-    """Whether nothing failed; what is skipped is said and has not failed."""
+    """Run an experiment and return False if it failed; a skipped one is reported and counts as run."""
     try:
         finding = experiment.run(laboratory)
     except SkippedError as reason:
@@ -74,39 +74,40 @@ def _try(experiment: Experiment, laboratory: Laboratory, publication: Publicatio
     return True
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.proof", description=__doc__)
-    parser.add_argument("--list", action="store_true", help="name the experiments and end")
+    parser.add_argument("--list", action="store_true", help="list the experiments and exit")
     parser.add_argument(
         "--only",
-        type=_experiments,
+        type=_parse_experiments,
         default=list(EXPERIMENTS),
         metavar="NAME,…",
-        help="these experiments [all]",
+        help="only these experiments [all]",
     )
     parser.add_argument(
         "--limit",
-        type=_tasks,
+        type=_parse_limit,
         metavar="N",
-        help="only N tasks of each set, for trying; page and pictures then go to --output",
+        help="only N tasks of each set, for trials; page and pictures then go to --output",
     )
     parser.add_argument(
         "--output",
         type=Path,
         default=ROOT / "build" / "eval",
         metavar="FOLDER",
-        help="reports, journals and logs; remove it to ask everything anew [build/eval]",
+        help="reports, journals and logs; remove it to start over [build/eval]",
     )
     parser.add_argument(
         "--port",
         type=int,
         default=DEFAULT_PORT,
-        help="of the server; the scorer has the next; journals go on with the same [%(default)s]",
+        help="port of the server; the scorer uses the next one; journals resume only with the "
+        "same port [%(default)s]",
     )
     return parser
 
 
-def _experiments(text: str) -> list[Experiment]:
+def _parse_experiments(text: str) -> list[Experiment]:
     by_name = {experiment.name: experiment for experiment in EXPERIMENTS}
     names = [name.strip() for name in text.split(",")]
     for name in names:
@@ -115,7 +116,7 @@ def _experiments(text: str) -> list[Experiment]:
     return [by_name[name] for name in names]
 
 
-def _tasks(text: str) -> int:
+def _parse_limit(text: str) -> int:
     if not text.isdecimal() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"{text!r} should be 2 or more")
     return int(text)

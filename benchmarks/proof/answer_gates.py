@@ -1,19 +1,19 @@
-"""Where to think inside an answer: everywhere, at its start, where in doubt, after a word.
+"""Where to think inside an answer: everywhere, at its start, when uncertain, after a word.
 
-On texts in which easy and hard positions alternate.
+Uses texts in which easy and hard positions alternate.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.proof.claims import POINT, ROUNDING, Claim, Verdict, percent
-from benchmarks.proof.drawing import new_axes, png, style
+from benchmarks.proof.claims import POINT, ROUNDING, Claim, Verdict, format_percent
+from benchmarks.proof.drawing import choose_style, make_axes, render_png
 from benchmarks.proof.evaluation import EvalRun
 from benchmarks.proof.experiment import Finding
-from benchmarks.proof.intervals import paired_difference
+from benchmarks.proof.intervals import compute_paired_difference
 from benchmarks.proof.laboratory import Laboratory
-from benchmarks.proof.report import Measured, Point
-from benchmarks.proof.tables import count, table
+from benchmarks.proof.report import Measurement, Point
+from benchmarks.proof.tables import format_count, format_table
 
 BUDGET = 600
 MAX_COMPLETION_TOKENS = 800
@@ -24,30 +24,30 @@ MOST_TOKENS = 0.6
 LOWEST_DRAWN = 0.4
 
 
-def gated(gate: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of thoughts inside the answer only, each after at least one token of it."""
+def make_gate_options(gate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options for thoughts inside the answer only, each after at least one token of it."""
     return {"gate": {"gap": 1, "opening": False, **gate}, "max_segments": MAX_SEGMENTS}
 
 
-def entropy_gate(threshold: float) -> dict[str, Any]:
-    """The options of a gate that opens above so many nats."""
-    return gated({"mode": "entropy", "threshold": threshold})
+def make_entropy_gate(threshold: float) -> dict[str, Any]:
+    """Return the options of a gate that opens above `threshold` nats."""
+    return make_gate_options({"mode": "entropy", "threshold": threshold})
 
 
 GATES: Mapping[str, tuple[int, Mapping[str, Any]]] = {
     NEVER: (0, {}),
     OPENING: (BUDGET, {}),
-    "entropy > 0.3": (BUDGET, entropy_gate(0.3)),
-    ENTROPY: (BUDGET, entropy_gate(1.0)),
-    "entropy > 1.5": (BUDGET, entropy_gate(1.5)),
-    'after "holds "': (BUDGET, gated({"mode": "after", "strings": ["holds "]})),
-    ALWAYS: (BUDGET, gated({"mode": "every", "tokens": 1})),
+    "entropy > 0.3": (BUDGET, make_entropy_gate(0.3)),
+    ENTROPY: (BUDGET, make_entropy_gate(1.0)),
+    "entropy > 1.5": (BUDGET, make_entropy_gate(1.5)),
+    'after "holds "': (BUDGET, make_gate_options({"mode": "after", "strings": ["holds "]})),
+    ALWAYS: (BUDGET, make_gate_options({"mode": "every", "tokens": 1})),
 }
 FILES = ("never", "opening", "entropy-0.3", "entropy-1.0", "entropy-1.5", "after", "always")
 
 
 def run(laboratory: Laboratory) -> Finding:
-    """See the module."""
+    """Run the experiment that the module describes."""
     measured = {
         name: laboratory.evaluate(
             EvalRun(
@@ -60,44 +60,46 @@ def run(laboratory: Laboratory) -> Finding:
         )
         for file, (name, (budget, options)) in zip(FILES, GATES.items(), strict=True)
     }
-    rows = [_row(name, _point(m)) for name, m in measured.items()]
+    rows = [_format_row(name, _get_point(m)) for name, m in measured.items()]
     head = ["think", "accuracy", "thought", "all tokens"]
-    claims = [claim_against(measured, other) for other in (ALWAYS, OPENING)]
-    return Finding(table(head, rows), claims, _picture(measured))
+    claims = [make_claim_against(measured, other) for other in (ALWAYS, OPENING)]
+    return Finding(format_table(head, rows), claims, _draw_picture(measured))
 
 
-def claim_against(measured: Mapping[str, Measured], other: str) -> Claim:
-    """That the entropy gate is as good as `other` for fewer tokens of thought."""
+def make_claim_against(measured: Mapping[str, Measurement], other: str) -> Claim:
+    """Return the claim that the entropy gate equals `other` with fewer tokens of thought."""
     ours, theirs = measured[ENTROPY], measured[other]
-    difference = paired_difference(ours.by_task(BUDGET), theirs.by_task(BUDGET))
-    share = _point(ours).mean_reasoning_tokens / _point(theirs).mean_reasoning_tokens
+    difference = compute_paired_difference(
+        ours.compute_task_shares(BUDGET), theirs.compute_task_shares(BUDGET)
+    )
+    share = _get_point(ours).mean_reasoning_tokens / _get_point(theirs).mean_reasoning_tokens
     holds = difference.value >= -MOST_LOST - ROUNDING and share <= MOST_TOKENS + ROUNDING
     return Claim(
         f"{ENTROPY} within 1 point of “{other}” for at most 60 % of its thought",
-        f"{difference} points for {percent(share)}",
-        Verdict.of(holds),
+        f"{difference} points for {format_percent(share)}",
+        Verdict.from_bool(holds),
     )
 
 
-def _point(measured: Measured) -> Point:
+def _get_point(measured: Measurement) -> Point:
     return measured.report.points[0]
 
 
-def _row(name: str, point: Point) -> list[str]:
+def _format_row(name: str, point: Point) -> list[str]:
     tokens = (point.mean_reasoning_tokens, point.mean_completion_tokens)
-    return [name, str(point.accuracy), *map(count, tokens)]
+    return [name, str(point.accuracy), *map(format_count, tokens)]
 
 
-def _picture(measured: Mapping[str, Measured]) -> bytes:
-    figure, axes = new_axes("Mixed texts: where to think", "mean tokens of thought a reply")
+def _draw_picture(measured: Mapping[str, Measurement]) -> bytes:
+    figure, axes = make_axes("Mixed texts: where to think", "mean tokens of thought per reply")
     axes.set_xscale("symlog", linthresh=10)
     axes.set_ylim(LOWEST_DRAWN, 1.03)
     for index, (name, m) in enumerate(measured.items()):
-        point = _point(m)
+        point = _get_point(m)
         x, (low, high) = point.mean_reasoning_tokens, point.accuracy.interval
-        colour, marker = style(index)
+        colour, marker = choose_style(index)
         axes.vlines(x, low, high, color=colour, alpha=0.5)
-        # Hollow: several lie on one place.
+        # Hollow markers: several points coincide.
         (drawn,) = axes.plot([x], [point.accuracy.share], marker, color=colour, label=name)
         drawn.set(markerfacecolor="none", markeredgewidth=2, markersize=10)
     ticks = (0, 5, 10, 20, 50, 100, 200, 500)
@@ -105,4 +107,4 @@ def _picture(measured: Mapping[str, Measured]) -> bytes:
     axes.minorticks_off()
     axes.set_xlim(-1, 900)
     axes.legend(loc="lower right", fontsize="small")
-    return png(figure)
+    return render_png(figure)

@@ -1,6 +1,6 @@
-"""What is claimed, what was measured, and whether that shows it.
+"""Claims, what was measured, and the verdicts.
 
-Knows words and verdicts only; how a number comes about is the experiment's business.
+Knows texts and verdicts only; the experiments know where a number comes from.
 """
 
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ ROUNDING = 1e-9  # shares are quotients: 0.97 - 0.95 is not quite 0.02
 
 
 class Verdict(Enum):
-    """Of a claim."""
+    """Verdict on a claim."""
 
     SHOWN = "shown"
     NOT_SHOWN = "not shown"
 
     @classmethod
-    def of(cls, is_shown: bool) -> "Verdict":
-        """From an answer to "does it hold?"."""
+    def from_bool(cls, is_shown: bool) -> "Verdict":
+        """Return SHOWN if `is_shown`, else NOT_SHOWN."""
         return cls.SHOWN if is_shown else cls.NOT_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`text` says what would have to be seen, `measured` what was."""
+    """Claim: `text` says what has to be observed, `measured` what was."""
 
     text: str
     measured: str
@@ -35,18 +35,18 @@ class Claim:
         return f"{self.text}: {self.measured}: **{self.verdict.value}**"
 
 
-def at_most(text: str, share: float, limit: float) -> Claim:
-    """That `share` does not exceed `limit`."""
-    return Claim(text, percent(share), Verdict.of(share <= limit + ROUNDING))
+def claim_at_most(text: str, share: float, limit: float) -> Claim:
+    """Return the claim that `share` does not exceed `limit`."""
+    return Claim(text, format_percent(share), Verdict.from_bool(share <= limit + ROUNDING))
 
 
-def at_least(text: str, share: float, limit: float) -> Claim:
-    """That `share` reaches `limit`."""
-    return Claim(text, percent(share), Verdict.of(share >= limit - ROUNDING))
+def claim_at_least(text: str, share: float, limit: float) -> Claim:
+    """Return the claim that `share` reaches `limit`."""
+    return Claim(text, format_percent(share), Verdict.from_bool(share >= limit - ROUNDING))
 
 
-def largest_drop(shares: Sequence[float]) -> float:
-    """How far a later share falls below the best before it; 0 where none does."""
+def find_largest_drop(shares: Sequence[float]) -> float:
+    """Return how far a later share falls below the best before it; 0 if none does."""
     best, drop = 0.0, 0.0
     for share in shares:
         best = max(best, share)
@@ -54,11 +54,11 @@ def largest_drop(shares: Sequence[float]) -> float:
     return drop
 
 
-def percent(share: float) -> str:
-    """One digit after the point."""
+def format_percent(share: float) -> str:
+    """Return `share` in percent, with one decimal."""
     return f"{share * 100:.1f} %"
 
 
-def points(difference: float) -> str:
-    """A difference of shares, with its sign."""
+def format_points(difference: float) -> str:
+    """Return a difference of shares in points, with its sign."""
     return f"{difference * 100:+.1f}".replace("-", "−")

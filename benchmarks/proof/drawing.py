@@ -1,4 +1,4 @@
-"""How all pictures of the page look.
+"""Common style of all pictures of the page.
 
 Knows axes and colours, no experiment. Needs no display.
 """
@@ -10,21 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette and two more: told apart by the colour-blind too; markers do it
-# without colour.
+# Okabe and Ito's palette and two more, safe for colour-blind readers; markers work without
+# colour.
 COLOURS = tuple("#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000 #999999 #882255".split())
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
-WIDTH, WIDE, HEIGHT, DPI = 7.5, 12.0, 4.5, 150  # inches, and dots an inch
+WIDTH, WIDE, HEIGHT, DPI = 7.5, 12.0, 4.5, 150  # inches, and dots per inch
 
 
-def new_axes(title: str, x_label: str) -> tuple[Figure, Axes]:
-    """A figure with one plot."""
-    figure, (axes,) = new_plots([title], x_label)
+def make_axes(title: str, x_label: str) -> tuple[Figure, Axes]:
+    """Return a figure with one plot."""
+    figure, (axes,) = make_plots([title], x_label)
     return figure, axes
 
 
-def new_plots(titles: Sequence[str], x_label: str) -> tuple[Figure, list[Axes]]:
-    """A figure with plots side by side, whose vertical axes are a share."""
+def make_plots(titles: Sequence[str], x_label: str) -> tuple[Figure, list[Axes]]:
+    """Return a figure with plots side by side, whose vertical axes show a share."""
     width = WIDTH if len(titles) == 1 else WIDE
     figure = Figure(figsize=(width, HEIGHT), layout="constrained")
     FigureCanvasAgg(figure)
@@ -40,7 +40,7 @@ def new_plots(titles: Sequence[str], x_label: str) -> tuple[Figure, list[Axes]]:
     return figure, plots
 
 
-def curve(
+def draw_curve(
     axes: Axes,
     xs: Sequence[float],
     shares: Sequence[float],
@@ -48,20 +48,23 @@ def curve(
     index: int,
     label: str,
 ) -> None:
-    """A line with its points and their bands; `index` chooses colour and marker."""
-    colour, marker = style(index)
+    """Draw a line with its points and their bands; `index` selects colour and marker."""
+    colour, marker = choose_style(index)
     axes.plot(xs, shares, color=colour, marker=marker, markersize=5, label=label)
     lows, highs = zip(*intervals, strict=True)
     axes.fill_between(xs, lows, highs, color=colour, alpha=0.13, linewidth=0)
 
 
-def style(index: int) -> tuple[str, str]:
-    """Colour and marker."""
+def choose_style(index: int) -> tuple[str, str]:
+    """Return the colour and the marker of a line."""
     return COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
 
 
-def png(figure: Figure) -> bytes:
-    """The same figure gives the same bytes: no version of matplotlib is in it."""
+def render_png(figure: Figure) -> bytes:
+    """Return the figure as a PNG.
+
+    The same figure gives the same bytes: the version of matplotlib is left out.
+    """
     file = BytesIO()
     figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
     return file.getvalue()

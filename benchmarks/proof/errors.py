@@ -1,9 +1,9 @@
-"""Why an experiment gave nothing."""
+"""Errors of experiments that gave no result."""
 
 
 class SkippedError(Exception):
-    """Something that the experiment is about is not there; the message says what."""
+    """Model or task set that is missing; the message names it."""
 
 
 class FailedError(Exception):
-    """A server or a command did not do what it should; the message says which."""
+    """Server or command that failed; the message names it."""

@@ -1,4 +1,4 @@
-"""One run of ``thinking eval``: its settings, as a user would type them.
+"""Settings of one run of ``thinking eval``, as a user would type them.
 
 Knows the command line and starts nothing.
 """
@@ -18,7 +18,7 @@ CONCURRENCY = 32
 
 @dataclass(frozen=True, slots=True)
 class EvalRun:
-    """`name` is that of its files; `needs_scorer`: the reward model must be up."""
+    """Run of ``thinking eval``. `name` names its files; `needs_scorer`: start the reward model."""
 
     name: str
     tasks: str
@@ -31,8 +31,8 @@ class EvalRun:
     extra: Mapping[str, Any] = field(default_factory=dict)
     needs_scorer: bool = False
 
-    def arguments(self, url: str, output: Path, limit: int | None) -> list[str]:
-        """What follows ``thinking``."""
+    def to_arguments(self, url: str, output: Path, limit: int | None) -> list[str]:
+        """Return the arguments of ``thinking``."""
         given = {
             "--url": url,
             "--model": self.model,
@@ -51,13 +51,13 @@ class EvalRun:
         return ["eval", self.tasks, "--no-picture", *named, *options, *extra]
 
 
-def task_file(name: str) -> Path:
-    """A built-in task set's file.
+def find_task_file(name: str) -> Path:
+    """Return the file of a built-in task set.
 
     Raises:
         SkippedError: there is no such set.
     """
     path = TASK_SETS / f"{name}.jsonl"
     if not path.is_file():
-        raise SkippedError(f"the task set {name} is not there")
+        raise SkippedError(f"the task set {name} does not exist")
     return path

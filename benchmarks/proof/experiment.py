@@ -1,4 +1,4 @@
-"""What an experiment is, and what it gives.
+"""Experiments and their findings.
 
 Knows no pages.
 """
@@ -12,7 +12,7 @@ from benchmarks.proof.laboratory import Laboratory
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`text` is Markdown (tables, notes), `picture` a PNG."""
+    """Result of an experiment: `text` is Markdown (tables, notes), `picture` a PNG."""
 
     text: str
     claims: Sequence[Claim] = ()
@@ -21,7 +21,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One block of the page, called `name`; `about` is one line."""
+    """Block `name` of the page; `about` describes it in one line."""
 
     name: str
     about: str

@@ -1,7 +1,7 @@
 """lm-evaluation-harness against the server: does it agree with ``thinking eval``?
 
-Runs the same tasks as a local task of the harness, in an environment of its own, offline;
-then compares the verdicts task by task. Knows the harness's YAML and its samples file.
+Runs the same tasks as a local task of the harness, offline in a separate environment, then
+compares the verdicts task by task. Knows the harness's YAML and its samples file.
 """
 
 import json
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.proof.claims import Claim, Verdict, percent
+from benchmarks.proof.claims import Claim, Verdict, format_percent
 from benchmarks.proof.errors import FailedError
-from benchmarks.proof.evaluation import CONCURRENCY, ROOT, EvalRun, task_file
+from benchmarks.proof.evaluation import CONCURRENCY, ROOT, EvalRun, find_task_file
 from benchmarks.proof.experiment import Finding
 from benchmarks.proof.laboratory import Laboratory
 from benchmarks.proof.servers import say
-from benchmarks.proof.tables import table
+from benchmarks.proof.tables import format_table
 
 TASKS = "chains-mod10"
 HARNESS_TASK = "chains_mod10"
@@ -29,34 +29,34 @@ FILTER = "number"
 
 
 def run(laboratory: Laboratory) -> Finding:
-    """See the module."""
+    """Run the experiment that the module describes."""
     ours = laboratory.evaluate(
         EvalRun("lm_eval", TASKS, BUDGETS, temperature=0.0, max_completion_tokens=MAX_TOKENS)
     )
-    folder = laboratory.folder("thinker") / "lm_eval"
+    folder = laboratory.make_folder("thinker") / "lm_eval"
     folder.mkdir(exist_ok=True)
-    (folder / f"{HARNESS_TASK}.yaml").write_text(json.dumps(task_of_harness(), indent=2))
-    _do([str(INSTALLER), "lm-eval"], folder / "install.log")
+    (folder / f"{HARNESS_TASK}.yaml").write_text(json.dumps(make_harness_task(), indent=2))
+    _run_command([str(INSTALLER), "lm-eval"], folder / "install.log")
     rows, claims = [], []
     for budget in BUDGETS:
-        verdicts = [outcome["right"] == 1 for outcome in ours.outcomes(budget)]
-        theirs = _ask_harness(laboratory, folder, budget)
-        num_alike = agreement(verdicts, theirs)
-        shares = [percent(sum(side) / len(side)) for side in (verdicts, theirs)]
+        verdicts = [outcome["right"] == 1 for outcome in ours.read_outcomes(budget)]
+        theirs = _run_harness(laboratory, folder, budget)
+        num_alike = count_agreements(verdicts, theirs)
+        shares = [format_percent(sum(side) / len(side)) for side in (verdicts, theirs)]
         rows.append([str(budget), *shares, f"{num_alike} of {len(verdicts)}"])
         text = f"lm-eval and thinking eval agree on each task at budget {budget}"
         measured = f"{num_alike} of {len(verdicts)}"
-        claims.append(Claim(text, measured, Verdict.of(num_alike == len(verdicts))))
+        claims.append(Claim(text, measured, Verdict.from_bool(num_alike == len(verdicts))))
     head = ["budget", "thinking eval", "lm-eval", "the same verdict"]
-    return Finding(table(head, rows), claims)
+    return Finding(format_table(head, rows), claims)
 
 
-def task_of_harness() -> dict[str, Any]:
-    """Our task file as a task of the harness; JSON is YAML."""
+def make_harness_task() -> dict[str, Any]:
+    """Return our task file as a task of the harness; JSON is valid YAML."""
     return {
         "task": HARNESS_TASK,
         "dataset_path": "json",
-        "dataset_kwargs": {"data_files": {"test": str(task_file(TASKS))}},
+        "dataset_kwargs": {"data_files": {"test": str(find_task_file(TASKS))}},
         "test_split": "test",
         "output_type": "generate_until",
         "doc_to_text": "{{question}}",
@@ -75,23 +75,23 @@ def task_of_harness() -> dict[str, Any]:
     }
 
 
-def agreement(ours: Sequence[bool], theirs: Sequence[bool]) -> int:
-    """How many verdicts are alike.
+def count_agreements(ours: Sequence[bool], theirs: Sequence[bool]) -> int:
+    """Return how many verdicts are equal.
 
     Raises:
-        ValueError: not as many on both sides.
+        ValueError: the two sides differ in length.
     """
     return sum(a == b for a, b in zip(ours, theirs, strict=True))
 
 
 def read_samples(path: Path) -> list[bool]:
-    """The verdicts in a samples file of the harness, in the order of the tasks."""
+    """Return the verdicts in a samples file of the harness, in the order of the tasks."""
     samples = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     chosen = [sample for sample in samples if sample["filter"] == FILTER]
     return [s["exact_match"] == 1 for s in sorted(chosen, key=lambda s: int(s["doc_id"]))]
 
 
-def _ask_harness(laboratory: Laboratory, folder: Path, budget: int) -> list[bool]:
+def _run_harness(laboratory: Laboratory, folder: Path, budget: int) -> list[bool]:
     url = laboratory.servers.serve("thinker")
     output = folder / f"budget-{budget}"
     say(f"lm_eval: {TASKS} at {budget}")
@@ -110,12 +110,12 @@ def _ask_harness(laboratory: Laboratory, folder: Path, budget: int) -> list[bool
         command += ["--limit", str(laboratory.limit)]
     for old in output.rglob("samples_*.jsonl"):
         old.unlink()
-    _do(command, folder / f"budget-{budget}.log")
+    _run_command(command, folder / f"budget-{budget}.log")
     (samples,) = output.rglob("samples_*.jsonl")
     return read_samples(samples)
 
 
-def _do(command: Sequence[str], log: Path) -> None:
+def _run_command(command: Sequence[str], log: Path) -> None:
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OPENAI_API_KEY": "none"}
     with log.open("wb") as file:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Intervals of 95 % confidence: of a share, and of the difference of two runs over the same tasks.
+"""Intervals of 95 % confidence: of a share, and of the difference of two runs over equal tasks.
 
 Pure numbers; knows neither tasks nor servers.
 """
@@ -10,14 +10,14 @@ from statistics import fmean, stdev
 
 from scipy.stats import binomtest, t
 
-from benchmarks.proof.claims import points
+from benchmarks.proof.claims import format_points
 
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Of two shares; ``low`` and ``high`` bound it."""
+    """Difference of two shares; ``low`` and ``high`` bound it."""
 
     value: float
     low: float
@@ -25,15 +25,17 @@ class Difference:
 
     @property
     def is_gain(self) -> bool:
-        """Whether chance alone would hardly make it."""
+        """True if chance alone is an unlikely explanation."""
         return self.low > 0
 
     def __str__(self) -> str:
-        return f"{points(self.value)} ({points(self.low)} to {points(self.high)})"
+        return (
+            f"{format_points(self.value)} ({format_points(self.low)} to {format_points(self.high)})"
+        )
 
 
-def wilson(num_right: int, num_all: int) -> tuple[float, float]:
-    """Wilson's score interval of a share.
+def compute_wilson_interval(num_right: int, num_all: int) -> tuple[float, float]:
+    """Return Wilson's score interval of a share.
 
     Raises:
         ValueError: `num_all` is 0.
@@ -42,14 +44,14 @@ def wilson(num_right: int, num_all: int) -> tuple[float, float]:
     return float(bounds.low), float(bounds.high)
 
 
-def paired_difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Difference:
-    """Mean of ``ours - theirs`` over tasks, with Student's interval.
+def compute_paired_difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Difference:
+    """Return the mean of ``ours - theirs`` over tasks, with Student's interval.
 
     Each value is the share of a task's answers that were right, over its samples and blanks:
-    as tasks are independent of each other, no more is assumed of samples and blanks.
+    tasks are independent of each other, and nothing more is assumed of samples and blanks.
 
     Raises:
-        ValueError: not the same tasks, or fewer than two.
+        ValueError: the tasks differ, or are fewer than two.
     """
     if ours.keys() != theirs.keys() or len(ours) < 2:
         raise ValueError("a paired difference needs the same tasks on both sides, two or more")

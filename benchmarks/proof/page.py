@@ -1,30 +1,30 @@
-"""The blocks of a page that are made by machine, between a pair of comments each.
+"""Generated blocks of a page, each between a pair of comments.
 
-The prose around them is by hand and is left as it is. Knows no experiment.
+The handwritten text around them stays unchanged. Knows no experiment.
 """
 
 
 class PageError(Exception):
-    """The page lacks a block, or its comments do not pair."""
+    """Page that lacks a block, or whose comments do not pair."""
 
 
-def begin_of(name: str) -> str:
-    """The comment before a block."""
+def make_begin_comment(name: str) -> str:
+    """Return the comment before a block."""
     return f"<!-- begin {name} -->"
 
 
-def end_of(name: str) -> str:
-    """The comment after it."""
+def make_end_comment(name: str) -> str:
+    """Return the comment after a block."""
     return f"<!-- end {name} -->"
 
 
 def replace_block(page: str, name: str, content: str) -> str:
-    """`page` with `content` as the block called `name`.
+    """Return `page` with `content` as the block `name`.
 
     Raises:
         PageError: there is not exactly one such block.
     """
-    begin, end = begin_of(name), end_of(name)
+    begin, end = make_begin_comment(name), make_end_comment(name)
     if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
         raise PageError(f"the page should have {begin} once, and {end} once after it")
     before, _, rest = page.partition(begin)

@@ -1,6 +1,6 @@
-"""What ``thinking eval`` wrote: its report, and each reply with its score.
+"""Results of ``thinking eval``: its report, and each reply with its score.
 
-Reads the fields that the experiments need and leaves the others alone. Asks nothing.
+Reads the fields that the experiments need and ignores the others. Sends no requests.
 """
 
 import json
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Accuracy(BaseModel):
-    """`interval` is of 95 %; `total` answers, of which `right` were."""
+    """Share of right answers with its interval of 95 % confidence."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,7 +29,7 @@ class Accuracy(BaseModel):
 
 
 class Point(BaseModel):
-    """One budget; tokens are means a reply."""
+    """Results at one budget; tokens are means per reply."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,7 +45,7 @@ class Point(BaseModel):
 
     @property
     def num_cut(self) -> int:
-        """Replies whose thought or answer had not come to its own end."""
+        """Number of replies whose thought or answer was cut off."""
         by_budget = sum(self.stops.get(cause, 0) for cause in ("budget", "grace", "max_tokens"))
         return max(by_budget, self.cut_short)
 
@@ -57,46 +57,46 @@ class Knee(BaseModel):
 
 
 class Report(BaseModel):
-    """One run of ``thinking eval``."""
+    """Report of one run of ``thinking eval``."""
 
     label: str
     points: list[Point]
     knee: Knee | None
 
-    def at(self, budget: int) -> Point:
-        """The point of `budget`.
+    def get_point(self, budget: int) -> Point:
+        """Return the point of `budget`.
 
         Raises:
-            LookupError: it was not asked at.
+            LookupError: it was not measured.
         """
         for point in self.points:
             if point.budget == budget:
                 return point
-        raise LookupError(f"{self.label} was not asked at a budget of {budget}")
+        raise LookupError(f"{self.label} was not measured at a budget of {budget}")
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A run that is over: its report, and what lies beside it."""
+class Measurement:
+    """Finished run: its report, and the files beside it."""
 
     path: Path  # of the report
     report: Report
 
-    def outcomes(self, budget: int) -> list[Mapping[str, Any]]:
-        """Each reply at `budget`, as ``thinking eval`` wrote it; in the order of the tasks."""
+    def read_outcomes(self, budget: int) -> list[Mapping[str, Any]]:
+        """Return each reply at `budget`, as ``thinking eval`` wrote it, in task order."""
         path = self.path.with_name(f"{self.path.stem}.outcomes.jsonl")
         lines = path.read_text(encoding="utf-8").splitlines()
         return [outcome for line in lines if (outcome := json.loads(line))["budget"] == budget]
 
-    def by_task(self, budget: int) -> dict[str, float]:
-        """The share of each task's answers that were right, over its samples and blanks."""
+    def compute_task_shares(self, budget: int) -> dict[str, float]:
+        """Return each task's share of right answers, over its samples and blanks."""
         counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        for outcome in self.outcomes(budget):
+        for outcome in self.read_outcomes(budget):
             counts[outcome["task"]][0] += outcome["right"]
             counts[outcome["task"]][1] += outcome["total"]
         return {task: right / total for task, (right, total) in counts.items()}
 
 
-def read_measured(path: Path) -> Measured:
-    """The report at `path`, as ``thinking eval`` has just written it."""
-    return Measured(path, Report.model_validate_json(path.read_bytes()))
+def read_measurement(path: Path) -> Measurement:
+    """Return the report at `path`, as ``thinking eval`` has just written it."""
+    return Measurement(path, Report.model_validate_json(path.read_bytes()))

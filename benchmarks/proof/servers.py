@@ -1,7 +1,7 @@
-"""The servers that experiments ask: started when first needed, ended by their process ids.
+"""Servers of the experiments: started when first needed, ended by their process ids.
 
-One model is served at a time, on one port: journals name the URL, and go on only with the
-same. Knows how a user starts them; nothing of what they are asked.
+One model is served at a time, on one port: journals hold the URL and resume only with the
+same one. Knows how a user starts servers; not which requests they get.
 """
 
 import os
@@ -22,14 +22,14 @@ from server.hub.model_resolution import EMBEDDED_MODELS, ShippedFolder
 
 HOST = "127.0.0.1"
 SCORER = "thinker-scorer"
-READY_SECONDS = 400.0  # a busy machine imports vLLM three times
+READY_SECONDS = 400.0  # three processes import vLLM, perhaps on a busy machine
 END_SECONDS = 30.0
 POLL_SECONDS = 0.5
-KV_CACHE_GIB = "1"  # of memory a server: the models are small
+KV_CACHE_GIB = "1"  # of memory per server: the models are small
 
 
 class Servers:
-    """Use with ``with``: whatever was started has ended afterwards."""
+    """Context manager of servers; all that were started have ended afterwards."""
 
     def __init__(self, port: int, logs: Path) -> None:
         self._port = port
@@ -50,14 +50,14 @@ class Servers:
             self._end(port)
 
     def serve(self, model: str) -> str:
-        """Serve `model`, and nothing else but the scorer; the base URL of its API.
+        """Serve `model`, and no other but the scorer; return the base URL of its API.
 
         Raises:
             SkippedError: its folder is not there.
             FailedError: it does not come up.
         """
         if self._model != model:
-            folder_of(model)
+            find_folder(model)
             if self._model is not None:
                 self._end(self._port)
             self._model = None
@@ -76,7 +76,7 @@ class Servers:
         """
         if self._scorer_port in self._processes:
             return
-        folder = folder_of(SCORER)
+        folder = find_folder(SCORER)
         command = ["vllm.entrypoints.openai.api_server", "--model", str(folder), "--host", HOST]
         command += ["--served-model-name", SCORER, "--runner", "pooling"]
         command += ["--dtype", "float32", "--enforce-eager"]
@@ -114,20 +114,20 @@ class Servers:
                     child.kill()
 
 
-def folder_of(model: str) -> Path:
-    """Where an embedded model of this project lies.
+def find_folder(model: str) -> Path:
+    """Return the folder of an embedded model of this project.
 
     Raises:
         SkippedError: it has no weights there.
     """
     shipped = EMBEDDED_MODELS.get(model)
     if not isinstance(shipped, ShippedFolder) or not (shipped.path / "config.json").is_file():
-        raise SkippedError(f"the model {model} is not there")
+        raise SkippedError(f"the model {model} does not exist")
     return shipped.path
 
 
 def say(line: str) -> None:
-    """One line to standard error."""
+    """Print one line to standard error."""
     print(f"proof: {line}", file=sys.stderr, flush=True)
 
 

@@ -23,7 +23,7 @@ class Demand:
         return self.prompt_tokens + self.reasoning_tokens + self.answer_tokens
 
 
-def total_demand(demands: Sequence[Demand]) -> Demand:
+def sum_demands(demands: Sequence[Demand]) -> Demand:
     """Return the sum of `demands`."""
     return Demand(
         prompt_tokens=sum(demand.prompt_tokens for demand in demands),

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json, to_json
 
 from server.dialects.reading import TREE, take_claims
-from server.dialects.resolution import ThinkingWish, rule
+from server.dialects.resolution import ThinkingParams, resolve_claims
 from server.dialects.spellings import WRONG_NAMES
 from server.errors.api import ApiError, BadRequestError
 
@@ -44,7 +44,7 @@ async def read_body(request: Request, model: type[BodyT]) -> BodyT:
     return _parse(model, await _raw_body(request))
 
 
-async def read_thinking_body(request: Request, model: type[BodyT]) -> tuple[BodyT, ThinkingWish]:
+async def read_dialect_body(request: Request, model: type[BodyT]) -> tuple[BodyT, ThinkingParams]:
     """Read a body that may say, in any dialect, how much to think.
 
     Raises:
@@ -56,12 +56,12 @@ async def read_thinking_body(request: Request, model: type[BodyT]) -> tuple[Body
     except ValueError as error:
         raise _invalid_json(str(error)) from None
     if not isinstance(values, dict):
-        return _parse(model, raw), ThinkingWish()
+        return _parse(model, raw), ThinkingParams()
     claims, rest = take_claims(values, _wire_names(model))
     if rest != values:
         # As JSON again: strict models take lists for tuples there, for one thing.
         raw = to_json(rest)
-    return _parse(model, raw), rule(claims)
+    return _parse(model, raw), resolve_claims(claims)
 
 
 async def _raw_body(request: Request) -> bytes:

@@ -1,25 +1,26 @@
-"""A request's wish and its rarer options, as the :class:`BudgetAsk` of ``thinking.budget``.
+"""Converts the thinking fields of a body to the :class:`BudgetRequest` of ``thinking.budget``.
 
-Checks the options against each other and against the wish. Knows nothing of models, tokens
-or the server's limits.
+Checks the options against each other and against the dialects' fields. Knows nothing of models,
+tokens or the server's limits.
 """
 
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 from server.dialects.claims import Claim, ClaimKind
-from server.dialects.gates import NativeSegments, segment_rules
-from server.dialects.resolution import ThinkingWish, contradiction
-from server.dialects.strategies import NativeStrategy, strategy_of
+from server.dialects.gates import segment_rules
+from server.dialects.options import NativeLoopGuard, NativeOptions
+from server.dialects.resolution import ThinkingParams, contradiction
+from server.dialects.strategies import strategy_of
 from server.errors.api import BadRequestError
-from thinking.budget import BudgetAsk, Effort
+from thinking.budget import BudgetRequest, Effort
 from thinking.kind import ThoughtKind
 from thinking.loop_guard import LoopGuard
+from thinking.strategies.protocol import Strategy
 
 WRAP_UP = "thinking_options.wrap_up"
 
-# Of `thinking_options`: what has no sense where nothing of a thought is sampled.
-_OF_WRITTEN_THOUGHTS = (
+# Fields of `thinking_options` that are meaningless where no part of a thought is sampled.
+_OF_SAMPLED_THOUGHTS = (
     "grace",
     "wrap_up",
     "continuation",
@@ -30,107 +31,39 @@ _OF_WRITTEN_THOUGHTS = (
 )
 
 
-class NativeLoopGuard(Protocol):
-    """``thinking_options.loop_guard`` as an object."""
-
-    @property
-    def enabled(self) -> bool:
-        """False: a thought may repeat itself."""
-
-    @property
-    def max_period(self) -> int:
-        """Longest period, in tokens."""
-
-    @property
-    def min_repeats(self) -> int:
-        """How often a period comes before it is a loop."""
-
-    @property
-    def min_tokens(self) -> int:
-        """How many tokens it must cover."""
-
-
-class NativeOptions(NativeSegments, Protocol):
-    """``thinking_options`` of a body."""
-
-    @property
-    def answer_reserve(self) -> int | None:
-        """Tokens kept for the answer."""
-
-    @property
-    def grace(self) -> int | float | None:
-        """Last tokens, or share, of a budget in which a thought ends at a boundary."""
-
-    @property
-    def wrap_up(self) -> str | None:
-        """Text that ends a thought that was cut."""
-
-    @property
-    def continuation(self) -> str | None:
-        """Text that answers an end which comes too soon."""
-
-    @property
-    def loop_guard(self) -> NativeLoopGuard | None:
-        """None: the default."""
-
-    @property
-    def early_exit(self) -> float | None:
-        """Probability of the end marker above which a thought may end."""
-
-    @property
-    def kind(self) -> str | None:
-        """What the thought is made of."""
-
-    @property
-    def strategy(self) -> NativeStrategy | None:
-        """A search over thoughts."""
-
-
-@dataclass(frozen=True, slots=True)
-class ThinkingFields:
-    """All that one body says about thinking.
-
-    `reply_limit` is the most tokens of the whole reply, where the body names it.
-    """
-
-    wish: ThinkingWish
-    options: NativeOptions | None = None
-    min_thinking_tokens: int | None = None
-    reply_limit: int | None = None
-
-
-def budget_ask(fields: ThinkingFields) -> BudgetAsk:
-    """What a body says about its budget.
+def to_budget_request(thinking: ThinkingParams, max_tokens: int | None) -> BudgetRequest:
+    """Return the budget that a body requests; `max_tokens` limits the whole reply.
 
     Raises:
-        BadRequestError: two fields at odds, or a share of a reply without a limit.
+        BadRequestError: two fields contradict each other, or a share is requested of a reply
+            without a limit.
     """
-    ask = _with_options(_wished(fields), fields)
-    return replace(ask, wrap_up=_wrap_up(fields))
+    request = _with_options(_from_claims(thinking, max_tokens), thinking)
+    return replace(request, wrap_up=_wrap_up(thinking))
 
 
-def _wished(fields: ThinkingFields) -> BudgetAsk:
-    wish = fields.wish
-    ask = BudgetAsk(min_thinking_tokens=fields.min_thinking_tokens)
-    if wish.effort is not None:
-        assert isinstance(wish.effort.value, Effort)
-        ask = replace(ask, effort=wish.effort.value, effort_source=wish.effort.path)
-    if (count := wish.tokens or _share(fields)) is not None:
+def _from_claims(thinking: ThinkingParams, max_tokens: int | None) -> BudgetRequest:
+    request = BudgetRequest(min_thinking_tokens=thinking.min_thinking_tokens)
+    if thinking.effort is not None:
+        assert isinstance(thinking.effort.value, Effort)
+        request = replace(request, effort=thinking.effort.value, effort_source=thinking.effort.path)
+    if (count := thinking.tokens or _share_in_tokens(thinking, max_tokens)) is not None:
         tokens = int(count.value) if not isinstance(count.value, Effort) else 0
-        ask = replace(ask, max_thinking_tokens=tokens, max_thinking_source=count.path)
-    if wish.switch is not None:
-        if wish.switch.value:
-            return replace(ask, switched_on_by=wish.switch.path)
-        return replace(ask, max_thinking_tokens=0, max_thinking_source=wish.switch.path)
-    return ask
+        request = replace(request, max_thinking_tokens=tokens, max_thinking_source=count.path)
+    if thinking.switch is not None:
+        if thinking.switch.value:
+            return replace(request, switched_on_by=thinking.switch.path)
+        path = thinking.switch.path
+        return replace(request, max_thinking_tokens=0, max_thinking_source=path)
+    return request
 
 
-def _share(fields: ThinkingFields) -> Claim | None:
-    """A share of the reply, in tokens."""
-    share = fields.wish.share
+def _share_in_tokens(thinking: ThinkingParams, max_tokens: int | None) -> Claim | None:
+    """Return the requested share of the reply as a count of tokens."""
+    share = thinking.share
     if share is None:
         return None
-    if fields.reply_limit is None:
+    if max_tokens is None:
         raise BadRequestError(
             f"{share.path}: a share needs the reply's limit (max_tokens); send it, or tokens "
             "(an integer)",
@@ -138,13 +71,13 @@ def _share(fields: ThinkingFields) -> Claim | None:
             code="invalid_value",
         )
     assert isinstance(share.value, float)
-    return replace(share, kind=ClaimKind.TOKENS, value=int(share.value * fields.reply_limit))
+    return replace(share, kind=ClaimKind.TOKENS, value=int(share.value * max_tokens))
 
 
-def _wrap_up(fields: ThinkingFields) -> str | None:
-    """The text under any of its names."""
-    own = None if fields.options is None else fields.options.wrap_up or None
-    foreign = fields.wish.wrap_up
+def _wrap_up(thinking: ThinkingParams) -> str | None:
+    """Return the wrap-up text under any of its names."""
+    own = None if thinking.options is None else thinking.options.wrap_up or None
+    foreign = thinking.wrap_up
     if foreign is None:
         return own
     if own is not None and own != foreign.value:
@@ -152,31 +85,24 @@ def _wrap_up(fields: ThinkingFields) -> str | None:
     return str(foreign.value)
 
 
-def _with_options(ask: BudgetAsk, fields: ThinkingFields) -> BudgetAsk:
-    options = fields.options
+def _with_options(request: BudgetRequest, thinking: ThinkingParams) -> BudgetRequest:
+    options = thinking.options
     if options is None:
-        return ask
+        return request
     kind = ThoughtKind(options.kind or ThoughtKind.TEXT.value)
     if kind is not ThoughtKind.TEXT:
-        _check_nothing_is_sampled(fields, options, kind)
+        _check_nothing_is_sampled(thinking, options, kind)
     strategy = None if options.strategy is None else strategy_of(options.strategy)
-    if strategy is not None and fields.wish.seconds is not None:
-        path = fields.wish.seconds.path
-        raise BadRequestError(
-            f"{path} and thinking_options.strategy contradict each other: a search has no time of "
-            "one thought; bound it by max_thinking_tokens",
-            param=path,
-            code="contradictory_fields",
-        )
-    if strategy is not None and options.gate is not None and options.gate.mode != "off":
-        raise BadRequestError(
-            "thinking_options.gate and thinking_options.strategy contradict each other: a search "
-            "is over the thought before the answer; send one of them",
-            param="thinking_options.strategy",
-            code="contradictory_fields",
-        )
+    if strategy is not None:
+        _check_search(thinking, options)
+    return _with_shape(request, options, strategy, kind)
+
+
+def _with_shape(
+    request: BudgetRequest, options: NativeOptions, strategy: Strategy | None, kind: ThoughtKind
+) -> BudgetRequest:
     return replace(
-        ask,
+        request,
         answer_reserve=options.answer_reserve,
         grace=options.grace,
         continuation=options.continuation,
@@ -188,21 +114,40 @@ def _with_options(ask: BudgetAsk, fields: ThinkingFields) -> BudgetAsk:
     )
 
 
+def _check_search(thinking: ThinkingParams, options: NativeOptions) -> None:
+    """Raise BadRequestError if a field cannot be combined with a search over thoughts."""
+    if thinking.seconds is not None:
+        path = thinking.seconds.path
+        raise BadRequestError(
+            f"{path} and thinking_options.strategy contradict each other: a search has no time of "
+            "one thought; bound it by max_thinking_tokens",
+            param=path,
+            code="contradictory_fields",
+        )
+    if options.gate is not None and options.gate.mode != "off":
+        raise BadRequestError(
+            "thinking_options.gate and thinking_options.strategy contradict each other: a search "
+            "is over the thought before the answer; send one of them",
+            param="thinking_options.strategy",
+            code="contradictory_fields",
+        )
+
+
 def _check_nothing_is_sampled(
-    fields: ThinkingFields, options: NativeOptions, kind: ThoughtKind
+    thinking: ThinkingParams, options: NativeOptions, kind: ThoughtKind
 ) -> None:
-    """Refuse what is about a thought that the model writes, beside one that it does not."""
-    for name in _OF_WRITTEN_THOUGHTS:
+    """Raise BadRequestError if a field is about sampled thoughts, as `kind` has none."""
+    for name in _OF_SAMPLED_THOUGHTS:
         if getattr(options, name) is not None:
-            raise _of_written_thoughts(f"thinking_options.{name}", kind)
-    for claim in (fields.wish.wrap_up, fields.wish.seconds):
+            raise _needs_sampled_thought(f"thinking_options.{name}", kind)
+    for claim in (thinking.wrap_up, thinking.seconds):
         if claim is not None:
-            raise _of_written_thoughts(claim.path, kind)
-    if fields.min_thinking_tokens:
-        raise _of_written_thoughts("min_thinking_tokens", kind)
+            raise _needs_sampled_thought(claim.path, kind)
+    if thinking.min_thinking_tokens:
+        raise _needs_sampled_thought("min_thinking_tokens", kind)
 
 
-def _of_written_thoughts(param: str, kind: ThoughtKind) -> BadRequestError:
+def _needs_sampled_thought(param: str, kind: ThoughtKind) -> BadRequestError:
     return BadRequestError(
         f"{param} is about thoughts that the model writes; with thinking_options.kind "
         f"{kind.value!r} it writes none: leave one of the two out",
@@ -211,9 +156,9 @@ def _of_written_thoughts(param: str, kind: ThoughtKind) -> BadRequestError:
     )
 
 
-def _loop_guard(wish: NativeLoopGuard | None) -> LoopGuard | None:
-    if wish is None:
+def _loop_guard(options: NativeLoopGuard | None) -> LoopGuard | None:
+    if options is None:
         return LoopGuard()
-    if not wish.enabled:
+    if not options.enabled:
         return None
-    return LoopGuard(wish.max_period, wish.min_repeats, wish.min_tokens)
+    return LoopGuard(options.max_period, options.min_repeats, options.min_tokens)

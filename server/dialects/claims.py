@@ -1,4 +1,4 @@
-"""What a request's fields say about thinking, one by one, before they are compared."""
+"""Claims: the values of a request's thinking fields, one by one, before they are compared."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,14 +7,14 @@ from thinking.budget import Effort
 
 
 class ClaimKind(Enum):
-    """What a field is about."""
+    """Subject of a field."""
 
-    TOKENS = "tokens"  # int: most hidden tokens
+    TOKENS = "tokens"  # int: maximum of hidden tokens
     SHARE = "share"  # float: the same, as a share of the reply's limit
     EFFORT = "effort"  # Effort
     SWITCH = "switch"  # bool: think or not
     SHOW = "show"  # bool: whether the client wants to see the thought
-    SECONDS = "seconds"  # int or float: longest time of a choice's thoughts
+    SECONDS = "seconds"  # int or float: longest total time of a choice's thoughts
     WRAP_UP = "wrap_up"  # str: text that ends a thought which was cut
 
 
@@ -23,7 +23,7 @@ ClaimValue = int | float | bool | str | Effort
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One field that said something; `path` is where it stands in the body."""
+    """Value of a field that is set; `path` is its path in the body."""
 
     path: str
     kind: ClaimKind

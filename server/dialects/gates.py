@@ -1,7 +1,7 @@
-"""What a body says about thoughts inside the answer, as the sampler's rules.
+"""Converts a body's fields about thoughts inside the answer to the sampler's rules.
 
-Checks the fields against each other: a field that its gate does not use would be ignored,
-so it is refused. Knows nothing of models or of what fits a budget.
+Checks the fields against each other: a field that the gate does not use would be ignored, so
+it is rejected. Knows nothing of models or of what fits a budget.
 """
 
 from typing import Protocol
@@ -11,7 +11,7 @@ from thinking.gate import GateMode, SegmentRules, check_gate_string
 
 GATE = "thinking_options.gate"
 DEFAULT_GAPS = {"entropy": 8, "every": 1, "after": 1}
-# The field that each gate needs.
+# Field that each mode requires.
 _OWN_FIELDS = {"entropy": "threshold", "every": "tokens", "after": "strings"}
 
 
@@ -20,54 +20,54 @@ class NativeGate(Protocol):
 
     @property
     def mode(self) -> str:
-        """off, entropy, every or after."""
+        """Mode of the gate: off, entropy, every or after."""
 
     @property
     def threshold(self) -> float | None:
-        """Entropy: nats."""
+        """Entropy above which the gate opens, in nats (mode entropy)."""
 
     @property
     def tokens(self) -> int | None:
-        """Every: answer tokens between two thoughts."""
+        """Number of answer tokens between two thoughts (mode every)."""
 
     @property
     def strings(self) -> list[str] | None:
-        """After: ends of the answer."""
+        """Strings after which a thought starts (mode after)."""
 
     @property
     def gap(self) -> int | None:
-        """Fewest answer tokens between two thoughts."""
+        """Smallest number of answer tokens between two thoughts."""
 
     @property
     def opening(self) -> bool:
-        """Whether the reply starts with a thought as well."""
+        """True if the reply also starts with a thought."""
 
 
 class NativeSegments(Protocol):
-    """The options of a body that are about thoughts inside the answer."""
+    """Options of a body that are about thoughts inside the answer."""
 
     @property
     def gate(self) -> NativeGate | None:
-        """When they start."""
+        """Gate that starts the thoughts."""
 
     @property
     def max_segments(self) -> int | None:
-        """How many."""
+        """Maximum number of such thoughts."""
 
     @property
     def segment_tokens(self) -> int | None:
-        """How long."""
+        """Length of the longest such thought, in tokens."""
 
     @property
     def mix(self) -> float | None:
-        """Weight of the logits after a segment."""
+        """Weight of the logits after a segment, from 0 to 1."""
 
 
 def segment_rules(options: NativeSegments) -> SegmentRules | None:
-    """The rules; None: no thoughts inside the answer.
+    """Return the rules that `options` request; None: no thoughts inside the answer.
 
     Raises:
-        BadRequestError: a field is missing, or belongs to another gate.
+        BadRequestError: a field is missing, or belongs to another mode.
     """
     gate = options.gate
     if gate is None or gate.mode == "off":

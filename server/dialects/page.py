@@ -1,6 +1,6 @@
-"""docs/dialects.md, with the table of spellings as it is in the code.
+"""Generates docs/dialects.md from the table of spellings.
 
-Written by ``python -m server.dialects.page``. Reads no request.
+Run it with ``python -m server.dialects.page``. Reads no request.
 """
 
 import sys
@@ -86,7 +86,7 @@ budget cannot hold the model's markers is said in any case.
 
 
 def markdown() -> str:
-    """The whole of docs/dialects.md."""
+    """Return the content of docs/dialects.md."""
     rows = "".join(f"| `{s.path}` | {s.reader.meaning} | {s.who} |\n" for s in SPELLINGS)
     efforts = "".join(
         f"| `{effort.value}` | {'all that there is room for' if tokens is None else tokens} |\n"

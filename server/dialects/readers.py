@@ -1,7 +1,8 @@
-"""How one field of a dialect is read: its JSON value as a claim, or what would be right.
+"""Readers of the dialects' fields: each turns a JSON value into a claim.
 
-A reader gives None where the value says nothing (null, or a number that means "yours").
-It raises ValueError with the words that follow "should be".
+A reader returns None if the value requests nothing (null, or a number that means "the server's
+default"). For a wrong value it raises ValueError, with the text that follows "should be". Does
+not know the paths of the fields.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A kind of field: how it is read, its JSON schema, and its meaning for people."""
+    """Kind of field: the function that reads it, its JSON schema, and its meaning for the docs."""
 
     read: Callable[[Any], Reading]
     schema: Json
@@ -47,7 +48,7 @@ def _effort(value: Any) -> Reading:
 
 
 def _level(value: Any) -> Reading:
-    """Gemini writes its levels in capitals too; its "unspecified" says nothing."""
+    """Read an effort in Gemini's spelling: also in capitals; "unspecified" requests nothing."""
     if value == "THINKING_LEVEL_UNSPECIFIED":
         return None
     return _effort(value.lower() if isinstance(value, str) else value)
@@ -100,7 +101,7 @@ def _boolean(value: Any) -> bool:
 
 
 def _one_of(kind: ClaimKind, values: Mapping[str, bool], meaning: str) -> Reader:
-    """A word that stands for yes or no."""
+    """Make a reader of words that each stand for true or false."""
 
     def read(value: Any) -> Reading:
         if not isinstance(value, str) or value not in values:
@@ -150,7 +151,7 @@ TYPE = _one_of(
     {"enabled": True, "adaptive": True, "disabled": False},
     "`disabled`: no thought",
 )
-# We have no summaries: who asks for one is shown the thought itself.
+# We have no summaries: a client that requests one is shown the thought itself.
 SUMMARY = _one_of(
     ClaimKind.SHOW,
     {"auto": True, "concise": True, "detailed": True},

@@ -1,6 +1,7 @@
 """Takes the fields of the dialects out of a request's body.
 
-What is left is the endpoint's own, and read by its model. Compares nothing: see ``ruling``.
+The fields that remain are the endpoint's own and are read by its model. Does not compare the
+fields with each other: ``resolution`` does.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -14,14 +15,14 @@ Tree = dict[str, "Tree | Spelling"]
 
 
 def _tree() -> Tree:
-    """The table by the steps of its paths."""
+    """Build the tree of spellings: one level for each step of a path."""
     root: Tree = {}
     for spelling in SPELLINGS:
         *steps, leaf = spelling.path.split(".")
         node = root
         for step in steps:
             deeper = node.setdefault(step, {})
-            assert isinstance(deeper, dict)  # no row lies inside another
+            assert isinstance(deeper, dict)  # no path is a prefix of another
             node = deeper
         node[leaf] = spelling
     return root
@@ -33,12 +34,12 @@ TREE = _tree()
 def take_claims(
     body: Mapping[str, Any], own_fields: Collection[str]
 ) -> tuple[list[Claim], dict[str, Any]]:
-    """What `body` says of thinking, and `body` without it.
+    """Return the claims in `body`, and `body` without their fields.
 
-    Objects that are the endpoint's own (`own_fields`) may hold more than the table knows.
+    Objects that are the endpoint's own (`own_fields`) may have fields that are not in the table.
 
     Raises:
-        BadRequestError: a value is wrong, or a field of a foreign object is unknown.
+        BadRequestError: a value is wrong, or a field of another server's object is unknown.
     """
     return _take(TREE, body, "", own_fields)
 
@@ -46,7 +47,7 @@ def take_claims(
 def _take(
     node: Tree, values: Mapping[str, Any], path: str, own: Collection[str] = ()
 ) -> tuple[list[Claim], dict[str, Any]]:
-    """Claims in an object, and what it holds besides. `path`: of its fields, up to their names."""
+    """Return the claims in an object and its other fields; `path` is the prefix of their names."""
     claims: list[Claim] = []
     left: dict[str, Any] = {}
     for name, value in values.items():
@@ -97,7 +98,7 @@ def _wrong(path: str, right: str) -> BadRequestError:
 
 
 def thinking_properties() -> dict[str, Any]:
-    """``properties`` that every body has which may say how much to think."""
+    """Return the JSON schema ``properties`` of the thinking fields, which all such bodies have."""
     return {name: _schema(node) for name, node in TREE.items()}
 
 

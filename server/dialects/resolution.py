@@ -1,22 +1,23 @@
-"""From many claims to one wish, or a 400 that names the two that disagree.
+"""Resolves the claims of a request to its parameters, or raises a 400 that names a conflict.
 
-The order between a count, an effort and a default is not decided here, but in
-``thinking.budget``: what is decided is only what a request says.
+Decides only what a request means. Does not know the order of precedence of a count, an effort
+and a default: that is in ``thinking.budget``.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from server.dialects.claims import Claim, ClaimKind
+from server.dialects.options import NativeOptions
 from server.errors.api import BadRequestError
 from thinking.budget import Effort
 
 
 @dataclass(frozen=True, slots=True)
-class ThinkingWish:
-    """What a request says about thinking; None: nothing. Each with the field that said it.
+class ThinkingParams:
+    """Thinking parameters of a request, each with the field that set it; None: not set.
 
-    `show_paths` are all fields that speak of showing the thought.
+    `show_paths` are the paths of all fields about showing the thought.
     """
 
     tokens: Claim | None = None
@@ -27,27 +28,29 @@ class ThinkingWish:
     wrap_up: Claim | None = None
     seconds: Claim | None = None
     show_paths: tuple[str, ...] = ()
+    options: NativeOptions | None = None
+    min_thinking_tokens: int | None = None
 
     @property
     def shows_thought(self) -> bool:
-        """Whether the client wants to see the thought."""
+        """True if the client wants to see the thought."""
         return self.show is not None and self.show.value is True
 
     @property
     def show_field(self) -> str:
-        """The field to name where showing is not allowed."""
+        """Field to name in an error if showing is not allowed."""
         return "include_reasoning" if self.show is None else self.show.path
 
 
-def rule(claims: Sequence[Claim]) -> ThinkingWish:
-    """What `claims` say together.
+def resolve_claims(claims: Sequence[Claim]) -> ThinkingParams:
+    """Return the parameters that `claims` set together.
 
     Raises:
-        BadRequestError: two of them disagree; `param` is the later one's path.
+        BadRequestError: two of them disagree; `param` is the path of the later one.
     """
     claims = _without_empty_budget(claims)
     agreed = {kind: _agreed(claims, kind) for kind in ClaimKind}
-    wish = ThinkingWish(
+    thinking = ThinkingParams(
         tokens=agreed[ClaimKind.TOKENS],
         share=agreed[ClaimKind.SHARE],
         effort=agreed[ClaimKind.EFFORT],
@@ -57,20 +60,23 @@ def rule(claims: Sequence[Claim]) -> ThinkingWish:
         seconds=agreed[ClaimKind.SECONDS],
         show_paths=tuple(claim.path for claim in claims if claim.kind is ClaimKind.SHOW),
     )
-    _check_on_and_off(wish)
-    _check_counts(wish)
-    return wish
+    _check_on_and_off(thinking)
+    _check_counts(thinking)
+    return thinking
 
 
 def _without_empty_budget(claims: Sequence[Claim]) -> Sequence[Claim]:
-    """Claude Code sends ``{"type": "adaptive", "budget_tokens": 0}``: it means no budget."""
+    """Drop a budget of 0 if thinking is on.
+
+    Claude Code sends ``{"type": "adaptive", "budget_tokens": 0}`` and means no budget.
+    """
     thinks = Claim("thinking.type", ClaimKind.SWITCH, True) in claims
     empty = Claim("thinking.budget_tokens", ClaimKind.TOKENS, 0)
     return [claim for claim in claims if claim != empty] if thinks else claims
 
 
 def _agreed(claims: Iterable[Claim], kind: ClaimKind) -> Claim | None:
-    """The first claim of `kind`, where all of that kind say the same."""
+    """Return the first claim of `kind`, after checking that all of this kind agree."""
     first: Claim | None = None
     for claim in claims:
         if claim.kind is not kind:
@@ -81,13 +87,17 @@ def _agreed(claims: Iterable[Claim], kind: ClaimKind) -> Claim | None:
     return first
 
 
-def _check_on_and_off(wish: ThinkingWish) -> None:
-    """Nothing may both be switched off and be given a budget, or the other way round."""
-    said = [claim for claim in (wish.switch, wish.tokens, wish.share, wish.effort) if claim]
+def _check_on_and_off(thinking: ThinkingParams) -> None:
+    """Raise BadRequestError if one field switches thinking off and another sets a budget."""
+    said = [
+        claim
+        for claim in (thinking.switch, thinking.tokens, thinking.share, thinking.effort)
+        if claim
+    ]
     for claim in said:
         for other in said:
-            # An explicit count beats an effort, except where one of them forbids thinking
-            # in so many words.
+            # An explicit count beats an effort, so a count of 0 beside an effort is fine.
+            # Effort `none` beside a count is not.
             counted_out = claim.kind is ClaimKind.TOKENS and other.kind is ClaimKind.EFFORT
             if _is_off(claim) and not _is_off(other) and not counted_out:
                 raise contradiction(other, claim)
@@ -99,19 +109,22 @@ def _is_off(claim: Claim) -> bool:
     return not claim.value
 
 
-def _check_counts(wish: ThinkingWish) -> None:
-    if wish.tokens is not None and wish.share is not None:
-        raise contradiction(wish.tokens, wish.share)
-    # OpenRouter's own rule for its object; elsewhere the count simply wins.
-    fields = {claim.path for claim in (wish.tokens, wish.effort) if claim is not None}
+def _check_counts(thinking: ThinkingParams) -> None:
+    if thinking.tokens is not None and thinking.share is not None:
+        raise contradiction(thinking.tokens, thinking.share)
+    # OpenRouter's rule for its own object; elsewhere the count wins over the effort.
+    fields = {claim.path for claim in (thinking.tokens, thinking.effort) if claim is not None}
     if fields == {"reasoning.max_tokens", "reasoning.effort"}:
-        assert wish.tokens is not None
-        assert wish.effort is not None
-        raise contradiction(wish.tokens, wish.effort)
+        assert thinking.tokens is not None
+        assert thinking.effort is not None
+        raise contradiction(thinking.tokens, thinking.effort)
 
 
 def contradiction(first: Claim, second: Claim) -> BadRequestError:
-    """Two fields that cannot both hold. Values are numbers, words of ours, or not shown."""
+    """Return the error for two fields that contradict each other.
+
+    Its message shows numbers and words of ours, never a text of the caller's.
+    """
     return BadRequestError(
         f"{_shown(second)} contradicts {_shown(first)}; send one of them",
         param=second.path,

@@ -1,7 +1,7 @@
-"""The table of dialects: each field, of any server, that says how much to think.
+"""Table of the dialects: each field, of any server, that sets how much to think.
 
-All rows hold on every endpoint. Where a field stands, what it means and who writes it so;
-how it is read is in ``readers``, what follows where two rows disagree in ``ruling``.
+All rows apply to every endpoint. A row has the path of a field, its meaning and the servers
+that use it. ``readers`` reads the values; ``resolution`` decides when two rows disagree.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from server.dialects.readers import (
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """One row. `path` has dots where objects lie in objects; `who` writes it so."""
+    """Row of the table. `path` has dots between nested objects; `who` names the users of it."""
 
     path: str
     reader: Reader
@@ -82,7 +82,7 @@ SPELLINGS = (
 _USE_COUNT = "use 'max_thinking_tokens'"
 _USE_THINKING = "use 'thinking' with 'type' and 'budget_tokens', or 'max_thinking_tokens'"
 
-# Names that no server reads, but that clients send → what to write instead.
+# Names that clients send although no server reads them → what to send instead.
 WRONG_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "thinking_tokens": _USE_COUNT,

@@ -1,7 +1,8 @@
-"""What a body says about a search over thoughts, as one of ``thinking.strategies``.
+"""Converts ``thinking_options.strategy`` of a body to a strategy of ``thinking.strategies``.
 
-Checks the fields against each other and against the budget: a field that its strategy does
-not use would be ignored, so it is refused. Runs no search.
+Checks the fields against each other, against the sampling settings and against the server's
+scorer: a field that the strategy does not use would be ignored, so it is rejected. Runs no
+search.
 """
 
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ DEFAULT_EXPAND = 3
 DEFAULT_STEP_TOKENS = 64
 DEFAULT_ITERATIONS = 64
 DEFAULT_EXPLORATION = 0.3
-# The fields that each strategy reads.
+# Fields that each strategy reads.
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "best_of": ("n", "answer_tokens"),
     "self_consistency": ("n", "answer_tokens", "extract"),
@@ -43,47 +44,47 @@ class NativeStrategy(Protocol):
 
     @property
     def name(self) -> str:
-        """Which."""
+        """Name of the strategy."""
 
     @property
     def n(self) -> int | None:
-        """Whole replies."""
+        """Number of whole replies."""
 
     @property
     def answer_tokens(self) -> int | None:
-        """Of each, for its trial answer."""
+        """Number of tokens of each reply for its trial answer."""
 
     @property
     def extract(self) -> str | None:
-        """What of an answer is counted."""
+        """Part of an answer that is counted, a value of ``Extract``."""
 
     @property
     def width(self) -> int | None:
-        """Branches that are kept."""
+        """Number of branches that are kept."""
 
     @property
     def expand(self) -> int | None:
-        """Steps that are tried after a branch."""
+        """Number of steps that are tried after a branch."""
 
     @property
     def step_tokens(self) -> int | None:
-        """Longest step."""
+        """Length of the longest step, in tokens."""
 
     @property
     def score_by(self) -> str | None:
-        """Who judges a step."""
+        """Scorer of the steps."""
 
     @property
     def iterations(self) -> int | None:
-        """Of a tree search, at most."""
+        """Maximum number of iterations of a tree search."""
 
     @property
     def exploration(self) -> float | None:
-        """Weight of what few visits add."""
+        """Weight of the bonus for few visits in a tree search."""
 
 
 def strategy_of(wish: NativeStrategy) -> Strategy:
-    """The search that is asked for.
+    """Return the requested search.
 
     Raises:
         BadRequestError: a field belongs to another strategy.
@@ -108,7 +109,7 @@ def strategy_of(wish: NativeStrategy) -> Strategy:
 
 
 def check_branches_differ(strategy: Strategy, sampling: SamplingSettings) -> None:
-    """Raise BadRequestError where all branches would be the same."""
+    """Raise BadRequestError if all branches would be the same."""
     if sampling.temperature == 0:
         raise BadRequestError(
             f"temperature: {STRATEGY} {strategy.name!r} needs a temperature above 0 (a request "
@@ -119,7 +120,7 @@ def check_branches_differ(strategy: Strategy, sampling: SamplingSettings) -> Non
 
 
 def check_scorer(strategy: Strategy, *, has_scorer: bool) -> None:
-    """Raise BadRequestError where `strategy` needs a reward model that is not there."""
+    """Raise BadRequestError if `strategy` needs a reward model and the server has none."""
     if strategy.needs_scorer and not has_scorer:
         other = "" if strategy.name == "reward" else "; send score_by 'confidence' to do without"
         raise BadRequestError(

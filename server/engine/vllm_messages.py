@@ -1,6 +1,8 @@
-"""Our requests in vLLM's terms, vLLM's outputs in ours. Knows no engine."""
+"""Conversion of requests to vLLM's types and of vLLM's outputs to ours. Knows no engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 from vllm.logprobs import Logprob
 from vllm.outputs import RequestOutput
@@ -8,34 +10,26 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOu
 from vllm.v1.structured_output.utils import choice_as_grammar
 
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
-from server.engine.protocol import EngineOutput, EngineRequest, TokenLogprob, TokenLogprobs
-from server.errors.internal import EngineError
+from server.engine.protocol import (
+    EngineOutput,
+    EngineRequest,
+    SamplingSettings,
+    TokenLogprob,
+    TokenLogprobs,
+)
+from server.errors.internal import AbortedError, EngineError
 from thinking.plan import EXTRA_ARGS_KEY
 
 
 def to_sampling_params(request: EngineRequest) -> SamplingParams:
-    """Token ids only, new ones at a time, with the plan for the sampler.
+    """Return vLLM's parameters for token deltas without text, with the plan for the sampler.
 
     Raises:
-        ValueError: vLLM refuses a value (``VLLMValidationError`` is one too).
+        ValueError: vLLM rejects a value (``VLLMValidationError`` is a subclass).
     """
-    sampling = request.sampling
     return SamplingParams(
-        max_tokens=sampling.max_tokens,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        top_k=sampling.top_k,
-        min_p=sampling.min_p,
-        seed=sampling.seed,
-        presence_penalty=sampling.presence_penalty,
-        frequency_penalty=sampling.frequency_penalty,
-        repetition_penalty=sampling.repetition_penalty,
-        logit_bias=dict(sampling.logit_bias) or None,
-        logprobs=sampling.num_logprobs,
+        **_by_vllm_names(request.sampling),
         prompt_logprobs=request.num_prompt_logprobs,
-        ignore_eos=sampling.ignore_eos,
-        min_tokens=sampling.min_tokens,
-        allowed_token_ids=_list_or_none(sampling.allowed_token_ids),
         stop_token_ids=list(request.stop_token_ids) or None,
         structured_outputs=to_structured_outputs(request.constraint),
         detokenize=False,
@@ -44,12 +38,22 @@ def to_sampling_params(request: EngineRequest) -> SamplingParams:
     )
 
 
-def _list_or_none(values: Sequence[int] | None) -> list[int] | None:
-    return None if values is None else list(values)
+def _by_vllm_names(sampling: SamplingSettings) -> dict[str, Any]:
+    """Return the settings as arguments of vLLM's, which has the same names but one."""
+    values = {field.name: getattr(sampling, field.name) for field in fields(sampling)}
+    values["logprobs"] = values.pop("num_logprobs")
+    return {name: _to_builtin(value) for name, value in values.items()}
+
+
+def _to_builtin(value: Any) -> Any:
+    """Return a mapping as a dict (None where empty) and a tuple as a list, as vLLM expects."""
+    if isinstance(value, Mapping):
+        return dict(value) or None
+    return list(value) if isinstance(value, tuple) else value
 
 
 def to_structured_outputs(constraint: AnswerConstraint | None) -> StructuredOutputsParams | None:
-    """vLLM's name for a constraint."""
+    """Return `constraint` as vLLM's parameters."""
     match constraint:
         case None:
             return None
@@ -60,21 +64,22 @@ def to_structured_outputs(constraint: AnswerConstraint | None) -> StructuredOutp
         case AnswerConstraint(kind=ConstraintKind.REGEX):
             return StructuredOutputsParams(regex=constraint.text)
         case _:
-            return StructuredOutputsParams(grammar=grammar_text(constraint))
+            return StructuredOutputsParams(grammar=to_grammar(constraint))
 
 
-def grammar_text(constraint: AnswerConstraint) -> str:
-    """What the engine compiles; choices become a grammar, as vLLM would make one of them."""
+def to_grammar(constraint: AnswerConstraint) -> str:
+    """Return the text that the engine compiles. Choices become a grammar, as in vLLM."""
     if constraint.kind is ConstraintKind.CHOICE:
         return str(choice_as_grammar(list(constraint.choices)))
     return constraint.text
 
 
 def to_engine_output(output: RequestOutput, request: EngineRequest) -> EngineOutput:
-    """One delta.
+    """Convert one delta.
 
     Raises:
-        EngineError: the engine gave this request up (it may be tried again).
+        AbortedError: the engine aborted the request.
+        EngineError: the engine ended it for another reason (the client may retry).
     """
     completion = output.outputs[0]
     token_ids = list(completion.token_ids)
@@ -82,34 +87,41 @@ def to_engine_output(output: RequestOutput, request: EngineRequest) -> EngineOut
     logprobs = None
     if num_logprobs is not None and completion.logprobs is not None:
         logprobs = [
-            _position(token_id, candidates, num_logprobs)
+            _to_token_logprobs(token_id, candidates, num_logprobs)
             for token_id, candidates in zip(token_ids, completion.logprobs, strict=True)
         ]
     match completion.finish_reason:
-        case None | "stop" | "length" | "abort":
-            prompt = _prompt_logprobs(output, request)
+        case None | "stop" | "length":
+            prompt = _to_prompt_logprobs(output, request)
             return EngineOutput(token_ids, logprobs, completion.finish_reason, prompt)
+        case "abort":
+            raise AbortedError("aborted by the engine")
         case other:
             raise EngineError(f"the engine ended the request: {other}")
 
 
-def _prompt_logprobs(
+def _to_prompt_logprobs(
     output: RequestOutput, request: EngineRequest
 ) -> list[TokenLogprobs | None] | None:
-    """Those of the prompt, which vLLM has in its first output; None: not in this one."""
+    """Return the log-probabilities of the prompt, which are in vLLM's first output only."""
     num_top = request.num_prompt_logprobs
     if num_top is None or not output.prompt_logprobs:
         return None
     return [
-        _position(token_id, candidates, num_top) if candidates else None
+        _to_token_logprobs(token_id, candidates, num_top) if candidates else None
         for token_id, candidates in zip(
             request.prompt_token_ids, output.prompt_logprobs, strict=True
         )
     ]
 
 
-def _position(token_id: int, candidates: dict[int, Logprob], num_top: int) -> TokenLogprobs:
-    """vLLM puts the sampled token among the top ones, or beside them with its own rank."""
+def _to_token_logprobs(
+    token_id: int, candidates: dict[int, Logprob], num_top: int
+) -> TokenLogprobs:
+    """Separate the sampled token from the top ones.
+
+    vLLM returns both in one mapping; the sampled token may have a rank beyond the top ones.
+    """
     top: Sequence[tuple[int, Logprob]] = sorted(
         (item for item in candidates.items() if 1 <= (item[1].rank or 0) <= num_top),
         key=lambda item: item[1].rank or 0,

@@ -1,7 +1,8 @@
-"""Middleware: opens each request's account, and settles it when the response has ended.
+"""Middleware that opens each request's account and settles it when the response has ended.
 
-Whatever happens in between (an error, a client that leaves, a cancelled task): what was
-taken for the request is given back here, once, and it is counted. Decides nothing itself.
+Whatever happens in between (an error, a client disconnect, a cancelled task), everything held
+for the request is released here, exactly once, and the request is counted. Makes no decisions
+itself.
 """
 
 import asyncio
@@ -11,16 +12,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.account.account import RequestAccount
-from server.errors.shapes import speaks_anthropic
+from server.errors.shapes import is_anthropic_request
 from server.errors.translation import to_api_error
 from server.metrics import Metrics
 
-# Is told of each request that has ended.
+# Called with the account of each request that has ended.
 Observer = Callable[[RequestAccount], None]
 
 
 class AccountMiddleware:
-    """``scope["state"]["account"]`` is the account; `observers` see it last.
+    """Sets ``scope["state"]["account"]``; `observers` are called last.
 
     The endpoint of a request that matches no route is "unknown", whatever its path.
     """
@@ -31,7 +32,7 @@ class AccountMiddleware:
         self.observers = observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on; settle when the response has ended."""
+        """Run the app; settle the account when the response has ended."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -41,7 +42,7 @@ class AccountMiddleware:
             self.metrics,
             method=scope["method"],
             trace_context=_trace_context(Headers(scope=scope)),
-            speaks_anthropic=speaks_anthropic(scope),
+            speaks_anthropic=is_anthropic_request(scope),
         )
         watched = _WatchedRequest(account, receive, send)
         try:
@@ -59,7 +60,7 @@ class AccountMiddleware:
                 account.error_code,
                 left=account.client_left,
             )
-            # To its end, though this task may be on its own.
+            # Settle completely, even if this task is being cancelled.
             await asyncio.shield(self._settle(account))
 
     async def _settle(self, account: RequestAccount) -> None:
@@ -71,7 +72,7 @@ class AccountMiddleware:
 
 
 class _WatchedRequest:
-    """Notes in the account what the messages tell: its status, and whether its client left."""
+    """Records the response status and a client disconnect in the account."""
 
     def __init__(self, account: RequestAccount, receive: Receive, send: Send) -> None:
         self._account = account
@@ -95,6 +96,6 @@ class _WatchedRequest:
 
 
 def _trace_context(headers: Headers) -> dict[str, str]:
-    """Of the W3C's Trace Context: the trace that the caller has begun."""
+    """Return the W3C Trace Context headers of the caller's trace."""
     names = ("traceparent", "tracestate")
     return {name: headers[name] for name in names if name in headers}

@@ -1,4 +1,4 @@
-"""Middleware: while the server drains, no connection is used again.
+"""Middleware that prevents connections from being reused while the server drains.
 
 A proxy that keeps connections open would otherwise send its next requests to a server that
 refuses them. Refuses nothing itself.
@@ -7,22 +7,24 @@ refuses them. Refuses nothing itself.
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.state import ServerState
+from server.state import EngineSlot
 
 
 class DrainingMiddleware:
-    """Says ``connection: close`` on responses that begin while `state` drains; the HTTP server
-    then does so."""
+    """Adds ``connection: close`` to responses that begin while `slot` drains.
 
-    def __init__(self, app: ASGIApp, state: ServerState) -> None:
+    The HTTP server closes the connection because of that header.
+    """
+
+    def __init__(self, app: ASGIApp, slot: EngineSlot) -> None:
         self.app = app
-        self.state = state
+        self.slot = slot
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, adding the header."""
+        """Run the app, adding the header to its response."""
 
         async def send_and_close(message: Message) -> None:
-            if message["type"] == "http.response.start" and self.state.draining:
+            if message["type"] == "http.response.start" and self.slot.is_draining:
                 MutableHeaders(scope=message)["connection"] = "close"
             await send(message)
 

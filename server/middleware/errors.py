@@ -1,4 +1,7 @@
-"""Answers every exception of an endpoint or a middleware, in the shape that the path asks for."""
+"""Converts every exception of an endpoint or middleware to an error response.
+
+The path determines the shape of the response: OpenAI's or Anthropic's.
+"""
 
 from collections.abc import Sequence
 
@@ -10,14 +13,15 @@ from starlette.exceptions import HTTPException
 from server.errors.api import ApiError
 from server.errors.causes import OTHER
 from server.errors.internal import EngineError, PromptError, SearchError
-from server.errors.shapes import speaks_anthropic
+from server.errors.shapes import is_anthropic_request
 from server.errors.translation import ErrorNote, to_api_error
 from thinking.budget import BudgetError
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every exception in the shape that the path asks for."""
-    # Starlette looks a handler up by class: `Exception` alone would mean a logged 500.
+    """Install a handler that answers every exception in the shape of the request's API."""
+    # Starlette looks handlers up by class: with `Exception` alone, each error would be logged
+    # as a 500.
     foreseen: Sequence[type[Exception]] = (
         ApiError,
         BudgetError,
@@ -33,7 +37,10 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 async def answer(request: Request, error: Exception) -> JSONResponse:
-    """`error` in the shape that the path asks for; noted in the request's account."""
+    """Return the response for `error` in the shape of the request's API.
+
+    Records the error code in the request's account.
+    """
     api_error = to_api_error(error)
     headers, body = api_error.headers, api_error.to_dict()
     request_id = getattr(request.state, "request_id", None)
@@ -42,6 +49,6 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
         account.error_code = api_error.code or OTHER
     if api_error.status == 500 and request_id:
         headers = {**headers, "x-request-id": request_id}  # sent from outside our middleware
-    if speaks_anthropic(request.scope):
+    if is_anthropic_request(request.scope):
         body = api_error.to_anthropic(request_id)
     return JSONResponse(body, api_error.status, headers)

@@ -1,7 +1,8 @@
-"""Middleware: who sends a request is settled before its body is read.
+"""Middleware that authenticates requests before their body is read.
 
-Closed unless listed: a path that is added later needs a key, and so does one that does not
-exist, so that strangers learn nothing of either. What a key's holder may do is for the endpoints.
+Every path needs a key unless it is listed: paths added later do, and so do paths that do not
+exist, so that clients without a key learn nothing about either. The endpoints check what a key's
+holder may do.
 """
 
 from starlette.requests import Request
@@ -11,20 +12,20 @@ from server.account.account import account_of
 from server.callers.context import cache_owner, caller
 from server.errors.api import ApiError, NotAllowedError
 from server.keys.anonymous import check_host
-from server.keys.credentials import presented_secret
+from server.keys.credentials import read_presented_secret
 from server.keys.key import AccessKey
 from server.middleware.errors import answer
-from server.state import ServerState
+from server.state import Services
 
-# For whoever probes; it tells nothing but ready or not.
+# For health probes; reveals only whether the server is ready.
 OPEN_PATHS = frozenset({"/health"})
 METRICS_PATH = "/metrics"
-# These have a token of their own beside keys.
+# Traces may also be read with a separate token.
 TRACES_PATH = "/v1/thinking/traces"
 
 
 class InvalidKeyError(ApiError):
-    """401, in the same words whatever is wrong, so that nobody learns what exists."""
+    """401, with the same message whatever is wrong, so that clients cannot tell what exists."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -36,14 +37,14 @@ class InvalidKeyError(ApiError):
 
 
 class KeyMiddleware:
-    """Sets the account's key."""
+    """Sets the key of the request's account, or answers the request with an error."""
 
-    def __init__(self, app: ASGIApp, state: ServerState) -> None:
+    def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app = app
-        self.state = state
+        self.services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, or answer 401 or 403. There are no websockets: one is closed."""
+        """Run the app, or answer 401 or 403. Websockets are not supported and are closed."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -60,7 +61,7 @@ class KeyMiddleware:
         await self.app(scope, receive, send)
 
     async def _pass_on(self, key: AccessKey, scope: Scope, receive: Receive, send: Send) -> None:
-        owner = key.key_id if self.state.settings.isolate_prefix_cache else None
+        owner = key.key_id if self.services.settings.isolate_prefix_cache else None
         tokens = caller.set(key.key_id), cache_owner.set(owner)
         try:
             await self.app(scope, receive, send)
@@ -69,18 +70,18 @@ class KeyMiddleware:
             cache_owner.reset(tokens[1])
 
     def _key_of(self, scope: Scope) -> AccessKey:
-        path, keys, settings = scope["path"], self.state.keys, self.state.settings
+        path, keys, settings = scope["path"], self.services.keys, self.services.settings
         if path in OPEN_PATHS:
-            return self.state.anonymous
+            return self.services.anonymous
         if not keys.are_needed:
             check_host(settings, scope)
-            return self.state.anonymous
+            return self.services.anonymous
         if path == METRICS_PATH and settings.metrics_access == "open":
-            return self.state.anonymous
-        secret = presented_secret(scope)
+            return self.services.anonymous
+        secret = read_presented_secret(scope)
         key = keys.find(secret) if secret else None
         if key is None and secret and _is_of_traces(path):
-            key = self.state.trace_access.key_of_token(secret)
+            key = self.services.trace_access.find_key(secret)
         if key is None:
             raise InvalidKeyError
         if path == METRICS_PATH and not key.reads_metrics:

@@ -1,44 +1,71 @@
-"""Letting a request in: its quotas are reserved, and a place in the engine is waited for.
+"""Admission of a request: its quotas are reserved, and a place in the engine is waited for.
 
-Both are given back at the account's end. Every endpoint that generates calls this after its
-checks and before its response begins, so that a refusal is a status and not an event.
+Both are given back at the account's end. :func:`admit` is the only way from work that is prepared
+to work that can begin, so no endpoint can forget it; and it comes before the response begins, so
+that a refusal is a status and not an event.
 """
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from server.account.account import RequestAccount
-from server.admission.deadline import time_left
-from server.admission.demand import Demand
+from server.admission.deadline import compute_remaining_seconds
+from server.admission.demand import Demand, sum_demands
 from server.admission.queue import Ticket
 from server.admission.refusals import DeadlineError
 from server.engine.protocol import Engine
 from server.errors.internal import EngineDeadError
-from server.state import ServerState
+from server.settings.settings import ServerSettings
+from server.state import Services
+
+WorkT = TypeVar("WorkT")
+ExtraT = TypeVar("ExtraT")
 
 
-async def admit(state: ServerState, account: RequestAccount, demand: Demand) -> None:
-    """Return when the request may go to the engine.
+@dataclass(frozen=True, slots=True)
+class Prepared(Generic[WorkT]):
+    """Work that is checked and planned, but not admitted. `demand` is the most that it may use."""
+
+    demand: Demand
+    _work: WorkT
+
+    def beside(self, extra: ExtraT) -> "Prepared[tuple[ExtraT, WorkT]]":
+        """Return the same work together with something that is already there."""
+        return Prepared(self.demand, (extra, self._work))
+
+
+def join_prepared(parts: Sequence[Prepared[WorkT]]) -> Prepared[list[WorkT]]:
+    """Return several pieces of work as one, to be admitted together."""
+    demand = sum_demands([part.demand for part in parts])
+    return Prepared(demand, [part._work for part in parts])
+
+
+async def admit(services: Services, account: RequestAccount, prepared: Prepared[WorkT]) -> WorkT:
+    """Wait until the request may use the engine, and return its work.
 
     Raises:
         ApiError: 429, a quota is used up, the queue is full or the wait too long; 504.
         EngineDeadError: the engine has died meanwhile.
     """
-    ticket = state.admission.join(account.key, demand.num_engine_requests)
+    demand, engine = prepared.demand, services.slot.engine
+    ticket = services.admission.join(account.key, demand.num_engine_requests)
     account.at_end.callback(ticket.leave)
-    await state.quotas.reserve(account, demand)
-    if not ticket.is_admitted and state.engine is not None:
-        await _wait(state, account, ticket, state.engine)
+    await services.quotas.reserve(account, demand)
+    if not ticket.is_admitted and engine is not None:
+        await _wait(services.settings, account, ticket, engine)
+    return prepared._work
 
 
 async def _wait(
-    state: ServerState, account: RequestAccount, ticket: Ticket, engine: Engine
+    settings: ServerSettings, account: RequestAccount, ticket: Ticket, engine: Engine
 ) -> None:
-    """Wait, but no longer than anyone would profit from it; who gives up leaves the line."""
-    settings = state.settings
+    """Wait, but no longer than anyone would profit from it; who gives up leaves the queue."""
     longest = settings.queue_timeout_seconds
-    left = time_left(account, settings.max_request_seconds)
+    left = compute_remaining_seconds(account, settings.max_request_seconds)
     seconds = longest if left is None else min(longest, left)
-    calling = asyncio.create_task(ticket.wait_called())
+    calling = asyncio.create_task(ticket.wait_admitted())
     dying = asyncio.create_task(engine.wait_dead())
     try:
         await asyncio.wait((calling, dying), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -55,4 +82,4 @@ async def _wait(
     if seconds < longest:
         assert settings.max_request_seconds is not None  # it is what has cut the wait
         raise DeadlineError(settings.max_request_seconds)
-    raise ticket.timed_out(longest)
+    raise ticket.to_timeout_error(longest)

@@ -1,20 +1,17 @@
-"""The most that replies may use, from what was planned for them."""
-
-from collections.abc import Sequence
+"""The most that a reply may use, from what was planned for it."""
 
 from server.admission.demand import Demand
-from server.reply.reply import Reply
+from server.generation.job import GenerationJob
 
 
-def demand_of(replies: Sequence[Reply]) -> Demand:
-    """What all `replies` of one request may use together."""
-    prompt = reasoning = answer = num_requests = 0
-    for reply in replies:
-        job, budget = reply.job, reply.job.prompt.budget
-        prompt += reply.num_prompt_tokens
-        reasoning += budget.budget * job.num_choices
-        limit = budget.max_tokens if reply.has_limit else budget.answer_reserve + budget.budget
-        answer += (limit - budget.budget) * job.num_choices
-        branches = job.search.strategy.num_branches if job.search is not None else 1
-        num_requests += branches * job.num_choices
-    return Demand(prompt, reasoning, answer, num_requests)
+def demand_of(job: GenerationJob, *, has_limit: bool) -> Demand:
+    """Return the most that `job` may use; `has_limit`: the client said how long it may be."""
+    budget = job.prompt.budget
+    limit = budget.max_tokens if has_limit else budget.answer_reserve + budget.budget
+    branches = job.search.strategy.num_branches if job.search is not None else 1
+    return Demand(
+        prompt_tokens=len(job.prompt.token_ids),
+        reasoning_tokens=budget.budget * job.num_choices,
+        answer_tokens=(limit - budget.budget) * job.num_choices,
+        num_engine_requests=branches * job.num_choices,
+    )

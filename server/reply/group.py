@@ -8,8 +8,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from server.choice.delta import ChoiceDelta
-from server.generation.merging import merged
-from server.reply.reply import Reply, collected
+from server.generation.merging import merge_deltas
+from server.reply.reply import Reply, collect_choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class ReplyGroup:
         for reply in self.replies:
             streams.append(_moved(reply.deltas(), first))
             first += reply.job.num_choices
-        return merged(streams)
+        return merge_deltas(streams)
 
     async def collect(self) -> list[ChoiceDelta]:
         """See :meth:`server.reply.reply.Reply.collect`."""
-        return await collected(self.deltas(), self.num_choices)
+        return await collect_choices(self.deltas(), self.num_choices)
 
 
 async def _moved(

@@ -1,37 +1,42 @@
-"""One reply on its way: what to generate, and for whom. No wire is known."""
+"""One reply in progress: what to generate, and for whom. No wire is known."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from server.account.account import RequestAccount
-from server.admission.deadline import in_time
+from server.admission.deadline import enforce_deadline
 from server.choice.delta import ChoiceDelta
 from server.generation.generate import generate
 from server.generation.job import GenerationJob
 from server.model.served_model import ServedModel
-from server.state import ServerState
 from server.traces.capture import TraceHead, captured
+from server.traces.recorder import TraceRecorder
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Where a reply's trace goes. `passes_thought`: the deltas keep their thoughts after it."""
+
+    head: TraceHead
+    recorder: TraceRecorder
+    passes_thought: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`shows_thought`: the client asked for thoughts and may see them. `keeps_thought`: the
-    deltas have them all the same. `trace` None: none is kept.
+    """A reply that has been admitted; see :func:`server.reply.prepare.prepare_reply`.
 
-    Made by :func:`server.reply.prepare.prepare_reply`.
+    `shows_thought`: the client asked for thoughts and may see them. `max_seconds` None: the
+    request may take any time. `recording` None: no trace is kept.
     """
 
-    state: ServerState
     account: RequestAccount
     model: ServedModel
     job: GenerationJob
     shows_thought: bool
-    keeps_thought: bool
-    trace: TraceHead | None
-
-    # Whether the client has said how long the reply may be.
-    has_limit: bool = True
+    max_seconds: float | None = None
+    recording: Recording | None = None
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -39,23 +44,23 @@ class Reply:
         return len(self.job.prompt.token_ids)
 
     def deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
-        """The generation; it starts when it is first read, and ends when it is closed."""
-        limit = self.state.settings.max_request_seconds
-        deltas = in_time(generate(self.model, self.job, self.account), self.account, limit)
-        if self.trace is None or self.state.traces is None:
+        """Generate; starts when first read, and ends when closed."""
+        generated = generate(self.model, self.job, self.account)
+        deltas = enforce_deadline(generated, self.account, self.max_seconds)
+        if self.recording is None:
             return deltas
-        passes = self.shows_thought or self.keeps_thought
-        return captured(deltas, self.trace, self.state.traces, shows_thought=passes)
+        kept = self.recording
+        return captured(deltas, kept.head, kept.recorder, shows_thought=kept.passes_thought)
 
     async def collect(self) -> list[ChoiceDelta]:
-        """All deltas of each choice, joined; each has its result."""
-        return await collected(self.deltas(), self.job.num_choices)
+        """Return all deltas of each choice, joined; each has its result."""
+        return await collect_choices(self.deltas(), self.job.num_choices)
 
 
-async def collected(
+async def collect_choices(
     deltas: AsyncGenerator[ChoiceDelta, None], num_choices: int
 ) -> list[ChoiceDelta]:
-    """`deltas` joined by choice."""
+    """Return `deltas` joined by choice."""
     choices = [ChoiceDelta(index) for index in range(num_choices)]
     async with aclosing(deltas):
         async for delta in deltas:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
-from server.constraint.json_schema import literal_texts, schema_text
+from server.constraint.json_schema import collect_literals, serialize_schema
 from server.errors.internal import ConstraintError
 from server.tools.tool import Tool, ToolMode, ToolUse
 
@@ -34,13 +34,13 @@ def tool_constraint(use: ToolUse) -> AnswerConstraint | None:
         case _:
             return None
     try:
-        text = schema_text(schema)
+        text = serialize_schema(schema)
     except PydanticCustomError as error:
         raise ConstraintError(
             "tools", f"the schema of parameters {error.message()} (tool_choice auto enforces none)"
         ) from None
     return AnswerConstraint(
-        ConstraintKind.JSON_SCHEMA, "tools", text=text, literals=literal_texts(schema)
+        ConstraintKind.JSON_SCHEMA, "tools", text=text, literals=collect_literals(schema)
     )
 
 

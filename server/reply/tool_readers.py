@@ -5,14 +5,14 @@ Knows the engine's protocol; no wire.
 
 from server.engine.protocol import Engine
 from server.errors.api import BadRequestError
-from server.tools.call import new_call_id, new_short_call_id
+from server.tools.call import make_call_id, make_short_call_id
 from server.tools.families import detect_parser
 from server.tools.json_calls import ListedCallsReader, NamedCallReader
-from server.tools.reading import CarefulReader, ReaderMaker, ToolCallReader
+from server.tools.reading import AnswerReader, ReaderFactory, ToolCallReader
 from server.tools.tool import ToolMode, ToolUse
 
 
-def reader_maker(engine: Engine, use: ToolUse | None) -> ReaderMaker | None:
+def reader_maker(engine: Engine, use: ToolUse | None) -> ReaderFactory | None:
     """Makes a reader for each choice; None: no answer calls a tool.
 
     Raises:
@@ -27,15 +27,15 @@ def reader_maker(engine: Engine, use: ToolUse | None) -> ReaderMaker | None:
             param=use.field,
             code="invalid_value",
         )
-    return lambda: CarefulReader(_reader(engine, use), parallel=use.parallel)
+    return lambda: AnswerReader(_reader(engine, use), parallel=use.parallel)
 
 
 def _reader(engine: Engine, use: ToolUse) -> ToolCallReader:
     is_mistral = detect_parser(engine.tokenizer.chat_template) == "mistral"
-    new_id = new_short_call_id if is_mistral else new_call_id
+    new_id = make_short_call_id if is_mistral else make_call_id
     if use.mode is ToolMode.NAMED:
         assert use.name is not None
         return NamedCallReader(use.name, new_id)
     if use.mode is ToolMode.REQUIRED:
         return ListedCallsReader(new_id)
-    return engine.new_tool_call_reader(use.tools)
+    return engine.create_tool_call_reader(use.tools)

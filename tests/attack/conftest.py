@@ -18,14 +18,14 @@ from server.app import create_app
 from server.engine.scripted import ScriptedEngine
 from server.http.connection import HttpConfig
 from server.http.connection_limits import ConnectionLimits
-from server.serve import bound_listener
-from server.state import ServerState
+from server.serve import bind_listener
+from server.state import Services
 from tests.server.conftest import (
     MODEL,
     PROFILES,
     TOKENIZER,
     chat_body,
-    make_state,
+    make_services,
     serve,
     wants,
 )
@@ -49,7 +49,7 @@ class Attacked:
 
     port: int
     engine: ScriptedEngine
-    state: ServerState
+    services: Services
     http: uvicorn.Server
 
     @property
@@ -149,25 +149,25 @@ def attacked_server(**options: Any) -> Iterator[Attacked]:
     times = {f"{name}_timeout_seconds": SECONDS for name in ("header", "body", "send")}
     # Under any host name: these tests send what no client would.
     open_to_all = {"allow_anonymous": True, "max_connections": MAX_CONNECTIONS}
-    state = make_state(**open_to_all | times | options)
-    with bound_listener("127.0.0.1", 0) as listener:
+    services = make_services(**open_to_all | times | options)
+    with bind_listener("127.0.0.1", 0) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER)
         listener.listen()  # who comes before the server is ready waits
-        server = uvicorn.Server(_config(state))
+        server = uvicorn.Server(_config(services))
         thread = threading.Thread(target=lambda: asyncio.run(_serve(server, listener, engine)))
         thread.start()
-        state.set_engine(engine)
+        services.set_engine(engine)
         try:
-            yield Attacked(listener.getsockname()[1], engine, state, server)
+            yield Attacked(listener.getsockname()[1], engine, services, server)
         finally:
             server.should_exit = True
             thread.join(WAIT_SECONDS)
             assert not thread.is_alive(), "the server hangs"
 
 
-def _config(state: ServerState) -> HttpConfig:
-    limits = ConnectionLimits.of(state.settings)
-    return HttpConfig(create_app(state), limits, log_level="critical", timeout_graceful_shutdown=1)
+def _config(services: Services) -> HttpConfig:
+    limits = ConnectionLimits.of(services.settings)
+    return HttpConfig(create_app(services), limits, log_level="critical", timeout_graceful_shutdown=1)
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket, engine: ScriptedEngine) -> None:

@@ -47,7 +47,7 @@ def test_a_compressed_body_is_refused_unopened(attacked: Attacked, encoding: str
 
 @pytest.mark.parametrize("path", VALID)
 def test_a_giant_body_is_a_413(attacked: Attacked, path: str) -> None:
-    limit = attacked.state.settings.max_body_bytes
+    limit = attacked.services.settings.max_body_bytes
     head = f"POST {path} HTTP/1.1\r\nConnection: close\r\n{JSON_HEAD}"
     declared = f"{head}Content-Length: {limit * 1000}\r\n\r\n{{".encode()
     assert status_of(attacked.send(declared)) == 413

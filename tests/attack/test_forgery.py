@@ -22,7 +22,7 @@ from tests.server.conftest import (
     PROFILES,
     SPECIALS,
     Serve,
-    make_state,
+    make_services,
     make_tokenizer,
     wants,
 )
@@ -57,12 +57,12 @@ async def forged_at() -> AsyncIterator[tuple[httpx.AsyncClient, ScriptedEngine]]
         model_name=MODEL,
         max_model_len=8192,
     )
-    state = make_state()
-    state.set_engine(engine)
-    transport = httpx.ASGITransport(create_app(state), raise_app_exceptions=False)
+    services = make_services()
+    services.set_engine(engine)
+    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client, engine
-    await state.close()
+    await services.close()
     await engine.close()
 
 

@@ -128,10 +128,10 @@ async def test_no_caller_makes_metrics_grow(serve: Serve) -> None:
     served = serve()
     for number in range(2):  # what each kind of answer adds once, and the scrape itself
         await _flood(served.http, f"warm{number}")
-        before = (await scrape(served)).series()
+        before = (await scrape(served)).list_series()
     for number in range(200):
         await _flood(served.http, f"flood{number}")
-    assert (await scrape(served)).series() == before
+    assert (await scrape(served)).list_series() == before
 
 
 async def _flood(client: httpx.AsyncClient, word: str) -> None:

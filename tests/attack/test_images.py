@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from server.engine.image_decoding import MAX_PIXELS, decoded
+from server.engine.image_decoding import MAX_PIXELS, decode_images
 from server.errors.internal import EngineRequestError, PromptError
-from server.prompt.images import MAX_IMAGES, images_of
+from server.prompt.images import MAX_IMAGES, extract_images
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file\n%%EOF\n"
@@ -42,13 +42,13 @@ def saved(kind: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
 def test_pictures_are_read(kind: str) -> None:
-    assert [picture.size for picture in decoded([saved(kind)] * 2)] == [(8, 8), (8, 8)]
+    assert [picture.size for picture in decode_images([saved(kind)] * 2)] == [(8, 8), (8, 8)]
 
 
 @pytest.mark.parametrize("side", [8_000, 2**15, 2**31 - 1])
 def test_a_bomb_is_refused_before_it_is_opened(side: int) -> None:
     with pytest.raises(EngineRequestError):
-        decoded([png(side, side, pixels=zlib.compress(b""))])
+        decode_images([png(side, side, pixels=zlib.compress(b""))])
 
 
 def test_many_large_pictures_are_as_bad_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,19 +59,19 @@ def test_many_large_pictures_are_as_bad_as_one(monkeypatch: pytest.MonkeyPatch) 
     one = png(5_000, 5_000, pixels=zlib.compress(b""))
     assert MAX_PIXELS > 5_000**2
     with pytest.raises(EngineRequestError, match="pixels"):
-        decoded([one, one])
+        decode_images([one, one])
 
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF", "ICO", "PPM", "PDF", "EPS", "TGA"])
 def test_other_kinds_are_not_even_tried(kind: str) -> None:
     with pytest.raises(EngineRequestError):
-        decoded([saved(kind)])
+        decode_images([saved(kind)])
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", SVG, POSTSCRIPT, png(8, 8)[:-30]])
 def test_what_is_broken_is_refused(data: bytes) -> None:
     with pytest.raises(EngineRequestError, match="image 0"):
-        decoded([data])
+        decode_images([data])
 
 
 @given(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF"]), st.data())
@@ -80,7 +80,7 @@ def test_no_damage_is_more_than_an_error(kind: str, data: st.DataObject) -> None
     for _ in range(data.draw(st.integers(1, 8))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     with suppress(EngineRequestError):
-        decoded([bytes(damaged)])
+        decode_images([bytes(damaged)])
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_no_damage_is_more_than_an_error(kind: str, data: st.DataObject) -> None
 def test_nothing_is_fetched(url: str) -> None:
     part = {"type": "image_url", "image_url": {"url": url}}
     with pytest.raises(PromptError) as caught:
-        images_of([{"role": "user", "content": [part]}], "messages")
+        extract_images([{"role": "user", "content": [part]}], "messages")
     assert "evil" not in str(caught.value)
 
 
 def test_a_request_has_few_images() -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     with pytest.raises(PromptError, match=str(MAX_IMAGES)):
-        images_of([{"role": "user", "content": [part] * 10_000}], "messages")
+        extract_images([{"role": "user", "content": [part] * 10_000}], "messages")

@@ -98,8 +98,8 @@ async def test_stored_responses_are_bounded(serve: Serve) -> None:
     for _ in range(12):
         body = VALID["/v1/responses"] | {"store": True, "input": "a" * 300}
         assert (await served.http.post("/v1/responses", json=body)).status_code == 200
-    assert len(served.state.responses._stored) <= 5
-    assert served.state.responses._stored.currsize <= 20_000
+    assert len(served.services.responses._stored) <= 5
+    assert served.services.responses._stored.currsize <= 20_000
 
 
 async def test_a_follow_up_cannot_grow_for_ever(serve: Serve) -> None:

@@ -23,7 +23,15 @@ from starlette.types import ASGIApp
 from server.app import create_app
 from server.engine.scripted import ScriptedEngine
 from server.engine.scripted_model import WantedTokens
-from tests.server.conftest import MODEL, PROFILES, STOP_ID, TOKENIZER, VOCAB_SIZE, ids, make_state
+from tests.server.conftest import (
+    MODEL,
+    PROFILES,
+    STOP_ID,
+    TOKENIZER,
+    VOCAB_SIZE,
+    ids,
+    make_services,
+)
 
 WAIT_SECONDS = 30.0
 # Fewer tokens of thought than this, and the model below is wrong.
@@ -35,7 +43,7 @@ class PaysToThink:
 
     vocab_size = VOCAB_SIZE
 
-    def logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
+    def compute_logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
         """See :class:`server.engine.scripted_model.LogitsSource`."""
         end = ids("</think>")[0]
         thought = output.index(end) if end in output else 0
@@ -43,7 +51,7 @@ class PaysToThink:
         text = f"{'a' * 40}</think>{answer}" if ids("<think>")[0] in output else answer
         if thought:
             text = answer
-        return WantedTokens(VOCAB_SIZE, ids(text), STOP_ID).logits(prompt, output[thought:])
+        return WantedTokens(VOCAB_SIZE, ids(text), STOP_ID).compute_logits(prompt, output[thought:])
 
 
 @contextmanager
@@ -72,11 +80,11 @@ def listening(app: ASGIApp, at_end: Callable[[], Any] | None = None) -> Iterator
 def our_url() -> Iterator[str]:
     """Our app, on a model for which thinking pays."""
     engine = ScriptedEngine(PaysToThink(), TOKENIZER, PROFILES["special markers"], model_name=MODEL)
-    state = make_state()
-    state.set_engine(engine)
-    with listening(create_app(state), engine.close) as url:
+    services = make_services()
+    services.set_engine(engine)
+    with listening(create_app(services), engine.close) as url:
         yield url
-    asyncio.run(state.close())
+    asyncio.run(services.close())
 
 
 @dataclass

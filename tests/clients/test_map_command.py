@@ -24,7 +24,15 @@ from server.engine.scripted import ScriptedEngine
 from server.engine.scripted_model import WantedTokens
 from tests.clients.conftest import WAIT_SECONDS, listening
 from tests.server.api.thinking.map.conftest import ENDLESS
-from tests.server.conftest import MODEL, PROFILES, STOP_ID, TOKENIZER, VOCAB_SIZE, ids, make_state
+from tests.server.conftest import (
+    MODEL,
+    PROFILES,
+    STOP_ID,
+    TOKENIZER,
+    VOCAB_SIZE,
+    ids,
+    make_services,
+)
 
 ROOT = Path(__file__).parents[2]
 THINKING = ("--question", "6 x 7?", "--thought-tokens", "64")
@@ -186,9 +194,9 @@ def test_an_interruption_writes_nothing_and_leaves_no_request_behind() -> None:
     source = WantedTokens(VOCAB_SIZE, ids(ENDLESS), STOP_ID)
     profile = PROFILES["special markers"]
     engine = ScriptedEngine(source, TOKENIZER, profile, model_name=MODEL, max_model_len=100_000)
-    state = make_state()
-    state.set_engine(engine)
-    with listening(create_app(state), engine.close) as url:
+    services = make_services()
+    services.set_engine(engine)
+    with listening(create_app(services), engine.close) as url:
         command = [sys.executable, "-m", "clients.cli", "map", "the hill", "--url", url]
         process = subprocess.Popen(
             [*command, "--thought-tokens", "90000", "--progress"],
@@ -207,5 +215,5 @@ def test_an_interruption_writes_nothing_and_leaves_no_request_behind() -> None:
         assert "Traceback" not in rest
         assert not list(Path().iterdir())
         while engine.num_running:
-            assert state.is_ready  # until the server has noticed
-    asyncio.run(state.close())
+            assert services.slot.is_ready  # until the server has noticed
+    asyncio.run(services.close())

@@ -4,9 +4,9 @@ import re
 
 from prometheus_client import Metric
 
-from server.state import ServerState
+from server.state import Services
 from tests.house.sources import ROOT
-from tests.server.conftest import make_state
+from tests.server.conftest import make_services
 
 PAGE = ROOT / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(thinking_\w+)` \| (\w+) \| (.*?) ?\| (\S.*) \|$", re.MULTILINE)
@@ -19,23 +19,23 @@ def rows() -> dict[str, tuple[str, set[str]]]:
     return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in found}
 
 
-def ours(state: ServerState) -> dict[str, tuple[str, set[str]]]:
+def ours(services: Services) -> dict[str, tuple[str, set[str]]]:
     """The same of the app's registry."""
     made = {}
-    for metric in state.metrics.registry.collect():
+    for metric in services.metrics.registry.collect():
         suffix = {"counter": "_total", "info": "_info"}.get(metric.type, "")
         kind = "gauge" if metric.type == "info" else metric.type
-        made[metric.name + suffix] = (kind, _labels(state, metric))
+        made[metric.name + suffix] = (kind, _labels(services, metric))
     return made
 
 
-def _labels(state: ServerState, metric: Metric) -> set[str]:
+def _labels(services: Services, metric: Metric) -> set[str]:
     """Without a series yet, the registry alone knows them."""
-    made = state.metrics.registry._names_to_collectors.get(metric.name)
+    made = services.metrics.registry._names_to_collectors.get(metric.name)
     declared = getattr(made, "_labelnames", getattr(metric, "_labelnames", ()))
     found = set(declared).union(*(sample.labels for sample in metric.samples))
     return found - {"le"}
 
 
 def test_every_metric_has_a_row_that_is_right() -> None:
-    assert rows() == ours(make_state())
+    assert rows() == ours(make_services())

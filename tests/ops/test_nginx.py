@@ -177,9 +177,7 @@ def test_request_ids_are_passed_on_and_addresses_are_not_believed(
     assert named["x-forwarded-for"] == "127.0.0.1"
 
 
-def test_large_bodies_are_refused_at_the_door(
-    tmp_path: Path, pair: tuple[Backend, Backend]
-) -> None:
+def test_large_bodies_are_refused_by_nginx(tmp_path: Path, pair: tuple[Backend, Backend]) -> None:
     limit = ServerSettings().max_body_bytes
     assert f"client_max_body_size {limit};" in NGINX.read_text()
     with nginx([backend.port for backend in pair], tmp_path) as url:

@@ -15,7 +15,7 @@ from server.engine.scripted import ScriptedEngine
 from tests.ops import programs
 from tests.ops.monitoring import alertmanager, prometheus, quick_rules, until, webhook
 from tests.ops.observed import RULES
-from tests.server.conftest import MODEL, PROFILES, TOKENIZER, chat_body, make_state, wants
+from tests.server.conftest import MODEL, PROFILES, TOKENIZER, chat_body, make_services, wants
 
 # The scripted engine is quick: nobody asks it for long thoughts.
 ENDLESS = "z" * 2000
@@ -26,12 +26,12 @@ class LiveApp:
 
     def __init__(self) -> None:
         self.port = programs.free_port()
-        state = make_state()
+        services = make_services()
         profile = PROFILES["special markers"]
         self.engine = ScriptedEngine(wants(ENDLESS), TOKENIZER, profile, model_name=MODEL)
-        state.set_engine(self.engine)
+        services.set_engine(self.engine)
         config = uvicorn.Config(
-            create_app(state), host="127.0.0.1", port=self.port, log_level="warning"
+            create_app(services), host="127.0.0.1", port=self.port, log_level="warning"
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)

@@ -24,7 +24,7 @@ from server.quotas.redis_counters import RedisCounters
 from server.quotas.refusal import QuotaExceededError
 from server.quotas.storage import PAUSE_SECONDS, QuotaStorageUrlError, open_counters
 from server.settings.quota import Quota
-from server.state import ServerState
+from server.state import open_services
 from tests.ops.programs import free_port, listens, running
 from tests.server.quotas.machine import QuotaMachine
 
@@ -97,7 +97,7 @@ async def test_of_a_hundred_over_two_servers_ten_pass(servers: list[Quotas]) -> 
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, RequestAccount) for result in results) == 10
     assert sum(isinstance(result, QuotaExceededError) for result in results) == 90
-    (requests, thoughts) = await servers[0].standings(KEY)
+    (requests, thoughts) = await servers[0].get_usage(KEY)
     assert (requests.used, thoughts.used) == (10, 10 * DEMAND.reasoning_tokens)
 
 
@@ -117,7 +117,7 @@ async def test_without_redis_requests_are_refused_and_then_let_in_again(
     assert len(caplog.records) == 1
     with redis_at(port, tmp_path / "second.log"):
         await until_let_in(quotas)
-        assert (await quotas.standings(KEY))[0].used == 1
+        assert (await quotas.get_usage(KEY))[0].used == 1
     await quotas.close()
 
 
@@ -143,7 +143,7 @@ async def test_with_a_fallback_each_server_counts_alone(tmp_path: Path) -> None:
         await reserved(quotas)
     for account in accounts:  # given back to where it was taken from
         await account.at_end.aclose()
-    requests, thoughts = await quotas.standings(KEY)
+    requests, thoughts = await quotas.get_usage(KEY)
     assert (requests.used, thoughts.used) == (10, 0)
     await quotas.close()
 
@@ -177,7 +177,7 @@ async def test_a_refund_after_redis_has_lost_its_counters_credits_nobody(tmp_pat
     with redis_at(port, tmp_path / "second.log"):
         await until_let_in(quotas, AccessKey("another", quota=Quota(requests_per_day=1)))
         await account.at_end.aclose()
-        assert [standing.used for standing in await quotas.standings(KEY)] == [0, 0]
+        assert [usage.used for usage in await quotas.get_usage(KEY)] == [0, 0]
     await quotas.close()
 
 
@@ -189,9 +189,9 @@ def test_a_password_is_nowhere_to_be_read(
     settings_read = read_settings({})
     assert settings_read.quota_storage is not None
     assert settings_read.quota_storage.get_secret_value() == url
-    state = ServerState(settings_read)
+    services = open_services(settings_read)
     counters = RedisCounters(url, 1.0)
-    for shown in (repr(settings_read), repr(state), repr(counters), repr(vars(counters))):
+    for shown in (repr(settings_read), repr(services), repr(counters), repr(vars(counters))):
         assert "hush-hush" not in shown
     with pytest.raises(SystemExit):
         read_settings({"quota_storage": url})

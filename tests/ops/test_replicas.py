@@ -16,7 +16,7 @@ from tests.e2e.conftest import Server, started_server
 from tests.ops.programs import free_port, program
 from tests.ops.proxy import nginx
 from tests.ops.test_quota_redis import redis_at
-from tests.server.keys.conftest import ALICE, BOB, bearer, entry
+from tests.server.keys.conftest import ALICE, BOB, make_entry, to_bearer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -42,7 +42,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
         program(name)  # or skip, before anything is started
     redis_port = free_port()
     keys = folder / "keys.toml"
-    keys.write_text(entry("alice", ALICE, **QUOTA) + entry("bob", BOB))
+    keys.write_text(make_entry("alice", ALICE, **QUOTA) + make_entry("bob", BOB))
     arguments = ["--model", "thinker", "--keys-file", str(keys), "--isolate-prefix-cache"]
     arguments += ["--quota-storage", f"redis://127.0.0.1:{redis_port}"]
     with ExitStack() as stack:
@@ -94,7 +94,7 @@ def body() -> dict[str, Any]:
 async def total(server: Server, series: str) -> float:
     """Of all series of `/metrics` that begin with this."""
     async with httpx.AsyncClient(
-        base_url=server.base_url, headers=bearer(ALICE), timeout=60
+        base_url=server.base_url, headers=to_bearer(ALICE), timeout=60
     ) as http:
         text = (await http.get("/metrics")).raise_for_status().text
     lines = (line for line in text.splitlines() if line.startswith(series))
@@ -114,7 +114,7 @@ async def test_a_key_finds_nothing_of_anothers_prompts_in_the_cache(replicas: Re
     for secret in (ALICE, ALICE, BOB):
         before = await total(server, "vllm:prefix_cache_hits_total")
         async with httpx.AsyncClient(
-            base_url=server.base_url, headers=bearer(secret), timeout=60
+            base_url=server.base_url, headers=to_bearer(secret), timeout=60
         ) as http:
             (await http.post("/v1/chat/completions", json=asked)).raise_for_status()
         hits.append(await total(server, "vllm:prefix_cache_hits_total") - before)
@@ -126,7 +126,9 @@ async def test_a_key_finds_nothing_of_anothers_prompts_in_the_cache(replicas: Re
 async def test_a_quota_holds_over_both_though_one_dies(replicas: Replicas) -> None:
     one, other = replicas.servers
     began = datetime.now(UTC).date()
-    async with httpx.AsyncClient(base_url=replicas.url, headers=bearer(ALICE), timeout=120) as http:
+    async with httpx.AsyncClient(
+        base_url=replicas.url, headers=to_bearer(ALICE), timeout=120
+    ) as http:
         crowd = Crowd(http)
         clients = [asyncio.create_task(crowd.ask_until_refused()) for _ in range(NUM_CLIENTS)]
         await crowd.half_way.wait()

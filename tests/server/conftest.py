@@ -1,4 +1,4 @@
-"""Small real parts: a byte-level tokenizer, marker profiles, a scripted engine, an app."""
+"""Small real components: a byte-level tokenizer, marker profiles, a scripted engine, an app."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,7 +18,7 @@ from server.app import create_app
 from server.engine.scripted import ScriptedEngine
 from server.engine.scripted_model import LogitsSource, RandomLogits, WantedTokens
 from server.settings.settings import ServerSettings
-from server.state import ServerState
+from server.state import Services, open_services
 from thinking.markers.profile import MarkerProfile, Opening
 
 MODEL = "scripted"
@@ -31,7 +31,7 @@ MERGES = [("t", "h"), ("th", "e"), ("i", "n"), ("o", "n"), ("Ġ", "a"), ("Ġ", "
 
 
 def make_tokenizer() -> PreTrainedTokenizerBase:
-    """256 bytes, a few merges, ChatML-like control tokens."""
+    """Return a tokenizer of 256 bytes, a few merges and ChatML-like control tokens."""
     tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *(a + b for a, b in MERGES)]
     vocab = {token: token_id for token_id, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=MERGES))
@@ -51,12 +51,12 @@ EXIT_ID: int = TOKENIZER.convert_tokens_to_ids("<|exit|>")
 
 
 def ids(text: str) -> tuple[int, ...]:
-    """Tokens of `text`, control tokens parsed."""
+    """Return the tokens of `text`, with control tokens parsed."""
     return tuple(TOKENIZER.encode(text, add_special_tokens=False))
 
 
 def make_profile(start: str = "<think>", end: str = "</think>", **changes: Any) -> MarkerProfile:
-    """A profile over the small tokenizer."""
+    """Return a profile for the small tokenizer."""
     fields: dict[str, Any] = {
         "name": "test",
         "start_token_ids": ids(start),
@@ -86,7 +86,7 @@ MARKER_TEXTS = (*SPECIALS, "[[think]]", "[[/think]]", "So: ")
 
 
 def wants(text: str) -> WantedTokens:
-    """A model that wants to write `text`."""
+    """Return a model that writes `text` unless other tokens are forced."""
     return WantedTokens(VOCAB_SIZE, ids(text), STOP_ID)
 
 
@@ -98,14 +98,14 @@ class Served:
     engine: ScriptedEngine
     http: httpx.AsyncClient
     openai: AsyncOpenAI
-    state: ServerState
+    services: Services
 
     async def chat(self, **fields: Any) -> httpx.Response:
         """Post a chat body; `messages` and `model` have defaults."""
         return await self.http.post("/v1/chat/completions", json=chat_body(**fields))
 
     async def events(self, **fields: Any) -> list[dict[str, Any]]:
-        """The JSON events of a streamed chat, checked for their frame."""
+        """Return the JSON events of a streamed chat, and assert that the stream is complete."""
         response = await self.chat(stream=True, **fields)
         assert response.status_code == 200, response.text
         lines = [line for line in response.text.split("\n\n") if line.startswith("data: ")]
@@ -113,13 +113,13 @@ class Served:
         return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
 
 
-def make_state(**options: Any) -> ServerState:
-    """An app's state without an engine."""
-    return ServerState(ServerSettings(**options))
+def make_services(**options: Any) -> Services:
+    """An app's services without an engine."""
+    return open_services(ServerSettings(**options))
 
 
 def chat_body(**fields: Any) -> dict[str, Any]:
-    """A small valid body, changed by `fields`."""
+    """Return a small valid body with `fields`."""
     return {"model": MODEL, "messages": [{"role": "user", "content": "How many?"}], **fields}
 
 
@@ -128,7 +128,7 @@ Serve = Callable[..., Served]
 
 @pytest_asyncio.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Makes apps: ``serve(source, profile=…, settings options …)``."""
+    """Creates apps: ``serve(source, profile=…, settings options …)``."""
     made: list[Served] = []
 
     def make(
@@ -144,9 +144,9 @@ async def serve() -> AsyncIterator[Serve]:
             model_name=MODEL,
             max_model_len=max_model_len,
         )
-        state = make_state(**options)
-        state.set_engine(engine)
-        app = create_app(state)
+        services = make_services(**options)
+        services.set_engine(engine)
+        app = create_app(services)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         http = httpx.AsyncClient(transport=transport, base_url="http://test")
         client = AsyncOpenAI(
@@ -155,19 +155,19 @@ async def serve() -> AsyncIterator[Serve]:
             http_client=httpx2.AsyncClient(transport=httpx2.ASGITransport(app)),
             max_retries=0,
         )
-        made.append(Served(app, engine, http, client, state))
+        made.append(Served(app, engine, http, client, services))
         return made[-1]
 
     yield make
     for served in made:
         await served.http.aclose()
         await served.openai.close()
-        await served.state.close()
+        await served.services.close()
         await served.engine.close()
 
 
 def choice_texts(events: Sequence[dict[str, Any]], num_choices: int = 1) -> list[str]:
-    """The content of each choice of a stream."""
+    """Return the content of each choice of a stream."""
     texts = [""] * num_choices
     for event in events:
         for choice in event["choices"]:
@@ -177,5 +177,5 @@ def choice_texts(events: Sequence[dict[str, Any]], num_choices: int = 1) -> list
 
 @pytest.fixture(params=PROFILES)
 def profile(request: pytest.FixtureRequest) -> MarkerProfile:
-    """Each way of marking a thought."""
+    """Each kind of thinking markers."""
     return PROFILES[request.param]

@@ -1,4 +1,4 @@
-"""A server whose replies never end, as a process of its own; prints its URL. To send signals to."""
+"""A server with endless replies, as a separate process for signal tests. Prints its URL."""
 
 import asyncio
 import sys
@@ -7,19 +7,19 @@ import uvicorn
 
 from server.app import create_app
 from server.lifecycle import HttpServer, Lifecycle
-from server.serve import bound_listener, url_of
-from tests.server.conftest import make_state
-from tests.server.test_lifecycle import endless_engine, loaded
+from server.serve import bind_listener, format_url
+from tests.server.conftest import make_services
+from tests.server.test_lifecycle import make_endless_engine, return_engine
 
 
 async def run() -> int:
     """Serve until stopped."""
-    listener = bound_listener("127.0.0.1", 0)
-    state = make_state(drain_seconds=60)
-    config = uvicorn.Config(create_app(state), log_level="error", lifespan="off")
-    print(url_of(listener), flush=True)  # noqa: T201
-    load = lambda: loaded(endless_engine())  # noqa: E731
-    return await Lifecycle(HttpServer(config), listener, state, load, url_of(listener)).run()
+    listener = bind_listener("127.0.0.1", 0)
+    services = make_services(drain_seconds=60)
+    config = uvicorn.Config(create_app(services), log_level="error", lifespan="off")
+    print(format_url(listener), flush=True)  # noqa: T201
+    load = lambda: return_engine(make_endless_engine())  # noqa: E731
+    return await Lifecycle(HttpServer(config), listener, services, load, format_url(listener)).run()
 
 
 if __name__ == "__main__":

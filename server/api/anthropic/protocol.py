@@ -14,13 +14,13 @@ from server.api.anthropic.blocks import CacheControl, Content, SystemContent, fa
 from server.api.anthropic.tools import AnyTool, ToolChoice
 from server.api.body import StrictModel
 from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
+from server.api.fields.sampling import requested_sampling
 from server.api.fields.structured import JsonSchema
-from server.api.fields.thinking_options import ThinkingOptions
+from server.api.fields.thinking import ThinkingBody
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
-from server.constraint.json_schema import literal_texts, schema_text
+from server.constraint.json_schema import collect_literals, serialize_schema
 from server.dialects.readers import EFFORT
 from server.prompt.messages import MAX_MESSAGES
-from server.reply.sampling import SamplingAsk
 
 MAX_STOP_SEQUENCES = 64
 
@@ -65,7 +65,7 @@ class ContextManagement(StrictModel):
     edits: Annotated[list[dict[str, Any]] | None, AfterValidator(_keeps_everything)] = None
 
 
-class CountTokensRequest(StrictModel):
+class CountTokensRequest(ThinkingBody):
     """What a prompt is made of."""
 
     right_names: ClassVar[Mapping[str, str]] = MappingProxyType(
@@ -83,10 +83,6 @@ class CountTokensRequest(StrictModel):
     system: SystemContent | None = None
     tools: list[AnyTool] | None = None
     tool_choice: ToolChoice | None = None
-    thinking_options: ThinkingOptions | None = None
-    min_thinking_tokens: Annotated[
-        int | None, Field(ge=0, description="Fewest hidden tokens: a thought is held open.")
-    ] = None
     output_config: OutputConfig | None = None
 
     # True to ignore: they change no reply of this server.
@@ -117,9 +113,9 @@ class MessagesRequest(CountTokensRequest):
     diagnostics: Unsupported = None
 
     @property
-    def sampling(self) -> SamplingAsk:
-        """How the reply is sampled."""
-        return SamplingAsk(temperature=self.temperature, top_p=self.top_p, top_k=self.top_k)
+    def sampling(self) -> dict[str, Any]:
+        """The sampling fields that were sent."""
+        return requested_sampling(self)
 
     @property
     def constraint(self) -> AnswerConstraint | None:
@@ -130,6 +126,6 @@ class MessagesRequest(CountTokensRequest):
         return AnswerConstraint(
             ConstraintKind.JSON_SCHEMA,
             "output_config.format.schema",
-            text=schema_text(schema),
-            literals=literal_texts(schema),
+            text=serialize_schema(schema),
+            literals=collect_literals(schema),
         )

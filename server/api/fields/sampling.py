@@ -1,24 +1,25 @@
-"""How to think and to sample: the fields that a body has on each of OpenAI's endpoints."""
+"""How to sample: the fields that a body has on each of OpenAI's endpoints.
 
-from typing import Annotated
+A sampling field is declared here, with its bounds, and in
+:class:`server.engine.protocol.SamplingSettings`, under the same name; nothing in between names
+it. What needs the model (its vocabulary, its context) is checked where the model is known.
+"""
+
+from dataclasses import fields
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from server.api.body import StrictModel
 from server.api.fields.stop import StopStrings
-from server.api.fields.thinking_options import ThinkingOptions
-from server.reply.sampling import SamplingAsk
+from server.api.fields.thinking import ThinkingBody
+from server.engine.protocol import MAX_SEED, SamplingSettings
 
-MAX_SEED = 2**63 - 1
+_NAMES = [field.name for field in fields(SamplingSettings)]
 
 
-class SamplingFields(StrictModel):
-    """What needs the model (its vocabulary, its context) is checked where the model is known."""
-
-    thinking_options: ThinkingOptions | None = None
-    min_thinking_tokens: Annotated[
-        int | None, Field(ge=0, description="Fewest hidden tokens: a thought is held open.")
-    ] = None
+class SamplingFields(ThinkingBody):
+    """How to think and to sample."""
 
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
@@ -31,17 +32,11 @@ class SamplingFields(StrictModel):
     repetition_penalty: float | None = Field(None, gt=0)
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
 
-    def sampling_ask(self, num_logprobs: int | None) -> SamplingAsk:
-        """How the reply is sampled, with so many alternatives at each position."""
-        return SamplingAsk(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            min_p=self.min_p,
-            seed=self.seed,
-            presence_penalty=self.presence_penalty,
-            frequency_penalty=self.frequency_penalty,
-            repetition_penalty=self.repetition_penalty,
-            logit_bias=self.logit_bias,
-            num_logprobs=num_logprobs,
-        )
+
+def requested_sampling(body: StrictModel, **more: Any) -> dict[str, Any]:
+    """Return the sampling fields that `body` has, and `more`, by the names of the engine.
+
+    A field that is null or left out is not among them.
+    """
+    values = {name: getattr(body, name, None) for name in _NAMES} | more
+    return {name: value for name, value in values.items() if value is not None}

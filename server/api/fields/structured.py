@@ -16,8 +16,8 @@ from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
 from server.constraint.json_schema import (
     MAX_COUNT,
     MAX_SCHEMA_CHARACTERS,
-    literal_texts,
-    schema_text,
+    collect_literals,
+    serialize_schema,
 )
 
 MAX_REGEX_CHARACTERS = 2_048
@@ -31,7 +31,7 @@ _ROOT = re.compile(r"^\s*root\s*::=", re.MULTILINE)
 
 
 def _check_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    schema_text(schema)
+    serialize_schema(schema)
     return schema
 
 
@@ -166,8 +166,8 @@ def _schema_constraint(schema: dict[str, Any], field: str) -> AnswerConstraint:
     return AnswerConstraint(
         ConstraintKind.JSON_SCHEMA,
         field,
-        text=schema_text(schema),
-        literals=literal_texts(schema),
+        text=serialize_schema(schema),
+        literals=collect_literals(schema),
     )
 
 

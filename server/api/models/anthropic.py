@@ -29,6 +29,6 @@ def model_info(model: ServedModel, key: AccessKey) -> dict[str, Any]:
         "thinking": {
             "native": model.engine.profile.native,
             "default_tokens": model.policy.default_tokens,
-            "max_tokens": key.ceiling_under(model.policy.model_ceiling),
+            "max_tokens": key.combine_ceiling(model.policy.model_ceiling),
         },
     }

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Request
 
 from server.account.account import account_of
 from server.api.models.anthropic import model_info, model_list
-from server.errors.shapes import speaks_anthropic
+from server.errors.shapes import is_anthropic_request
 from server.keys.key import AccessKey
 from server.keys.permissions import check_model
 from server.model.served_model import ServedModel
-from server.state import server_state
+from server.state import services_of
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -21,10 +21,10 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 @router.get("", summary="List models")
 async def list_models(request: Request) -> dict[str, Any]:
     """The served model, where the key may use it: its context length, its thinking limits."""
-    model = server_state(request).ready_model()
+    model = services_of(request).slot.ready_model()
     key = account_of(request).key
     models = [model] if key.may_use(model.engine.model_name) else []
-    if speaks_anthropic(request.scope):
+    if is_anthropic_request(request.scope):
         return model_list(models, key)
     return {"object": "list", "data": [_card(model, key) for model in models]}
 
@@ -32,10 +32,10 @@ async def list_models(request: Request) -> dict[str, Any]:
 @router.get("/{model_name:path}", summary="Describe a model")
 async def retrieve_model(request: Request, model_name: str) -> dict[str, Any]:
     """The served model, where `model_name` is its name."""
-    model = server_state(request).ready_model()
+    model = services_of(request).slot.ready_model()
     key = account_of(request).key
     check_model(key, model.engine.model_name, model_name, param=None)
-    return model_info(model, key) if speaks_anthropic(request.scope) else _card(model, key)
+    return model_info(model, key) if is_anthropic_request(request.scope) else _card(model, key)
 
 
 def _card(model: ServedModel, key: AccessKey) -> dict[str, Any]:
@@ -55,6 +55,6 @@ def _card(model: ServedModel, key: AccessKey) -> dict[str, Any]:
         "thinking": {
             "native": model.engine.profile.native,
             "default_tokens": model.policy.default_tokens,
-            "max_tokens": key.ceiling_under(model.policy.model_ceiling),
+            "max_tokens": key.combine_ceiling(model.policy.model_ceiling),
         },
     }

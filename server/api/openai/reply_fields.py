@@ -4,7 +4,6 @@ Thinking, sampling, what the answer looks like, streaming. What needs the model 
 later, where the model is known.
 """
 
-from dataclasses import replace
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -16,7 +15,6 @@ from server.api.fields.sampling import SamplingFields
 from server.api.fields.structured import ResponseFormat, StructuredOutputs, answer_constraint
 from server.api.openai.vllm_fields import VllmFields
 from server.constraint.answer_constraint import AnswerConstraint
-from server.reply.sampling import SamplingAsk
 
 MAX_CHOICES = 16
 MAX_TOP_LOGPROBS = 20
@@ -64,16 +62,6 @@ class ReplyFields(SamplingFields, VllmFields):
     def includes_usage(self) -> bool:
         """Whether a stream ends with a usage chunk."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
-
-    def sampling_as_said(self, num_logprobs: int | None, logprobs_field: str) -> SamplingAsk:
-        """How the reply is sampled; the wire calls its log-probabilities `logprobs_field`."""
-        return replace(
-            self.sampling_ask(num_logprobs),
-            logprobs_field=logprobs_field,
-            ignore_eos=self.ignore_eos,
-            min_tokens=self.min_tokens,
-            allowed_token_ids=self.allowed_token_ids,
-        )
 
 
 def contradiction(message: str) -> PydanticCustomError:

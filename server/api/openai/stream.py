@@ -8,7 +8,7 @@ from typing import Protocol
 from server.account.account import RequestAccount
 from server.choice.delta import ChoiceDelta, ChoiceResult
 from server.errors.api import ApiError
-from server.errors.translation import reported
+from server.errors.translation import report_error
 
 DONE = b"data: [DONE]\n\n"
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -50,7 +50,7 @@ async def stream_events(
                     results.append(delta.result)
                 yield writer.delta(delta)
     except Exception as error:
-        yield error_event(reported(error, account))
+        yield error_event(report_error(error, account))
         return
     if writer.includes_usage:
         yield writer.usage(results)

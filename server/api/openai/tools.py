@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from server.api.body import StrictModel
-from server.constraint.json_schema import schema_text
+from server.constraint.json_schema import serialize_schema
 from server.tools.tool import Tool, ToolMode, ToolUse
 
 MAX_TOOLS = 128
@@ -22,7 +22,7 @@ NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": Fal
 def _check_parameters(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type", "object") != "object":
         raise tool_fault('should be a JSON schema with "type": "object"')
-    schema_text(schema, enforced=False)
+    serialize_schema(schema, enforced=False)
     return schema
 
 

@@ -14,8 +14,8 @@ from server.api.tokens.protocol import DetokenizeRequest, TokenizeRequest
 from server.keys.permissions import check_model
 from server.prompt.conversation import Conversation
 from server.prompt.plain_prompt import check_token_ids
-from server.prompt.tool_prompt import told_of_tools
-from server.state import server_state
+from server.prompt.tool_prompt import with_tools
+from server.state import services_of
 
 router = APIRouter(tags=["tokens"])
 
@@ -27,12 +27,12 @@ router = APIRouter(tags=["tokens"])
 )
 async def tokenize(request: Request) -> dict[str, Any]:
     """The prompt's token ids, as the model would see them."""
-    model = server_state(request).ready_model()
+    model = services_of(request).slot.ready_model()
     body = await read_body(request, TokenizeRequest)
     check_model(account_of(request).key, model.engine.model_name, body.model)
     prompt = body.to_prompt()
     if isinstance(prompt, Conversation):
-        prompt = told_of_tools(prompt, body.tool_use, model.engine.tokenizer.chat_template)
+        prompt = with_tools(prompt, body.tool_use, model.engine.tokenizer.chat_template)
     token_ids = list(await model.encode(prompt))
     token_strs = None
     if body.return_token_strs:
@@ -53,7 +53,7 @@ async def tokenize(request: Request) -> dict[str, Any]:
 )
 async def detokenize(request: Request) -> dict[str, Any]:
     """The tokens' text, special tokens included."""
-    model = server_state(request).ready_model()
+    model = services_of(request).slot.ready_model()
     body = await read_body(request, DetokenizeRequest)
     check_model(account_of(request).key, model.engine.model_name, body.model)
     check_token_ids(body.tokens, model.engine.vocab_size, "tokens")
@@ -69,7 +69,7 @@ async def detokenize(request: Request) -> dict[str, Any]:
 @router.get("/tokenizer_info", summary="Describe the tokenizer, as lm-eval asks for it")
 async def tokenizer_info(request: Request) -> dict[str, Any]:
     """The special tokens and the chat template; vLLM's shape, as far as clients read it."""
-    engine = server_state(request).ready_model().engine
+    engine = services_of(request).slot.ready_model().engine
     check_model(account_of(request).key, engine.model_name, None)
     tokenizer = engine.tokenizer
     names = ("bos_token", "eos_token", "pad_token", "unk_token", "chat_template")

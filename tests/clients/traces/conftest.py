@@ -13,7 +13,7 @@ import pytest
 from server.app import create_app
 from server.engine.scripted import ScriptedEngine
 from tests.clients.conftest import PaysToThink, listening
-from tests.server.conftest import MODEL, PROFILES, TOKENIZER, make_state
+from tests.server.conftest import MODEL, PROFILES, TOKENIZER, make_services
 
 THOUGHT = "a" * 40
 
@@ -61,10 +61,10 @@ def start_traced(tmp_path: Path) -> Iterator[StartTraced]:
                 PaysToThink(), TOKENIZER, PROFILES["special markers"], model_name=MODEL
             )
             settings = {"trace_store": str(tmp_path / "traces.sqlite"), **options}
-            state = make_state(**settings)
-            stack.callback(lambda: asyncio.run(state.close()))
-            state.set_engine(engine)
-            return Traced(stack.enter_context(listening(create_app(state), engine.close)))
+            services = make_services(**settings)
+            stack.callback(lambda: asyncio.run(services.close()))
+            services.set_engine(engine)
+            return Traced(stack.enter_context(listening(create_app(services), engine.close)))
 
         yield start
 

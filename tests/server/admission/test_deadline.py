@@ -1,26 +1,27 @@
-"""The longest time of a request: a 504, or the last event of a stream; and what it has cost."""
+"""The time limit of a request: a 504, or the last event of a stream, and the tokens counted."""
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.server.admission.test_admission_app import BODIES, busy, error_of, is_at_rest
+from tests.server.admission.test_admission_app import BODIES, is_at_rest, read_error, serve_busy
 from tests.server.conftest import Serve, wants
-from tests.server.engine.test_engine_failures import ENDLESS, until_running
+from tests.server.engine.test_engine_failures import ENDLESS, wait_until_running
 
 SECONDS = 0.05
 
 
 @pytest.mark.parametrize("path", BODIES)
-async def test_a_request_that_takes_too_long_is_504_and_ends_in_the_engine(
+async def test_a_request_that_takes_too_long_is_504_and_is_aborted_in_the_engine(
     serve: Serve, path: str
 ) -> None:
     served = serve(wants(ENDLESS), max_model_len=100_000, max_request_seconds=1e-9)
     response = await served.http.post(path, json=BODIES[path])
     assert response.status_code == 504, response.text
-    error = error_of(response)
+    error = read_error(response)
     assert "longer than this server allows" in error["message"]
     assert path == "/v1/messages" or error["code"] == "deadline_exceeded"
     assert is_at_rest(served)
@@ -52,26 +53,25 @@ async def test_what_was_generated_before_the_deadline_is_counted(serve: Serve) -
         for line in text.splitlines()
         if line.startswith(("thinking_reasoning_tokens_total ", "thinking_answer_tokens_total "))
     )
-    # A token of each choice may have been on its way.
+    # A token of each choice may have been in flight.
     assert 0 < counted <= served.engine.num_generated <= counted + 4
     assert is_at_rest(served)
 
 
-async def test_the_wait_counts_to_the_time_of_the_request(serve: Serve) -> None:
-    served, holder = busy(serve)
-    await until_running(served.engine, 1)
-    # The holder's time is read already.
-    served.state.settings = served.state.settings.model_copy(
-        update={"max_request_seconds": SECONDS}
-    )
+async def test_the_wait_counts_towards_the_time_limit(serve: Serve) -> None:
+    served, holder = serve_busy(serve)
+    await wait_until_running(served.engine, 1)
+    # The time limit of the holding request has already been read.
+    settings = served.services.settings.model_copy(update={"max_request_seconds": SECONDS})
+    served.app.state.services = replace(served.services, settings=settings)
     response = await asyncio.wait_for(served.chat(), 10)
-    assert (response.status_code, error_of(response)["code"]) == (504, "deadline_exceeded")
+    assert (response.status_code, read_error(response)["code"]) == (504, "deadline_exceeded")
     holder.leave()
     await holder.task
     assert is_at_rest(served)
 
 
-async def test_a_request_in_time_is_as_ever(serve: Serve) -> None:
+async def test_a_request_within_the_limit_is_unchanged(serve: Serve) -> None:
     plain, timed = (
         serve(wants("so</think>Seven.")),
         serve(wants("so</think>Seven."), max_request_seconds=3600),

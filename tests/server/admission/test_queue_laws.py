@@ -1,4 +1,4 @@
-"""Laws of the line before the engine: capacity, no lost place, priority, fairness, leaving."""
+"""Laws of the admission queue: capacity, no lost slots, priority, fairness, leaving."""
 
 import asyncio
 from collections import defaultdict
@@ -16,7 +16,7 @@ from server.admission.refusals import (
 )
 from server.keys.key import AccessKey
 
-NUM_PLACES = 4
+NUM_SLOTS = 4
 MAX_WAITING = 6
 KEYS = [
     AccessKey("low", priority=-1),
@@ -26,8 +26,8 @@ KEYS = [
 ]
 
 
-def make_queue(num_places: int = NUM_PLACES, max_waiting: int = 10_000) -> AdmissionQueue:
-    return AdmissionQueue(QueueLimits(lambda: num_places, max_waiting))
+def make_queue(num_slots: int = NUM_SLOTS, max_waiting: int = 10_000) -> AdmissionQueue:
+    return AdmissionQueue(QueueLimits(lambda: num_slots, max_waiting))
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -42,7 +42,7 @@ class QueueMachine(RuleBasedStateMachine):
         return [ticket for ticket in self.tickets if not ticket.is_over]
 
     @rule(key=st.sampled_from(KEYS), num_requests=st.integers(0, 6))
-    def come(self, key: AccessKey, num_requests: int) -> None:
+    def join(self, key: AccessKey, num_requests: int) -> None:
         num_own = sum(ticket.key_id == key.key_id for ticket in self.open_tickets())
         limit = key.max_concurrent_requests
         try:
@@ -57,21 +57,21 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.tickets)
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
-        data.draw(st.sampled_from(self.tickets)).leave()  # perhaps not for the first time
+        data.draw(st.sampled_from(self.tickets)).leave()  # possibly a second time
 
     @invariant()
-    def never_more_than_the_capacity_is_held(self) -> None:
+    def held_slots_never_exceed_the_capacity(self) -> None:
         admitted = [ticket for ticket in self.open_tickets() if ticket.is_admitted]
-        assert self.queue.num_held == sum(ticket.cost for ticket in admitted) <= NUM_PLACES
+        assert self.queue.num_held == sum(ticket.cost for ticket in admitted) <= NUM_SLOTS
 
     @invariant()
-    def nobody_waits_in_vain(self) -> None:
+    def no_request_waits_that_would_fit(self) -> None:
         waiting = [ticket for ticket in self.open_tickets() if not ticket.is_admitted]
         assert len(waiting) == self.queue.num_waiting <= MAX_WAITING
         highest = max((ticket.priority for ticket in waiting), default=0)
         heads = [ticket.cost for ticket in waiting if ticket.priority == highest]
-        # The next one does not fit: at least one of the highest does not.
-        assert not heads or self.queue.num_held + min(max(heads), NUM_PLACES) > NUM_PLACES
+        # The next request does not fit: at least one of the highest priority does not.
+        assert not heads or self.queue.num_held + min(max(heads), NUM_SLOTS) > NUM_SLOTS
 
     def teardown(self) -> None:
         for _ in range(len(self.tickets) + 1):
@@ -85,8 +85,8 @@ TestQueue = QueueMachine.TestCase
 TestQueue.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
 
 
-def served_in_order(queue: AdmissionQueue, tickets: list[Ticket]) -> list[Ticket]:
-    """Let one after the other end; in which order they came in (one place)."""
+def serve_in_order(queue: AdmissionQueue, tickets: list[Ticket]) -> list[Ticket]:
+    """Let the running requests end one by one; return the order of admission (one slot)."""
     order: list[Ticket] = []
     while len(order) < len(tickets):
         (running,) = [ticket for ticket in tickets if ticket.is_admitted and not ticket.is_over]
@@ -99,14 +99,14 @@ arrivals = st.lists(st.sampled_from(KEYS[:2] + KEYS[3:]), min_size=1, max_size=6
 
 
 @given(keys=arrivals)
-def test_a_higher_priority_leaves_the_line_first_and_a_key_keeps_its_order(
+def test_a_higher_priority_is_served_first_and_a_key_keeps_its_order(
     keys: list[AccessKey],
 ) -> None:
-    queue = make_queue(num_places=1)
+    queue = make_queue(num_slots=1)
     blocker = queue.join(AccessKey("blocker"), 1)
     tickets = [queue.join(key, 1) for key in keys]
     blocker.leave()
-    order = served_in_order(queue, tickets)
+    order = serve_in_order(queue, tickets)
     priorities = [ticket.priority for ticket in order]
     assert priorities == sorted(priorities, reverse=True)
     by_key: dict[str, list[int]] = defaultdict(list)
@@ -120,10 +120,10 @@ def test_a_higher_priority_leaves_the_line_first_and_a_key_keeps_its_order(
     num_waiting=st.integers(1, 200),
     num_other=st.integers(1, 20),
 )
-def test_a_key_with_a_long_line_does_not_delay_anothers_requests(
+def test_a_key_with_many_requests_does_not_delay_anothers(
     before: int, num_waiting: int, num_other: int
 ) -> None:
-    queue = make_queue(num_places=1)
+    queue = make_queue(num_slots=1)
     greedy, modest = AccessKey("greedy"), AccessKey("modest")
     first = queue.join(greedy, 1)
     tickets = [queue.join(greedy, 1) for _ in range(num_waiting + before)]
@@ -133,15 +133,15 @@ def test_a_key_with_a_long_line_does_not_delay_anothers_requests(
     others = [queue.join(modest, 1) for _ in range(num_other)]
     tickets = [ticket for ticket in tickets if not ticket.is_over and ticket is not first]
     first.leave()
-    order = served_in_order(queue, [*tickets, *others]) if tickets else others
+    order = serve_in_order(queue, [*tickets, *others]) if tickets else others
     for place, ticket in enumerate(others):
-        # One of the greedy key's between two of the modest one's, at most.
+        # At most one request of the greedy key between two of the modest key.
         assert order.index(ticket) <= 2 * place + 1
 
 
 @given(costs=st.lists(st.integers(1, 4), min_size=40, max_size=40))
-def test_places_are_shared_fairly_whatever_the_requests_take(costs: list[int]) -> None:
-    queue = make_queue(num_places=4)
+def test_slots_are_shared_fairly_whatever_the_requests_take(costs: list[int]) -> None:
+    queue = make_queue(num_slots=4)
     blocker = queue.join(AccessKey("blocker"), 4)
     keys = [AccessKey("one"), AccessKey("two")]
     tickets = [queue.join(keys[i % 2], cost) for i, cost in enumerate(costs)]
@@ -157,12 +157,12 @@ def test_places_are_shared_fairly_whatever_the_requests_take(costs: list[int]) -
                 served[ticket.key_id] += ticket.cost
                 waiting[ticket.key_id] -= 1
         if all(waiting.values()):
-            # SFQ's bound: what both are served differs by one largest request each.
+            # The bound of SFQ: the difference is at most one largest request of each key.
             assert abs(served["one"] - served["two"]) <= 8
         running[0].leave()
 
 
-def test_a_request_that_takes_everything_is_not_passed_by_smaller_ones() -> None:
+def test_a_request_for_all_slots_is_not_overtaken_by_smaller_ones() -> None:
     queue = make_queue()
     small = queue.join(AccessKey("one"), 1)
     large = queue.join(AccessKey("one"), 99)
@@ -170,13 +170,13 @@ def test_a_request_that_takes_everything_is_not_passed_by_smaller_ones() -> None
     assert not large.is_admitted
     assert not later.is_admitted
     small.leave()
-    assert (large.is_admitted, large.cost, later.is_admitted) == (True, NUM_PLACES, False)
+    assert (large.is_admitted, large.cost, later.is_admitted) == (True, NUM_SLOTS, False)
     large.leave()
     assert later.is_admitted
 
 
-def test_a_full_line_makes_room_for_a_higher_priority_and_for_another_key() -> None:
-    queue = make_queue(num_places=1, max_waiting=4)
+def test_a_full_queue_makes_room_for_a_higher_priority_and_for_another_key() -> None:
+    queue = make_queue(num_slots=1, max_waiting=4)
     flood = [queue.join(AccessKey("flood"), 1) for _ in range(5)]
     with pytest.raises(QueueFullError):
         queue.join(AccessKey("flood"), 1)
@@ -213,18 +213,18 @@ def test_retry_after_is_bounded_and_follows_the_pace(num_freed: int) -> None:
     ),
     cancels=st.lists(st.tuples(st.integers(0, 24), st.integers(0, 20)), max_size=15),
 )
-def test_cancelling_anywhere_leaks_no_place(
+def test_cancelling_anywhere_leaks_no_slot(
     requests: list[tuple[AccessKey, int, int, bool]], cancels: list[tuple[int, int]]
 ) -> None:
-    async def one(queue: AdmissionQueue, key: AccessKey, cost: int, turns: int) -> None:
+    async def run_one(queue: AdmissionQueue, key: AccessKey, cost: int, turns: int) -> None:
         try:
             ticket = queue.join(key, cost)
         except RefusedError:
             return
         try:
-            await ticket.wait_called()
+            await ticket.wait_admitted()
             assert ticket.is_admitted
-            assert queue.num_held <= NUM_PLACES
+            assert queue.num_held <= NUM_SLOTS
             for _ in range(turns):
                 await asyncio.sleep(0)
         except RefusedError:
@@ -232,11 +232,11 @@ def test_cancelling_anywhere_leaks_no_place(
         finally:
             ticket.leave()
 
-    async def run() -> None:
+    async def run_all() -> None:
         queue = make_queue(max_waiting=MAX_WAITING)
         tasks = []
         for key, cost, turns, pauses in requests:
-            tasks.append(asyncio.create_task(one(queue, key, cost, turns)))
+            tasks.append(asyncio.create_task(run_one(queue, key, cost, turns)))
             if pauses:
                 await asyncio.sleep(0)
         for number, turns in cancels:
@@ -247,7 +247,7 @@ def test_cancelling_anywhere_leaks_no_place(
         results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
         assert not [r for r in results if r is not None and type(r) is not asyncio.CancelledError]
         assert queue.num_waiting == queue.num_held == 0
-        ticket = queue.join(AccessKey("last"), NUM_PLACES)
+        ticket = queue.join(AccessKey("last"), NUM_SLOTS)
         assert ticket.is_admitted
 
-    asyncio.run(run())
+    asyncio.run(run_all())

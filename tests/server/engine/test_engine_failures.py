@@ -1,4 +1,4 @@
-"""Clients that leave, engines that die, servers that are not ready."""
+"""Disconnecting clients, dying engines, and servers that are not ready."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from server.app import create_app
 from server.engine.scripted import ScriptedEngine
-from tests.server.conftest import PROFILES, TOKENIZER, Serve, chat_body, make_state, wants
+from tests.server.conftest import PROFILES, TOKENIZER, Serve, chat_body, make_services, wants
 
 ENDLESS = "z" * 100_000
 
@@ -60,8 +60,8 @@ class Caller:
     async def _send(self, message: Any) -> None:
         self.received.put_nowait(message)
 
-    async def text_until(self, text: str) -> str:
-        """Read until `text` has come."""
+    async def read_until(self, text: str) -> str:
+        """Read until `text` has arrived."""
         read = ""
         while text not in read:
             message = await asyncio.wait_for(self.received.get(), 10)
@@ -69,8 +69,8 @@ class Caller:
         return read
 
 
-async def until_running(engine: ScriptedEngine, num_requests: int) -> None:
-    """Let the loop turn until so many requests run."""
+async def wait_until_running(engine: ScriptedEngine, num_requests: int) -> None:
+    """Run the event loop until `num_requests` requests run."""
     async with asyncio.timeout(10):
         while engine.num_running != num_requests:  # noqa: ASYNC110 (nothing to wait on)
             await asyncio.sleep(0)
@@ -86,7 +86,7 @@ async def test_leaving_aborts_every_choice(
     caller = Caller(
         served.app, stream=is_streamed, n=num_choices, max_thinking_tokens=budget, temperature=0
     )
-    await until_running(served.engine, num_choices)
+    await wait_until_running(served.engine, num_choices)
     caller.leave()
     await asyncio.wait_for(caller.task, 10)
     assert served.engine.num_running == 0
@@ -98,7 +98,7 @@ async def test_leaving_aborts_every_choice(
 async def test_silent_stream_is_kept_alive(serve: Serve) -> None:
     served = serve(wants(ENDLESS), max_model_len=100_000, keep_alive_seconds=0.02)
     caller = Caller(served.app, stream=True, max_thinking_tokens=50_000, temperature=0)
-    first = await caller.text_until(": keep-alive\n\n")
+    first = await caller.read_until(": keep-alive\n\n")
     assert '"role":"assistant"' in first  # at once, before any token
     assert '"content":"z' not in first
     caller.leave()
@@ -113,11 +113,11 @@ async def test_death_is_503_before_and_an_event_after_the_stream_began(
     fields = {"n": num_choices, "max_thinking_tokens": 0, "temperature": 0}
     streamed = Caller(served.app, stream=True, **fields)
     plain = asyncio.create_task(served.chat(**fields))
-    await streamed.text_until('"content":"z')
-    await until_running(served.engine, 2 * num_choices)
+    await streamed.read_until('"content":"z')
+    await wait_until_running(served.engine, 2 * num_choices)
     served.engine.kill()
 
-    text = await streamed.text_until('"error"')
+    text = await streamed.read_until('"error"')
     await asyncio.wait_for(streamed.task, 10)
     event = json.loads(text.rpartition("data: ")[2])
     assert event["error"]["code"] == "engine_dead"
@@ -132,8 +132,8 @@ async def test_death_is_503_before_and_an_event_after_the_stream_began(
 
 
 async def test_not_ready_and_draining_are_503(serve: Serve) -> None:
-    state = make_state()
-    transport = httpx.ASGITransport(create_app(state))
+    services = make_services()
+    transport = httpx.ASGITransport(create_app(services))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         for path in ("/health", "/v1/models", "/v1/models/x"):
             response = await http.get(path)
@@ -142,25 +142,25 @@ async def test_not_ready_and_draining_are_503(serve: Serve) -> None:
         assert (await http.post("/v1/chat/completions", json={})).status_code == 503
         assert "thinking_engine_up 0.0" in (await http.get("/metrics")).text
         served = serve()
-        state.set_engine(served.engine)
+        services.set_engine(served.engine)
         assert (await http.get("/health")).status_code == 200
         assert "thinking_engine_up 1.0" in (await http.get("/metrics")).text
-        state.draining = True
+        services.slot.is_draining = True
         response = await http.get("/health")
         assert response.json()["error"]["code"] == "draining"
 
 
 class BrokenLogits:
-    """Fails in the API process, where nobody foresaw it."""
+    """Fails unexpectedly in the API process."""
 
     vocab_size = len(TOKENIZER)
 
-    def logits(self, prompt: Any, output: Any) -> Any:
+    def compute_logits(self, prompt: Any, output: Any) -> Any:
         raise AssertionError("never read")
 
 
 class BrokenEngine(ScriptedEngine):
-    """Raises what no engine should."""
+    """Raises an error that no engine should raise."""
 
     async def generate(self, request: Any) -> Any:
         raise ZeroDivisionError("secret thought")
@@ -168,11 +168,11 @@ class BrokenEngine(ScriptedEngine):
 
 
 async def test_unforeseen_error_tells_nothing() -> None:
-    state = make_state()
-    state.set_engine(
+    services = make_services()
+    services.set_engine(
         BrokenEngine(BrokenLogits(), TOKENIZER, PROFILES["special markers"], model_name="scripted")
     )
-    transport = httpx.ASGITransport(create_app(state), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         plain = await http.post("/v1/chat/completions", json=chat_body())
         streamed = await http.post("/v1/chat/completions", json=chat_body(stream=True))

@@ -20,8 +20,8 @@ SECONDS = 40
 def timed(serve: Serve, profile: MarkerProfile, source: Any = None, **options: Any) -> Served:
     """A server whose clock advances by one a token (of one request alone)."""
     served = serve(source, profile, **options)
-    assert served.state.model is not None
-    served.state.model.clock = lambda: float(served.engine.num_generated)
+    assert served.services.slot.model is not None
+    served.services.slot.model.clock = lambda: float(served.engine.num_generated)
     return served
 
 

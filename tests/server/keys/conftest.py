@@ -1,4 +1,4 @@
-"""Apps with keys, and who comes with which secret."""
+"""Apps with keys, and clients with secrets."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,32 +10,32 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from server.keys.secret import hash_of
+from server.keys.secret import hash_secret
 from tests.server.conftest import Serve, Served, wants
 
 THOUGHT, ANSWER = "carry the one", "It is 42."
-# Long enough, and no scanner takes them for somebody's.
+# Long enough, and not mistaken for real secrets by a scanner.
 ALICE = "alice-" + "a" * 40
 BOB = "bob-" + "b" * 40
 EVE = "eve-" + "e" * 40
 Headers = dict[str, str]
 
 
-def bearer(secret: str) -> Headers:
-    """As OpenAI's clients send it."""
+def to_bearer(secret: str) -> Headers:
+    """Return the header that OpenAI's clients send."""
     return {"authorization": f"Bearer {secret}"}
 
 
-def entry(key_id: str, *secrets: str, **fields: str) -> str:
-    """A key in TOML; `fields` are TOML too, those of the quota with ``quota.`` before them."""
-    hashes = ", ".join(f'"{hash_of(secret)}"' for secret in secrets)
+def make_entry(key_id: str, *secrets: str, **fields: str) -> str:
+    """Return a key in TOML; `fields` are TOML too, those of the quota prefixed with ``quota.``."""
+    hashes = ", ".join(f'"{hash_secret(secret)}"' for secret in secrets)
     lines = [f"{name} = {value}" for name, value in fields.items()]
     return "\n".join(["[[keys]]", f'id = "{key_id}"', f"hashes = [{hashes}]", *lines, ""])
 
 
 @dataclass
 class KeyFile:
-    """A file of keys that tests rewrite."""
+    """A key file that tests rewrite."""
 
     path: Path
 
@@ -45,9 +45,9 @@ class KeyFile:
 
 @pytest.fixture
 def key_file(tmp_path: Path) -> KeyFile:
-    """Of Alice, who may do what is usual, and Bob, likewise."""
+    """A key file of Alice and Bob, both with the default permissions."""
     file = KeyFile(tmp_path / "keys.toml")
-    file.write(entry("alice", ALICE), entry("bob", BOB))
+    file.write(make_entry("alice", ALICE), make_entry("bob", BOB))
     return file
 
 
@@ -56,7 +56,7 @@ ServeKeys = Callable[..., Served]
 
 @pytest.fixture
 def serve_keys(serve: Serve, key_file: KeyFile) -> ServeKeys:
-    """``serve`` with the file of keys, rewritten with `entries` where there are any."""
+    """Return ``serve`` with the key file, rewritten with `entries` if there are any."""
 
     def make(*entries: str, **options: Any) -> Served:
         if entries:
@@ -68,12 +68,12 @@ def serve_keys(serve: Serve, key_file: KeyFile) -> ServeKeys:
 
 
 @asynccontextmanager
-async def visitor(
+async def open_client(
     served: Served, secret: str | None = None, url: str = "http://test"
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody with a secret, or none."""
+    """Open a client with a secret, or without one."""
     transport = httpx.ASGITransport(served.app, raise_app_exceptions=False)
-    headers = bearer(secret) if secret is not None else {}
+    headers = to_bearer(secret) if secret is not None else {}
     async with httpx.AsyncClient(transport=transport, base_url=url, headers=headers) as client:
         yield client
 
@@ -84,7 +84,7 @@ async def call(
     path: str = "/v1/models",
     address: str = "test",
 ) -> int:
-    """The status that an app gives, with whatever bytes in the headers; no body may be read."""
+    """Return an app's status for any bytes in the headers; fails if the body is read."""
     statuses = []
 
     async def receive() -> Any:

@@ -1,4 +1,4 @@
-"""A document of keys is read as it says, or refused with its place and without its secrets."""
+"""Key documents are parsed, or refused with the place of the error and without secrets."""
 
 import json
 import subprocess
@@ -12,29 +12,29 @@ from hypothesis import strategies as st
 from server.keys.key import AccessKey
 from server.keys.reading import KeyFileError, read_keys
 from server.keys.ring import KeyRing
-from server.keys.secret import PREFIX, WeakSecretError, hash_of, new_secret
+from server.keys.secret import PREFIX, WeakSecretError, generate_secret, hash_secret
 from server.settings.quota import Quota
-from tests.server.keys.conftest import ALICE, BOB, entry
+from tests.server.keys.conftest import ALICE, BOB, make_entry
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def ring(text: str) -> KeyRing:
+def read_ring(text: str) -> KeyRing:
     return read_keys({"keys.toml": text})
 
 
-def found(text: str, secret: str, now: datetime = NOW) -> AccessKey | None:
-    return ring(text).find(secret.encode(), now.timestamp())
+def find_key(text: str, secret: str, now: datetime = NOW) -> AccessKey | None:
+    return read_ring(text).find(secret.encode(), now.timestamp())
 
 
-def refusal(text: str) -> str:
+def read_error(text: str) -> str:
     with pytest.raises(KeyFileError) as caught:
-        ring(text)
+        read_ring(text)
     return str(caught.value)
 
 
 ALL_FIELDS = (
-    entry(
+    make_entry(
         "alice",
         ALICE,
         models='["scripted", "other"]',
@@ -61,32 +61,34 @@ ALL_RIGHTS = AccessKey(
 
 
 def test_every_field_reaches_the_key() -> None:
-    assert found(ALL_FIELDS, ALICE) == ALL_RIGHTS
+    assert find_key(ALL_FIELDS, ALICE) == ALL_RIGHTS
 
 
-def test_json_says_the_same_as_toml() -> None:
+def test_json_and_toml_are_equivalent() -> None:
     import tomllib
 
-    assert found(json.dumps(tomllib.loads(ALL_FIELDS)), ALICE) == ALL_RIGHTS
+    assert find_key(json.dumps(tomllib.loads(ALL_FIELDS)), ALICE) == ALL_RIGHTS
 
 
-def test_old_and_new_secret_hold_together_until_the_old_one_expires() -> None:
-    hashes = f'{{ hash = "{hash_of(ALICE)}", expires = 2030-01-01T00:00:00Z }}, "{hash_of(BOB)}"'
+def test_old_and_new_secret_are_accepted_until_the_old_one_expires() -> None:
+    hashes = (
+        f'{{ hash = "{hash_secret(ALICE)}", expires = 2030-01-01T00:00:00Z }}, "{hash_secret(BOB)}"'
+    )
     text = f'[[keys]]\nid = "alice"\nhashes = [{hashes}]\n'
     before = NOW - timedelta(seconds=1)
-    assert found(text, ALICE, before) == found(text, BOB, before) == AccessKey("alice")
-    assert found(text, ALICE, NOW) is None
-    assert found(text, BOB, NOW) == AccessKey("alice")
+    assert find_key(text, ALICE, before) == find_key(text, BOB, before) == AccessKey("alice")
+    assert find_key(text, ALICE, NOW) is None
+    assert find_key(text, BOB, NOW) == AccessKey("alice")
 
 
 def test_json_writes_times_as_text() -> None:
-    secret = {"hash": hash_of(ALICE), "expires": "2030-01-01T01:00:00+01:00"}
+    secret = {"hash": hash_secret(ALICE), "expires": "2030-01-01T01:00:00+01:00"}
     text = json.dumps({"keys": [{"id": "alice", "hashes": [secret]}]})
-    assert found(text, ALICE, NOW - timedelta(seconds=1))
-    assert found(text, ALICE, NOW) is None
+    assert find_key(text, ALICE, NOW - timedelta(seconds=1))
+    assert find_key(text, ALICE, NOW) is None
 
 
-GOOD = entry("alice", ALICE)
+GOOD = make_entry("alice", ALICE)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +102,13 @@ GOOD = entry("alice", ALICE)
         ("x = " + "1" * 5000, "keys.toml: is not valid TOML"),
         (f"port = 1\n{GOOD}", "unknown field 'port'"),
         ("keys = [1]", "keys[0]: entry: "),
-        (entry("alice"), "keys[0] (alice): hashes: "),
-        (entry("al ice", ALICE), "keys[0]: id: "),
-        (entry("a" * 65, ALICE), "keys[0]: id: "),
-        (entry("anonymous", ALICE), "keys[0]: id: "),
-        (entry("other", ALICE), "keys[0]: id: "),
-        (entry("sk-think-abc", ALICE), "keys[0]: id: looks like a secret"),
-        (f"{GOOD}{entry('bob', BOB, priority='1.0')}", "keys[1] (bob): priority: "),
+        (make_entry("alice"), "keys[0] (alice): hashes: "),
+        (make_entry("al ice", ALICE), "keys[0]: id: "),
+        (make_entry("a" * 65, ALICE), "keys[0]: id: "),
+        (make_entry("anonymous", ALICE), "keys[0]: id: "),
+        (make_entry("other", ALICE), "keys[0]: id: "),
+        (make_entry("sk-think-abc", ALICE), "keys[0]: id: looks like a secret"),
+        (f"{GOOD}{make_entry('bob', BOB, priority='1.0')}", "keys[1] (bob): priority: "),
         (f"{GOOD}max_thinking_tokens = -1", "(alice): max_thinking_tokens: "),
         (f"{GOOD}max_thinking_tokens = true", "(alice): max_thinking_tokens: "),
         (f"{GOOD}show_thoughts = 1", "(alice): show_thoughts: "),
@@ -114,15 +116,15 @@ GOOD = entry("alice", ALICE)
         (f"{GOOD}max_thinking_token = 1", "did you mean 'max_thinking_tokens'?"),
         (f"{GOOD}[keys.quota]\nrequests_per_minute = 0", "(alice): quota.requests_per_minute: "),
         (f"{GOOD}[keys.quota]\nrequests_per_hour = 5", "unknown field 'requests_per_hour'"),
-        (f"{GOOD}{GOOD}", "id 'alice' is there twice"),
-        (f"{GOOD}{entry('bob', ALICE)}", "a hash is there twice, for 'alice' and 'bob'"),
+        (f"{GOOD}{GOOD}", "id 'alice' appears twice"),
+        (f"{GOOD}{make_entry('bob', ALICE)}", "a hash appears twice, for 'alice' and 'bob'"),
     ],
 )
-def test_what_is_wrong_is_named(text: str, named: str) -> None:
-    assert named in refusal(text)
+def test_an_error_names_its_place(text: str, named: str) -> None:
+    assert named in read_error(text)
 
 
-# The same in every process: it is part of the names of tests.
+# Constant, since it is part of the test ids.
 SECRET = PREFIX + "Zk3vQ9xT1bN7mC5wR8yL2dF6hJ4gS0pA"
 
 
@@ -147,21 +149,21 @@ SECRET = PREFIX + "Zk3vQ9xT1bN7mC5wR8yL2dF6hJ4gS0pA"
     ],
 )
 def test_a_secret_in_the_file_is_refused_and_not_repeated(text: str) -> None:
-    told = refusal(text)
-    # Not in part either; the id of 20 characters less is a good name, and may be named.
+    told = read_error(text)
+    # Not even a part; the last part alone is a valid id and may be named.
     assert SECRET[9:29] not in told
     assert "alice" not in text or "keys[0]" in told or "TOML" in told or SECRET in text[:60]
 
 
-def test_whoever_writes_a_secret_is_told_how_to_hash_it() -> None:
+def test_the_error_for_a_secret_says_how_to_hash_it() -> None:
     for line in (f'secret = "{SECRET}"', f'hashes = ["{SECRET}"]'):
-        assert "python -m server.keys hash" in refusal(f'[[keys]]\nid = "alice"\n{line}\n')
+        assert "python -m server.keys hash" in read_error(f'[[keys]]\nid = "alice"\n{line}\n')
 
 
 @given(st.text(max_size=200) | st.binary(max_size=50).map(lambda b: b.decode("latin-1")))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        ring(text)
+        read_ring(text)
     except KeyFileError as error:
         assert str(error).startswith("keys.toml: ")
 
@@ -181,7 +183,7 @@ JSON_VALUES = st.recursive(
 )
 def test_any_entry_is_read_or_refused(raw: dict[str, object]) -> None:
     try:
-        ring(json.dumps({"keys": [raw]}))
+        read_ring(json.dumps({"keys": [raw]}))
     except KeyFileError as error:
         assert str(error).startswith("keys.toml: ")
 
@@ -189,16 +191,16 @@ def test_any_entry_is_read_or_refused(raw: dict[str, object]) -> None:
 def test_no_hash_is_in_a_repr() -> None:
     from server.keys.entry import KeyEntry
 
-    hashed = hash_of(ALICE)
+    hashed = hash_secret(ALICE)
     made = KeyEntry.model_validate({"id": "alice", "hashes": [hashed]})
-    keys = ring(GOOD)
+    keys = read_ring(GOOD)
     for shown in (repr(made), repr(made.hashes), repr(keys), repr(vars(keys))):
         assert hashed[10:] not in shown
         assert bytes.fromhex(hashed[7:]) not in shown.encode("latin-1", "replace")
 
 
 def test_new_secrets_are_long_and_never_the_same() -> None:
-    secrets = {new_secret() for _ in range(100)}
+    secrets = {generate_secret() for _ in range(100)}
     assert len(secrets) == 100
     assert all(s.startswith(PREFIX) and len(s) >= len(PREFIX) + 43 for s in secrets)
 
@@ -206,31 +208,33 @@ def test_new_secrets_are_long_and_never_the_same() -> None:
 @pytest.mark.parametrize("weak", ["", "a" * 23, "a" * 30 + " b", "é" * 30, "a" * 30 + "\n"])
 def test_a_weak_secret_is_not_hashed(weak: str) -> None:
     with pytest.raises(WeakSecretError) as caught:
-        hash_of(weak)
+        hash_secret(weak)
     assert not weak or weak not in str(caught.value)
 
 
-def command(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def run_command(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "server.keys", *arguments]
     return subprocess.run(line, input=stdin, capture_output=True, text=True, timeout=60)
 
 
-def test_a_new_key_can_be_appended_to_a_file_and_opened_with_its_secret() -> None:
-    made = command("new", "--id", "carol", "--max-thinking-tokens", "9", "--tokens-per-day", "5")
+def test_a_new_key_can_be_appended_to_a_file_and_used_with_its_secret() -> None:
+    made = run_command(
+        "new", "--id", "carol", "--max-thinking-tokens", "9", "--tokens-per-day", "5"
+    )
     secret = made.stderr.split()[-1]
     assert secret.startswith(PREFIX)
     assert secret not in made.stdout
     key = AccessKey("carol", max_thinking_tokens=9, quota=Quota(tokens_per_day=5))
-    assert found(GOOD + made.stdout, secret) == key
+    assert find_key(GOOD + made.stdout, secret) == key
 
 
 def test_hash_reads_a_secret_from_stdin_and_refuses_a_short_one() -> None:
-    assert command("hash", stdin=f"{ALICE}\n").stdout == f"{hash_of(ALICE)}\n"
-    refused = command("hash", stdin="hunter2\n")
+    assert run_command("hash", stdin=f"{ALICE}\n").stdout == f"{hash_secret(ALICE)}\n"
+    refused = run_command("hash", stdin="hunter2\n")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "hunter2" not in refused.stderr
 
 
-def test_a_wrong_entry_is_not_made() -> None:
-    refused = command("new", "--id", "anonymous")
+def test_an_invalid_entry_is_not_written() -> None:
+    refused = run_command("new", "--id", "anonymous")
     assert (refused.returncode, refused.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""A file of keys is followed without a restart, and a broken one changes nothing."""
+"""Changes of the key file take effect without a restart; an invalid file changes nothing."""
 
 import asyncio
 import json
@@ -13,8 +13,8 @@ from server.keys.key import AccessKey
 from server.keys.live import VARIABLE, LiveKeys
 from server.keys.reading import KeyFileError
 from server.metrics import Metrics
-from tests.server.conftest import chat_body, make_state
-from tests.server.keys.conftest import ALICE, BOB, EVE, KeyFile, ServeKeys, bearer, entry
+from tests.server.conftest import chat_body, make_services
+from tests.server.keys.conftest import ALICE, BOB, EVE, KeyFile, ServeKeys, make_entry, to_bearer
 
 WAIT_SECONDS = 20.0
 
@@ -24,11 +24,11 @@ def keys(key_file: KeyFile) -> LiveKeys:
     return LiveKeys(key_file.path, None, Metrics())
 
 
-def opens(keys: LiveKeys, secret: str) -> bool:
+def is_accepted(keys: LiveKeys, secret: str) -> bool:
     return keys.find(secret.encode()) is not None
 
 
-async def test_a_removed_key_stops_at_once_and_its_running_stream_goes_on(
+async def test_a_removed_key_is_refused_at_once_and_its_running_stream_continues(
     serve_keys: ServeKeys, key_file: KeyFile
 ) -> None:
     served = serve_keys()
@@ -47,10 +47,10 @@ async def test_a_removed_key_stops_at_once_and_its_running_stream_goes_on(
         if message["type"] != "http.response.body":
             return
         if not chunks:  # the stream has begun
-            key_file.write(entry("bob", BOB))
-            assert served.state.keys.reload()
+            key_file.write(make_entry("bob", BOB))
+            assert served.services.keys.reload()
             for secret, status in ((ALICE, 401), (BOB, 200)):
-                asked = await served.http.post(url, json=chat_body(), headers=bearer(secret))
+                asked = await served.http.post(url, json=chat_body(), headers=to_bearer(secret))
                 assert asked.status_code == status
         chunks.append(message["body"])
 
@@ -69,19 +69,19 @@ async def test_a_removed_key_stops_at_once_and_its_running_stream_goes_on(
 
 def test_a_secret_is_rotated_without_a_gap(keys: LiveKeys, key_file: KeyFile) -> None:
     for held in ((ALICE,), (ALICE, EVE), (EVE,)):
-        key_file.write(entry("alice", *held))
+        key_file.write(make_entry("alice", *held))
         keys.reload_if_changed()
-        assert [opens(keys, secret) for secret in (ALICE, EVE)] == [
+        assert [is_accepted(keys, secret) for secret in (ALICE, EVE)] == [
             ALICE in held,
             EVE in held,
         ]
 
 
-BROKEN = ["", "[[keys]\n", entry("alice"), f'[[keys]]\nid = "alice"\nsecret = "{EVE}"\n', "\0"]
+BROKEN = ["", "[[keys]\n", make_entry("alice"), f'[[keys]]\nid = "alice"\nsecret = "{EVE}"\n', "\0"]
 
 
 @pytest.mark.parametrize("text", BROKEN)
-def test_a_broken_file_keeps_the_old_keys_and_says_so_once(
+def test_an_invalid_file_keeps_the_old_keys_and_reports_it_once(
     keys: LiveKeys, key_file: KeyFile, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
     key_file.path.write_text(text)
@@ -91,27 +91,25 @@ def test_a_broken_file_keeps_the_old_keys_and_says_so_once(
     assert told.count("error: keys not reloaded") == 1
     assert str(key_file.path) in told
     assert EVE not in told
-    assert opens(keys, ALICE)
-    key_file.write(entry("bob", BOB))
+    assert is_accepted(keys, ALICE)
+    key_file.write(make_entry("bob", BOB))
     keys.reload_if_changed()
-    assert not opens(keys, ALICE)
+    assert not is_accepted(keys, ALICE)
 
 
-def test_a_file_that_is_gone_opens_nothing_and_takes_nothing(
-    keys: LiveKeys, key_file: KeyFile
-) -> None:
+def test_a_deleted_file_adds_and_removes_no_keys(keys: LiveKeys, key_file: KeyFile) -> None:
     key_file.path.unlink()
     keys.reload_if_changed()
     assert keys.are_needed
-    assert opens(keys, ALICE)
-    assert not opens(keys, EVE)
+    assert is_accepted(keys, ALICE)
+    assert not is_accepted(keys, EVE)
 
 
-def test_without_any_key_left_nobody_gets_in(keys: LiveKeys, key_file: KeyFile) -> None:
+def test_without_any_key_left_every_secret_is_refused(keys: LiveKeys, key_file: KeyFile) -> None:
     key_file.write()
     keys.reload_if_changed()
     assert keys.are_needed
-    assert not any(opens(keys, secret) for secret in (ALICE, BOB, ""))
+    assert not any(is_accepted(keys, secret) for secret in (ALICE, BOB, ""))
 
 
 def test_a_file_that_is_moved_into_place_is_noticed_though_its_time_and_size_are_the_same(
@@ -119,12 +117,12 @@ def test_a_file_that_is_moved_into_place_is_noticed_though_its_time_and_size_are
 ) -> None:
     old = key_file.path.stat()
     new = KeyFile(key_file.path.with_suffix(".new"))
-    new.write(entry("alice", EVE + "aa"), entry("bob", BOB))
+    new.write(make_entry("alice", EVE + "aa"), make_entry("bob", BOB))
     assert new.path.stat().st_size == old.st_size
     os.utime(new.path, ns=(old.st_atime_ns, old.st_mtime_ns))
     new.path.replace(key_file.path)
     keys.reload_if_changed()
-    assert not opens(keys, ALICE)
+    assert not is_accepted(keys, ALICE)
 
 
 def test_reloads_are_counted(key_file: KeyFile) -> None:
@@ -138,51 +136,51 @@ def test_reloads_are_counted(key_file: KeyFile) -> None:
     assert 'thinking_key_reloads_total{result="failed"} 1.0' in text
 
 
-async def test_sighup_and_the_watch_reload(
+async def test_sighup_and_polling_reload(
     keys: LiveKeys, key_file: KeyFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def until_alice_opens(expected: bool) -> None:
+    async def wait_until_accepted(expected: bool) -> None:
         async with asyncio.timeout(WAIT_SECONDS):
-            while opens(keys, ALICE) is not expected:  # noqa: ASYNC110 - it is told in no other way
+            while is_accepted(keys, ALICE) is not expected:  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(0.01)
 
     monkeypatch.setattr(watching, "POLL_SECONDS", 3600.0)
-    async with watching.watched(keys):
-        key_file.write(entry("bob", BOB))
+    async with watching.watch_keys(keys):
+        key_file.write(make_entry("bob", BOB))
         os.kill(os.getpid(), signal.SIGHUP)
-        await until_alice_opens(False)
+        await wait_until_accepted(False)
     monkeypatch.setattr(watching, "POLL_SECONDS", 0.01)
-    async with watching.watched(keys):
-        key_file.write(entry("alice", ALICE))
-        await until_alice_opens(True)
+    async with watching.watch_keys(keys):
+        key_file.write(make_entry("alice", ALICE))
+        await wait_until_accepted(True)
 
 
 def test_keys_come_from_the_environment_too(
     key_file: KeyFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, entry("eve", EVE))
-    both = make_state(keys_file=str(key_file.path)).keys
+    monkeypatch.setenv(VARIABLE, make_entry("eve", EVE))
+    both = make_services(keys_file=str(key_file.path)).keys
     assert both.find(EVE.encode()) == AccessKey("eve")
-    assert opens(both, ALICE)
-    alone = make_state().keys
+    assert is_accepted(both, ALICE)
+    alone = make_services().keys
     assert alone.are_needed
-    assert opens(alone, EVE)
-    assert not opens(alone, ALICE)
+    assert is_accepted(alone, EVE)
+    assert not is_accepted(alone, ALICE)
 
 
-def test_keys_that_cannot_be_used_stop_the_start(
+def test_unusable_keys_prevent_the_start(
     key_file: KeyFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(KeyFileError, match="nowhere"):
-        make_state(keys_file="/nowhere/keys.toml")
+        make_services(keys_file="/nowhere/keys.toml")
     key_file.path.write_bytes(b"\xff")
     with pytest.raises(KeyFileError, match="UTF-8"):
-        make_state(keys_file=str(key_file.path))
+        make_services(keys_file=str(key_file.path))
     monkeypatch.setenv(VARIABLE, "nonsense")
     with pytest.raises(KeyFileError, match=VARIABLE):
-        make_state()
+        make_services()
 
 
-def test_keys_and_no_keys_are_not_asked_for_together(key_file: KeyFile) -> None:
+def test_keys_cannot_be_combined_with_allow_anonymous(key_file: KeyFile) -> None:
     with pytest.raises(KeyFileError, match="--allow-anonymous"):
-        make_state(keys_file=str(key_file.path), allow_anonymous=True)
+        make_services(keys_file=str(key_file.path), allow_anonymous=True)

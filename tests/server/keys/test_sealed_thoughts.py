@@ -1,4 +1,4 @@
-"""A sealed thought comes back as it was, or not at all."""
+"""A sealed thought is returned unchanged, or refused."""
 
 import pytest
 from cryptography.fernet import Fernet
@@ -11,7 +11,7 @@ SEAL = ThoughtSeal()
 
 
 @given(st.text(st.characters(codec="utf-8")))
-def test_a_thought_survives_the_way_through_a_client(thought: str) -> None:
+def test_sealing_and_opening_returns_the_thought(thought: str) -> None:
     sealed = SEAL.seal(thought)
     assert sealed.isascii()
     assert SEAL.open(sealed) == thought
@@ -44,7 +44,7 @@ def test_another_servers_seal_is_refused() -> None:
         SEAL.open(ThoughtSeal().seal("hm"))
 
 
-def test_what_the_keys_encrypted_otherwise_is_no_thought() -> None:
+def test_other_content_encrypted_with_the_keys_is_refused() -> None:
     key = Fernet.generate_key()
     with pytest.raises(SealError):
         ThoughtSeal([key.decode()]).open(Fernet(key).encrypt(b'{"password": "x"}').decode())

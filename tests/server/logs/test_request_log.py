@@ -1,4 +1,4 @@
-"""The log: a line a request, with numbers and names of ours, and nothing that a client wrote."""
+"""The request log: one line per request, with our numbers and names and no client text."""
 
 import io
 import json
@@ -12,9 +12,9 @@ import pytest
 from server.account.account import RequestAccount
 from server.logs import log as log_module
 from server.logs.log import REQUEST_LOGGER, LogFormat, ServerLog
-from server.logs.request_line import request_fields
+from server.logs.request_line import build_request_fields
 from server.metrics import Metrics
-from server.process.console import say
+from server.process.console import print_status
 from tests.server.conftest import MODEL, Serve, wants
 
 CANARY = "xyzzy"
@@ -22,7 +22,7 @@ HIDDEN = "plugh"
 
 
 class Pipe(io.StringIO):
-    """Standard error; `unread` once set makes a write wait, as a full pipe does."""
+    """Standard error; writes block while `may_write` is cleared, as on a full pipe."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ def log(request: pytest.FixtureRequest, pipe: Pipe) -> Iterator[ServerLog]:
     log.stop()
 
 
-async def _ask(serve: Serve, **fields: Any) -> None:
+async def _send_chat(serve: Serve, **fields: Any) -> None:
     served = serve(wants(f"{HIDDEN}</think>{CANARY}"))
     message = {"role": "user", "content": CANARY}
     await served.chat(messages=[message], include_reasoning=True, **fields)
@@ -56,10 +56,10 @@ async def _ask(serve: Serve, **fields: Any) -> None:
 async def test_no_text_of_a_request_or_a_reply_is_in_the_log(
     serve: Serve, log: ServerLog, pipe: Pipe
 ) -> None:
-    await _ask(serve)
-    await _ask(serve, stream=True)
-    await _ask(serve, stop=[CANARY], user=CANARY, metadata={CANARY: CANARY})
-    await _ask(serve, **{CANARY: 1})
+    await _send_chat(serve)
+    await _send_chat(serve, stream=True)
+    await _send_chat(serve, stop=[CANARY], user=CANARY, metadata={CANARY: CANARY})
+    await _send_chat(serve, **{CANARY: 1})
     served = serve()
     await served.http.get(f"/{CANARY}?{CANARY}=1", headers={"x-custom": CANARY})
     await served.http.request(CANARY.upper(), "/v1/models")
@@ -95,9 +95,7 @@ async def test_a_line_of_json_accounts_for_its_request(serve: Serve, pipe: Pipe)
     assert 0 <= line["first_answer_seconds"] <= line["seconds"]
 
 
-async def test_whatever_a_request_is_its_line_is_one_line(
-    serve: Serve, log: ServerLog, pipe: Pipe
-) -> None:
+async def test_every_request_has_exactly_one_line(serve: Serve, log: ServerLog, pipe: Pipe) -> None:
     served = serve()
     await served.http.get(
         "/v1/%0a%0dforged%0a", headers={b"x-request-id": b"a\x1b[31m\xe2\x80\xa8b"}
@@ -112,11 +110,11 @@ async def test_whatever_a_request_is_its_line_is_one_line(
     assert all(len(line) < 1_000 and line.isascii() for line in lines)
 
 
-async def test_probes_are_quiet(serve: Serve, log: ServerLog, pipe: Pipe) -> None:
+async def test_probes_are_not_logged(serve: Serve, log: ServerLog, pipe: Pipe) -> None:
     served = serve()
     await served.http.get("/health")
     await served.http.get("/metrics")
-    served.state.draining = True
+    served.services.slot.is_draining = True
     await served.http.get("/health")
     await served.http.get("/v1/models")
     await served.http.post("/health")
@@ -131,12 +129,12 @@ async def test_without_a_format_no_request_is_logged(serve: Serve, pipe: Pipe) -
     log = ServerLog(LogFormat.NONE, pipe)
     log.start()
     await serve().chat()
-    say("still here")
+    print_status("still here")
     log.stop()
     assert pipe.getvalue() == "thinking-server: still here\n"
 
 
-async def test_a_reader_that_stalls_holds_up_nobody(
+async def test_a_stalled_reader_delays_no_request(
     serve: Serve, pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "MAX_WAITING", 3)
@@ -147,7 +145,7 @@ async def test_a_reader_that_stalls_holds_up_nobody(
     served = serve(wants("</think>yes"))
     for _ in range(9):
         assert (await served.chat()).status_code == 200
-    # Three wait, and one is being written.
+    # Three are queued, and one is being written.
     assert log.num_dropped >= 5
     pipe.may_write.set()
     log.stop()
@@ -171,15 +169,15 @@ async def test_an_unforeseen_error_is_logged_without_its_values(log: ServerLog, 
     assert CANARY not in text
 
 
-def test_a_log_that_was_stopped_has_let_go(log: ServerLog, pipe: Pipe) -> None:
+def test_a_stopped_log_is_detached(log: ServerLog, pipe: Pipe) -> None:
     log.stop()
-    logging.getLogger(REQUEST_LOGGER).warning("nobody hears this")
-    logging.getLogger("server").warning("nor this")
+    logging.getLogger(REQUEST_LOGGER).warning("this is not logged")
+    logging.getLogger("server").warning("neither is this")
     assert not pipe.getvalue()
 
 
 def test_a_request_without_a_reply_has_a_line_too() -> None:
     account = RequestAccount("id", Metrics(), method="GET")
-    fields = request_fields(account, None)
+    fields = build_request_fields(account, None)
     assert fields["status"] is None
     assert fields["first_answer_seconds"] is None

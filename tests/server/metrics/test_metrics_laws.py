@@ -14,8 +14,8 @@ from server.app import create_app
 from server.errors.causes import CAUSES
 from server.metrics.choices import EARLY_ENDS
 from tests.ops import programs
-from tests.server.conftest import Serve, chat_body, make_state, wants
-from tests.server.engine.test_engine_failures import ENDLESS, Caller, until_running
+from tests.server.conftest import Serve, chat_body, make_services, wants
+from tests.server.engine.test_engine_failures import ENDLESS, Caller, wait_until_running
 from tests.server.scraping import scrape
 from thinking.strategies.protocol import STRATEGY_NAMES
 
@@ -75,10 +75,10 @@ async def test_sums_are_those_of_the_receipts(
     assert seen.sum("thinking_segments_sum") == sum(r["segments"] for r in choices)
     assert seen.sum("thinking_seconds_sum") == pytest.approx(sum(r["seconds"] for r in choices))
     assert seen.sum("thinking_saved_tokens_total") == sum(r["budget"] - r["used"] for r in early)
-    assert seen.by("thinking_stops_total", "cause") == Counter(r["stop"] for r in choices)
+    assert seen.group_by("thinking_stops_total", "cause") == Counter(r["stop"] for r in choices)
     assert seen.sum("thinking_rejections_total", cause="wrap_up_too_long") == refused
     limits = Counter(r["limited_by"] for r in choices if r["limited_by"])
-    assert seen.by("thinking_budget_limited_total", "by") == limits
+    assert seen.group_by("thinking_budget_limited_total", "by") == limits
 
 
 async def test_a_search_counts_what_its_receipt_says(serve: Serve) -> None:
@@ -90,7 +90,7 @@ async def test_a_search_counts_what_its_receipt_says(serve: Serve) -> None:
     seen = await scrape(served)
     assert seen.sum("thinking_reasoning_tokens_total") == receipt["used"]
     branches = {"best_of": receipt["branches"]}
-    assert seen.by("thinking_branches_total", "strategy") == branches
+    assert seen.group_by("thinking_branches_total", "strategy") == branches
     assert set(STRATEGY_NAMES) >= set(branches)
 
 
@@ -115,10 +115,10 @@ async def test_no_path_method_or_body_makes_a_series_of_its_own(
         headers = {"content-type": "application/json"}
         await served.http.request(method, f"/{quote(path)}", content=content, headers=headers)
     seen = await scrape(served)
-    endpoints = seen.by("thinking_http_requests_total", "endpoint")
+    endpoints = seen.group_by("thinking_http_requests_total", "endpoint")
     assert "unknown" in endpoints
     assert set(endpoints) <= templates
-    assert set(seen.by("thinking_rejections_total", "cause")) <= set(CAUSES)
+    assert set(seen.group_by("thinking_rejections_total", "cause")) <= set(CAUSES)
     statuses = {s.labels["status"] for s in seen.samples if "status" in s.labels}
     assert statuses <= {"200", "307", "400", "401", "404", "405", "413", "415", "503"}
 
@@ -140,8 +140,8 @@ async def test_every_refused_request_is_counted_once_by_its_code(serve: Serve) -
     )
     assert all(response.status_code >= 400 for response in refused)
     seen = await scrape(served)
-    assert seen.by("thinking_rejections_total", "cause") == codes
-    assert not seen.by("thinking_stream_errors_total", "cause")
+    assert seen.group_by("thinking_rejections_total", "cause") == codes
+    assert not seen.group_by("thinking_stream_errors_total", "cause")
     for name in ("prompt_tokens_total", "answer_tokens_total", "stops_total", "used_tokens_count"):
         assert seen.sum(f"thinking_{name}") == 0, "nothing was generated for them"
 
@@ -155,7 +155,7 @@ async def test_what_nobody_foresaw_is_counted_too(serve: Serve) -> None:
 
     assert (await served.http.get("/broken")).status_code == 500
     seen = await scrape(served)
-    assert seen.by("thinking_rejections_total", "cause") == {"internal_error": 1}
+    assert seen.group_by("thinking_rejections_total", "cause") == {"internal_error": 1}
     assert seen.sum("thinking_http_requests_total", endpoint="/broken", status="500") == 1
 
 
@@ -172,24 +172,24 @@ STREAMS = {
 async def test_an_error_in_a_stream_is_counted_by_its_code(serve: Serve, path: str) -> None:
     served = serve(wants(ENDLESS), max_model_len=100_000)
     caller = Caller(served.app, path, STREAMS[path])
-    await caller.text_until("data: ")
+    await caller.read_until("data: ")
     served.engine.kill()
     await asyncio.wait_for(caller.task, 10)
     seen = await scrape(served)
-    assert seen.by("thinking_stream_errors_total", "cause") == {"engine_dead": 1}
-    assert not seen.by("thinking_rejections_total", "cause")
+    assert seen.group_by("thinking_stream_errors_total", "cause") == {"engine_dead": 1}
+    assert not seen.group_by("thinking_rejections_total", "cause")
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
 async def test_a_client_that_leaves_is_no_rejection(serve: Serve, is_streamed: bool) -> None:
     served = serve(wants(ENDLESS), max_model_len=100_000)
     caller = Caller(served.app, stream=is_streamed, max_thinking_tokens=50_000)
-    await until_running(served.engine, 1)
+    await wait_until_running(served.engine, 1)
     caller.leave()
     await asyncio.wait_for(caller.task, 10)
     seen = await scrape(served)
     assert seen.sum("thinking_clients_left_total") == 1
-    assert not seen.by("thinking_rejections_total", "cause")
+    assert not seen.group_by("thinking_rejections_total", "cause")
     assert seen.sum("thinking_requests_in_flight") == 1  # the scrape's
 
 
@@ -203,8 +203,8 @@ async def test_a_client_that_stays_has_not_left(serve: Serve) -> None:
 
 
 async def test_the_build_names_the_model_once_it_is_there(serve: Serve) -> None:
-    state = make_state()
-    transport = httpx.ASGITransport(create_app(state))
+    services = make_services()
+    transport = httpx.ASGITransport(create_app(services))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         assert 'thinking_build_info{model=""' in (await http.get("/metrics")).text
     served = serve()
@@ -213,10 +213,10 @@ async def test_the_build_names_the_model_once_it_is_there(serve: Serve) -> None:
 
 async def test_closed_labels_are_there_before_the_first_event(serve: Serve) -> None:
     served = serve()
-    before = (await scrape(served)).series()
+    before = (await scrape(served)).list_series()
     await served.chat(n=2, max_thinking_tokens=30, max_completion_tokens=40)
     await served.chat(nonsense=1)
-    new = {name for name, _ in (await scrape(served)).series() - before}
+    new = {name for name, _ in (await scrape(served)).list_series() - before}
     assert {name.removesuffix("_created") for name in new} <= {
         "thinking_http_requests",
         "thinking_http_requests_total",

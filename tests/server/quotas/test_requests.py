@@ -1,4 +1,4 @@
-"""Quotas through the app: what each endpoint is charged, and what a client is told."""
+"""Quotas through the app: the charges of each endpoint, and the responses to clients."""
 
 import asyncio
 import json
@@ -19,22 +19,22 @@ WIDE = {field.name: LARGE for field in fields(Quota)}
 THOUGHT = "<think>some thought</think>yes"
 
 
-def limited(serve: Serve, source: Any = None, **quota: int) -> Served:
-    """An app whose anonymous callers have `quota`, and whose clock stands still."""
+def serve_limited(serve: Serve, source: Any = None, **quota: int) -> Served:
+    """Return an app whose anonymous callers have `quota`, and whose clock is frozen."""
     served = serve(source or wants(THOUGHT), anonymous_quota={**WIDE, **quota})
-    served.state.quotas.clock = lambda: NOON
+    served.services.quotas.clock = lambda: NOON
     return served
 
 
-async def used(served: Served) -> dict[str, int]:
-    """What is charged to the anonymous caller, by quota."""
-    standings = await served.state.quotas.standings(served.state.anonymous)
-    return {standing.window.kind.name: standing.used for standing in standings}
+async def read_used(served: Served) -> dict[str, int]:
+    """Return what is charged to the anonymous caller, by quota."""
+    usages = await served.services.quotas.get_usage(served.services.anonymous)
+    return {usage.window.kind.name: usage.used for usage in usages}
 
 
 async def assert_charged(served: Served, requests: int, usage: dict[str, Any]) -> None:
-    """The counters hold what a response's usage says, in both windows."""
-    charged = await used(served)
+    """Check that the counters of both windows match the usage of a response."""
+    charged = await read_used(served)
     for period in ("minute", "day"):
         assert charged[f"requests_per_{period}"] == requests
         assert charged[f"tokens_per_{period}"] == usage["total_tokens"]
@@ -57,16 +57,16 @@ async def assert_charged(served: Served, requests: int, usage: dict[str, Any]) -
         },
     ],
 )
-async def test_a_chat_is_charged_what_its_usage_says(serve: Serve, more: dict[str, Any]) -> None:
-    served = limited(serve)
+async def test_a_chat_is_charged_its_usage(serve: Serve, more: dict[str, Any]) -> None:
+    served = serve_limited(serve)
     response = await served.chat(max_thinking_tokens=40, **more)
     assert response.status_code == 200, response.text
     await assert_charged(served, 1, response.json()["usage"])
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-async def test_a_response_is_charged_what_its_usage_says(serve: Serve, is_streamed: bool) -> None:
-    served = limited(serve)
+async def test_a_response_is_charged_its_usage(serve: Serve, is_streamed: bool) -> None:
+    served = serve_limited(serve)
     reply: Any = await served.openai.responses.create(
         model=MODEL,
         input="How many?",
@@ -80,8 +80,8 @@ async def test_a_response_is_charged_what_its_usage_says(serve: Serve, is_stream
     await assert_charged(served, 1, usage)
 
 
-async def test_a_stream_is_charged_what_its_usage_says(serve: Serve) -> None:
-    served = limited(serve)
+async def test_a_stream_is_charged_its_usage(serve: Serve) -> None:
+    served = serve_limited(serve)
     events = await served.events(
         max_thinking_tokens=40, n=2, stream_options={"include_usage": True}
     )
@@ -89,48 +89,48 @@ async def test_a_stream_is_charged_what_its_usage_says(serve: Serve) -> None:
 
 
 async def test_completions_of_several_prompts_are_charged_together(serve: Serve) -> None:
-    served = limited(serve)
+    served = serve_limited(serve)
     body = {"model": MODEL, "prompt": ["a", "bb", "ccc"], "n": 2, "max_tokens": 20}
     response = await served.http.post("/v1/completions", json=body)
     assert response.status_code == 200, response.text
     usage = response.json()["usage"]
-    charged = await used(served)
+    charged = await read_used(served)
     assert charged["requests_per_day"] == 1
     assert charged["tokens_per_day"] == usage["total_tokens"]
 
 
 async def test_a_map_is_charged(serve: Serve) -> None:
-    served = limited(serve)
+    served = serve_limited(serve)
     body = {"model": MODEL, "text": "one two", "thought_tokens": 8}
     response = await served.http.post("/v1/thinking/map", json=body)
     assert response.status_code == 200, response.text
-    charged = await used(served)
+    charged = await read_used(served)
     assert 0 < charged["reasoning_tokens_per_day"] < charged["tokens_per_day"]
     metrics = (await served.http.get("/metrics")).text
     assert f"thinking_reasoning_tokens_total {charged['reasoning_tokens_per_day']}.0" in metrics
 
 
 async def test_an_answer_without_a_limit_is_charged_in_full(serve: Serve) -> None:
-    """Its length is an estimate before, and exact afterwards."""
-    served = limited(serve, wants("<think>x</think>" + "word " * 60))
+    """Check that the estimate before generation is replaced by the exact length after it."""
+    served = serve_limited(serve, wants("<think>x</think>" + "word " * 60))
     response = await served.chat(max_thinking_tokens=10)
     assert response.json()["usage"]["completion_tokens"] > 60
     await assert_charged(served, 1, response.json()["usage"])
 
 
 async def test_a_bad_request_costs_nothing(serve: Serve) -> None:
-    served = limited(serve)
+    served = serve_limited(serve)
     assert (await served.chat(max_thinking_tokens="many")).status_code == 400
-    assert set((await used(served)).values()) == {0}
+    assert set((await read_used(served)).values()) == {0}
 
 
 async def test_a_request_that_fails_in_the_engine_is_charged_what_it_used(serve: Serve) -> None:
-    served = limited(serve)
+    served = serve_limited(serve)
     served.engine.max_model_len = 16  # smaller than was checked against
     served.engine._admit = _refuse  # type: ignore[method-assign,assignment]
     response = await served.chat(max_thinking_tokens=40)
     assert response.status_code == 400
-    charged = await used(served)
+    charged = await read_used(served)
     assert charged["requests_per_day"] == 1
     assert charged["reasoning_tokens_per_day"] == 0
     assert charged["tokens_per_day"] < 40  # the prompt
@@ -152,10 +152,10 @@ ASKED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("is_streamed", [True, False])
 @pytest.mark.parametrize("path", ASKED)
-async def test_who_hangs_up_is_charged_what_was_generated(
+async def test_a_disconnected_client_is_charged_what_was_generated(
     serve: Serve, path: str, is_streamed: bool
 ) -> None:
-    served = limited(serve, wants("<think>" + "so " * 100 + "</think>yes"))
+    served = serve_limited(serve, wants("<think>" + "so " * 100 + "</think>yes"))
 
     async def receive() -> dict[str, Any]:
         if not sent_body:
@@ -185,23 +185,25 @@ async def test_who_hangs_up_is_charged_what_was_generated(
         "scheme": "http",
     }
     await served.app(scope, receive, send)
-    charged = await used(served)
+    charged = await read_used(served)
     assert 20 <= charged["reasoning_tokens_per_day"] < 100
     assert charged["requests_per_day"] == 1
 
 
 @pytest.mark.parametrize("unit", ["requests", "reasoning_tokens"])
-async def test_of_a_hundred_at_once_as_many_pass_as_fit(serve: Serve, unit: str) -> None:
+async def test_of_a_hundred_concurrent_requests_as_many_pass_as_fit(
+    serve: Serve, unit: str
+) -> None:
     cost = {"requests": 1, "reasoning_tokens": 20}[unit]
-    served = limited(serve, wants("<think>" + "x " * 50), **{f"{unit}_per_minute": 10 * cost})
+    served = serve_limited(serve, wants("<think>" + "x " * 50), **{f"{unit}_per_minute": 10 * cost})
     bodies = [served.chat(max_thinking_tokens=20) for _ in range(100)]
     statuses = [response.status_code for response in await asyncio.gather(*bodies)]
     assert statuses.count(200) == 10
     assert statuses.count(429) == 90
 
 
-async def test_a_refusal_names_the_quota_and_when_it_begins_anew(serve: Serve) -> None:
-    served = limited(serve, requests_per_minute=1)
+async def test_a_refusal_names_the_quota_and_when_it_resets(serve: Serve) -> None:
+    served = serve_limited(serve, requests_per_minute=1)
     assert (await served.chat()).status_code == 200
     response = await served.chat()
     error = response.json()["error"]
@@ -214,16 +216,16 @@ async def test_a_refusal_names_the_quota_and_when_it_begins_anew(serve: Serve) -
 
 
 async def test_a_refused_request_costs_nothing(serve: Serve) -> None:
-    served = limited(serve, reasoning_tokens_per_minute=50, tokens_per_day=LARGE)
+    served = serve_limited(serve, reasoning_tokens_per_minute=50, tokens_per_day=LARGE)
     await served.chat(max_thinking_tokens=40)
-    before = await used(served)
+    before = await read_used(served)
     response = await served.chat(max_thinking_tokens=50)
     assert response.status_code == 429
-    assert await used(served) == before
+    assert await read_used(served) == before
 
 
-async def test_what_can_never_fit_is_not_to_be_tried_again(serve: Serve) -> None:
-    served = limited(serve, reasoning_tokens_per_minute=50)
+async def test_a_request_that_can_never_fit_should_not_be_retried(serve: Serve) -> None:
+    served = serve_limited(serve, reasoning_tokens_per_minute=50)
     response = await served.chat(max_thinking_tokens=40, n=2)
     assert response.status_code == 429
     assert "retry-after" not in response.headers
@@ -232,29 +234,31 @@ async def test_what_can_never_fit_is_not_to_be_tried_again(serve: Serve) -> None
     assert response.json()["error"]["param"] == "max_thinking_tokens"
 
 
-async def test_no_choice_thinks_more_than_a_whole_window_has(serve: Serve) -> None:
-    served = limited(serve, reasoning_tokens_per_minute=30, reasoning_tokens_per_day=70)
+async def test_no_choice_thinks_more_than_a_full_window_holds(serve: Serve) -> None:
+    served = serve_limited(serve, reasoning_tokens_per_minute=30, reasoning_tokens_per_day=70)
     response = await served.chat(max_thinking_tokens=60)
     receipt = response.json()["choices"][0]["thinking"]
     assert (receipt["budget"], receipt["limited_by"]) == (30, "key")
 
 
-async def test_a_quota_of_no_thoughts_leaves_answers(serve: Serve) -> None:
-    served = limited(serve, reasoning_tokens_per_minute=0)
+async def test_a_thought_quota_of_zero_still_allows_answers(serve: Serve) -> None:
+    served = serve_limited(serve, reasoning_tokens_per_minute=0)
     response = await served.chat(max_thinking_tokens=20)
     receipt = response.json()["choices"][0]["thinking"]
     assert (receipt["budget"], receipt["limited_by"], receipt["used"]) == (0, "key", 0)
 
 
-async def test_a_used_up_thought_quota_leaves_answers_without_a_thought(serve: Serve) -> None:
-    served = limited(serve, reasoning_tokens_per_minute=30)
+async def test_an_exhausted_thought_quota_still_allows_answers_without_a_thought(
+    serve: Serve,
+) -> None:
+    served = serve_limited(serve, reasoning_tokens_per_minute=30)
     await served.chat(max_thinking_tokens=30, min_thinking_tokens=30)
     assert (await served.chat(max_thinking_tokens=30)).status_code == 429
     assert (await served.chat(max_thinking_tokens=0)).status_code == 200
 
 
 async def test_headers_show_the_tighter_window(serve: Serve) -> None:
-    served = limited(
+    served = serve_limited(
         serve,
         requests_per_minute=2,
         requests_per_day=1000,
@@ -277,7 +281,7 @@ async def test_without_a_quota_there_are_no_headers(serve: Serve) -> None:
 
 
 async def test_anthropics_clients_read_their_own_headers_and_error(serve: Serve) -> None:
-    served = limited(serve, requests_per_minute=1)
+    served = serve_limited(serve, requests_per_minute=1)
     client = anthropic.AsyncAnthropic(
         api_key="none",
         base_url="http://test",
@@ -295,7 +299,7 @@ async def test_anthropics_clients_read_their_own_headers_and_error(serve: Serve)
 
 
 async def test_openais_client_raises_its_rate_limit_error(serve: Serve) -> None:
-    served = limited(serve, requests_per_minute=0)
+    served = serve_limited(serve, requests_per_minute=0)
     with pytest.raises(openai.RateLimitError) as caught:
         await served.openai.chat.completions.create(
             model=MODEL, messages=[{"role": "user", "content": "Hi"}]
@@ -303,8 +307,8 @@ async def test_openais_client_raises_its_rate_limit_error(serve: Serve) -> None:
     assert caught.value.code == "quota_exceeded"
 
 
-async def test_the_usage_endpoint_tells_what_is_left(serve: Serve) -> None:
-    served = limited(serve, requests_per_minute=5)
+async def test_the_usage_endpoint_reports_what_is_left(serve: Serve) -> None:
+    served = serve_limited(serve, requests_per_minute=5)
     await served.chat(max_thinking_tokens=40)
     usage = (await served.http.get("/v1/thinking/usage")).json()
     assert usage["key"] == "anonymous"

@@ -1,4 +1,4 @@
-"""One span a request: its receipt, its caller's trace, nothing of its text; never in the way."""
+"""Spans of requests: the receipt, the caller's trace, no text, and no effect on the request."""
 
 import sys
 import threading
@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from server.settings.settings import ServerSettings
-from server.state import ServerState
+from server.state import open_services
 from server.telemetry.opening import TelemetryMissingError, open_telemetry
 from server.telemetry.spans import RequestSpans
 from tests.ops.programs import free_port
@@ -27,23 +27,23 @@ PARENT = "00f067aa0ba902b7"
 
 @pytest.fixture
 def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """Where the spans of apps that are made after this end up."""
+    """An in-memory exporter that receives the spans of all apps created after this."""
     exporter = InMemorySpanExporter()
 
-    def opened(_: ServerSettings, model_name: Any) -> RequestSpans:
+    def open_with_exporter(_: ServerSettings, model_name: Any) -> RequestSpans:
         return RequestSpans(exporter, model_name)
 
-    monkeypatch.setattr("server.state.open_telemetry", opened)
+    monkeypatch.setattr("server.state.open_telemetry", open_with_exporter)
     return exporter
 
 
-def spans_of(served: Served, exporter: InMemorySpanExporter) -> list[ReadableSpan]:
-    assert served.state.telemetry is not None
-    served.state.telemetry.close()
+def finish_spans(served: Served, exporter: InMemorySpanExporter) -> list[ReadableSpan]:
+    assert served.services.telemetry is not None
+    served.services.telemetry.close()
     return list(exporter.get_finished_spans())
 
 
-def attributes(span: ReadableSpan) -> dict[str, Any]:
+def read_attributes(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
 
 
@@ -52,12 +52,12 @@ async def test_a_request_has_one_span_with_its_receipt(
 ) -> None:
     served = serve(wants("hm.</think>yes"))
     response = await served.chat(max_thinking_tokens=64)
-    (span,) = spans_of(served, exporter)
+    (span,) = finish_spans(served, exporter)
     usage, receipt = response.json()["usage"], response.json()["choices"][0]["thinking"]
     assert span.name == f"chat {MODEL}"
     assert span.kind is SpanKind.SERVER
     assert span.status.status_code is StatusCode.UNSET
-    found = attributes(span)
+    found = read_attributes(span)
     assert found["gen_ai.usage.input_tokens"] == usage["prompt_tokens"]
     assert found["gen_ai.usage.output_tokens"] == usage["completion_tokens"]
     for name in ("requested", "source", "budget", "used", "injected", "segments", "stop"):
@@ -73,19 +73,19 @@ async def test_each_of_several_choices_is_an_event(
 ) -> None:
     served = serve(wants("hm.</think>yes"))
     response = await served.chat(n=3)
-    (span,) = spans_of(served, exporter)
+    (span,) = finish_spans(served, exporter)
     used = [choice["thinking"]["used"] for choice in response.json()["choices"]]
     assert [(event.attributes or {})["thinking.used"] for event in span.events] == used
 
 
-async def test_it_goes_on_with_the_callers_trace(
+async def test_a_span_continues_the_callers_trace(
     serve: Serve, exporter: InMemorySpanExporter
 ) -> None:
     served = serve()
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
     await served.http.get("/v1/models", headers=headers)
     await served.http.get("/v1/models", headers={"traceparent": "nonsense"})
-    first, second = spans_of(served, exporter)
+    first, second = finish_spans(served, exporter)
     assert first.parent is not None
     assert f"{first.parent.span_id:016x}" == PARENT
     assert first.context is not None
@@ -100,7 +100,7 @@ async def test_no_text_is_in_a_span(serve: Serve, exporter: InMemorySpanExporter
     await served.chat(messages=[message], stop=[CANARY], user=CANARY)
     await served.chat(**{CANARY: 1})
     await served.http.request(CANARY.upper(), f"/{CANARY}?{CANARY}=1")
-    spans = spans_of(served, exporter)
+    spans = finish_spans(served, exporter)
     assert len(spans) == 4
     for span in spans:
         text = span.to_json().lower()
@@ -113,12 +113,14 @@ async def test_errors_are_marked_by_their_code(
 ) -> None:
     served = serve()
     await served.chat(max_thinking_tokens=-7)
-    served.state.draining = True
+    served.services.slot.is_draining = True
     await served.chat()
-    bad, refused = spans_of(served, exporter)
-    assert attributes(bad)["http.response.status_code"] == 400
-    assert bad.status.status_code is StatusCode.UNSET  # the client's fault, as HTTP's spans have it
-    assert attributes(refused)["error.type"] == "draining"
+    bad, refused = finish_spans(served, exporter)
+    assert read_attributes(bad)["http.response.status_code"] == 400
+    assert (
+        bad.status.status_code is StatusCode.UNSET
+    )  # a client error, by the conventions for HTTP spans
+    assert read_attributes(refused)["error.type"] == "draining"
     assert refused.status.status_code is StatusCode.ERROR
 
 
@@ -126,11 +128,11 @@ async def test_probes_have_no_span(serve: Serve, exporter: InMemorySpanExporter)
     served = serve()
     await served.http.get("/health")
     await served.http.get("/metrics")
-    assert not spans_of(served, exporter)
+    assert not finish_spans(served, exporter)
 
 
 class Collector(HTTPServer):
-    """Takes OTLP over HTTP, as a collector does."""
+    """A collector that receives OTLP over HTTP."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -147,13 +149,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.headers.get("content-encoding") == "gzip":
-            raise AssertionError("not asked for")
+            raise AssertionError("compression was not requested")
         self.server.requests.append(ExportTraceServiceRequest.FromString(body))
         self.send_response(200)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -167,10 +169,10 @@ def collector() -> Iterator[Collector]:
     thread.join()
 
 
-async def test_a_collector_gets_them_by_otlp(serve: Serve, collector: Collector) -> None:
+async def test_spans_are_sent_by_otlp(serve: Serve, collector: Collector) -> None:
     served = serve(wants("</think>yes"), otlp_endpoint=collector.url)
     await served.chat()
-    await served.state.close()
+    await served.services.close()
     (request,) = collector.requests
     (resource,) = request.resource_spans
     names = {a.key: a.value.string_value for a in resource.resource.attributes}
@@ -184,7 +186,7 @@ async def test_a_collector_that_is_down_costs_no_request(serve: Serve) -> None:
         assert (await served.chat()).status_code == 200
 
 
-def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "server.telemetry.spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     settings = ServerSettings(otlp_endpoint="http://127.0.0.1:4318/v1/traces")
@@ -192,11 +194,11 @@ def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.Mo
         open_telemetry(settings, lambda: None)
 
 
-def test_it_is_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ServerState(ServerSettings()).telemetry is None
+def test_telemetry_is_off_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert open_services(ServerSettings()).telemetry is None
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
-    spans = ServerState(ServerSettings()).telemetry
+    spans = open_services(ServerSettings()).telemetry
     assert spans is not None
     spans.close()
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    assert ServerState(ServerSettings()).telemetry is None
+    assert open_services(ServerSettings()).telemetry is None

@@ -1,4 +1,4 @@
-"""What becomes of deltas on their way through: all kept, the hidden ones hidden again."""
+"""Capturing deltas: all are recorded, hidden thoughts are not passed on."""
 
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ HEAD = TraceHead("chatcmpl-1", "m", [], {}, ("<", ">"))
 RESULT = ChoiceResult("stop", Receipt(None, "default", 9, None, 5, 0, 1, "natural", 0.1), 5, 3)
 
 
-def deltas_of(*choices: int) -> list[ChoiceDelta]:
+def make_deltas(*choices: int) -> list[ChoiceDelta]:
     return [
         delta
         for index in choices
@@ -34,7 +34,7 @@ def deltas_of(*choices: int) -> list[ChoiceDelta]:
 
 
 async def run(path: Path, deltas: Sequence[ChoiceDelta], *, shows: bool) -> tuple[str, list[Any]]:
-    """Reasoning that the client saw, and the traces that were kept."""
+    """Return the reasoning that the client saw, and the traces that were recorded."""
     store = SqliteTraceStore(path, Retention())
     recorder = TraceRecorder(store, Redactor([]), Metrics(), 9)
 
@@ -44,27 +44,27 @@ async def run(path: Path, deltas: Sequence[ChoiceDelta], *, shows: bool) -> tupl
 
     seen = [delta async for delta in captured(source(), HEAD, recorder, shows_thought=shows)]
     assert not any(delta.is_empty for delta in seen)
-    traces = (await recorder.page(TraceQuery())).traces
+    traces = (await recorder.read_page(TraceQuery())).traces
     recorder.close()
     return "".join(delta.reasoning for delta in seen), list(traces)
 
 
 @pytest.mark.parametrize("shows", [True, False])
-async def test_thoughts_are_kept_either_way_and_go_on_only_where_shown(
+async def test_thoughts_are_always_recorded_and_passed_on_only_if_shown(
     path: Path, shows: bool
 ) -> None:
-    seen, (trace,) = await run(path, deltas_of(0, 1), shows=shows)
+    seen, (trace,) = await run(path, make_deltas(0, 1), shows=shows)
     assert seen == ("secretsecret" if shows else "")
     assert [choice["answer"] for choice in trace["choices"]] == ["answer", "answer"]
     assert trace["choices"][1]["thoughts"] == [{"text": "secret", "at": 0}]
 
 
-async def test_a_request_of_which_a_choice_has_not_ended_is_not_kept(path: Path) -> None:
-    _, traces = await run(path, deltas_of(0, 1)[:-1], shows=False)
+async def test_a_request_with_an_unfinished_choice_is_not_recorded(path: Path) -> None:
+    _, traces = await run(path, make_deltas(0, 1)[:-1], shows=False)
     assert traces == []
 
 
-def test_thoughts_inside_the_answer_know_their_place() -> None:
+def test_thoughts_inside_the_answer_have_their_position() -> None:
     capture = ChoiceCapture(0)
     for reasoning, content in (("a", ""), ("b", "one "), ("\n\nc", ""), ("d", "two")):
         capture.add(ChoiceDelta(0, reasoning=reasoning, content=content))
@@ -72,7 +72,7 @@ def test_thoughts_inside_the_answer_know_their_place() -> None:
     assert capture.answer == "one two"
 
 
-def test_calls_of_tools_are_kept_whole() -> None:
+def test_tool_calls_are_recorded_whole() -> None:
     capture = ChoiceCapture(0)
     for piece in (ToolCallDelta(0, "c", "add"), ToolCallDelta(0, arguments='{"a"')):
         capture.add(ChoiceDelta(0, tool_calls=[piece]))

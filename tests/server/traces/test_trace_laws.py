@@ -1,4 +1,4 @@
-"""What the operator, the client and a passer-by may rely on, seen from the wire."""
+"""Guarantees of traces for the operator, clients and strangers, tested over the API."""
 
 import stat
 import threading
@@ -13,10 +13,10 @@ from tests.server.traces.conftest import (
     THOUGHT,
     TOKEN,
     ServeTraces,
-    ask,
-    bytes_on_disk,
-    client_from,
-    read,
+    make_client,
+    read_bytes_on_disk,
+    read_traces,
+    request_completion,
 )
 
 TRACES = "/v1/thinking/traces"
@@ -28,16 +28,16 @@ def make_readable_by_all(path: Path) -> None:
     path.chmod(0o644)
 
 
-def modes_beside(path: Path) -> dict[str, int]:
+def read_modes(path: Path) -> dict[str, int]:
     return {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
 
 
-async def test_a_trace_holds_what_was_asked_thought_and_answered(
+async def test_a_trace_contains_messages_thoughts_and_answers(
     serve_traces: ServeTraces,
 ) -> None:
     served = serve_traces()
-    reply_id = await ask(served, temperature=0.5, seed=3, n=2)
-    (trace,) = await read(served)
+    reply_id = await request_completion(served, temperature=0.5, seed=3, n=2)
+    (trace,) = await read_traces(served)
     assert trace["id"] == reply_id
     assert trace["messages"] == [{"role": "user", "content": "How many?"}]
     assert trace["markers"] == {"start": "<think>", "end": "</think>"}
@@ -50,11 +50,11 @@ async def test_a_trace_holds_what_was_asked_thought_and_answered(
     assert trace["verdicts"] == []
 
 
-async def test_a_stream_leaves_the_same_trace_as_a_whole_reply(serve_traces: ServeTraces) -> None:
+async def test_a_stream_is_recorded_like_a_whole_reply(serve_traces: ServeTraces) -> None:
     served = serve_traces()
-    await ask(served)
+    await request_completion(served)
     await served.events(temperature=0, max_thinking_tokens=100)
-    whole, streamed = await read(served)
+    whole, streamed = await read_traces(served)
     assert whole["choices"][0].pop("thinking") | {"seconds": 0} == (
         streamed["choices"][0].pop("thinking") | {"seconds": 0}
     )
@@ -77,21 +77,23 @@ async def test_tracing_shows_no_client_a_hidden_thought(
     assert choice_texts(events) == [ANSWER]
 
 
-async def test_store_false_leaves_nothing(serve_traces: ServeTraces, path: Path) -> None:
+async def test_store_false_records_nothing(serve_traces: ServeTraces, path: Path) -> None:
     served = serve_traces()
-    reply_id = await ask(served, store=False, messages=[{"role": "user", "content": "Psst!"}])
-    await ask(served)
-    assert len(await read(served)) == 1
-    await served.state.close()
-    assert b"Psst!" not in bytes_on_disk(path)
-    assert reply_id.encode() not in bytes_on_disk(path)
+    reply_id = await request_completion(
+        served, store=False, messages=[{"role": "user", "content": "Psst!"}]
+    )
+    await request_completion(served)
+    assert len(await read_traces(served)) == 1
+    await served.services.close()
+    assert b"Psst!" not in read_bytes_on_disk(path)
+    assert reply_id.encode() not in read_bytes_on_disk(path)
 
 
 async def test_without_a_store_nothing_is_kept_and_the_option_is_named(
     serve_traces: ServeTraces,
 ) -> None:
     served = serve_traces(trace_store=None)
-    reply_id = await ask(served)
+    reply_id = await request_completion(served)
     answers = [
         await served.http.post(FEEDBACK, json={"id": reply_id, "verdict": "good"}),
         await served.http.get(TRACES),
@@ -115,16 +117,16 @@ async def test_what_was_redacted_never_reaches_the_file(
         {"role": "system", "content": "Serve ANNA."},
         {"role": "user", "content": [{"type": "text", "text": f"I am Anne: {secret}"}]},
     ]
-    reply_id = await ask(served, messages=messages, stop=[f"end {secret}"])
+    reply_id = await request_completion(served, messages=messages, stop=[f"end {secret}"])
     note = {"id": reply_id, "verdict": "bad", "note": f"Anna's {secret}", "verifier": "anne"}
     assert (await served.http.post(FEEDBACK, json=note)).status_code == 200
-    (trace,) = await read(served)
+    (trace,) = await read_traces(served)
     assert trace["choices"][0]["answer"] == "You said [redacted]."
     assert trace["choices"][0]["thoughts"][0]["text"] == "it is [redacted]"
     assert trace["id"] == reply_id
-    on_disk = bytes_on_disk(path)
-    await served.state.close()
-    for content in (on_disk, bytes_on_disk(path)):
+    on_disk = read_bytes_on_disk(path)
+    await served.services.close()
+    for content in (on_disk, read_bytes_on_disk(path)):
         assert b"[redacted]" in content
         assert secret.encode() not in content
         assert b"ann" not in content.lower()
@@ -132,9 +134,9 @@ async def test_what_was_redacted_never_reaches_the_file(
 
 async def test_the_file_is_the_owners_alone(serve_traces: ServeTraces, path: Path) -> None:
     make_readable_by_all(path)
-    await ask(served := serve_traces())
-    await read(served)
-    modes = modes_beside(path)
+    await request_completion(served := serve_traces())
+    await read_traces(served)
+    modes = read_modes(path)
     assert len(modes) >= 2
     assert set(modes.values()) == {0o600}, modes
 
@@ -143,34 +145,34 @@ async def test_a_full_queue_drops_and_counts_and_blocks_no_request(
     serve_traces: ServeTraces,
 ) -> None:
     served = serve_traces(trace_queue=2)
-    assert served.state.traces is not None
+    assert served.services.traces is not None
     gate, waiting = threading.Event(), threading.Event()
 
     def hold() -> None:
         waiting.set()
         gate.wait()
 
-    served.state.traces._jobs.put(hold)
+    served.services.traces._jobs.put(hold)
     waiting.wait()
     try:
         for _ in range(5):
-            await ask(served)
+            await request_completion(served)
         busy = await served.http.post(FEEDBACK, json={"id": "x", "verdict": "good"})
         assert busy.status_code == 503
         metrics = (await served.http.get("/metrics")).text
         assert 'thinking_traces_dropped_total{reason="queue_full"} 3.0' in metrics
     finally:
         gate.set()
-    await served.state.close()
+    await served.services.close()
     assert "thinking_traces_written_total 2.0" in (await served.http.get("/metrics")).text
 
 
 async def test_closing_writes_what_is_queued(serve_traces: ServeTraces, path: Path) -> None:
     served = serve_traces()
-    ids = [await ask(served) for _ in range(20)]
-    await served.state.close()
-    assert set(modes_beside(path)) == {path.name}  # no log is left
-    content = bytes_on_disk(path)
+    ids = [await request_completion(served) for _ in range(20)]
+    await served.services.close()
+    assert set(read_modes(path)) == {path.name}  # no write-ahead log is left
+    content = read_bytes_on_disk(path)
     assert all(reply_id.encode() in content for reply_id in ids)
 
 
@@ -186,45 +188,45 @@ async def test_without_a_token_only_this_machine_reads(
     serve_traces: ServeTraces, address: str, host: str, headers: dict[str, str]
 ) -> None:
     served = serve_traces()
-    reply_id = await ask(served)
-    async with client_from(served, address, host) as client:
+    reply_id = await request_completion(served)
+    async with make_client(served, address, host) as client:
         for method, url in (("GET", TRACES), ("DELETE", f"{TRACES}/{reply_id}")):
             refused = await client.request(method, url, headers=headers)
             assert refused.status_code == 403
             assert THOUGHT not in refused.text
             assert "THINKING_SERVER_TRACE_TOKEN" in refused.json()["error"]["message"]
-    assert len(await read(served)) == 1
+    assert len(await read_traces(served)) == 1
 
 
 async def test_where_thoughts_are_not_shown_this_machine_reads_no_traces(
     serve_traces: ServeTraces,
 ) -> None:
     served = serve_traces(show_thoughts=False)
-    async with client_from(served, "127.0.0.1") as client:
+    async with make_client(served, "127.0.0.1") as client:
         assert (await client.get(TRACES)).status_code == 403
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "127.0.0.1"])
-async def test_a_token_is_needed_and_enough(
+async def test_a_token_is_required_and_sufficient(
     serve_traces: ServeTraces, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("THINKING_SERVER_TRACE_TOKEN", TOKEN)
     served = serve_traces(show_thoughts=False)
-    await ask(served)
-    async with client_from(served, address, "api.example") as client:
+    await request_completion(served)
+    async with make_client(served, address, "api.example") as client:
         for wrong in ({}, {"authorization": "Bearer x"}, {"authorization": f"Basic {TOKEN}"}):
             refused = await client.get(TRACES, headers=wrong)
             assert (refused.status_code, "carry" in refused.text) == (401, False)
         shown = await client.get(TRACES, headers={"authorization": f"Bearer {TOKEN}"})
         assert THOUGHT in shown.text
-    assert TOKEN not in repr(served.state)
+    assert TOKEN not in repr(served.services)
 
 
 async def test_a_deleted_trace_is_gone_from_the_file(serve_traces: ServeTraces, path: Path) -> None:
     served = serve_traces()
-    reply_id = await ask(served)
-    async with client_from(served, "127.0.0.1") as client:
+    reply_id = await request_completion(served)
+    async with make_client(served, "127.0.0.1") as client:
         assert (await client.delete(f"{TRACES}/{reply_id}")).status_code == 204
         assert (await client.delete(f"{TRACES}/{reply_id}")).status_code == 404
-    assert await read(served) == []
-    assert THOUGHT.encode() not in bytes_on_disk(path)
+    assert await read_traces(served) == []
+    assert THOUGHT.encode() not in read_bytes_on_disk(path)

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
+from server.api.fields.sampling import requested_sampling
 from server.api.openai.messages import Message, check_tool_results
 from server.api.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction
 from server.api.openai.tools import NamedChoice, ToolChoice, Tools, check_choice, tool_use
 from server.api.openai.vllm_fields import only
 from server.prompt.messages import MAX_MESSAGES
-from server.reply.sampling import SamplingAsk
 from server.tools.tool import ToolMode, ToolUse
 
 _TEMPLATE = "is not supported: the model's own template is used; see chat_template_kwargs"
@@ -137,10 +137,10 @@ class ChatCompletionRequest(ReplyFields):
         return isinstance(self.tool_choice, NamedChoice)
 
     @property
-    def sampling(self) -> SamplingAsk:
-        """How the reply is sampled."""
+    def sampling(self) -> dict[str, Any]:
+        """The sampling fields that were sent."""
         num_logprobs = (self.top_logprobs or 0) if self.logprobs else None
-        return self.sampling_as_said(num_logprobs, "top_logprobs")
+        return requested_sampling(self, num_logprobs=num_logprobs)
 
     @property
     def reply_limit(self) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.reply_head import ReplyHead, usage
 from server.choice.delta import ChoiceDelta, ChoiceResult
-from server.tools.call import joined_calls
+from server.tools.call import join_calls
 
 
 def finish_reason(result: ChoiceResult, *, names_tool: bool) -> str:
@@ -39,7 +39,7 @@ def chat_completion(
 
 def _message(choice: ChoiceDelta, *, shows_thought: bool) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": choice.content, "refusal": None}
-    if calls := joined_calls(choice.tool_calls):
+    if calls := join_calls(choice.tool_calls):
         message["content"] = choice.content or None
         message["tool_calls"] = [
             {

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from server.api.fields.sampling import requested_sampling
 from server.api.openai.completions.prompt_field import MAX_ALL_CHOICES, Prompts
 from server.api.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction
 from server.api.openai.vllm_fields import only
-from server.reply.sampling import SamplingAsk
 
 # OpenAI's default of `max_tokens`; a thought comes on top of it.
 DEFAULT_ANSWER_TOKENS = 16
@@ -69,9 +69,9 @@ class CompletionRequest(ReplyFields):
         return self.n or 1
 
     @property
-    def sampling(self) -> SamplingAsk:
-        """How the replies are sampled."""
-        return self.sampling_as_said(self.logprobs, "logprobs")
+    def sampling(self) -> dict[str, Any]:
+        """The sampling fields that were sent."""
+        return requested_sampling(self, num_logprobs=self.logprobs)
 
     @property
     def max_answer_tokens(self) -> int | None:

@@ -1,28 +1,26 @@
 """One request for text completions on its way: its prompts' replies, and what is echoed."""
 
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from server.account.account import RequestAccount
+from server.api.begin import RequestContext
 from server.api.openai.completions.echo import Echo, echoes
 from server.api.openai.completions.logprobs import TokenListsWriter
 from server.api.openai.completions.prompt_field import prompt_fields
 from server.api.openai.completions.protocol import CompletionRequest
 from server.choice.delta import ChoiceDelta, ChoiceResult
-from server.dialects.budget_request import ThinkingFields
-from server.dialects.resolution import ThinkingWish
-from server.model.served_model import ServedModel
 from server.prompt.conversation import PlainPrompt
+from server.reply.admit import Prepared, join_prepared
 from server.reply.group import ReplyGroup
-from server.reply.prepare import prepare_reply
 from server.reply.reply import Reply
-from server.reply.request import ReplyAsk
-from server.state import ServerState
+from server.reply.request import ReplyRequest
 from thinking.plan import ThinkingPlan
 from thinking.receipt import make_receipt
 from thinking.tracker import ThinkingTracker
+
+ID_PREFIX = "cmpl-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,43 +57,51 @@ class Completion:
 
 
 async def prepare_completion(
-    state: ServerState,
-    model: ServedModel,
-    account: RequestAccount,
-    body: CompletionRequest,
-    wish: ThinkingWish,
-) -> Completion:
+    context: RequestContext[CompletionRequest],
+) -> Prepared[list[Reply]]:
     """Check the body against the model and the server, and plan a reply to each prompt.
 
     Raises:
         ApiError: see :func:`server.reply.prepare.prepare_reply`.
     """
-    reply_id = f"cmpl-{secrets.token_hex(16)}"
-    fields = prompt_fields(body.prompt)
-    replies = [
-        await prepare_reply(state, model, account, _ask(body, wish, place, fields[place], reply_id))
-        for place in range(len(body.prompt))
-    ]
+    reply_id = f"{ID_PREFIX}{secrets.token_hex(16)}"
+    fields = prompt_fields(context.body.prompt)
+    return join_prepared(
+        [
+            await context.prepare(_reply_request(context, place, field, f"{reply_id}-{place}"))
+            for place, field in enumerate(fields)
+        ]
+    )
+
+
+def open_completion(
+    context: RequestContext[CompletionRequest], replies: Sequence[Reply]
+) -> Completion:
+    """Return the completion that `replies`, one a prompt, make up."""
+    body = context.body
+    reply_id = replies[0].job.request_id.rpartition("-")[0]
     lists = None
     if body.logprobs is not None:
-        lists = TokenListsWriter(model.engine, body.logprobs)
+        lists = TokenListsWriter(context.model.engine, body.logprobs)
     return Completion(reply_id, body, ReplyGroup(replies), lists)
 
 
-def _ask(
-    body: CompletionRequest, wish: ThinkingWish, place: int, field: str, reply_id: str
-) -> ReplyAsk:
-    limit = body.max_tokens if body.generates else 1
-    return ReplyAsk(
-        reply_id=f"{reply_id}-{place}",
+def _reply_request(
+    context: RequestContext[CompletionRequest], place: int, field: str, reply_id: str
+) -> ReplyRequest:
+    body = context.body
+    return ReplyRequest(
+        reply_id=reply_id,
         model_name=body.model,
         prompt=PlainPrompt(body.prompt[place], field, begins=body.add_special_tokens is not False),
-        thinking=ThinkingFields(wish, body.thinking_options, body.min_thinking_tokens, limit),
+        thinking=context.thinking,
+        max_tokens=body.max_tokens if body.generates else 1,
+        max_answer_tokens=body.max_answer_tokens,
         sampling=body.sampling,
+        logprobs_field="logprobs",
         num_choices=body.num_choices,
         stops=body.stop or (),
         constraint=body.constraint,
-        max_answer_tokens=body.max_answer_tokens,
         stop_token_ids=body.stop_token_ids or (),
     )
 

@@ -10,7 +10,7 @@ from server.api.openai.completions.echo import Echo
 from server.api.openai.completions.logprobs import TokenLists, TokenListsWriter
 from server.api.openai.reply_head import ReplyHead, usage
 from server.choice.delta import ChoiceDelta, ChoiceResult
-from server.http.streaming import sse_event
+from server.http.streaming import format_sse_event
 
 KIND = "text_completion"
 
@@ -64,11 +64,11 @@ class CompletionWriter:
     def usage(self, results: Sequence[ChoiceResult]) -> bytes:
         """The last chunk, where asked for: no choices."""
         counts = usage(self._head.num_prompt_tokens, results)
-        return sse_event(self._head.to_dict(KIND) | {"choices": [], "usage": counts})
+        return format_sse_event(self._head.to_dict(KIND) | {"choices": [], "usage": counts})
 
     def _chunk(self, choices: Sequence[dict[str, Any]]) -> bytes:
         chunk = self._head.to_dict(KIND) | {"choices": choices}
-        return sse_event(chunk | {"usage": None} if self.includes_usage else chunk)
+        return format_sse_event(chunk | {"usage": None} if self.includes_usage else chunk)
 
     def _whole_choice(self, choice: ChoiceDelta, echo: Echo) -> dict[str, Any]:
         self._note_echo(choice.index, echo)

@@ -6,21 +6,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from server.account.account import account_of
-from server.api.body import read_thinking_body
+from server.api.begin import begin
 from server.api.openai.completions.documentation import SCHEMAS
 from server.api.openai.completions.protocol import CompletionRequest
-from server.api.openai.completions.request import Completion, prepare_completion
+from server.api.openai.completions.request import Completion, open_completion, prepare_completion
 from server.api.openai.completions.response import CompletionWriter
 from server.api.openai.reply_head import ReplyHead
 from server.api.openai.stream import stream_events
 from server.api.openapi import add_schemas, reply_documentation
-from server.http.disconnect import run_while_connected
-from server.http.streaming import EventStream
-from server.reply.admit import admit
-from server.reply.demand import demand_of
-from server.reply.reply import collected
-from server.state import server_state
+from server.reply.reply import collect_choices
 
 router = APIRouter()
 add_schemas(SCHEMAS)
@@ -29,7 +23,7 @@ add_schemas(SCHEMAS)
 @router.post(
     "/v1/completions",
     tags=["completions"],
-    summary="Go on with a text, thinking within a budget",
+    summary="Create a completion",
     openapi_extra=reply_documentation(CompletionRequest, reply="Completion", error="Error"),
 )
 async def create_completion(request: Request) -> Response:
@@ -37,14 +31,14 @@ async def create_completion(request: Request) -> Response:
 
     Each choice has a receipt, `thinking`, of what its budget was and what was used.
     """
-    state = server_state(request)
-    model = state.ready_model()
-    body, wish = await read_thinking_body(request, CompletionRequest)
-    account = account_of(request)
-    completion = await prepare_completion(state, model, account, body, wish)
-    await run_while_connected(request, admit(state, account, demand_of(completion.group.replies)))
+    context, replies = await begin(request, CompletionRequest, prepare_completion)
+    body, completion = context.body, open_completion(context, replies)
     writer = CompletionWriter(
-        ReplyHead(completion.reply_id, model.engine.model_name, completion.group.num_prompt_tokens),
+        ReplyHead(
+            completion.reply_id,
+            context.model.engine.model_name,
+            completion.group.num_prompt_tokens,
+        ),
         lists=completion.lists,
         shows_thought=completion.shows_thought,
         includes_usage=body.includes_usage,
@@ -56,12 +50,12 @@ async def create_completion(request: Request) -> Response:
                 return []
             return [writer.echo(i, echo) for i, echo in enumerate(await completion.echoes())]
 
-        events = stream_events(writer, echoes, completion.deltas(), account)
-        return EventStream(events, state.settings.keep_alive_seconds)
-    return JSONResponse(await run_while_connected(request, _whole(completion, writer)))
+        events = stream_events(writer, echoes, completion.deltas(), context.account)
+        return context.stream(events)
+    return JSONResponse(await context.wait(_whole(completion, writer)))
 
 
 async def _whole(completion: Completion, writer: CompletionWriter) -> dict[str, Any]:
     echoes = await completion.echoes()
-    choices = await collected(completion.deltas(), completion.group.num_choices)
+    choices = await collect_choices(completion.deltas(), completion.group.num_choices)
     return writer.whole(choices, echoes)

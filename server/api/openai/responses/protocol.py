@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from server.api.body import StrictModel
 from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
-from server.api.fields.sampling import SamplingFields
+from server.api.fields.sampling import SamplingFields, requested_sampling
 from server.api.fields.structured import StructuredOutputs
 from server.api.openai.reply_fields import MAX_TOP_LOGPROBS
 from server.api.openai.responses.items import Input
@@ -21,7 +21,6 @@ from server.api.openai.responses.text_format import TextConfig
 from server.api.openai.responses.tools import ToolChoice, Tools, tool_use
 from server.constraint.answer_constraint import AnswerConstraint
 from server.dialects.reading import thinking_properties
-from server.reply.sampling import SamplingAsk
 from server.tools.tool import ToolUse
 
 ENCRYPTED_CONTENT = "reasoning.encrypted_content"
@@ -163,7 +162,7 @@ class ResponsesRequest(SamplingFields):
         return tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
 
     @property
-    def sampling(self) -> SamplingAsk:
-        """How the reply is sampled."""
-        has_logprobs = self.includes(LOGPROBS)
-        return self.sampling_ask((self.top_logprobs or 0) if has_logprobs else None)
+    def sampling(self) -> dict[str, Any]:
+        """The sampling fields that were sent."""
+        num_logprobs = (self.top_logprobs or 0) if self.includes(LOGPROBS) else None
+        return requested_sampling(self, num_logprobs=num_logprobs)

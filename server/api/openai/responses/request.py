@@ -1,27 +1,28 @@
-"""From a Responses body to what all endpoints ask for, and its errors back to its own fields."""
+"""From a Responses body to the reply that all endpoints share, and errors back to its fields."""
 
 import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.api.begin import RequestContext
 from server.api.openai.responses.conversation import ConversationBuilder, build_conversation
 from server.api.openai.responses.items import InputItem, Item, ItemReference
 from server.api.openai.responses.protocol import ResponsesRequest
-from server.dialects.budget_request import ThinkingFields
-from server.dialects.resolution import ThinkingWish
 from server.errors.api import ApiError, BadRequestError
 from server.errors.internal import PromptError
 from server.errors.translation import to_api_error
 from server.keys.sealed_thoughts import ThoughtSeal
 from server.prompt.conversation import Conversation
-from server.reply.request import ReplyAsk
-from server.stored_responses.store import ResponseShelf
+from server.reply.admit import Prepared
+from server.reply.reply import Reply
+from server.reply.request import ReplyRequest
+from server.stored_responses.store import KeyResponses
 
 ID_PREFIX = "resp_"
 # An item's id holds that of its response: "msg_<32 hexadecimal digits>_0".
 _ITEM_ID = re.compile(r"^[a-z]+_([0-9a-f]{32})_(?:in)?\d+$")
-# What the shared way of a request calls the conversation.
+# The conversation, as the code that all endpoints share names it in errors.
 _MESSAGES = re.compile(r"^messages(?:\[(\d+)\])?")
 _PREFIXES = {
     "message": "msg",
@@ -32,10 +33,10 @@ _PREFIXES = {
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseAsk:
-    """One request: its own `input`, what went before, and both as messages.
+class ResponseInput:
+    """The request's own `input`, the conversation before it, and both as messages.
 
-    `token` makes the ids of the response and of its items.
+    `token` is part of the ids of the response and of its items.
     """
 
     token: str
@@ -43,15 +44,15 @@ class ResponseAsk:
     previous: Sequence[Item]
     conversation: ConversationBuilder
 
-    def to_reply_ask(self, body: ResponsesRequest, wish: ThinkingWish) -> ReplyAsk:
-        """What the reply is made of. Its trace follows `store` only where that forbids it."""
-        return ReplyAsk(
+    def to_reply_request(self, context: RequestContext[ResponsesRequest]) -> ReplyRequest:
+        """Return the reply's request. Its trace follows `store` only where that forbids it."""
+        body = context.body
+        return ReplyRequest(
             reply_id=ID_PREFIX + self.token,
             model_name=body.model,
             prompt=Conversation(self.conversation.messages, body.chat_template_kwargs or {}),
-            thinking=ThinkingFields(
-                wish, body.thinking_options, body.min_thinking_tokens, body.max_output_tokens
-            ),
+            thinking=context.thinking,
+            max_tokens=body.max_output_tokens,
             sampling=body.sampling,
             stops=body.stop or (),
             constraint=body.constraint,
@@ -60,13 +61,13 @@ class ResponseAsk:
             keeps_thought=True,
         )
 
-    def in_own_words(self, error: ApiError | PromptError) -> ApiError:
-        """An error about the messages as one about the fields that they came from."""
-        told = to_api_error(error)
-        told.message = self._renamed(told.message)
-        if told.param is not None:
-            told.param = self._renamed(told.param)
-        return told
+    def with_own_paths(self, error: ApiError | PromptError) -> ApiError:
+        """Return an error about the messages as one about the fields that they came from."""
+        own = to_api_error(error)
+        own.message = self._renamed(own.message)
+        if own.param is not None:
+            own.param = self._renamed(own.param)
+        return own
 
     def _renamed(self, text: str) -> str:
         return _MESSAGES.sub(self._place, text)
@@ -77,8 +78,28 @@ class ResponseAsk:
         return places[int(number)] if number and int(number) < len(places) else "input"
 
 
-def read_ask(body: ResponsesRequest, store: ResponseShelf[Item], seal: ThoughtSeal) -> ResponseAsk:
-    """Find what `body` refers to, and make messages of it all.
+async def prepare_response(
+    context: RequestContext[ResponsesRequest],
+) -> Prepared[tuple[ResponseInput, Reply]]:
+    """Check and plan the reply to items.
+
+    Raises:
+        ApiError: an unknown response or item; see ``build_conversation`` and
+            :func:`server.reply.prepare.prepare_reply`.
+    """
+    stored = context.services.responses.of(context.account.key.key_id)
+    given = read_input(context.body, stored, context.seal)
+    try:
+        prepared = await context.prepare(given.to_reply_request(context))
+    except (ApiError, PromptError) as error:
+        raise given.with_own_paths(error) from error
+    return prepared.beside(given)
+
+
+def read_input(
+    body: ResponsesRequest, store: KeyResponses[Item], seal: ThoughtSeal
+) -> ResponseInput:
+    """Find what `body` refers to, and build messages from all of it.
 
     Raises:
         BadRequestError: an unknown response or item, or see ``build_conversation``.
@@ -100,10 +121,10 @@ def read_ask(body: ResponsesRequest, store: ResponseShelf[Item], seal: ThoughtSe
         for place, item in enumerate(body.input)
     ]
     conversation = build_conversation(seal, body.instructions, previous, given)
-    return ResponseAsk(token, given, previous, conversation)
+    return ResponseInput(token, given, previous, conversation)
 
 
-def _previous(response_id: str | None, store: ResponseShelf[Item]) -> Sequence[Item]:
+def _previous(response_id: str | None, store: KeyResponses[Item]) -> Sequence[Item]:
     if response_id is None:
         return ()
     stored = store.get(response_id)
@@ -117,7 +138,7 @@ def _previous(response_id: str | None, store: ResponseShelf[Item]) -> Sequence[I
     return stored.context
 
 
-def _found(item: InputItem, place: int, store: ResponseShelf[Item]) -> Item:
+def _found(item: InputItem, place: int, store: KeyResponses[Item]) -> Item:
     if not isinstance(item, ItemReference):
         return item
     stored = _stored_item(item.id, store)
@@ -130,7 +151,7 @@ def _found(item: InputItem, place: int, store: ResponseShelf[Item]) -> Item:
     return stored
 
 
-def _stored_item(item_id: str, store: ResponseShelf[Item]) -> Item | None:
+def _stored_item(item_id: str, store: KeyResponses[Item]) -> Item | None:
     """An item of a stored response's input or output."""
     found = _ITEM_ID.match(item_id)
     stored = store.get(ID_PREFIX + found[1]) if found else None

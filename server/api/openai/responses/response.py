@@ -8,7 +8,7 @@ from typing import Any, Literal
 from server.api.openai.responses.protocol import ResponsesRequest
 from server.api.openai.responses.tools import echoed_choice
 from server.choice.delta import ChoiceResult
-from server.dialects.resolution import ThinkingWish
+from server.dialects.resolution import ThinkingParams
 from server.errors.api import ApiError
 from server.reply.reply import Reply
 from thinking.budget import Effort
@@ -17,9 +17,9 @@ ResponseStatus = Literal["in_progress", "completed", "incomplete", "failed"]
 _SUMMARIES = ("reasoning.summary", "reasoning.generate_summary")
 
 
-def asks_for_summary(wish: ThinkingWish) -> bool:
+def wants_summary(thinking: ThinkingParams) -> bool:
     """Whether the request asks for a summary of the thought."""
-    return wish.shows_thought and any(path in _SUMMARIES for path in wish.show_paths)
+    return thinking.shows_thought and any(path in _SUMMARIES for path in thinking.show_paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ResponseHead:
     """What all objects of one response say alike."""
 
     body: ResponsesRequest
-    wish: ThinkingWish
+    thinking: ThinkingParams
     reply: Reply
     is_stored: bool
     created_at: int = field(default_factory=lambda: int(time.time()))
@@ -99,10 +99,10 @@ class ResponseHead:
 
     def _reasoning(self) -> dict[str, Any]:
         """The effort, in whatever spelling it came; of a summary, that it is the whole thought."""
-        effort = self.wish.effort.value if self.wish.effort else None
+        effort = self.thinking.effort.value if self.thinking.effort else None
         return {
             "effort": effort.value if isinstance(effort, Effort) else None,
-            "summary": "detailed" if asks_for_summary(self.wish) else None,
+            "summary": "detailed" if wants_summary(self.thinking) else None,
         }
 
 

@@ -8,60 +8,41 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from server.account.account import account_of
-from server.api.body import read_thinking_body
+from server.api.begin import RequestContext, begin
 from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.responses.items import Item
 from server.api.openai.responses.output import OutputStyle
 from server.api.openai.responses.output_items import ThoughtView
 from server.api.openai.responses.paging import item_page
 from server.api.openai.responses.protocol import ENCRYPTED_CONTENT, LOGPROBS, ResponsesRequest
-from server.api.openai.responses.request import ResponseAsk, read_ask
-from server.api.openai.responses.response import ResponseHead, asks_for_summary
-from server.api.openai.responses.run import Keeping, ResponseRun
+from server.api.openai.responses.request import ResponseInput, prepare_response
+from server.api.openai.responses.response import ResponseHead, wants_summary
+from server.api.openai.responses.run import ResponseRun, StoreTarget
 from server.api.openapi import chat_documentation
-from server.dialects.resolution import ThinkingWish
 from server.errors.api import ApiError, BadRequestError
-from server.errors.internal import PromptError
-from server.http.disconnect import run_while_connected
-from server.http.streaming import EventStream, sse_event
-from server.keys.sealed_thoughts import ThoughtSeal
-from server.reply.admit import admit
-from server.reply.demand import demand_of
-from server.reply.prepare import prepare_reply
+from server.http.streaming import format_sse_event
 from server.reply.reply import Reply
-from server.state import server_state
-from server.stored_responses.store import ResponseShelf, StoredResponse
+from server.state import services_of
+from server.stored_responses.store import KeyResponses, StoredResponse
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
 
 
 @router.post(
     "",
-    summary="Answer items of input, thinking within a budget",
+    summary="Create a response",
     openapi_extra=chat_documentation(ResponsesRequest, "Response"),
 )
 async def create_response(request: Request) -> Response:
     """Think, hidden, within a budget; then answer. `thinking` is the receipt."""
-    state = server_state(request)
-    model = state.ready_model()
-    body, wish = await read_thinking_body(request, ResponsesRequest)
-    account = account_of(request)
-    seal = state.seal.of(account.key.key_id)
-    ask = read_ask(body, _shelf(request), seal)
-    try:
-        reply = await prepare_reply(state, model, account, ask.to_reply_ask(body, wish))
-    except (ApiError, PromptError) as error:
-        raise ask.in_own_words(error) from error
-    await run_while_connected(request, admit(state, account, demand_of([reply])))
-    is_stored = body.stores and not state.responses.is_off
-    keeping = Keeping(_shelf(request), ask.input, ask.previous) if is_stored else None
-    run = _run(body, wish, ask, reply, seal, keeping)
-    if body.stream:
-        return EventStream(_encoded(run), state.settings.keep_alive_seconds)
-    return JSONResponse(await run_while_connected(request, run.whole()))
+    context, (given, reply) = await begin(request, ResponsesRequest, prepare_response)
+    run = _open_run(context, given, reply)
+    if context.body.stream:
+        return context.stream(_encoded(run))
+    return JSONResponse(await context.wait(run.whole()))
 
 
-@router.get("/{response_id}", summary="Read a stored response")
+@router.get("/{response_id}", summary="Get a response")
 async def retrieve_response(request: Request, response_id: str) -> Response:
     """As it was when it had ended. Only responses in the background could be streamed again."""
     stored = _stored(request, response_id)
@@ -71,15 +52,15 @@ async def retrieve_response(request: Request, response_id: str) -> Response:
     return JSONResponse(stored.response)
 
 
-@router.delete("/{response_id}", summary="Forget a stored response")
+@router.delete("/{response_id}", summary="Delete a response")
 async def delete_response(request: Request, response_id: str) -> Response:
     """Those that went on from it keep their own copy of the conversation."""
-    if not _shelf(request).delete(response_id):
+    if not _stored_of_key(request).delete(response_id):
         raise _not_found()
     return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
 
-@router.post("/{response_id}/cancel", summary="Cancel a response in the background: there are none")
+@router.post("/{response_id}/cancel", summary="Cancel a response")
 async def cancel_response(request: Request, response_id: str) -> Response:
     """Always an error: close the connection to end a response."""
     _stored(request, response_id)
@@ -87,52 +68,50 @@ async def cancel_response(request: Request, response_id: str) -> Response:
     raise BadRequestError(message, param="response_id", code="invalid_value")
 
 
-@router.get("/{response_id}/input_items", summary="List the items of a stored response's input")
+@router.get("/{response_id}/input_items", summary="List input items")
 async def list_input_items(request: Request, response_id: str) -> Response:
     """Pages: `limit` (1 to 100), `order` (desc or asc), `after` (an item's id)."""
     stored = _stored(request, response_id)
     return JSONResponse(item_page(stored.input, request.query_params))
 
 
-def _run(
-    body: ResponsesRequest,
-    wish: ThinkingWish,
-    ask: ResponseAsk,
-    reply: Reply,
-    seal: ThoughtSeal,
-    keeping: Keeping | None,
+def _open_run(
+    context: RequestContext[ResponsesRequest], given: ResponseInput, reply: Reply
 ) -> ResponseRun:
+    body, engine = context.body, context.model.engine
     # A client that wants nothing stored here has to carry its thoughts itself.
     is_sealed = body.includes(ENCRYPTED_CONTENT) or not body.stores
     view = ThoughtView(
         shows=reply.shows_thought,
-        summarises=asks_for_summary(wish),
-        seal=seal if is_sealed else None,
+        summarises=wants_summary(context.thinking),
+        seal=context.seal if is_sealed else None,
     )
     logprobs = None
     if body.includes(LOGPROBS):
-        logprobs = LogprobsWriter(reply.model.engine, body.top_logprobs or 0)
+        logprobs = LogprobsWriter(engine, body.top_logprobs or 0)
+    target = None
+    if body.stores and not context.services.responses.is_off:
+        target = StoreTarget(_stored_of_key(context.request), given.input, given.previous)
+    thinks_inside = reply.job.prompt.plan.segments is not None
     return ResponseRun(
-        ResponseHead(body, wish, reply, keeping is not None),
-        OutputStyle(
-            ask.token, view, logprobs, thinks_inside=reply.job.prompt.plan.segments is not None
-        ),
-        keeping,
+        ResponseHead(body, context.thinking, reply, target is not None),
+        OutputStyle(given.token, view, logprobs, thinks_inside=thinks_inside),
+        target,
     )
 
 
 async def _encoded(run: ResponseRun) -> AsyncGenerator[bytes, None]:
     async with aclosing(run.events()) as events:
         async for event in events:
-            yield sse_event(event, event["type"])
+            yield format_sse_event(event, event["type"])
 
 
-def _shelf(request: Request) -> ResponseShelf[Item]:
-    return server_state(request).responses.of(account_of(request).key.key_id)
+def _stored_of_key(request: Request) -> KeyResponses[Item]:
+    return services_of(request).responses.of(account_of(request).key.key_id)
 
 
 def _stored(request: Request, response_id: str) -> StoredResponse[Item]:
-    stored = _shelf(request).get(response_id)
+    stored = _stored_of_key(request).get(response_id)
     if stored is None:
         raise _not_found()
     return stored

@@ -18,26 +18,26 @@ from server.api.openai.responses.output_items import Event
 from server.api.openai.responses.response import ResponseHead
 from server.choice.delta import ChoiceResult
 from server.errors.api import ApiError
-from server.errors.translation import reported
-from server.stored_responses.store import ResponseShelf, StoredResponse
+from server.errors.translation import report_error
+from server.stored_responses.store import KeyResponses, StoredResponse
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class StoreTarget:
     """Where a response is kept and what belongs to it: the items of its input, and all before."""
 
-    store: ResponseShelf[Item]
+    store: KeyResponses[Item]
     input: Sequence[Item]
     previous: Sequence[Item]
 
 
 class ResponseRun:
-    """Runs one response, once. `keeping` None: it is not stored."""
+    """Runs one response, once. `target` None: it is not stored."""
 
-    def __init__(self, head: ResponseHead, style: OutputStyle, keeping: Keeping | None) -> None:
+    def __init__(self, head: ResponseHead, style: OutputStyle, target: StoreTarget | None) -> None:
         self._head = head
         self._writer = OutputWriter(style)
-        self._keeping = keeping
+        self._target = target
         self._numbers = count()
 
     async def whole(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class ResponseRun:
                 async for event in events:
                     yield self._numbered(event)
         except Exception as error:
-            for event in self._failure(reported(error, self._head.reply.account)):
+            for event in self._failure(report_error(error, self._head.reply.account)):
                 yield self._numbered(event)
 
     async def _run(self) -> AsyncGenerator[Event, None]:
@@ -96,12 +96,12 @@ class ResponseRun:
         return {**event, "sequence_number": next(self._numbers)}
 
     def _keep(self, response: dict[str, Any]) -> None:
-        if self._keeping is None:
+        if self._target is None:
             return
-        keeping = self._keeping
-        context = [*keeping.previous, *keeping.input, *self._writer.stored_items()]
-        num_bytes = len(to_json(response)) + _num_bytes(context) + _num_bytes(keeping.input)
-        keeping.store.put(StoredResponse(response, keeping.input, context, num_bytes))
+        target = self._target
+        context = [*target.previous, *target.input, *self._writer.stored_items()]
+        num_bytes = len(to_json(response)) + _num_bytes(context) + _num_bytes(target.input)
+        target.store.put(StoredResponse(response, target.input, context, num_bytes))
 
 
 def _num_bytes(items: Iterable[Item]) -> int:

@@ -12,7 +12,7 @@ from server.api.fields.only_values import OnlyValues, only_schema
 from server.api.fields.structured import JsonSchema
 from server.api.openai.responses.parts import fault
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
-from server.constraint.json_schema import literal_texts, schema_text
+from server.constraint.json_schema import collect_literals, serialize_schema
 
 _OF_SCHEMAS = ("name", "schema_", "strict", "description")
 
@@ -46,8 +46,8 @@ class TextFormat(StrictModel):
             return AnswerConstraint(
                 ConstraintKind.JSON_SCHEMA,
                 "text.format.schema",
-                text=schema_text(self.schema_),
-                literals=literal_texts(self.schema_),
+                text=serialize_schema(self.schema_),
+                literals=collect_literals(self.schema_),
             )
         if self.type == "json_object":
             return AnswerConstraint(ConstraintKind.JSON_OBJECT, "text.format")

@@ -13,14 +13,14 @@ from server.errors.api import BadRequestError
 from server.keys.key import AccessKey
 from server.keys.permissions import check_model, check_shows_thoughts
 from server.model.served_model import ServedModel
+from server.reply.sampling import to_sampling_settings
 from server.settings.settings import ServerSettings
 from thinking.markers.profile import MarkerProfile
-from thinking.plan import marker_cost
+from thinking.plan import count_marker_tokens
 
 DEFAULT_THOUGHT_TOKENS = 32
 # Alternatives at a position, for mixing; vLLM's own default for the most.
 MAX_TOP_LOGPROBS = 20
-SEED_MASK = 2**63 - 1
 NEVER = -100.0  # logit bias
 
 
@@ -40,9 +40,7 @@ class MapJob:
 
     def sampling_at(self, index: int) -> SamplingSettings:
         """The sampling of the thought before the text's `index`-th token."""
-        if self.sampling.seed is None:
-            return self.sampling
-        return replace(self.sampling, seed=(self.sampling.seed + index) & SEED_MASK)
+        return self.sampling.with_seed_offset(index)
 
 
 async def prepare_map(
@@ -58,14 +56,14 @@ async def prepare_map(
     check_model(key, engine.model_name, body.model)
     if body.include_reasoning:
         check_shows_thoughts(key, server_shows=settings.show_thoughts, param="include_reasoning")
-    ceiling = key.ceiling_under(settings.max_thinking_tokens)
+    ceiling = key.combine_ceiling(settings.max_thinking_tokens)
     thought_tokens = _thought_tokens(body, ceiling, engine.profile)
     messages = None
     if body.messages is not None:
         messages = [message.to_prompt() for message in body.messages]
     text = await model.in_tokenizer_thread(
         lambda: encode_measured_text(
-            engine.tokenizer, engine.profile, body.text, messages, model.marker_texts
+            engine.tokenizer, engine.profile, body.text, messages, model.guarded_texts
         )
     )
     _check_lengths(text, thought_tokens, settings.max_map_tokens, engine.max_model_len)
@@ -80,7 +78,7 @@ async def prepare_map(
 
 
 def _thought_tokens(body: MapRequest, ceiling: int | None, profile: MarkerProfile) -> int:
-    least = marker_cost(profile.inside_text) + 1
+    least = count_marker_tokens(profile.inside_text) + 1
     asked = body.thought_tokens
     if asked is None:
         default = max(DEFAULT_THOUGHT_TOKENS, least)
@@ -117,16 +115,13 @@ def _check_lengths(text: MeasuredText, thought_tokens: int, most: int, context: 
 
 
 def _sampling(body: MapRequest, engine: Engine, thought_tokens: int) -> SamplingSettings:
-    default = engine.default_sampling
-    temperature = body.temperature
-    return SamplingSettings(
-        max_tokens=thought_tokens + 1,  # and the text's token
-        temperature=default.get("temperature", 1.0) if temperature is None else temperature,
-        top_p=default.get("top_p", 1.0),
-        top_k=max(0, int(default.get("top_k", 0))),
-        min_p=default.get("min_p", 0.0),
-        repetition_penalty=default.get("repetition_penalty", 1.0),
-        seed=None if body.seed is None else body.seed & SEED_MASK,
+    requested = {
+        name: value
+        for name in ("temperature", "seed")
+        if (value := getattr(body, name)) is not None
+    }
+    return replace(
+        to_sampling_settings(requested, engine, thought_tokens + 1),  # and the text's token
         # Such a token would end the thought in the place of the text's.
         logit_bias=dict.fromkeys(engine.profile.tool_call_token_ids, NEVER),
         num_logprobs=min(MAX_TOP_LOGPROBS, engine.max_logprobs),

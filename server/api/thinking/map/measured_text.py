@@ -11,9 +11,9 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from server.choice.token_text import bytes_of_tokens
+from server.choice.token_text import get_token_bytes
 from server.errors.api import BadRequestError
-from server.prompt.rendering import encode_plain, render_prompt, start_of_text
+from server.prompt.rendering import encode_plain, find_text_start, render_prompt
 from thinking.markers.profile import MarkerProfile
 
 
@@ -40,7 +40,7 @@ def encode_measured_text(
     profile: MarkerProfile,
     text: str,
     messages: Sequence[Mapping[str, Any]] | None,
-    marker_texts: tuple[str, ...],
+    guarded_texts: tuple[str, ...],
 ) -> MeasuredText:
     """Encode `text` after `messages`. Uses the tokenizer: one thread at a time.
 
@@ -49,23 +49,23 @@ def encode_measured_text(
         BadRequestError: the text has no token, or one that is itself a marker; or nothing
             could stand before it.
     """
-    token_ids = encode_plain(tokenizer, text, marker_texts=marker_texts, begins=messages is None)
+    token_ids = encode_plain(tokenizer, text, guarded_texts=guarded_texts, begins=messages is None)
     if not token_ids:
         raise _bad_text("has no token")
     _check_has_no_marker(token_ids, profile)
-    known = bytes_of_tokens(tokenizer)
+    known = get_token_bytes(tokenizer)
     pieces = tuple(known.get(token_id, b"") for token_id in token_ids)
     if messages is None:
         start = tuple(_start_of_text(tokenizer))
         return MeasuredText(start, None, tuple(token_ids), pieces)
-    opening = tuple(render_prompt(tokenizer, messages, marker_texts=marker_texts))
+    opening = tuple(render_prompt(tokenizer, messages, guarded_texts=guarded_texts))
     prompt = opening + profile.no_thought_token_ids
     return MeasuredText(prompt, opening, tuple(token_ids), pieces)
 
 
 def _start_of_text(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The first token's probability needs some token before it."""
-    if start := start_of_text(tokenizer):
+    if start := find_text_start(tokenizer):
         return start
     message = "messages is required: this model has no token that begins a text"
     raise BadRequestError(message, param="messages", code="missing_field")

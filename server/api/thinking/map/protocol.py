@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from server.api.body import StrictModel
-from server.api.fields.sampling import MAX_SEED
 from server.api.openai.messages import Message
+from server.engine.protocol import MAX_SEED
 from server.prompt.messages import MAX_MESSAGES
 
 MAX_WEIGHTS = 16

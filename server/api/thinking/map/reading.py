@@ -153,8 +153,6 @@ class PositionReader:
         async with aclosing(self._model.engine.generate(request)) as outputs:
             async for output in outputs:
                 self._tally.generated += len(output.token_ids)
-                if output.finish_reason == "abort":
-                    raise AbortedError("aborted by the engine")
                 for token in zip(output.token_ids, output.logprobs or (), strict=True):
                     yield token
 

@@ -7,22 +7,18 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from server.account.account import account_of
-from server.admission.deadline import in_time
-from server.api.body import read_body
+from server.admission.deadline import enforce_deadline
+from server.api.begin import RequestContext, begin_without_dialects
 from server.api.openai.stream import DONE, error_event
 from server.api.openapi import body_documentation
 from server.api.thinking.map.demand import demand_of_map
-from server.api.thinking.map.job import prepare_map
+from server.api.thinking.map.job import MapJob, prepare_map
 from server.api.thinking.map.mapping import MapRun
 from server.api.thinking.map.protocol import MapRequest
 from server.api.thinking.map.reading import Position
 from server.api.thinking.map.response import MapWriter
-from server.errors.translation import reported
-from server.http.disconnect import run_while_connected
-from server.http.streaming import EventStream
-from server.reply.admit import admit
-from server.state import server_state
+from server.errors.translation import report_error
+from server.reply.admit import Prepared
 
 router = APIRouter(prefix="/v1/thinking", tags=["map"])
 
@@ -45,7 +41,7 @@ class MapReply:
                     positions.append(position)
                     yield self.writer.position_event(position, len(positions))
         except Exception as error:
-            yield error_event(reported(error, self.run.account))
+            yield error_event(report_error(error, self.run.account))
             return
         yield self.writer.summary_event(positions)
         yield DONE
@@ -56,12 +52,12 @@ class MapReply:
             return [position async for position in finished]
 
     def _in_time(self) -> AsyncGenerator[Position, None]:
-        return in_time(self.run.positions(), self.run.account, self.max_seconds)
+        return enforce_deadline(self.run.positions(), self.run.account, self.max_seconds)
 
 
 @router.post(
     "/map",
-    summary="Say for each token of a text how much a thought before it helps",
+    summary="Map where thinking helps in a text",
     openapi_extra=body_documentation(MapRequest, streams=True),
 )
 async def map_text(request: Request) -> Response:
@@ -69,17 +65,17 @@ async def map_text(request: Request) -> Response:
 
     For each next token: its natural-log probability without the thought, with it, and mixed.
     """
-    state = server_state(request)
-    model = state.ready_model()
-    body = await read_body(request, MapRequest)
-    account = account_of(request)
-    job = await prepare_map(state.settings, model, account.key, body)
-    await run_while_connected(
-        request, admit(state, account, demand_of_map(job, state.settings.map_concurrency))
-    )
-    run = MapRun(model, job, state.map_slots, account)
+    context, job = await begin_without_dialects(request, MapRequest, _prepare)
+    services, model, body = context.services, context.model, context.body
+    run = MapRun(model, job, services.map_slots, context.account)
     writer = MapWriter(run, model.engine.model_name, is_list=isinstance(body.mix, list))
-    reply = MapReply(run, writer, state.settings.max_request_seconds)
+    reply = MapReply(run, writer, services.settings.max_request_seconds)
     if body.stream:
-        return EventStream(reply.events(), state.settings.keep_alive_seconds)
-    return JSONResponse(writer.map(await run_while_connected(request, reply.positions())))
+        return context.stream(reply.events())
+    return JSONResponse(writer.map(await context.wait(reply.positions())))
+
+
+async def _prepare(context: RequestContext[MapRequest]) -> Prepared[MapJob]:
+    settings = context.services.settings
+    job = await prepare_map(settings, context.model, context.account.key, context.body)
+    return Prepared(demand_of_map(job, settings.map_concurrency), job)

@@ -11,7 +11,7 @@ from server.api.body import read_body
 from server.api.openapi import body_documentation
 from server.api.thinking.traces.protocol import FeedbackRequest, trace_query
 from server.errors.api import ApiError, BadRequestError, UnavailableError
-from server.state import ServerState, server_state
+from server.state import Services, services_of
 from server.traces.recorder import TraceRecorder
 from server.traces.store import (
     TooManyVerdictsError,
@@ -31,7 +31,7 @@ router = APIRouter(prefix="/v1/thinking", tags=["traces"])
 )
 async def give_feedback(request: Request) -> Response:
     """Keep a verdict with the trace of a completion that has ended."""
-    recorder = _recorder(server_state(request))
+    recorder = _recorder(services_of(request))
     feedback = await read_body(request, FeedbackRequest)
     verdict = feedback.to_verdict()
     try:
@@ -63,12 +63,12 @@ async def read_traces(request: Request) -> Response:
 
     Where there is more, the header `x-next-after` holds the next page's `after`.
     """
-    state = server_state(request)
-    recorder = _recorder(state)
-    state.trace_access.check(request)
+    services = services_of(request)
+    recorder = _recorder(services)
+    services.trace_access.check(request)
     query = trace_query(request.query_params)
     try:
-        page = await recorder.page(query)
+        page = await recorder.read_page(query)
     except TraceStoreError:
         raise _failed() from None
     lines = "".join(f"{json.dumps(trace)}\n" for trace in page.traces)
@@ -81,9 +81,9 @@ async def read_traces(request: Request) -> Response:
 @router.delete("/traces/{trace_id}", summary="Forget a trace", status_code=HTTPStatus.NO_CONTENT)
 async def delete_trace(request: Request, trace_id: str) -> Response:
     """Forget a trace and its verdicts; what it held is overwritten in the file."""
-    state = server_state(request)
-    recorder = _recorder(state)
-    state.trace_access.check(request)
+    services = services_of(request)
+    recorder = _recorder(services)
+    services.trace_access.check(request)
     try:
         await recorder.delete(trace_id)
     except UnknownTraceError:
@@ -93,11 +93,11 @@ async def delete_trace(request: Request, trace_id: str) -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def _recorder(state: ServerState) -> TraceRecorder:
-    if state.traces is None:
+def _recorder(services: Services) -> TraceRecorder:
+    if services.traces is None:
         message = "this server keeps no traces; its operator can turn that on: --trace-store PATH"
         raise ApiError(404, message, code="traces_off")
-    return state.traces
+    return services.traces
 
 
 def _unknown_trace(param: str | None) -> ApiError:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 
 from server.account.account import account_of
 from server.quotas.kinds import QUOTA_KINDS
-from server.quotas.standing import QuotaStanding, moment
-from server.state import server_state
+from server.quotas.usage import QuotaUsage, format_time
+from server.state import services_of
 
 router = APIRouter(prefix="/v1/thinking", tags=["usage"])
 
@@ -21,22 +21,22 @@ async def get_usage(request: Request) -> dict[str, Any]:
 
     What running requests have reserved counts as used.
     """
-    quotas, key = server_state(request).quotas, account_of(request).key
-    standings = {s.window.kind.name: s for s in await quotas.standings(key)}
+    quotas, key = services_of(request).quotas, account_of(request).key
+    usages = {s.window.kind.name: s for s in await quotas.get_usage(key)}
     return {
         "object": "thinking.usage",
         "key": key.key_id,
         "quotas": {
-            kind.name: _written(standings[kind.name]) if kind.name in standings else None
+            kind.name: _written(usages[kind.name]) if kind.name in usages else None
             for kind in QUOTA_KINDS
         },
     }
 
 
-def _written(standing: QuotaStanding) -> dict[str, Any]:
+def _written(usage: QuotaUsage) -> dict[str, Any]:
     return {
-        "limit": standing.limit,
-        "used": standing.used,
-        "remaining": standing.remaining,
-        "resets_at": moment(standing.window.ends_at),
+        "limit": usage.limit,
+        "used": usage.used,
+        "remaining": usage.remaining,
+        "resets_at": format_time(usage.window.ends_at),
     }

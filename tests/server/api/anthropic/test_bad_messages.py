@@ -8,7 +8,7 @@ import pytest
 from server.api import openapi
 from server.app import create_app
 from tests.server.api.anthropic.conftest import PATH, Connect, body, post, sdk, thinking
-from tests.server.conftest import Serve, Served, make_state
+from tests.server.conftest import Serve, Served, make_services
 
 JSON = {"content-type": "application/json"}
 TOOL = {"name": "add", "input_schema": {"type": "object"}}
@@ -139,7 +139,7 @@ async def test_errors_from_before_the_endpoint_have_the_shape_too(serve: Serve) 
         )
         assert found == (404, "not_found_error")
     assert await anthropic_error(served, "GET", f"{PATH}/batches") == (404, "not_found_error")
-    served.state.draining = True
+    served.services.slot.is_draining = True
     found = await anthropic_error(served, "POST", PATH, json=body())
     assert found == (503, "overloaded_error")
 
@@ -164,7 +164,7 @@ async def test_the_client_raises_what_it_raises_with_anthropic(
 
 
 def test_the_bodies_are_documented() -> None:
-    document = create_app(make_state()).openapi()
+    document = create_app(make_services()).openapi()
     schemas = document["components"]["schemas"]
     for name in ("MessagesRequest", "CountTokensRequest"):
         fields = schemas[name]["properties"]
@@ -183,7 +183,7 @@ def test_the_bodies_are_documented() -> None:
 
 def test_no_two_bodies_mean_different_things_by_one_name() -> None:
     """One document has them all: the later would replace the earlier."""
-    create_app(make_state())
+    create_app(make_services())
     known: dict[str, Any] = {}
     for name, model in openapi._documented.items():
         schema = model.model_json_schema(ref_template="{model}")

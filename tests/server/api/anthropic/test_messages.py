@@ -79,9 +79,9 @@ async def test_a_thought_has_a_block_where_it_was_asked_for(
     block = reply["content"][0]
     if block["type"] == "thinking":
         assert block["thinking"] == (THOUGHT if is_shown else "")
-        assert served.state.seal.open(block["signature"]) == THOUGHT
+        assert served.services.seal.open(block["signature"]) == THOUGHT
     if block["type"] == "redacted_thinking":
-        assert served.state.seal.open(block["data"]) == THOUGHT
+        assert served.services.seal.open(block["data"]) == THOUGHT
     if not is_shown:
         assert THOUGHT not in str(reply)
     assert (reply["thinking"]["used"] > 0) == thinks
@@ -164,7 +164,7 @@ def comparable(reply: dict[str, Any], served: Any) -> dict[str, Any]:
         opened = {key: value for key, value in block.items() if value is not None}
         for key in ("signature", "data"):
             if key in opened:
-                opened[key] = served.state.seal.open(opened[key])
+                opened[key] = served.services.seal.open(opened[key])
         blocks.append({key: opened[key] for key in opened if key != "parsed_output"})
     return {
         key: value for key, value in reply.items() if key not in ("id", "thinking", "content")
@@ -237,9 +237,9 @@ async def test_nothing_is_sent_for_hidden_text(serve: Serve) -> None:
 async def test_an_engine_that_dies_ends_the_stream_with_an_error_event(serve: Serve) -> None:
     served = serve(wants("x" * 400))
     caller = Caller(served.app, PATH, **body(stream=True))
-    read = await caller.text_until("text_delta")
+    read = await caller.read_until("text_delta")
     served.engine.kill()
-    found = parsed(read + await caller.text_until("event: error"))
+    found = parsed(read + await caller.read_until("event: error"))
     assert found[-1]["type"] == "error"
     assert found[-1]["error"] == {"type": "overloaded_error", "message": "the engine has died"}
     assert found[-1]["request_id"]

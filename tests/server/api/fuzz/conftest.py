@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from server.app import create_app
 from server.engine.scripted import ScriptedEngine
 from server.engine.scripted_model import RandomLogits
-from tests.server.conftest import MODEL, PROFILES, TOKENIZER, VOCAB_SIZE, make_state
+from tests.server.conftest import MODEL, PROFILES, TOKENIZER, VOCAB_SIZE, make_services
 
 # Long enough for a thought and an answer, short enough for thousands of replies.
 MAX_MODEL_LEN = 160
@@ -40,6 +40,6 @@ def _app() -> FastAPI:
         model_name=MODEL,
         max_model_len=MAX_MODEL_LEN,
     )
-    state = make_state()
-    state.set_engine(engine)
-    return create_app(state)
+    services = make_services()
+    services.set_engine(engine)
+    return create_app(services)

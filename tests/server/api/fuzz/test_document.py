@@ -9,9 +9,9 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 
 from server.app import create_app
-from tests.server.conftest import MODEL, make_state
+from tests.server.conftest import MODEL, make_services
 
-document = schemathesis.openapi.from_dict(create_app(make_state()).openapi())
+document = schemathesis.openapi.from_dict(create_app(make_services()).openapi())
 ANTHROPIC = "/v1/messages"
 CHECKS = [
     schemathesis.checks.not_a_server_error,

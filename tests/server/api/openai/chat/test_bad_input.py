@@ -87,7 +87,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
             "max_thinking_tokens": 90,
         },
         "thinking_options.continuation",
-        "fit beside",
+        "fit together",
     ),
     ({"min_thinking_tokens": -1}, "min_thinking_tokens", "0"),
     ({"min_thinking_tokens": 9, "max_thinking_tokens": 8}, "min_thinking_tokens", "(8)"),

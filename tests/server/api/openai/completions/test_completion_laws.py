@@ -29,7 +29,7 @@ from tests.server.conftest import (
     make_profile,
     wants,
 )
-from tests.server.engine.test_engine_failures import Caller, until_running
+from tests.server.engine.test_engine_failures import Caller, wait_until_running
 from thinking.markers.profile import MarkerProfile, Opening
 
 PROMPTS = [PROMPT, "One, two,", "\N{SNOWMAN}"]
@@ -236,7 +236,7 @@ async def test_leaving_aborts_every_prompt(serve: Serve, is_streamed: bool, budg
         stream=is_streamed,
     )
     caller = Caller(served.app, PATH, body)
-    await until_running(served.engine, 6)
+    await wait_until_running(served.engine, 6)
     caller.leave()
     await asyncio.wait_for(caller.task, 10)
     assert served.engine.num_running == 0
@@ -255,9 +255,9 @@ async def test_a_dying_engine_ends_the_stream_with_an_error(serve: Serve) -> Non
     served = serve(wants("z" * 10_000), max_model_len=20_000)
     body = completion_body(prompt=["a", "b"], max_tokens=10_000, max_thinking_tokens=0, stream=True)
     caller = Caller(served.app, PATH, body)
-    await caller.text_until('"text":"z')
+    await caller.read_until('"text":"z')
     served.engine.kill()
-    assert "engine_dead" in await caller.text_until("engine_dead")
+    assert "engine_dead" in await caller.read_until("engine_dead")
     await asyncio.wait_for(caller.task, 10)
 
 

@@ -43,7 +43,7 @@ def random_server(serve: Serve) -> Served:
 def model_logprobs(token_ids: list[int]) -> list[float]:
     """Of each but the first, by softmax."""
     return [
-        float(torch.log_softmax(SOURCE.logits(token_ids[:place], ()), 0)[token_ids[place]])
+        float(torch.log_softmax(SOURCE.compute_logits(token_ids[:place], ()), 0)[token_ids[place]])
         for place in range(1, len(token_ids))
     ]
 

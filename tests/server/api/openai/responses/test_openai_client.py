@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from tests.server.api.openai.responses.test_responses_laws import ANSWER, SCRIPT, THOUGHT
 from tests.server.conftest import MODEL, Serve, wants
-from tests.server.engine.test_engine_failures import until_running
+from tests.server.engine.test_engine_failures import wait_until_running
 
 
 class Sum(BaseModel):
@@ -107,7 +107,7 @@ async def test_its_stream_raises_where_the_engine_dies(serve: Serve) -> None:
             seen.append(event.type)
 
     reading = asyncio.create_task(read())
-    await until_running(served.engine, 1)
+    await wait_until_running(served.engine, 1)
     served.engine.kill()
     with pytest.raises(openai.APIError, match="engine has died"):
         await reading

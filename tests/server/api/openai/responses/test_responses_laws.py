@@ -20,7 +20,7 @@ from tests.server.api.openai.responses.conftest import (
 )
 from tests.server.api.openai.responses.folding import folded, without_ids
 from tests.server.conftest import VOCAB_SIZE, Serve, wants
-from tests.server.engine.test_engine_failures import until_running
+from tests.server.engine.test_engine_failures import wait_until_running
 from thinking.markers.profile import MarkerProfile
 
 THOUGHT, ANSWER = "Two and two.", "It is 4."
@@ -156,7 +156,7 @@ async def test_a_thought_is_sealed_where_asked_for_or_where_nothing_is_stored(
     served = serve(wants(SCRIPT))
     for fields in ({"include": ["reasoning.encrypted_content"]}, {"store": False}):
         (thought,) = items_of(await respond(served, **fields), "reasoning")
-        assert served.state.seal.open(thought["encrypted_content"]) == THOUGHT
+        assert served.services.seal.open(thought["encrypted_content"]) == THOUGHT
         assert THOUGHT not in str(thought)
     (thought,) = items_of(await respond(served), "reasoning")
     assert "encrypted_content" not in thought
@@ -266,7 +266,7 @@ async def test_a_prompt_that_is_too_long_is_a_fault_of_the_input(serve: Serve) -
 async def test_an_engine_that_dies_in_a_stream_is_told_of(serve: Serve) -> None:
     served = serve(wants("z" * 100_000), max_model_len=100_000)
     stream = asyncio.create_task(transcript(served, max_thinking_tokens=0))
-    await until_running(served.engine, 1)
+    await wait_until_running(served.engine, 1)
     served.engine.kill()
     events = await stream
     failed, error = events[-2:]

@@ -18,11 +18,11 @@ from tests.server.api.openai.responses.conftest import (
 )
 from tests.server.api.openai.responses.folding import folded, without_ids
 from tests.server.conftest import MODEL, Serve, wants
-from tests.server.tools.conftest import written
+from tests.server.tools.conftest import write_call
 
 ARGUMENTS = '{"a": 1, "b": 22}'
-CALL = written("add", ARGUMENTS)
-SECOND = written("look-up", "{}")
+CALL = write_call("add", ARGUMENTS)
+SECOND = write_call("look-up", "{}")
 ADD: dict[str, Any] = {
     "type": "function",
     "name": "add",

@@ -37,19 +37,21 @@ class Thoughtful:
         self._thinks = WantedTokens(VOCAB_SIZE, (*ids(thought), *self._end), STOP_ID)
         self._watch = watch
 
-    def logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
+    def compute_logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
         """See :class:`server.engine.scripted_model.LogitsSource`."""
         self._watch(prompt)
         has_thought = self._end == list(output[-len(self._end) :])
         if output and not has_thought:
-            return self._thinks.logits(prompt, output)
+            return self._thinks.compute_logits(prompt, output)
         generator = torch.Generator().manual_seed(2 * len(prompt) + has_thought)
         return torch.randn(VOCAB_SIZE, generator=generator) * 2
 
     def logprobs(self, num_prompt: int, *, has_thought: bool) -> torch.Tensor:
         """Of the token after so many, by softmax."""
         length = [0] * num_prompt
-        return torch.log_softmax(self.logits(length, self._end if has_thought else []), dim=0)
+        return torch.log_softmax(
+            self.compute_logits(length, self._end if has_thought else []), dim=0
+        )
 
 
 def map_body(**fields: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from tests.server.conftest import (
     make_profile,
     wants,
 )
-from tests.server.engine.test_engine_failures import Caller, until_running
+from tests.server.engine.test_engine_failures import Caller, wait_until_running
 from thinking.markers.profile import MarkerProfile
 from thinking.plan import count_marker_tokens
 
@@ -202,7 +202,7 @@ async def test_leaving_aborts_every_request_and_what_was_generated_is_counted(
         MAP,
         **map_body(stream=is_streamed, text="the hill is on", thought_tokens=50_000),
     )
-    await until_running(served.engine, len(ids("the hill is on")))
+    await wait_until_running(served.engine, len(ids("the hill is on")))
     caller.leave()
     await asyncio.wait_for(caller.task, 10)
     assert served.engine.num_running == 0
@@ -216,7 +216,7 @@ async def test_a_silent_stream_is_kept_alive_and_says_at_once_how_long_it_is(ser
     served = serve(wants(ENDLESS), max_model_len=100_000, keep_alive_seconds=0.02)
     body = map_body(stream=True, text="the hill is on", thought_tokens=50_000)
     caller = Caller(served.app, MAP, **body)
-    first = await caller.text_until(": keep-alive\n\n")
+    first = await caller.read_until(": keep-alive\n\n")
     assert '"done":0,"total":' in first
     caller.leave()
     await asyncio.wait_for(caller.task, 10)
@@ -227,7 +227,7 @@ async def test_a_dead_engine_is_told(serve: Serve) -> None:
         served = serve(wants(ENDLESS), max_model_len=100_000)
         asked = post(served, text="the hill", thought_tokens=50_000, stream=is_streamed)
         asking = asyncio.create_task(asked)
-        await until_running(served.engine, len(ids("the hill")))
+        await wait_until_running(served.engine, len(ids("the hill")))
         served.engine.kill()
         reply = await asyncio.wait_for(asking, 10)
         assert reply.status_code == (200 if is_streamed else 503)

@@ -1,4 +1,4 @@
-"""Nobody gets in without a key, and nobody learns anything at the door."""
+"""Requests without a valid key are refused, and the refusal reveals nothing."""
 
 import logging
 from typing import Any
@@ -11,45 +11,41 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openai import AsyncOpenAI, AuthenticationError
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from server.app import create_app
 from server.middleware.keys import OPEN_PATHS
-from tests.server.conftest import MODEL, chat_body, make_state
+from tests.server.conftest import MODEL, chat_body, make_services
 from tests.server.keys.conftest import (
     ALICE,
     BOB,
     EVE,
     KeyFile,
     ServeKeys,
-    bearer,
     call,
-    entry,
-    visitor,
+    make_entry,
+    open_client,
+    to_bearer,
 )
 
 CHAT = "/v1/chat/completions"
 MODELS = "/v1/models"
 
 
-def routes_of(routes: list[BaseRoute]) -> list[tuple[str, str]]:
+def list_routes(app: FastAPI) -> list[tuple[str, str]]:
     return [
         (method, route.path.replace("{", "").replace("}", "").replace(":path", ""))
-        for route in routes
+        for route in app.routes
         if isinstance(route, Route)
         for method in sorted(route.methods or ())
     ]
 
 
-def all_routes(app: FastAPI) -> list[tuple[str, str]]:
-    return routes_of(app.routes)
-
-
-async def test_every_route_is_closed_but_those_that_are_listed(serve_keys: ServeKeys) -> None:
+async def test_every_route_needs_a_key_unless_listed(serve_keys: ServeKeys) -> None:
     served = serve_keys()
-    found = all_routes(served.app)
+    found = list_routes(served.app)
     assert len(found) > 20
-    async with visitor(served) as stranger, visitor(served, EVE) as eve:
+    async with open_client(served) as stranger, open_client(served, EVE) as eve:
         for method, path in found:
             for client in (stranger, eve):
                 response = await client.request(method, path)
@@ -66,7 +62,7 @@ async def test_every_route_is_closed_but_those_that_are_listed(serve_keys: Serve
     ["/", "/nope", "/v1/nope", "/health/", "//health", "/health/x", "/HEALTH", "/%2e/health",
      "/health%00", "/metrics/", "/version"],
 )  # fmt: skip
-async def test_strangers_do_not_learn_which_paths_there_are(
+async def test_clients_without_a_key_cannot_tell_which_paths_exist(
     serve_keys: ServeKeys, path: str
 ) -> None:
     served = serve_keys()
@@ -75,17 +71,17 @@ async def test_strangers_do_not_learn_which_paths_there_are(
         assert response.status_code == 401, method
 
 
-async def test_the_key_opens_by_either_header(serve_keys: ServeKeys) -> None:
+async def test_either_header_is_accepted(serve_keys: ServeKeys) -> None:
     served = serve_keys()
     for headers in (
-        bearer(ALICE),
+        to_bearer(ALICE),
         {"authorization": f"bearer   {ALICE} "},
         {"x-api-key": ALICE},
-        {"x-api-key": ALICE, **bearer(ALICE)},
+        {"x-api-key": ALICE, **to_bearer(ALICE)},
     ):
         response = await served.http.post(CHAT, json=chat_body(), headers=headers)
         assert response.status_code == 200, headers
-    assert (await served.http.get("/nope", headers=bearer(ALICE))).status_code == 404
+    assert (await served.http.get("/nope", headers=to_bearer(ALICE))).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -110,7 +106,9 @@ async def test_the_key_opens_by_either_header(serve_keys: ServeKeys) -> None:
         [("x-api-key", ALICE), ("x-api-key", BOB)],
     ],
 )
-async def test_no_other_headers_open(serve_keys: ServeKeys, headers: list[tuple[str, str]]) -> None:
+async def test_no_other_headers_are_accepted(
+    serve_keys: ServeKeys, headers: list[tuple[str, str]]
+) -> None:
     response = await serve_keys().http.get(MODELS, headers=headers)
     assert response.status_code == 401
     error = response.json()["error"]
@@ -119,16 +117,22 @@ async def test_no_other_headers_open(serve_keys: ServeKeys, headers: list[tuple[
 
 async def test_all_refusals_are_the_same(serve_keys: ServeKeys, key_file: KeyFile) -> None:
     served = serve_keys(
-        entry("alice", ALICE),
+        make_entry("alice", ALICE),
         f'[[keys]]\nid = "bob"\nhashes = [{{ hash = "sha256:{"0" * 64}", '
         "expires = 2001-01-01T00:00:00Z }]\n",
     )
-    tellings = {
+    messages = {
         (await served.http.get(path, headers=headers)).text
         for path in (MODELS, "/nope", "/metrics")
-        for headers in ({}, bearer(EVE), bearer("alice"), bearer(BOB), {"x-api-key": ALICE[:-1]})
+        for headers in (
+            {},
+            to_bearer(EVE),
+            to_bearer("alice"),
+            to_bearer(BOB),
+            {"x-api-key": ALICE[:-1]},
+        )
     }
-    assert len(tellings) == 1
+    assert len(messages) == 1
 
 
 NAMES = st.sampled_from([b"authorization", b"x-api-key", b"host", b"cookie"])
@@ -147,7 +151,7 @@ async def test_mangled_headers_are_refused_before_the_body_is_read(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
-async def test_any_one_changed_character_of_a_secret_is_refused(
+async def test_a_secret_with_one_changed_character_is_refused(
     app_with_keys: FastAPI, data: st.DataObject
 ) -> None:
     place = data.draw(st.integers(0, len(ALICE) - 1))
@@ -162,13 +166,13 @@ async def test_any_one_changed_character_of_a_secret_is_refused(
 @pytest.mark.parametrize(
     "path", ["/v1/models/../../health", "/./health", "/health/..", "health", "", "/health\x00"]
 )
-async def test_no_trick_with_a_path_opens_another(app_with_keys: FastAPI, path: str) -> None:
+async def test_no_path_variant_bypasses_the_key(app_with_keys: FastAPI, path: str) -> None:
     assert await call(app_with_keys, [], path) == 401
 
 
 @pytest.fixture
 def app_with_keys(key_file: KeyFile) -> FastAPI:
-    return create_app(make_state(keys_file=str(key_file.path)))
+    return create_app(make_services(keys_file=str(key_file.path)))
 
 
 async def test_anthropics_paths_refuse_in_anthropics_shape(serve_keys: ServeKeys) -> None:
@@ -181,7 +185,7 @@ async def test_anthropics_paths_refuse_in_anthropics_shape(serve_keys: ServeKeys
         assert told["request_id"] == response.headers["request-id"]
 
 
-def clients(app: FastAPI, secret: str) -> tuple[AsyncOpenAI, AsyncAnthropic]:
+def make_clients(app: FastAPI, secret: str) -> tuple[AsyncOpenAI, AsyncAnthropic]:
     transport = httpx2.ASGITransport(app)
     http = [httpx2.AsyncClient(transport=transport) for _ in range(2)]
     return (
@@ -190,15 +194,15 @@ def clients(app: FastAPI, secret: str) -> tuple[AsyncOpenAI, AsyncAnthropic]:
     )
 
 
-async def test_the_clients_of_both_makers_get_in_with_a_key_and_know_the_error_without(
+async def test_the_clients_of_openai_and_anthropic_are_accepted_or_raise_their_error(
     serve_keys: ServeKeys,
 ) -> None:
     served = serve_keys()
     question: Any = [{"role": "user", "content": "How many?"}]
-    for secret, gets_in in ((ALICE, True), (EVE, False)):
-        openai, anthropic = clients(served.app, secret)
+    for secret, is_accepted in ((ALICE, True), (EVE, False)):
+        openai, anthropic = make_clients(served.app, secret)
         async with openai, anthropic:
-            if gets_in:
+            if is_accepted:
                 await openai.chat.completions.create(model=MODEL, messages=question)
                 await anthropic.messages.create(model=MODEL, messages=question, max_tokens=50)
                 continue
@@ -209,11 +213,11 @@ async def test_the_clients_of_both_makers_get_in_with_a_key_and_know_the_error_w
                 await anthropic.messages.create(model=MODEL, messages=question, max_tokens=50)
 
 
-async def test_metrics_need_a_key_that_reads_them_unless_open(serve_keys: ServeKeys) -> None:
-    served = serve_keys(entry("alice", ALICE, reads_metrics="true"), entry("bob", BOB))
+async def test_metrics_need_a_key_with_reads_metrics_unless_open(serve_keys: ServeKeys) -> None:
+    served = serve_keys(make_entry("alice", ALICE, reads_metrics="true"), make_entry("bob", BOB))
     assert (await served.http.get("/metrics")).status_code == 401
-    assert (await served.http.get("/metrics", headers=bearer(ALICE))).status_code == 200
-    refused = await served.http.get("/metrics", headers=bearer(BOB))
+    assert (await served.http.get("/metrics", headers=to_bearer(ALICE))).status_code == 200
+    refused = await served.http.get("/metrics", headers=to_bearer(BOB))
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_allowed")
 
 
@@ -227,11 +231,11 @@ async def test_secrets_are_in_no_log_error_or_metric(
     serve_keys: ServeKeys, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    served = serve_keys(entry("alice", ALICE, reads_metrics="true"))
+    served = serve_keys(make_entry("alice", ALICE, reads_metrics="true"))
     told = ""
     for secret in (ALICE, EVE):
         for path in ("/metrics", MODELS, "/nope", f"/v1/models/{secret}x"):
-            told += (await served.http.get(path, headers=bearer(secret))).text
+            told += (await served.http.get(path, headers=to_bearer(secret))).text
         told += (await served.http.post(CHAT, json={"x": 1}, headers={"x-api-key": secret})).text
     told += "".join(capsys.readouterr())
     told += "".join(record.getMessage() for record in caplog.records if record.name != "httpx")

@@ -1,4 +1,4 @@
-"""What a key's holder may not do, on every endpoint; and what one holder keeps from another."""
+"""Restrictions of keys on every endpoint, and isolation between their holders."""
 
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from tests.server.keys.conftest import (
     BOB,
     THOUGHT,
     ServeKeys,
-    bearer,
-    entry,
-    visitor,
+    make_entry,
+    open_client,
+    to_bearer,
 )
 
 QUESTION = [{"role": "user", "content": "How many?"}]
@@ -36,7 +36,7 @@ async def post(served: Served, secret: str, path: str, **fields: Any) -> Any:
     body = {"model": MODEL, "temperature": 0, **BODIES[path], **fields}
     if path in ("/tokenize", "/detokenize", "/v1/messages/count_tokens"):
         del body["temperature"]
-    return await served.http.post(path, json=body, headers=bearer(secret))
+    return await served.http.post(path, json=body, headers=to_bearer(secret))
 
 
 @pytest.mark.parametrize("path", BODIES)
@@ -44,7 +44,8 @@ async def test_a_model_that_a_key_may_not_use_does_not_exist_for_it(
     serve_keys: ServeKeys, path: str
 ) -> None:
     served = serve_keys(
-        entry("alice", ALICE, models=f'["{MODEL}"]'), entry("bob", BOB, models='["other"]')
+        make_entry("alice", ALICE, models=f'["{MODEL}"]'),
+        make_entry("bob", BOB, models='["other"]'),
     )
     assert (await post(served, ALICE, path)).status_code == 200
     for name in (MODEL, "other"):
@@ -56,22 +57,22 @@ async def test_a_model_that_a_key_may_not_use_does_not_exist_for_it(
 
 
 async def test_only_allowed_models_are_listed(serve_keys: ServeKeys) -> None:
-    served = serve_keys(entry("alice", ALICE), entry("bob", BOB, models='["other"]'))
+    served = serve_keys(make_entry("alice", ALICE), make_entry("bob", BOB, models='["other"]'))
     for version in ({}, {"anthropic-version": "2023-06-01"}):
-        mine = await served.http.get("/v1/models", headers=bearer(ALICE) | version)
+        mine = await served.http.get("/v1/models", headers=to_bearer(ALICE) | version)
         assert [model["id"] for model in mine.json()["data"]] == [MODEL]
-        none = await served.http.get("/v1/models", headers=bearer(BOB) | version)
+        none = await served.http.get("/v1/models", headers=to_bearer(BOB) | version)
         assert (none.status_code, none.json()["data"]) == (200, [])
-        one = await served.http.get(f"/v1/models/{MODEL}", headers=bearer(BOB) | version)
+        one = await served.http.get(f"/v1/models/{MODEL}", headers=to_bearer(BOB) | version)
         assert one.status_code == 404
-    assert (await served.http.get("/tokenizer_info", headers=bearer(BOB))).status_code == 404
+    assert (await served.http.get("/tokenizer_info", headers=to_bearer(BOB))).status_code == 404
 
 
 @pytest.mark.parametrize("asked", [{"max_thinking_tokens": 50}, {"reasoning_effort": "high"}, {}])
 async def test_no_budget_is_larger_than_the_keys_ceiling(
     serve_keys: ServeKeys, asked: dict[str, Any]
 ) -> None:
-    served = serve_keys(entry("alice", ALICE, max_thinking_tokens="6"), entry("bob", BOB))
+    served = serve_keys(make_entry("alice", ALICE, max_thinking_tokens="6"), make_entry("bob", BOB))
     for path in ("/v1/chat/completions", "/v1/completions"):
         reply = (await post(served, ALICE, path, max_tokens=200, **asked)).json()
         receipt = reply["choices"][0]["thinking"]
@@ -85,22 +86,22 @@ async def test_no_budget_is_larger_than_the_keys_ceiling(
         assert (receipt["budget"], receipt["limited_by"]) == (6, "key")
 
 
-async def test_the_lower_of_the_ceilings_of_server_and_key_holds(serve_keys: ServeKeys) -> None:
+async def test_the_lower_ceiling_of_server_and_key_applies(serve_keys: ServeKeys) -> None:
     served = serve_keys(
-        entry("alice", ALICE, max_thinking_tokens="6"),
-        entry("bob", BOB, max_thinking_tokens="30"),
+        make_entry("alice", ALICE, max_thinking_tokens="6"),
+        make_entry("bob", BOB, max_thinking_tokens="30"),
         max_thinking_tokens=20,
     )
     for secret, budget, by in ((ALICE, 6, "key"), (BOB, 20, "model")):
         reply = await post(served, secret, "/v1/chat/completions", max_thinking_tokens=99)
         receipt = reply.json()["choices"][0]["thinking"]
         assert (receipt["budget"], receipt["limited_by"]) == (budget, by)
-        models = (await served.http.get("/v1/models", headers=bearer(secret))).json()
+        models = (await served.http.get("/v1/models", headers=to_bearer(secret))).json()
         assert models["data"][0]["thinking"]["max_tokens"] == budget
 
 
 async def test_a_maps_thoughts_keep_to_the_keys_ceiling(serve_keys: ServeKeys) -> None:
-    served = serve_keys(entry("alice", ALICE, max_thinking_tokens="6"), entry("bob", BOB))
+    served = serve_keys(make_entry("alice", ALICE, max_thinking_tokens="6"), make_entry("bob", BOB))
     path = "/v1/thinking/map"
     assert (await post(served, ALICE, path, thought_tokens=6)).status_code == 200
     refused = await post(served, ALICE, path, thought_tokens=7)
@@ -117,7 +118,7 @@ SHOWING = ["/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/respo
 async def test_a_key_that_may_not_see_thoughts_sees_none(
     serve_keys: ServeKeys, path: str, stream: bool
 ) -> None:
-    served = serve_keys(entry("alice", ALICE), entry("bob", BOB, show_thoughts="false"))
+    served = serve_keys(make_entry("alice", ALICE), make_entry("bob", BOB, show_thoughts="false"))
     refused = await post(served, BOB, path, include_reasoning=True, stream=stream)
     assert refused.status_code == 403
     if path != "/v1/messages":
@@ -129,23 +130,25 @@ async def test_a_key_that_may_not_see_thoughts_sees_none(
     assert (await post(served, ALICE, path, include_reasoning=True)).status_code == 200
 
 
-async def test_messages_give_such_a_key_redacted_blocks(serve_keys: ServeKeys) -> None:
-    served = serve_keys(entry("alice", ALICE), entry("bob", BOB, show_thoughts="false"))
+async def test_messages_return_redacted_blocks_to_a_key_without_thoughts(
+    serve_keys: ServeKeys,
+) -> None:
+    served = serve_keys(make_entry("alice", ALICE), make_entry("bob", BOB, show_thoughts="false"))
     thinking = {"type": "enabled", "budget_tokens": 40}
     kinds = []
     for secret in (ALICE, BOB):
-        # No display is asked for: what the key may see decides.
+        # The request does not set `display`, so the key's permission decides.
         reply = (await post(served, secret, "/v1/messages", thinking=thinking)).json()
         kinds.append(reply.get("error") or reply["content"][0]["type"])
     assert kinds[1] == "redacted_thinking", kinds
     assert kinds[0] == "thinking"
 
 
-async def test_a_response_is_there_for_its_own_key_only(serve_keys: ServeKeys) -> None:
+async def test_a_response_is_visible_to_its_own_key_only(serve_keys: ServeKeys) -> None:
     served = serve_keys()
     stored = (await post(served, ALICE, "/v1/responses")).json()["id"]
     url = f"/v1/responses/{stored}"
-    async with visitor(served, BOB) as bob, visitor(served, ALICE) as alice:
+    async with open_client(served, BOB) as bob, open_client(served, ALICE) as alice:
         for method, place in (
             ("GET", url),
             ("GET", f"{url}/input_items"),
@@ -190,39 +193,44 @@ async def test_a_thought_sealed_for_one_key_is_a_forgery_for_another(
                 assert "was not made by this server" in answered.text
 
 
-def traced(serve_keys: ServeKeys, tmp_path: Path, *entries: str) -> Served:
+def serve_traced(serve_keys: ServeKeys, tmp_path: Path, *entries: str) -> Served:
     return serve_keys(*entries, trace_store=str(tmp_path / "traces.sqlite"))
 
 
-async def test_a_key_judges_its_own_traces_only(serve_keys: ServeKeys, tmp_path: Path) -> None:
-    reader = entry("reader", "reader-" + "r" * 40, reads_traces="true")
-    served = traced(serve_keys, tmp_path, entry("alice", ALICE), entry("bob", BOB), reader)
+async def test_a_key_rates_its_own_traces_only(serve_keys: ServeKeys, tmp_path: Path) -> None:
+    reader = make_entry("reader", "reader-" + "r" * 40, reads_traces="true")
+    served = serve_traced(
+        serve_keys, tmp_path, make_entry("alice", ALICE), make_entry("bob", BOB), reader
+    )
     asked = (await post(served, ALICE, "/v1/chat/completions")).json()["id"]
     for secret, status in ((BOB, 404), (ALICE, 200), ("reader-" + "r" * 40, 200)):
         verdict = {"id": asked, "choice": 0, "verdict": "good", "verifier": secret[:3]}
-        judged = await served.http.post(FEEDBACK, json=verdict, headers=bearer(secret))
+        judged = await served.http.post(FEEDBACK, json=verdict, headers=to_bearer(secret))
         assert judged.status_code == status, judged.text
-    read = await served.http.get(TRACES, headers=bearer("reader-" + "r" * 40))
+    read = await served.http.get(TRACES, headers=to_bearer("reader-" + "r" * 40))
     assert read.status_code == 200
     assert '"key": "alice"' in read.text
     assert ANSWER in read.text
 
 
-async def test_traces_are_read_by_those_who_may_or_have_the_token(
+async def test_traces_need_reads_traces_or_the_token(
     serve_keys: ServeKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = "a-token-of-some-length"
     monkeypatch.setenv(TOKEN_VARIABLE, token)
-    served = traced(
-        serve_keys, tmp_path, entry("alice", ALICE, reads_traces="true"), entry("bob", BOB)
+    served = serve_traced(
+        serve_keys,
+        tmp_path,
+        make_entry("alice", ALICE, reads_traces="true"),
+        make_entry("bob", BOB),
     )
     asked = (await post(served, BOB, "/v1/chat/completions")).json()["id"]
     found = {}
     for secret in (ALICE, BOB, token, token + "x"):
-        # From this machine: where there are keys, that opens nothing.
-        async with visitor(served, secret, "http://127.0.0.1") as client:
+        # A local client: with keys configured, that grants nothing.
+        async with open_client(served, secret, "http://127.0.0.1") as client:
             found[secret] = (await client.get(TRACES)).status_code
     assert list(found.values()) == [200, 403, 200, 401]
-    async with visitor(served, token) as client:
+    async with open_client(served, token) as client:
         assert (await client.get("/v1/models")).status_code == 401
         assert (await client.delete(f"{TRACES}/{asked}")).status_code == 204

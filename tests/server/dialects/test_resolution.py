@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.dialects.claims import Claim, ClaimKind
-from server.dialects.resolution import rule
+from server.dialects.resolution import resolve_claims
 from server.errors.api import BadRequestError
 from tests.server.conftest import Serve, wants
 from thinking.budget import Effort
@@ -124,7 +124,7 @@ def test_a_ruling_does_not_depend_on_the_order_of_fields(claims: list[Claim], ra
 def test_no_claim_is_ever_ignored(claims: list[Claim]) -> None:
     """Each is said by the ruling, or there is an error."""
     try:
-        wish = rule(claims)
+        wish = resolve_claims(claims)
     except BadRequestError:
         return
     said = {ClaimKind.TOKENS: wish.tokens, ClaimKind.EFFORT: wish.effort}
@@ -138,7 +138,7 @@ def test_no_claim_is_ever_ignored(claims: list[Claim]) -> None:
 def _ruling(claims: list[Claim]) -> Any:
     """What is ruled, whichever field said it."""
     try:
-        wish = rule(claims)
+        wish = resolve_claims(claims)
     except BadRequestError:
         return "contradiction"
     said = (wish.tokens, wish.effort, wish.switch, wish.show)

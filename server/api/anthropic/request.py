@@ -1,0 +1,55 @@
+"""From a Messages body to the reply that all endpoints share."""
+
+import secrets
+from dataclasses import replace
+
+from server.api.anthropic.content import ThoughtDisplay
+from server.api.anthropic.conversation import conversation_of
+from server.api.anthropic.protocol import CountTokensRequest, MessagesRequest
+from server.api.anthropic.tools import tool_use
+from server.api.begin import RequestContext
+from server.reply.admit import Prepared
+from server.reply.reply import Reply
+from server.reply.request import ReplyRequest
+
+
+async def prepare_message(context: RequestContext[MessagesRequest]) -> Prepared[Reply]:
+    """Check and plan the reply to a conversation in Anthropic's form.
+
+    Raises:
+        ApiError: see :func:`server.reply.prepare.prepare_reply`.
+    """
+    body = context.body
+    return await context.prepare(
+        replace(
+            to_reply_request(context),
+            max_tokens=body.max_tokens,
+            sampling=body.sampling,
+            stops=body.stop_sequences or (),
+            constraint=body.constraint,
+            keeps_thought=thought_display(context) is not ThoughtDisplay.NONE,
+        )
+    )
+
+
+def to_reply_request(context: RequestContext[CountTokensRequest]) -> ReplyRequest:
+    """Return the request as far as its prompt needs it."""
+    body = context.body
+    return ReplyRequest(
+        reply_id=f"msg_{secrets.token_hex(12)}",
+        model_name=body.model,
+        prompt=conversation_of(body, context.seal),
+        thinking=context.thinking,
+        tool_use=tool_use(body.tools, body.tool_choice),
+    )
+
+
+def thought_display(context: RequestContext[MessagesRequest]) -> ThoughtDisplay:
+    """Return how much of the thought its blocks show."""
+    thinking = context.thinking
+    if thinking.shows_thought:
+        return ThoughtDisplay.SHOWN
+    if thinking.switch is None or not thinking.switch.value:
+        return ThoughtDisplay.NONE
+    may_show = context.services.settings.show_thoughts and context.account.key.shows_thoughts
+    return ThoughtDisplay.OMITTED if may_show else ThoughtDisplay.REDACTED

@@ -1,0 +1,113 @@
+"""The beginning of every endpoint that generates: read the body, prepare the work, admit it.
+
+Work can begin only as :func:`begin` returns it, so no endpoint can forget a check of these. Does
+not know what the endpoints generate, nor how they write it down.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from fastapi import Request
+
+from server.account.account import RequestAccount, account_of
+from server.api.body import StrictModel, read_body
+from server.api.fields.thinking import ThinkingBody, read_thinking_body
+from server.dialects.resolution import ThinkingParams
+from server.http.disconnect import run_while_connected
+from server.http.streaming import EventStream
+from server.keys.sealed_thoughts import ThoughtSeal
+from server.model.served_model import ServedModel
+from server.reply.admit import Prepared, admit
+from server.reply.prepare import prepare_reply
+from server.reply.reply import Reply
+from server.reply.request import ReplyRequest
+from server.state import Services, services_of
+
+BodyT = TypeVar("BodyT", bound=StrictModel)
+ReadT = TypeVar("ReadT", bound=StrictModel, covariant=True)
+ThinkingBodyT = TypeVar("ThinkingBodyT", bound=ThinkingBody)
+WorkT = TypeVar("WorkT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext(Generic[ReadT]):
+    """One request with its body, and who serves it for whom.
+
+    `thinking` is what the body says about thinking; empty where the endpoint reads no dialects.
+    """
+
+    request: Request
+    services: Services
+    model: ServedModel
+    account: RequestAccount
+    body: ReadT
+    thinking: ThinkingParams
+
+    @property
+    def seal(self) -> ThoughtSeal:
+        """The seal of the caller's thoughts."""
+        return self.services.seal.of(self.account.key.key_id)
+
+    async def prepare(self, request: ReplyRequest) -> Prepared[Reply]:
+        """Check and plan one reply; see :func:`server.reply.prepare.prepare_reply`."""
+        return await prepare_reply(self.services, self.model, self.account, request)
+
+    async def wait(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Return the result of `work`, which is cancelled if the client leaves."""
+        return await run_while_connected(self.request, work)
+
+    def stream(self, events: AsyncGenerator[bytes, None]) -> EventStream:
+        """Return a response that sends `events`, with comments in long silences."""
+        return EventStream(events, self.services.settings.keep_alive_seconds)
+
+
+async def begin(
+    request: Request,
+    body: type[ThinkingBodyT],
+    prepare: Callable[[RequestContext[ThinkingBodyT]], Awaitable[Prepared[WorkT]]],
+) -> tuple[RequestContext[ThinkingBodyT], WorkT]:
+    """Read a body that may say how much to think, prepare its work, and admit it.
+
+    Raises:
+        ApiError: the model is not ready, the body is wrong, or the request is not admitted.
+    """
+    context = await read_request(request, body)
+    return context, await _admit(context, await prepare(context))
+
+
+async def begin_without_dialects(
+    request: Request,
+    body: type[BodyT],
+    prepare: Callable[[RequestContext[BodyT]], Awaitable[Prepared[WorkT]]],
+) -> tuple[RequestContext[BodyT], WorkT]:
+    """Do the same for a body whose fields say all there is to say.
+
+    Raises:
+        ApiError: see :func:`begin`.
+    """
+    services = services_of(request)
+    model = services.slot.ready_model()
+    parsed = await read_body(request, body)
+    account = account_of(request)
+    context = RequestContext(request, services, model, account, parsed, ThinkingParams())
+    return context, await _admit(context, await prepare(context))
+
+
+async def read_request(
+    request: Request, body: type[ThinkingBodyT]
+) -> RequestContext[ThinkingBodyT]:
+    """Read a body that may say how much to think; nothing is prepared.
+
+    Raises:
+        ApiError: the model is not ready, or the body is wrong.
+    """
+    services = services_of(request)
+    model = services.slot.ready_model()
+    parsed, thinking = await read_thinking_body(request, body)
+    return RequestContext(request, services, model, account_of(request), parsed, thinking)
+
+
+async def _admit(context: RequestContext[Any], prepared: Prepared[WorkT]) -> WorkT:
+    return await context.wait(admit(context.services, context.account, prepared))
