@@ -13,7 +13,7 @@ from server.keys.key import AccessKey
 from server.keys.reading import KeyFileError, read_keys
 from server.keys.ring import KeyRing
 from server.metrics import Metrics
-from server.metrics.making import closed_counter
+from server.metrics.factories import closed_counter
 from server.process.console import print_status
 from server.settings.access import AccessSettings
 

@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from server.keys.labels import OTHER_KEYS, KeyLabels
-from server.metrics.making import PREFIX, counter, gauge
+from server.metrics.factories import PREFIX, counter, gauge
 from server.quotas.usage import QuotaUsage
 
 
@@ -58,7 +58,7 @@ class UsedRatios(Collector):
     def note(self, label: str, usage: QuotaUsage) -> None:
         """Remember a usage."""
         at = (label, usage.window.kind.name)
-        seen = (usage.window.ends_at, _used_ratio(usage))
+        seen = (usage.window.ends_at, _compute_used_ratio(usage))
         if label == OTHER_KEYS:
             seen = max(seen, self._seen.get(at, seen))
         self._seen[at] = seen
@@ -76,5 +76,5 @@ class UsedRatios(Collector):
         yield family
 
 
-def _used_ratio(usage: QuotaUsage) -> float:
+def _compute_used_ratio(usage: QuotaUsage) -> float:
     return usage.used / usage.limit if usage.limit else 1.0

@@ -1,6 +1,6 @@
-"""A real Prometheus and a real Alertmanager on loopback, with the operator's files.
+"""A real Prometheus and a real Alertmanager on loopback, with the files of deploy/.
 
-What is changed in these: addresses, secrets' places, and how long things take.
+Changes only addresses, the paths of secrets, and durations in these files.
 """
 
 import re
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 60.0
 
 
 def until(is_so: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Look again and again until `is_so`."""
+    """Poll until `is_so` returns true; fail the test after `seconds`."""
     end = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > end:
@@ -34,12 +34,12 @@ def until(is_so: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """One that runs."""
+    """A running Prometheus."""
 
     url: str
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series that `expression` gives now."""
+        """Return the series that `expression` evaluates to now."""
         response = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=60)
         body = response.json()
         assert body["status"] == "success", (expression, body)
@@ -47,12 +47,12 @@ class Prometheus:
         return result if isinstance(result, list) else []
 
     def firing(self) -> set[str]:
-        """Names of the alerts that fire."""
+        """Return the names of the firing alerts."""
         return {s["metric"]["alertname"] for s in self.query('ALERTS{alertstate="firing"}')}
 
 
 def quick_rules(text: str, folder: Path) -> Path:
-    """The same rules over seconds instead of minutes."""
+    """Write the rules with seconds instead of minutes, and return the path."""
     text = re.sub(r"\[\d+m\]", "[10s]", re.sub(r"for: \d+m", "for: 1s", text))
     path = folder / "quick.yml"
     path.write_text(text)
@@ -63,7 +63,7 @@ def quick_rules(text: str, folder: Path) -> Path:
 def prometheus(
     folder: Path, target: str, *, rules: Path | None = None, alertmanager: int | None = None
 ) -> Iterator[Prometheus]:
-    """Scrapes `target` (host and port) every second."""
+    """Run a Prometheus that scrapes `target` (host and port) every second."""
     config = document(PROMETHEUS / "prometheus.yml")
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(rules or PROMETHEUS / "alerts.yml")]
@@ -99,7 +99,7 @@ def _is_ready(url: str) -> bool:
 
 @contextmanager
 def alertmanager(folder: Path, webhook: str) -> Iterator[int]:
-    """Delivers to `webhook` at once; its port."""
+    """Run an Alertmanager that delivers to `webhook` at once; yield its port."""
     text = re.sub(r"url_file: .*", f"url: {webhook}", ALERTMANAGER.read_text())
     text = re.sub(r"(group_wait|group_interval): \w+", r"\1: 1s", text)
     path = folder / "alertmanager.yml"
@@ -113,9 +113,10 @@ def alertmanager(folder: Path, webhook: str) -> Iterator[int]:
 
 
 def _with_templates() -> list[str]:
-    """Debian's Alertmanager reads its templates from one absolute path, come what may.
+    """Return a command that runs Alertmanager with its templates.
 
-    Where it is not installed but fetched, that path is mounted in a namespace of its own.
+    Debian's Alertmanager always reads its templates from one absolute path. If it is not
+    installed but fetched, that path is mounted in a separate namespace.
     """
     if Path("/usr/share/prometheus/alertmanager/default.tmpl").exists():
         return ["prometheus-alertmanager"]
@@ -129,7 +130,7 @@ def _with_templates() -> list[str]:
 
 @contextmanager
 def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Listens on loopback; its URL, and the JSON bodies that have come."""
+    """Listen on loopback; yield the URL and the list of received JSON bodies."""
     bodies: list[dict[str, Any]] = []
 
     class Listener(BaseHTTPRequestHandler):

@@ -1,6 +1,6 @@
-"""What deploy/ asks of Prometheus: the queries of the dashboard and of the rules.
+"""The Prometheus queries of deploy/: those of the dashboard and of the rules.
 
-Reads files, runs nothing.
+Reads files only, runs nothing.
 """
 
 import json
@@ -23,28 +23,28 @@ COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
 
 
 def document(path: Path) -> Any:
-    """The YAML of `path`."""
+    """Return the parsed YAML of `path`."""
     return yaml.safe_load(path.read_text("utf-8"))
 
 
 def rules() -> list[dict[str, Any]]:
-    """All rules, as they stand in the file."""
+    """Return all rules in the order of the file."""
     return [rule for group in document(RULES)["groups"] for rule in group["rules"]]
 
 
 def alerts() -> dict[str, dict[str, Any]]:
-    """Alert rules by name."""
+    """Return the alert rules by name."""
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
 def panels() -> list[dict[str, Any]]:
-    """The dashboard's panels, rows left out."""
+    """Return the dashboard's panels, without rows."""
     board = json.loads(DASHBOARD.read_text("utf-8"))
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
 def dashboard_queries() -> Iterator[str]:
-    """As Grafana would send them where all is chosen, over the last minute."""
+    """Yield the queries as Grafana sends them with all variables selected, over a minute."""
     for panel in panels():
         for target in panel["targets"]:
             chosen = re.sub(r"\$(job|instance|model)", ".+", target["expr"])
@@ -52,13 +52,13 @@ def dashboard_queries() -> Iterator[str]:
 
 
 def questions() -> list[str]:
-    """What rules and dashboard compare: an alert that is quiet has no data, its operands have."""
+    """Return the operands of rules and dashboard: unlike an inactive alert, they have data."""
     queries = [rule["expr"] for rule in rules()] + list(dashboard_queries())
     return sorted({part for query in queries for part in operands(promql.parse(query))})
 
 
 def operands(expression: promql.Expr) -> Iterator[str]:
-    """The parts of `expression` that should have data at any time."""
+    """Yield the parts of `expression` that should have data at any time."""
     match expression:
         case promql.ParenExpr():
             yield from operands(expression.expr)
@@ -75,7 +75,7 @@ def operands(expression: promql.Expr) -> Iterator[str]:
 
 
 def names_in(query: str) -> set[str]:
-    """The metrics that `query` reads."""
+    """Return the names of the metrics that `query` reads."""
     found: set[str] = set()
 
     def note(expression: promql.Expr) -> None:

@@ -1,7 +1,7 @@
-"""Programs of others that run beside the server: where they are, and how they are run.
+"""Finds and runs third-party programs for the tests.
 
-Fetched by deploy/test-tools.sh. Each process is bound to loopback by its own options, and is
-ended by its pid.
+Fetched by deploy/test-tools.sh. The options of each process bind it to loopback; it is ended by
+its pid.
 """
 
 import os
@@ -24,7 +24,7 @@ END_SECONDS = 10.0
 
 
 def program(name: str) -> str:
-    """The path of `name`; the test is skipped where it is not to be had."""
+    """Return the path of `name`; skip the test if it is not available."""
     folders = (TOOLS / "bin", TOOLS / "sbin", HELM)
     path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
     found = shutil.which(name, path=f"{path}:/usr/sbin")
@@ -34,7 +34,7 @@ def program(name: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """With the libraries of the fetched programs."""
+    """Return the environment with the libraries of the fetched programs."""
     libraries = str(TOOLS / "lib" / "x86_64-linux-gnu")
     return os.environ | {"LD_LIBRARY_PATH": libraries}
 
@@ -42,7 +42,7 @@ def environment() -> dict[str, str]:
 def run(
     command: Sequence[str], *, seconds: float = 60.0, given: str = ""
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `command` to its end, `given` as its input; what it wrote is in `stdout`."""
+    """Run `command` until it exits, with `given` as input; `stdout` has all its output."""
     return subprocess.run(
         [program(command[0]), *command[1:]],
         env=environment(),
@@ -59,7 +59,7 @@ def run(
 def running(
     command: Sequence[str], log_path: Path, is_ready: Callable[[], bool]
 ) -> "Iterator[subprocess.Popen[bytes]]":
-    """Start `command`, wait until `is_ready`, and end it at the end."""
+    """Start `command`, wait until `is_ready`, and end it when the context exits."""
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             [program(command[0]), *command[1:]],
@@ -84,14 +84,14 @@ def running(
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Return an unused loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def listens(port: int) -> bool:
-    """Whether somebody listens on a port of loopback."""
+    """Return whether a process listens on a loopback port."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,6 +1,6 @@
-"""A real nginx with the configuration of deploy/nginx, before servers on given ports.
+"""A real nginx with the configuration of deploy/nginx, in front of servers on given ports.
 
-Knows nothing of what those servers are.
+Knows nothing about those servers.
 """
 
 import re
@@ -15,8 +15,11 @@ NGINX = ROOT / "deploy" / "nginx" / "nginx.conf"
 
 
 def rendered(server_ports: Sequence[int], port: int, folder: Path) -> Path:
-    """The configuration for servers on loopback, listening on `port`, writing below `folder`."""
-    # Longer than a test: a server that was found unwell stays left out, however slow the machine.
+    """Write the configuration for servers on loopback and return its path.
+
+    nginx listens on `port` and writes below `folder`.
+    """
+    # Longer than a test: a failed server stays excluded, however slow the machine is.
     line = "server 127.0.0.1:{} max_fails=1 fail_timeout=60s;"
     servers = "\n".join(line.format(server_port) for server_port in server_ports)
     text = re.sub(r"(server thinking-server-\d+:8000 .*;\s*)+", f"{servers}\n", NGINX.read_text())
@@ -32,7 +35,7 @@ def rendered(server_ports: Sequence[int], port: int, folder: Path) -> Path:
 
 @contextmanager
 def nginx(server_ports: Sequence[int], folder: Path) -> Iterator[str]:
-    """Run it; the URL that clients use."""
+    """Run nginx and yield the URL for clients."""
     port = programs.free_port()
     path = rendered(server_ports, port, folder)
     command = ["nginx", "-c", str(path), "-p", str(folder), "-g", "daemon off;"]

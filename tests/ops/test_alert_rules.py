@@ -1,4 +1,4 @@
-"""Every alert fires where it should and is quiet where it should be, by promtool's own clock.
+"""Every alert fires when it should and stays inactive otherwise, on promtool's simulated clock.
 
 Series are in promtool's notation, one value a minute.
 """
@@ -19,7 +19,7 @@ Series = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Series under which an alert fires by minute `at`, and those under which it does not."""
+    """Series with which an alert fires by minute `at`, and series with which it does not."""
 
     fires: Series
     quiet: Series
@@ -27,21 +27,21 @@ class Case:
 
 
 def steady(name: str, loud: str, calm: str, labels: str = "", at: int = 20) -> Case:
-    """One series with two courses."""
+    """Return a case of one series with two sequences of values."""
     series = f"{name}{{{ON}{labels}}}"
     return Case({series: loud}, {series: calm}, at)
 
 
 def share(cause: str, loud: int, calm: int) -> Case:
-    """Thoughts of which so many a minute end by `cause`, and ten by themselves."""
+    """Return a case of `loud` or `calm` thoughts a minute ended by `cause`, and ten naturally."""
     ended, natural = (f'thinking_stops_total{{{ON},cause="{c}"}}' for c in (cause, "natural"))
-    # Choices that do not think count for nothing.
+    # Choices that do not think are not counted.
     others = {natural: "0+10x120", f'thinking_stops_total{{{ON},cause="none"}}': "0+1000x120"}
     return Case({ended: f"0+{loud}x120", **others}, {ended: f"0+{calm}x120", **others}, 90)
 
 
 def seconds(loud: str, calm: str) -> Case:
-    """A histogram whose observations are all at most 30, or all between 60 and 120, seconds."""
+    """Return a case of a histogram: all observations up to 30 s, or all from 60 to 120 s."""
     name = "thinking_time_to_first_answer_token_seconds_bucket"
     bounds = ("30", "60", "120", "+Inf")
 
@@ -55,7 +55,7 @@ def seconds(loud: str, calm: str) -> Case:
 
 
 def failures(name: str, cause: str) -> Case:
-    """Ten requests a minute, of which two, or none, fail."""
+    """Return a case of ten requests a minute, of which two fail, or none."""
     other = "thinking_stream_errors_total" if "rejections" in name else "thinking_rejections_total"
     base = {REQUESTS: "0+10x60", f'{other}{{{ON},cause="engine_dead"}}': "0x60"}
     failed = f'{name}{{{ON},cause="{cause}"}}'
@@ -63,14 +63,14 @@ def failures(name: str, cause: str) -> Case:
 
 
 def stalled() -> Case:
-    """Requests run, and tokens do not come, or do."""
+    """Return a case of running requests that generate no tokens, or some."""
     running = {f"vllm:num_requests_running{{{ON}}}": "3x60"}
     tokens = f"vllm:generation_tokens_total{{{ON}}}"
     return Case(running | {tokens: "500x60"}, running | {tokens: "0+50x60"})
 
 
 def overload() -> Case:
-    """A refusal a second, or one a minute."""
+    """Return a case of one refusal a second, or one a minute."""
     streams = {f'thinking_stream_errors_total{{{ON},cause="deadline_exceeded"}}': "0x60"}
     refused = f'thinking_rejections_total{{{ON},cause="queue_full"}}'
     return Case(streams | {refused: "0+60x60"}, streams | {refused: "0+1x60"})
@@ -80,7 +80,7 @@ UP = f"up{{{ON}}}"
 CASES = {
     "ThinkingServerDown": [
         Case({UP: "0x60"}, {UP: "1x60"}),
-        Case({}, {UP: "1x60"}),  # it is not even known
+        Case({}, {UP: "1x60"}),  # it is not in the targets at all
         Case({UP: "0x60"}, {UP: "1x19 0 1x40"}),  # down for a moment only
     ],
     "ThinkingEngineDown": [steady("thinking_engine_up", "0x60", "0x4 1x60")],

@@ -1,4 +1,4 @@
-"""The Helm chart renders to what Kubernetes takes, and keeps what the server needs to live well."""
+"""The Helm chart renders valid Kubernetes objects with the settings that the server needs."""
 
 import subprocess
 from pathlib import Path
@@ -46,7 +46,7 @@ VALUES = {
         "networkPolicy.allowEgress=false",
     ],
 }
-# Kinds of others, whose schemas Kubernetes does not know.
+# Third-party kinds, whose schemas are not part of Kubernetes.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}
 
 
@@ -62,7 +62,7 @@ def settings(values: list[str]) -> list[str]:
 
 
 def rendered(values: list[str]) -> dict[str, dict[str, Any]]:
-    """Kind -> document."""
+    """Return the rendered documents by kind."""
     result = helm("template", "proof", str(CHART), *settings(values))
     assert result.returncode == 0, result.stderr
     documents = [document for document in yaml.safe_load_all(result.stdout) if document]

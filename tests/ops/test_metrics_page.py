@@ -1,4 +1,4 @@
-"""docs/metrics.md has a row for every metric of ours, with its kind and labels."""
+"""docs/metrics.md has a row for each of our metrics, with its kind and labels."""
 
 import re
 
@@ -13,14 +13,14 @@ ROW = re.compile(r"^\| `(thinking_\w+)` \| (\w+) \| (.*?) ?\| (\S.*) \|$", re.MU
 
 
 def rows() -> dict[str, tuple[str, set[str]]]:
-    """Kind and labels of each metric on the page."""
+    """Return the kind and labels of each metric on the page."""
     found = ROW.findall(PAGE.read_text())
     assert len({name for name, *_ in found}) == len(found)
     return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in found}
 
 
 def ours(services: Services) -> dict[str, tuple[str, set[str]]]:
-    """The same of the app's registry."""
+    """Return the kind and labels of each metric in the app's registry."""
     made = {}
     for metric in services.metrics.registry.collect():
         suffix = {"counter": "_total", "info": "_info"}.get(metric.type, "")
@@ -30,7 +30,7 @@ def ours(services: Services) -> dict[str, tuple[str, set[str]]]:
 
 
 def _labels(services: Services, metric: Metric) -> set[str]:
-    """Without a series yet, the registry alone knows them."""
+    """Return the labels of a metric; before its first series, only the registry knows them."""
     made = services.metrics.registry._names_to_collectors.get(metric.name)
     declared = getattr(made, "_labelnames", getattr(metric, "_labelnames", ()))
     found = set(declared).union(*(sample.labels for sample in metric.samples))

@@ -1,4 +1,4 @@
-"""nginx before servers: streams pass as they are written, and no request is done twice."""
+"""nginx in front of servers: streams pass unbuffered, and no request is executed twice."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ EVENTS = 4
 
 @dataclass
 class Backend:
-    """A small server that counts, refuses on demand, and streams when it is told to."""
+    """A small server that counts requests, refuses on demand, and streams step by step."""
 
     status: int = 200
     seen: list[dict[str, str]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Backend:
 
     async def _chat(self, request: Request) -> Response:
         self.seen.append(dict(request.headers))
-        if self.status == 0:  # dies while it thinks
+        if self.status == 0:  # dies during the request
             raise asyncio.CancelledError
         if self.status != 200:
             return JSONResponse({"error": {"code": "own"}}, self.status)
@@ -107,7 +107,7 @@ def test_a_stream_passes_event_by_event(tmp_path: Path, pair: tuple[Backend, Bac
         ) as response,
     ):
         events = response.iter_text()
-        for number in range(EVENTS):  # none is written before we have seen the one before it
+        for number in range(EVENTS):  # each is written only after we have received the previous one
             assert next(events) == f"data: {number}\n\n"
             for backend in pair:
                 backend.may_go_on.release()
@@ -130,7 +130,7 @@ def test_a_refused_request_is_done_once_and_the_next_goes_elsewhere(
     with nginx([backend.port for backend in pair], tmp_path) as url:
         replies = [chat(url) for _ in range(12)]
     refused = [reply for reply in replies if reply.status_code == 503]
-    # A few may come before the first probe of it is answered.
+    # A few requests may reach it before nginx notices.
     assert [reply.status_code for reply in replies[6:]] == [200] * 6
     assert len(draining.seen) == len(refused)
     assert len(other.seen) == len(replies) - len(refused)

@@ -1,7 +1,7 @@
-"""The files of deploy/ for Prometheus, Alertmanager and Grafana are whole and agree.
+"""The files of deploy/ for Prometheus, Alertmanager and Grafana are valid and consistent.
 
-Grafana itself does not run here: its dashboard is read back by its SDK, and its queries are
-put to a real Prometheus in test_scraping.py.
+Grafana itself does not run here: its SDK parses the dashboard, and test_scraping.py sends its
+queries to a real Prometheus.
 """
 
 import json
@@ -85,7 +85,7 @@ def test_the_dashboard_can_be_read_back() -> None:
 
 
 def _without_empty(object_: dict[str, Any]) -> dict[str, Any]:
-    """The SDK writes an empty object where it has read none."""
+    """Drop empty objects, which the SDK writes where it has read none."""
     return {name: value for name, value in object_.items() if value != {}}
 
 

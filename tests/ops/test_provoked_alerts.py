@@ -1,5 +1,8 @@
-"""Alerts fire when provoked, and reach a webhook: real Prometheus, real Alertmanager, our rules
-over seconds; the server is our app over the scripted engine."""
+"""Alerts fire when provoked and reach a webhook.
+
+Real Prometheus, real Alertmanager, our rules over seconds; the server is our app on the scripted
+engine.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -17,12 +20,12 @@ from tests.ops.monitoring import alertmanager, prometheus, quick_rules, until, w
 from tests.ops.observed import RULES
 from tests.server.conftest import MODEL, PROFILES, TOKENIZER, chat_body, make_services, wants
 
-# The scripted engine is quick: nobody asks it for long thoughts.
+# Long enough: the test requests short thoughts only.
 ENDLESS = "z" * 2000
 
 
 class LiveApp:
-    """Our app behind a real port, in a thread of its own."""
+    """Our app on a real port, in its own thread."""
 
     def __init__(self) -> None:
         self.port = programs.free_port()
@@ -38,7 +41,7 @@ class LiveApp:
         self._thread.start()
 
     def chat(self, max_thinking_tokens: int) -> int:
-        """The status of a small chat."""
+        """Send a short chat request and return its status."""
         url = f"http://127.0.0.1:{self.port}/v1/chat/completions"
         body = chat_body(
             max_thinking_tokens=max_thinking_tokens,
@@ -48,7 +51,7 @@ class LiveApp:
         return httpx.post(url, json=body, timeout=60).status_code
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the server."""
         self._server.should_exit = True
         self._thread.join(10)
 

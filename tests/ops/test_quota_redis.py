@@ -1,4 +1,4 @@
-"""Quotas on a real Redis: the same laws over two servers, and what happens when it dies."""
+"""Quotas on a real Redis: the same laws over two servers, and the behaviour when it dies."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ KEY = AccessKey("team", quota=Quota(requests_per_day=10, reasoning_tokens_per_da
 
 
 def redis_at(port: int, log_path: Path) -> "AbstractContextManager[Popen[bytes]]":
-    """A Redis that keeps nothing."""
+    """Run a Redis without persistence."""
     options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no"}
     command = ["redis-server"]
     for name, value in options.items():
@@ -51,13 +51,13 @@ def redis_port(tmp_path: Path) -> Iterator[int]:
 
 
 def quotas_on(port: int, fallback: Counters | None = None) -> Quotas:
-    """Those of one server."""
+    """Return the quotas of one server."""
     counters = RedisCounters(f"redis://127.0.0.1:{port}", TIMEOUT_SECONDS)
     return Quotas(counters, QuotaMetrics(CollectorRegistry()), fallback)
 
 
 async def reserved(quotas: Quotas, key: AccessKey = KEY) -> RequestAccount:
-    """The account of a request that was let in."""
+    """Reserve for a request and return its account."""
     account = RequestAccount("id", Metrics(), key=key)
     await quotas.reserve(account, DEMAND)
     return account
@@ -83,7 +83,7 @@ def test_the_laws_hold_over_two_servers(redis_port: int) -> None:
 
 @pytest.fixture
 async def servers(redis_port: int) -> AsyncIterator[list[Quotas]]:
-    """Two servers on one Redis, whose clocks stand still."""
+    """Two servers on one Redis, with frozen clocks."""
     made = [quotas_on(redis_port), quotas_on(redis_port)]
     for quotas in made:
         quotas.clock = lambda: 1_000_000_000.0
@@ -113,7 +113,7 @@ async def test_without_redis_requests_are_refused_and_then_let_in_again(
             with pytest.raises(QuotaStorageUnavailableError) as caught:
                 await reserved(quotas)
             assert caught.value.status == 503
-        await running_request.at_end.aclose()  # it ends in peace
+        await running_request.at_end.aclose()  # ends without an error
     assert len(caplog.records) == 1
     with redis_at(port, tmp_path / "second.log"):
         await until_let_in(quotas)
@@ -122,7 +122,7 @@ async def test_without_redis_requests_are_refused_and_then_let_in_again(
 
 
 async def until_let_in(quotas: Quotas, key: AccessKey = KEY) -> None:
-    """Try until the storage is asked again."""
+    """Retry until the storage is contacted again."""
     async with asyncio.timeout(20 * PAUSE_SECONDS):
         while True:
             try:
@@ -141,7 +141,7 @@ async def test_with_a_fallback_each_server_counts_alone(tmp_path: Path) -> None:
     accounts = [await reserved(quotas) for _ in range(10)]
     with pytest.raises(QuotaExceededError):
         await reserved(quotas)
-    for account in accounts:  # given back to where it was taken from
+    for account in accounts:  # returned to the counters it was reserved from
         await account.at_end.aclose()
     requests, thoughts = await quotas.get_usage(KEY)
     assert (requests.used, thoughts.used) == (10, 0)
@@ -149,7 +149,7 @@ async def test_with_a_fallback_each_server_counts_alone(tmp_path: Path) -> None:
 
 
 async def test_a_redis_that_hangs_costs_one_wait() -> None:
-    """Somebody listens, and never answers."""
+    """Check that a server that accepts connections and never responds costs one wait."""
 
     async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await closing.wait()

@@ -1,4 +1,4 @@
-"""Two real servers behind nginx, with one Redis: a quota holds over both, and one may die."""
+"""Two real servers behind nginx with one Redis: a quota holds over both, even if one dies."""
 
 import asyncio
 from collections import Counter
@@ -29,7 +29,7 @@ QUOTA = {"quota.reasoning_tokens_per_day": str(NUM_THOUGHT), "reads_metrics": "t
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """Two servers, and what stands before them."""
+    """Two servers, and the URL of the proxy in front of them."""
 
     url: str
     servers: tuple[Server, Server]
@@ -39,7 +39,7 @@ class Replicas:
 def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     folder: Path = tmp_path_factory.mktemp("replicas")
     for name in ("redis-server", "nginx"):
-        program(name)  # or skip, before anything is started
+        program(name)  # skips the test before anything is started
     redis_port = free_port()
     keys = folder / "keys.toml"
     keys.write_text(make_entry("alice", ALICE, **QUOTA) + make_entry("bob", BOB))
@@ -59,7 +59,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
 
 @dataclass
 class Crowd:
-    """Clients that ask until the quota is used up; what they were told."""
+    """Clients that send requests until the quota is used up, and the statuses they received."""
 
     http: httpx.AsyncClient
     statuses: Counter[int] = field(default_factory=Counter)
@@ -92,7 +92,7 @@ def body() -> dict[str, Any]:
 
 
 async def total(server: Server, series: str) -> float:
-    """Of all series of `/metrics` that begin with this."""
+    """Return the sum of all series of `/metrics` whose line begins with `series`."""
     async with httpx.AsyncClient(
         base_url=server.base_url, headers=to_bearer(ALICE), timeout=60
     ) as http:
@@ -136,12 +136,12 @@ async def test_a_quota_holds_over_both_though_one_dies(replicas: Replicas) -> No
         assert await num_answered(other)
         one.process.kill()
         await asyncio.gather(*clients)
-    # Every request has had an answer: the reply, a refusal, or that a server was gone.
+    # Every request was answered: with a reply, a refusal, or a 503 for a server that was gone.
     assert set(crowd.statuses) <= {200, 429, 503}
     assert crowd.statuses[200] > ANSWERED_BEFORE_THE_KILL
     # A new day is a new quota.
     num_days = 1 + (datetime.now(UTC).date() - began).days
     assert crowd.num_thought <= NUM_THOUGHT * num_days
-    # What was under way where one died stays reserved, at most a budget for each client; and
-    # what is left at the end is less than a budget.
+    # Requests in flight on the dead server stay reserved, at most one budget per client; what is
+    # left at the end is less than one budget.
     assert crowd.num_thought > NUM_THOUGHT - BUDGET * (NUM_CLIENTS + 1)

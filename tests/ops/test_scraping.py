@@ -1,6 +1,6 @@
-"""A real Prometheus scrapes the real server under load, and every question has an answer.
+"""A real Prometheus scrapes the real server under load, and every query returns data.
 
-Grafana does not run here; what it would ask is asked directly.
+Grafana does not run here; its queries are sent directly.
 """
 
 import threading
@@ -19,7 +19,7 @@ LOAD_SECONDS = 60.0
 
 
 class Load:
-    """One client that chats, streamed, until it is told to stop, or for a minute at most."""
+    """A client that streams chats until it is stopped, at most 500."""
 
     def __init__(self, base_url: str) -> None:
         self._url = f"{base_url}/v1/chat/completions"
@@ -28,7 +28,7 @@ class Load:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the chat that runs."""
+        """Finish the running chat and stop."""
         self._is_over.set()
         self._thread.join(LOAD_SECONDS)
 
@@ -53,7 +53,7 @@ class Load:
 
 @pytest.fixture(scope="module")
 def observed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """A Prometheus over a server that is busy."""
+    """A Prometheus that scrapes a busy server."""
     folder = tmp_path_factory.mktemp("prometheus")
     target = server.base_url.removeprefix("http://")
     rules = quick_rules(RULES.read_text(), folder)
@@ -67,7 +67,7 @@ def observed(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def _has_numbers(prom: Prometheus) -> bool:
-    """Whether the slowest of all, a rule over a rate, is there."""
+    """Return whether the slowest query, a rule over a rate, has data."""
     found = prom.query("job:thinking_exhausted_thoughts:ratio_rate30m")
     return bool(found) and found[0]["value"][1] != "NaN"
 

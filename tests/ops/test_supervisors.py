@@ -1,4 +1,4 @@
-"""Compose and systemd: what they mount exists, and they give the server time to end well."""
+"""Compose and systemd: mounted files exist, and the server has enough time to drain."""
 
 import re
 import shutil
@@ -100,5 +100,5 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     result = subprocess.run(
         [analyze, "verify", path], capture_output=True, text=True, check=False, timeout=60
     )
-    # systemd complains about what it does not know, and goes on.
+    # systemd only warns about settings that it does not know.
     assert (result.returncode, str(path.name) in result.stderr) == (0, False), result.stderr

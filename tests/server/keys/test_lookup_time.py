@@ -11,7 +11,7 @@ from server.keys.secret import generate_secret
 from tests.server.keys.conftest import ALICE, make_entry
 
 NUM_ROUNDS, NUM_CALLS = 61, 200
-# Of two measure_medians that should be the same, on a machine that does other things too.
+# Allowed ratio of two medians that should be equal, on a machine with other load.
 SLACK = 1.5
 
 

@@ -1,7 +1,7 @@
-"""A state machine of requests that reserve, run and settle, on any storage, while time goes by.
+"""A state machine of requests that reserve, run and settle, on any storage, while time passes.
 
-What the counters should hold is said from scratch at each step, out of the list of all
-requests that were let in: not by doing sums as the code does them.
+The expected counters are computed from scratch at each step, from the list of all admitted
+requests: not incrementally, as the code does it.
 """
 
 import asyncio
@@ -40,16 +40,16 @@ demands = st.builds(
 
 
 @dataclass(slots=True)
-class Let:
-    """A request that was let in, `at` a moment; `settled_at` None: it runs."""
+class AdmittedRequest:
+    """A request that was admitted at time `at`; `settled_at` None: it is still running."""
 
     account: RequestAccount
     demand: Demand
     at: float
     settled_at: float | None = None
 
-    def amounts(self, unit: str) -> tuple[int, int]:
-        """Reserved, used."""
+    def get_amounts(self, unit: str) -> tuple[int, int]:
+        """Return the amounts reserved and used."""
         used = self.account.used
         match unit:
             case "requests":
@@ -59,9 +59,9 @@ class Let:
             case _:
                 return self.demand.reasoning_tokens, used.reasoning
 
-    def charge(self, kind: QuotaKind, number: int) -> int:
-        """What it is charged in a window."""
-        reserved, used = self.amounts(kind.unit)
+    def compute_charge(self, kind: QuotaKind, number: int) -> int:
+        """Return what it is charged in window `number`."""
+        reserved, used = self.get_amounts(kind.unit)
         is_in = self.at // kind.seconds == number
         if self.settled_at is None:
             return reserved if is_in else 0
@@ -73,7 +73,7 @@ class Let:
 
 
 class QuotaMachine(RuleBasedStateMachine):
-    """`make_quotas` gives the servers that share one storage."""
+    """The state machine; `make_quotas` returns the servers that share one storage."""
 
     key_ids = iter(range(10**9))
 
@@ -82,11 +82,11 @@ class QuotaMachine(RuleBasedStateMachine):
         self.key = AccessKey(f"key-{next(self.key_ids)}", quota=QUOTA)
         self.runner = asyncio.Runner()
         self.now = 1_000_000_000.0
-        self.let: list[Let] = []
+        self.admitted: list[AdmittedRequest] = []
         self.servers = list(self.runner.run(self._servers()))
 
     def make_quotas(self) -> Iterable[Quotas]:
-        """Overridden for each storage."""
+        """Return the quotas of each server; overridden for each storage."""
         raise NotImplementedError
 
     async def _servers(self) -> Iterable[Quotas]:
@@ -101,50 +101,52 @@ class QuotaMachine(RuleBasedStateMachine):
         self.runner.close()
 
     @rule(seconds=st.sampled_from([1.0, 17.0, 59.0, 60.0, 200.0, 86_000.0]))
-    def time_passes(self, seconds: float) -> None:
+    def advance_time(self, seconds: float) -> None:
         self.now += seconds
 
     @rule(crowd=st.lists(demands, min_size=1, max_size=8), server=st.integers(0, 7))
-    def requests_come(self, crowd: list[Demand], server: int) -> None:
-        self.runner.run(self._come(crowd, server))
+    def send_requests(self, crowd: list[Demand], server: int) -> None:
+        self.runner.run(self._send_crowd(crowd, server))
 
     @rule(data=st.data())
-    def request_ends(self, data: st.DataObject) -> None:
-        running = [let for let in self.let if let.settled_at is None]
+    def end_request(self, data: st.DataObject) -> None:
+        running = [request for request in self.admitted if request.settled_at is None]
         if not running:
             return
-        let = data.draw(st.sampled_from(running))
-        used = let.account.used
-        if data.draw(st.booleans()):  # it has come to the engine
-            used.prompt = let.demand.prompt_tokens
-            used.reasoning = data.draw(st.integers(0, let.demand.reasoning_tokens))
-            used.answer = data.draw(st.integers(0, 2 * let.demand.answer_tokens))
-        let.settled_at = self.now
-        self.runner.run(let.account.at_end.aclose())
+        request = data.draw(st.sampled_from(running))
+        used = request.account.used
+        if data.draw(st.booleans()):  # it has reached the engine
+            used.prompt = request.demand.prompt_tokens
+            used.reasoning = data.draw(st.integers(0, request.demand.reasoning_tokens))
+            used.answer = data.draw(st.integers(0, 2 * request.demand.answer_tokens))
+        request.settled_at = self.now
+        self.runner.run(request.account.at_end.aclose())
 
     @invariant()
-    def counters_hold_what_was_let_in(self) -> None:
+    def counters_match_the_admitted_requests(self) -> None:
         for quotas in self.servers:
-            standings = self.runner.run(self._standings(quotas))
-            for standing in standings:
-                window = standing.window
-                expected = sum(let.charge(window.kind, window.number) for let in self.let)
-                assert standing.used == expected, window
+            usages = self.runner.run(self._get_usage(quotas))
+            for usage in usages:
+                window = usage.window
+                expected = sum(
+                    request.compute_charge(window.kind, window.number) for request in self.admitted
+                )
+                assert usage.used == expected, window
 
     @invariant()
     def thoughts_never_exceed_a_quota(self) -> None:
         for kind in QUOTA_KINDS:
             if kind.unit == "tokens":
                 continue  # an answer without a limit may
-            for number in {int(let.at // kind.seconds) for let in self.let}:
-                charged = sum(let.charge(kind, number) for let in self.let)
+            for number in {int(request.at // kind.seconds) for request in self.admitted}:
+                charged = sum(request.compute_charge(kind, number) for request in self.admitted)
                 assert charged <= getattr(QUOTA, kind.name)
 
-    async def _standings(self, quotas: Quotas) -> Any:
-        return await quotas.standings(self.key)
+    async def _get_usage(self, quotas: Quotas) -> Any:
+        return await quotas.get_usage(self.key)
 
-    async def _come(self, crowd: list[Demand], server: int) -> None:
-        async def come(index: int, demand: Demand) -> None:
+    async def _send_crowd(self, crowd: list[Demand], server: int) -> None:
+        async def send(index: int, demand: Demand) -> None:
             account = RequestAccount("id", METRICS, key=self.key)
             quotas = self.servers[(server + index) % len(self.servers)]
             try:
@@ -153,15 +155,17 @@ class QuotaMachine(RuleBasedStateMachine):
                 refused.append((demand, error))
                 await account.at_end.aclose()
             else:
-                self.let.append(Let(account, demand, self.now))
+                self.admitted.append(AdmittedRequest(account, demand, self.now))
 
         refused: list[tuple[Demand, QuotaExceededError]] = []
-        await asyncio.gather(*(come(*numbered) for numbered in enumerate(crowd)))
+        await asyncio.gather(*(send(*numbered) for numbered in enumerate(crowd)))
         for _, error in refused:
             self._assert_had_no_room(error)
 
     def _assert_had_no_room(self, error: QuotaExceededError) -> None:
-        """Not even now, when others of the crowd have been let in, too."""
-        window, asked = error.refused.standing.window, error.refused.asked
-        charged = sum(let.charge(window.kind, window.number) for let in self.let)
+        """Check that the refused request does not fit, counting all that were admitted with it."""
+        window, asked = error.refused.usage.window, error.refused.requested
+        charged = sum(
+            request.compute_charge(window.kind, window.number) for request in self.admitted
+        )
         assert charged + asked > window.limit

@@ -1,4 +1,4 @@
-"""The laws of quotas on the storage in memory, over any order of what may happen."""
+"""Laws of quotas on the storage in memory, over any order of events."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,16 +12,16 @@ from server.admission.demand import Demand
 from server.keys.key import AccessKey
 from server.keys.labels import MAX_KEY_LABELS, OTHER_KEYS, KeyLabels
 from server.metrics import Metrics
-from server.quotas.counters import Change, Counted, MemoryCounters
+from server.quotas.counters import Change, ChangeResult, MemoryCounters
 from server.quotas.metrics import QuotaMetrics
 from server.quotas.quotas import Quotas
-from server.quotas.standing import duration
+from server.quotas.usage import format_duration
 from server.settings.quota import Quota
 from tests.server.quotas.machine import QuotaMachine
 
 
 class MemoryMachine(QuotaMachine):
-    """One server: memory isn't shared."""
+    """A single server: memory is not shared."""
 
     def make_quotas(self) -> Iterable[Quotas]:
         return [Quotas(MemoryCounters(), QuotaMetrics(CollectorRegistry()))]
@@ -32,20 +32,20 @@ TestMemory.settings = settings(max_examples=60, stateful_step_count=30, deadline
 
 
 class SlowCounters(MemoryCounters):
-    """Answers after the event `answers`: a storage on a slow network."""
+    """A storage on a slow network: responds once the event `answers` is set."""
 
     def __init__(self) -> None:
         super().__init__()
         self.has_begun, self.answers = asyncio.Event(), asyncio.Event()
 
-    async def change(self, changes: Iterable[Change]) -> Counted:
+    async def change(self, changes: Iterable[Change]) -> ChangeResult:
         counted = await super().change(list(changes))
         self.has_begun.set()
         await self.answers.wait()
         return counted
 
 
-async def test_a_request_cancelled_while_it_reserves_gives_all_back() -> None:
+async def test_a_request_cancelled_while_reserving_returns_everything() -> None:
     counters = SlowCounters()
     quotas = Quotas(counters, QuotaMetrics(CollectorRegistry()))
     key = AccessKey("k", quota=Quota(tokens_per_day=100))
@@ -56,7 +56,7 @@ async def test_a_request_cancelled_while_it_reserves_gives_all_back() -> None:
     await asyncio.gather(reserving, return_exceptions=True)
     counters.answers.set()
     await account.at_end.aclose()
-    assert [standing.used for standing in await quotas.standings(key)] == [0]
+    assert [usage.used for usage in await quotas.get_usage(key)] == [0]
 
 
 def test_labels_of_keys_are_bounded() -> None:
@@ -68,9 +68,9 @@ def test_labels_of_keys_are_bounded() -> None:
 
 
 @given(st.floats(0, 200_000))
-def test_a_duration_is_never_shorter_than_it_is(seconds: float) -> None:
-    """Read back, it is the time, rounded up."""
-    text = duration(seconds)
+def test_a_formatted_duration_is_never_shorter(seconds: float) -> None:
+    """Check that the parsed text equals the duration, rounded up."""
+    text = format_duration(seconds)
     if text.endswith("ms"):
         read = int(text.removesuffix("ms")) / 1000
     else:
@@ -82,8 +82,8 @@ def test_a_duration_is_never_shorter_than_it_is(seconds: float) -> None:
     assert seconds <= read + 1e-9 < seconds + 1.001
 
 
-def test_durations_are_written_as_openai_does() -> None:
-    assert [duration(s) for s in (0.02, 7, 90, 360, 3600, 86_399)] == [
+def test_durations_are_formatted_as_openai_does() -> None:
+    assert [format_duration(s) for s in (0.02, 7, 90, 360, 3600, 86_399)] == [
         "20ms",
         "7s",
         "1m30s",
