@@ -1,6 +1,6 @@
-"""``thinking chat``: ask one question, or talk, within a thinking budget.
+"""``thinking chat``: ask one question, or hold a conversation, within a thinking budget.
 
-Streams the answer, then one line says what was thought. Knows the wire, no model.
+Streams the answer, then prints one line about the thought. Knows the wire format, not the model.
 """
 
 import argparse
@@ -12,40 +12,42 @@ from typing import TYPE_CHECKING
 from clients.chat_session import ChatSession, ChatSettings, ChatTurn
 from clients.connection import Connection, add_connection_options
 from clients.errors import CommandError, ExitCode, UsageError
-from clients.json_argument import as_object, json_pair
-from clients.number_argument import at_least
+from clients.json_argument import merge_pairs, parse_json_pair
+from clients.number_argument import require_at_least
 from clients.terminal import Terminal
 
 if TYPE_CHECKING:
     import openai
 
 COMMANDS = """\
-/budget N    think at most N tokens; 'default': what the server decides
-/thoughts    show thoughts, or hide them again
-/clear       forget the conversation
-/quit        end (as Ctrl-D does)"""
+/budget N    think for at most N tokens; 'default': the server's default
+/thoughts    show or hide thoughts
+/clear       clear the conversation
+/quit        quit (like Ctrl-D)"""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add ``chat``."""
+    """Add the ``chat`` command."""
     parser = subparsers.add_parser(
         "chat",
-        help="ask a question, or talk, within a thinking budget",
-        description="Without a question: a conversation, or what standard input holds.",
+        help="ask a question, or chat, within a thinking budget",
+        description="Without a question: read it from a pipe, or start a conversation.",
         allow_abbrev=False,
     )
-    parser.add_argument("question", nargs="?", help="ask this and end")
-    parser.add_argument("--budget", type=at_least(0), metavar="N", help="most tokens of thought")
-    parser.add_argument("--effort", help="instead of a budget: none, low, medium, high, …")
-    parser.add_argument("--show-thoughts", action="store_true", help="print them too, if allowed")
+    parser.add_argument("question", nargs="?", help="the question to ask; exits after the reply")
+    parser.add_argument(
+        "--budget", type=require_at_least(0), metavar="N", help="thinking budget, in tokens"
+    )
+    parser.add_argument("--effort", help="effort instead of a budget: none, low, medium, …")
+    parser.add_argument("--show-thoughts", action="store_true", help="print thoughts, if allowed")
     parser.add_argument("--system", metavar="TEXT", help="system message")
-    parser.add_argument("--temperature", type=at_least(0.0), metavar="T")
-    parser.add_argument("--max-completion-tokens", type=at_least(1), metavar="N")
+    parser.add_argument("--temperature", type=require_at_least(0.0), metavar="T")
+    parser.add_argument("--max-completion-tokens", type=require_at_least(1), metavar="N")
     parser.add_argument(
         "--option",
         action="append",
         default=[],
-        type=json_pair,
+        type=parse_json_pair,
         metavar="NAME=JSON",
         help="a field of thinking_options",
     )
@@ -54,10 +56,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """One question, or a conversation."""
+    """Answer one question, or hold a conversation."""
     if arguments.budget is not None and arguments.effort is not None:
         raise UsageError("--budget and --effort: give one of them")
-    settings = _settings(arguments)
+    settings = _parse_settings(arguments)
     connection = Connection.from_arguments(arguments)
     question: str | None = arguments.question
     if question is None and not sys.stdin.isatty():
@@ -71,9 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _settings(arguments: argparse.Namespace) -> ChatSettings:
+def _parse_settings(arguments: argparse.Namespace) -> ChatSettings:
     try:
-        options = as_object(arguments.option)
+        options = merge_pairs(arguments.option)
     except ValueError as error:
         raise UsageError(str(error)) from error
     return ChatSettings(
@@ -88,13 +90,16 @@ def _settings(arguments: argparse.Namespace) -> ChatSettings:
 
 
 async def _ask_once(connection: Connection, settings: ChatSettings, question: str) -> None:
-    async with connection.openai() as client:
-        session = ChatSession(await connection.model_name(client), settings)
-        await _reply(connection, client, session, question)
+    async with connection.make_openai_client() as client:
+        session = ChatSession(await connection.fetch_model_name(client), settings)
+        await _stream_reply(connection, client, session, question)
 
 
 def _converse(connection: Connection, settings: ChatSettings) -> None:
-    """Until the end of input. Each reply has its own event loop, so that Ctrl-C ends it alone."""
+    """Read lines until the end of input.
+
+    Each reply runs in its own event loop, so that Ctrl-C ends only that reply.
+    """
     with suppress(ImportError):
         import readline  # noqa: F401 - gives input() a history
     session: ChatSession | None = None
@@ -108,9 +113,9 @@ def _converse(connection: Connection, settings: ChatSettings) -> None:
         if line == "/quit":
             return
         try:
-            session = session or ChatSession(asyncio.run(_model(connection)), settings)
+            session = session or ChatSession(asyncio.run(_fetch_model_name(connection)), settings)
             if line.startswith("/"):
-                _change(session, line)
+                _run_command(session, line)
             elif line:
                 asyncio.run(_ask_again(connection, session, line))
         except CommandError as error:
@@ -119,20 +124,20 @@ def _converse(connection: Connection, settings: ChatSettings) -> None:
             print("\n(interrupted)", file=sys.stderr)
 
 
-async def _model(connection: Connection) -> str:
-    async with connection.openai() as client:
-        return await connection.model_name(client)
+async def _fetch_model_name(connection: Connection) -> str:
+    async with connection.make_openai_client() as client:
+        return await connection.fetch_model_name(client)
 
 
 async def _ask_again(connection: Connection, session: ChatSession, question: str) -> None:
-    async with connection.openai() as client:
-        await _reply(connection, client, session, question)
+    async with connection.make_openai_client() as client:
+        await _stream_reply(connection, client, session, question)
 
 
-async def _reply(
+async def _stream_reply(
     connection: Connection, client: "openai.AsyncOpenAI", session: ChatSession, question: str
 ) -> None:
-    """Stream one reply to standard output, its receipt to standard error."""
+    """Stream one reply to standard output and its receipt to standard error."""
     import openai
 
     terminal = Terminal(sys.stdout)
@@ -141,13 +146,13 @@ async def _reply(
         async for piece in session.ask(client, question, turn):
             terminal.write(piece.text, is_dim=piece.is_thought)
     except openai.OpenAIError as error:
-        raise connection.failure(error) from error
+        raise connection.to_command_error(error) from error
     finally:
         terminal.end_line()
-    print(turn.receipt_line(), file=sys.stderr)
+    print(turn.format_receipt(), file=sys.stderr)
 
 
-def _change(session: ChatSession, line: str) -> None:
+def _run_command(session: ChatSession, line: str) -> None:
     command, _, value = line.partition(" ")
     match command, value.strip():
         case "/budget", "default":

@@ -1,4 +1,4 @@
-"""A conversation over the wire: what is sent, what comes back, what it cost.
+"""A conversation over HTTP: the requests, the streamed replies and their token counts.
 
 Prints nothing. Thoughts are never sent back: only answers are part of the conversation.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
-    """`None` leaves a field to the server."""
+    """Settings of a conversation; a field that is `None` is left to the server."""
 
     budget: int | None = None
     effort: str | None = None
@@ -25,15 +25,15 @@ class ChatSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def with_budget(self, budget: int | None) -> "ChatSettings":
-        """Another budget, and no effort beside it."""
+        """Return settings with another budget and no effort."""
         return replace(self, budget=budget, effort=None)
 
     def with_thoughts_toggled(self) -> "ChatSettings":
-        """Shown where they were hidden."""
+        """Return settings with thoughts shown if hidden, and hidden if shown."""
         return replace(self, shows_thoughts=not self.shows_thoughts)
 
-    def fields(self) -> dict[str, Any]:
-        """Of the body, beside model and messages."""
+    def to_fields(self) -> dict[str, Any]:
+        """Return the fields of the request body other than model and messages."""
         fields = {
             "max_thinking_tokens": self.budget,
             "reasoning_effort": self.effort,
@@ -47,7 +47,7 @@ class ChatSettings:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some text of a reply."""
+    """Piece of a reply's text."""
 
     text: str
     is_thought: bool
@@ -55,7 +55,7 @@ class Piece:
 
 @dataclass(slots=True)
 class ChatTurn:
-    """What one reply took; filled while it is read."""
+    """Reply with its receipt and token counts, filled while the reply is read."""
 
     answer: str = ""
     finish_reason: str | None = None
@@ -64,19 +64,19 @@ class ChatTurn:
     reasoning_tokens: int | None = None
     seconds: float = 0.0
 
-    def receipt_line(self) -> str:
-        """What was thought, why it ended, and the rest."""
-        parts = [self._thought()]
+    def format_receipt(self) -> str:
+        """Return a line on thought, answer and time, then a line for each piece of advice."""
+        parts = [self._format_thought()]
         if self.completion_tokens is not None:
             answer = self.completion_tokens - (self.reasoning_tokens or 0)
             parts.append(f"answer {answer} tokens")
         if self.finish_reason == "length":
-            parts.append("cut by the reply's limit")
+            parts.append("cut off by the token limit")
         parts.append(f"{self.seconds:.1f} s")
         advice = self.receipt.get("advice") or []
         return "\n".join([f"[{', '.join(parts)}]", *(f"advice: {line}" for line in advice)])
 
-    def _thought(self) -> str:
+    def _format_thought(self) -> str:
         if not self.receipt:
             count = "?" if self.reasoning_tokens is None else self.reasoning_tokens
             return f"thought {count} tokens"
@@ -89,7 +89,7 @@ class ChatTurn:
 
 
 class ChatSession:
-    """Messages so far; a turn that fails or is interrupted leaves them as they were."""
+    """Conversation so far; a turn that fails or is interrupted leaves it unchanged."""
 
     def __init__(self, model: str, settings: ChatSettings) -> None:
         self.model = model
@@ -97,37 +97,37 @@ class ChatSession:
         self._messages: list[dict[str, str]] = []
 
     def clear(self) -> None:
-        """Forget all but the system message."""
+        """Clear the conversation; the system message stays."""
         self._messages.clear()
 
     async def ask(
         self, client: "openai.AsyncOpenAI", question: str, turn: ChatTurn
     ) -> AsyncIterator[Piece]:
-        """The reply as it comes; `turn` is complete at its end."""
-        asked = {"role": "user", "content": question}
-        messages: Any = self._with_system(asked)
+        """Yield the reply incrementally; `turn` is complete when the iterator ends."""
+        user_message = {"role": "user", "content": question}
+        messages: Any = self._with_system(user_message)
         begin = time.perf_counter()
         stream: Any = await client.chat.completions.create(
             model=self.model,
             messages=messages,
             stream=True,
             stream_options={"include_usage": True},
-            extra_body=self.settings.fields(),
+            extra_body=self.settings.to_fields(),
         )
         async for chunk in stream:
             for piece in _read(chunk, turn):
                 yield piece
         turn.seconds = time.perf_counter() - begin
-        self._messages += [asked, {"role": "assistant", "content": turn.answer}]
+        self._messages += [user_message, {"role": "assistant", "content": turn.answer}]
 
-    def _with_system(self, asked: dict[str, str]) -> list[dict[str, str]]:
+    def _with_system(self, user_message: dict[str, str]) -> list[dict[str, str]]:
         system = self.settings.system
         head = [] if system is None else [{"role": "system", "content": system}]
-        return [*head, *self._messages, asked]
+        return [*head, *self._messages, user_message]
 
 
 def _read(chunk: Any, turn: ChatTurn) -> list[Piece]:
-    """Take one chunk into `turn`; the pieces of text that it brings."""
+    """Read one chunk into `turn` and return its pieces of text."""
     if chunk.usage is not None:
         details = chunk.usage.completion_tokens_details
         turn.completion_tokens = chunk.usage.completion_tokens

@@ -1,7 +1,7 @@
 """``thinking``: the client side of the command line.
 
-Each command is a module with ``add_parser`` and ``run``; this one lists them, and turns
-errors into exit codes. Knows no command's options and imports no server.
+Each command is a module with ``add_parser`` and ``run``; this module lists them and turns
+errors into exit codes. Knows no command's options and imports no server code.
 """
 
 import argparse
@@ -24,11 +24,11 @@ PROGRAM = "thinking"
 
 
 class Command(Protocol):
-    """A command's module."""
+    """Module of one command."""
 
     @property
     def add_parser(self) -> "Callable[[argparse._SubParsersAction[argparse.ArgumentParser]], None]":
-        """Add the command and set its ``run``: arguments to exit status."""
+        """Function that adds the command and sets its ``run``, from arguments to exit status."""
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -42,7 +42,7 @@ COMMANDS: tuple[Command, ...] = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of ``thinking``; returns the exit status."""
+    """Run ``thinking`` and return the exit status."""
     parsed = make_parser().parse_args(arguments)
     try:
         return int(parsed.run(parsed))
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"error: {error.message}")
         return error.code
     except ModuleNotFoundError as error:
-        say(f"error: this needs {error.name}: {INSTALL}")
+        say(f"error: this command needs {error.name}: {INSTALL}")
         return ExitCode.USAGE
     except KeyboardInterrupt:
         say("interrupted")
@@ -61,10 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
-        description="Talk to a server whose models think before they answer, and measure it.",
+        description="Chat with servers whose models think before they answer, and evaluate them.",
         allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(required=True, metavar="command", title="commands")
@@ -74,7 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def say(line: str) -> None:
-    """One line to standard error."""
+    """Print one line to standard error."""
     print(f"{PROGRAM}: {line}", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""Which server the command line talks to, and the clients that do the talking.
+"""The server that the command line talks to, and HTTP clients for it.
 
 Any OpenAI-compatible server will do. Knows no endpoint but the list of models.
 """
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from clients.errors import CommandError, UsageError
 from clients.extras import require
 
-if TYPE_CHECKING:  # half a second of imports that --help can do without
+if TYPE_CHECKING:  # half a second of imports that --help does not need
     import httpx
     from openai import AsyncOpenAI
 
 DEFAULT_URL = "http://127.0.0.1:8000/v1"
 NO_KEY = "none"
-# A long thought without streaming: as long as the openai client's own default.
+# Enough for a long thought without streaming; the openai client's own default.
 TIMEOUT_SECONDS = 600.0
 MAX_RETRIES = 5
 
@@ -30,29 +30,29 @@ def add_connection_options(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL,
         help="base URL of an OpenAI-compatible API [%(default)s] (OPENAI_BASE_URL)",
     )
-    group.add_argument("--model", help="model to ask [the first that the server lists]")
+    group.add_argument("--model", help="model name [the first one that the server lists]")
     group.add_argument(
-        "--api-key", help="bearer key [none]; better given as OPENAI_API_KEY, which ps cannot see"
+        "--api-key", help="API key [none]; prefer OPENAI_API_KEY, which ps does not show"
     )
     group.add_argument(
         "--timeout",
         type=float,
         default=TIMEOUT_SECONDS,
         metavar="SECONDS",
-        help="how long one request may take [%(default)s]",
+        help="time limit of one request [%(default)s]",
     )
     group.add_argument(
         "--retries",
         type=int,
         default=MAX_RETRIES,
         metavar="N",
-        help="how often a request is tried again after 429, 5xx or a lost connection [%(default)s]",
+        help="retries of a request after 429, 5xx or a lost connection [%(default)s]",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the server is. `model` None: ask the server."""
+    """Address of a server and how to call it; `model` None: the first model that it lists."""
 
     base_url: str = DEFAULT_URL
     api_key: str = field(default=NO_KEY, repr=False)
@@ -62,10 +62,10 @@ class Connection:
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> "Connection":
-        """What :func:`add_connection_options` parsed.
+        """Return the connection that the parsed options describe.
 
         Raises:
-            UsageError: `--url` is no HTTP URL, or a limit is out of range.
+            UsageError: `--url` is not an HTTP URL, or a limit is out of range.
         """
         if not arguments.url.startswith(("http://", "https://")):
             raise UsageError(f"--url {arguments.url!r}: should begin with http:// or https://")
@@ -79,8 +79,8 @@ class Connection:
             max_retries=arguments.retries,
         )
 
-    def openai(self) -> "AsyncOpenAI":
-        """A new client of OpenAI's, which retries by itself; the caller closes it."""
+    def make_openai_client(self) -> "AsyncOpenAI":
+        """Return a new openai client, which retries by itself; the caller closes it."""
         require("openai")
         import openai
 
@@ -91,8 +91,8 @@ class Connection:
             max_retries=self.max_retries,
         )
 
-    def http(self) -> "httpx.AsyncClient":
-        """A new plain client with base URL and key; the caller closes it."""
+    def make_http_client(self) -> "httpx.AsyncClient":
+        """Return a new plain HTTP client with base URL and key; the caller closes it."""
         require("httpx")
         import httpx
 
@@ -102,8 +102,8 @@ class Connection:
             timeout=self.timeout_seconds,
         )
 
-    async def model_name(self, client: "AsyncOpenAI") -> str:
-        """`model`, or the first one that the server lists.
+    async def fetch_model_name(self, client: "AsyncOpenAI") -> str:
+        """Return `model`, or the first model that the server lists.
 
         Raises:
             CommandError: the server cannot be reached, refuses, or lists no model.
@@ -115,18 +115,18 @@ class Connection:
         try:
             listed = (await client.models.list()).data
         except openai.OpenAIError as error:
-            raise self.failure(error) from error
+            raise self.to_command_error(error) from error
         if not listed:
             raise CommandError(f"{self.base_url} lists no model; name one with --model")
         return listed[0].id
 
-    def failure(self, error: Exception) -> CommandError:
-        """`error` of a client's, in words that name the server."""
-        return CommandError(f"{self.base_url}: {reason_of(error)}")
+    def to_command_error(self, error: Exception) -> CommandError:
+        """Return `error`, raised by a client, as a CommandError that names the server."""
+        return CommandError(f"{self.base_url}: {describe_error(error)}")
 
 
-def reason_of(error: Exception) -> str:
-    """Why a request failed: status and the server's own message, or what the network said."""
+def describe_error(error: Exception) -> str:
+    """Return why a request failed: the status and the server's message, or the network's error."""
     import openai
 
     match error:

@@ -1,6 +1,6 @@
-"""What ends a command with a message instead of a traceback.
+"""Errors that end a command with a message instead of a traceback.
 
-Knows exit codes; does not know which command fails, nor why.
+Knows exit codes; does not know which command fails, or why.
 """
 
 from enum import IntEnum
@@ -16,7 +16,7 @@ class ExitCode(IntEnum):
 
 
 class CommandError(Exception):
-    """Ends the command: `message` goes to standard error, `code` is the exit status."""
+    """Error that ends the command: `message` goes to standard error, `code` is the exit status."""
 
     def __init__(self, message: str, code: ExitCode = ExitCode.FAILED) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""``thinking export``: judged traces as training data for TRL, with a look at its variety.
+"""``thinking export``: write judged traces as training data for TRL, with diversity figures.
 
 Reads over HTTP, then writes all files or none. Trains nothing.
 """
@@ -17,18 +17,18 @@ from clients.connection import Connection
 from clients.errors import CommandError, ExitCode, UsageError
 from clients.evaluation.atomic_file import write_atomically
 from clients.extras import require
-from clients.number_argument import at_least, share
-from clients.traces.diversity import Diversity, Thresholds, diversity_of, warnings_of
-from clients.traces.examples import Example, ExampleFormat, ExampleMaker, Wishes
+from clients.number_argument import parse_share, require_at_least
+from clients.traces.diversity import Diversity, Thresholds, find_warnings, measure_diversity
+from clients.traces.examples import Example, ExampleFormat, ExampleMaker, ExportOptions
 from clients.traces.split import split
 from clients.traces.trace import GOOD_SCORE
-from clients.traces.trace_api import TraceApi, add_trace_options, trace_connection
+from clients.traces.trace_api import TraceApi, add_trace_options, make_trace_connection
 
 DEFAULT_VALIDATION = 0.1
 
 
 class ExportReport(BaseModel):
-    """What is written beside the examples."""
+    """Report that is written beside the examples."""
 
     format: ExampleFormat
     with_thoughts: bool
@@ -41,18 +41,18 @@ class ExportReport(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ExportFiles:
-    """``x.jsonl``, ``x.validation.jsonl`` and ``x.report.json``."""
+    """Paths of ``x.jsonl``, ``x.validation.jsonl`` and ``x.report.json``."""
 
     train: Path
     validation: Path
     report: Path
 
     @classmethod
-    def at(cls, output: str) -> "ExportFiles":
-        """The files of ``--output``.
+    def from_output(cls, output: str) -> "ExportFiles":
+        """Return the files for ``--output``.
 
         Raises:
-            UsageError: it is no JSONL file in a folder that is there.
+            UsageError: it is not a JSONL file in an existing folder.
         """
         path = Path(output)
         if path.suffix != ".jsonl":
@@ -63,95 +63,95 @@ class ExportFiles:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add ``export``."""
+    """Add the ``export`` command."""
     parser = subparsers.add_parser(
         "export",
         help="write judged traces as SFT or DPO data for TRL",
-        description="Read the server's traces, and write those with verdicts in TRL's "
+        description="Read the server's traces and write those with verdicts in TRL's "
         "conversational formats, split by prompt into training and validation.",
         allow_abbrev=False,
     )
     parser.add_argument("--format", type=ExampleFormat, choices=list(ExampleFormat), required=True)
     parser.add_argument("--output", required=True, metavar="FILE.jsonl")
     add_trace_options(parser)
-    _add_choice(parser.add_argument_group("examples"))
+    _add_example_options(parser.add_argument_group("examples"))
     parser.set_defaults(run=run)
 
 
-def _add_choice(group: "argparse._ArgumentGroup") -> None:
+def _add_example_options(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--good-from",
-        type=share,
+        type=parse_share,
         default=GOOD_SCORE,
         metavar="SCORE",
-        help="mean score from which an answer is good [%(default)s]",
+        help="minimum mean score of a good answer [%(default)s]",
     )
-    group.add_argument("--verifier", metavar="NAME", help="count only its verdicts [all]")
+    group.add_argument("--verifier", metavar="NAME", help="use only this verifier's verdicts [all]")
     group.add_argument(
         "--thoughts",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="put the thought, between the model's markers, before the answer [yes]",
+        help="put the thought between the model's markers before the answer [yes]",
     )
     group.add_argument(
         "--max-per-prompt",
-        type=at_least(1),
+        type=require_at_least(1),
         default=4,
         metavar="N",
-        help="most examples or pairs of one prompt [%(default)s]",
+        help="maximum examples or pairs per prompt [%(default)s]",
     )
     group.add_argument(
         "--validation",
-        type=_split_share,
+        type=_parse_split_share,
         default=DEFAULT_VALIDATION,
         metavar="SHARE",
-        help="of the questions, kept out of training [%(default)s]",
+        help="share of the questions kept for validation [%(default)s]",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the files; 1 where there is nothing to write."""
+    """Write the files; exit with 1 if there is nothing to write."""
     require("httpx")
-    files = ExportFiles.at(arguments.output)
-    wishes = Wishes(
+    files = ExportFiles.from_output(arguments.output)
+    options = ExportOptions(
         format=arguments.format,
         good_from=arguments.good_from,
         verifier=arguments.verifier,
         with_thoughts=arguments.thoughts,
         max_per_prompt=arguments.max_per_prompt,
     )
-    maker = asyncio.run(_read(trace_connection(arguments), wishes, arguments.since))
-    examples = list(maker.examples())
+    maker = asyncio.run(_read(make_trace_connection(arguments), options, arguments.since))
+    examples = list(maker.make_examples())
     if not examples:
         left_out = ", ".join(f"{n} {reason}" for reason, n in maker.left_out.items())
         raise CommandError(
-            f"no examples: {maker.num_used} judged choices to use; left out: {left_out or 'none'}"
+            f"no examples: {maker.num_used} usable judged choices; left out: {left_out or 'none'}"
         )
     train, validation = split(examples, arguments.validation)
-    report = _report(maker, examples, len(train), len(validation))
-    _write(files, wishes.format, train, validation, report)
+    report = _make_report(maker, examples, len(train), len(validation))
+    _write(files, options.format, train, validation, report)
     _show(report, files)
     return ExitCode.OK
 
 
-async def _read(connection: Connection, wishes: Wishes, since: str | None) -> ExampleMaker:
-    maker = ExampleMaker(wishes)
-    async with connection.http() as client:
-        async for trace in TraceApi(connection, client).traces(since):
+async def _read(connection: Connection, options: ExportOptions, since: str | None) -> ExampleMaker:
+    maker = ExampleMaker(options)
+    async with connection.make_http_client() as client:
+        async for trace in TraceApi(connection, client).iterate_traces(since):
             maker.add(trace)
     return maker
 
 
-def _report(
+def _make_report(
     maker: ExampleMaker, examples: Sequence[Example], num_train: int, num_validation: int
 ) -> ExportReport:
-    figures = diversity_of(examples, maker.num_repeated / maker.num_used)
-    warnings = warnings_of(figures, Thresholds())
+    figures = measure_diversity(examples, maker.num_repeated / maker.num_used)
+    warnings = find_warnings(figures, Thresholds())
     if not num_train:
         warnings.append("no example is left for training; see --validation")
     return ExportReport(
-        format=maker.wishes.format,
-        with_thoughts=maker.wishes.with_thoughts,
+        format=maker.options.format,
+        with_thoughts=maker.options.with_thoughts,
         train=num_train,
         validation=num_validation,
         left_out=dict(maker.left_out),
@@ -167,10 +167,10 @@ def _write(
     validation: Sequence[Example],
     report: ExportReport,
 ) -> None:
-    """All are written, empty ones too: an older split's file would share prompts with these."""
+    """Write all files, empty ones too: an older split's file would share prompts with these."""
     contents = {
-        files.train: _lines(train, kind),
-        files.validation: _lines(validation, kind),
+        files.train: _to_json_lines(train, kind),
+        files.validation: _to_json_lines(validation, kind),
         files.report: f"{report.model_dump_json(indent=2)}\n".encode(),
     }
     try:
@@ -180,8 +180,8 @@ def _write(
         raise UsageError(f"{error.filename or files.train}: {error.strerror}") from error
 
 
-def _lines(examples: Sequence[Example], kind: ExampleFormat) -> bytes:
-    # ASCII: readers of lines differ in what they take for the end of one.
+def _to_json_lines(examples: Sequence[Example], kind: ExampleFormat) -> bytes:
+    # ASCII: readers differ in which Unicode characters end a line.
     return "".join(f"{json.dumps(example.to_dict(kind))}\n" for example in examples).encode()
 
 
@@ -196,12 +196,12 @@ def _show(report: ExportReport, files: ExportFiles) -> None:
     print(f"repeated choices: {figures.repeated:.1%}")
     print(f"written by a model: {figures.model_written:.1%}")
     for warning in report.warnings:
-        print(f"thinking export: beware: {warning}", file=sys.stderr)
+        print(f"thinking export: warning: {warning}", file=sys.stderr)
     print(
         f"thinking export: wrote {files.train}, {files.validation}, {files.report}", file=sys.stderr
     )
 
 
-def _split_share(text: str) -> float:
-    """0, or above 0 and at most 1."""
-    return 0.0 if text in ("0", "0.0") else share(text)
+def _parse_split_share(text: str) -> float:
+    """Parse 0, or a share above 0 and at most 1."""
+    return 0.0 if text in ("0", "0.0") else parse_share(text)

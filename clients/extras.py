@@ -1,4 +1,4 @@
-"""Packages that only the command line needs: checked before they are needed.
+"""Packages that only the command line needs, checked at the start of a run.
 
 A run of hours should not end with "No module named matplotlib". Imports nothing itself.
 """
@@ -11,6 +11,6 @@ INSTALL = "pip install 'thinking-server[clients]'"
 
 
 def require(*packages: str) -> None:
-    """Raise UsageError, with what to install, where one of `packages` is missing."""
+    """Raise UsageError with an install hint if one of `packages` is missing."""
     if missing := [package for package in packages if find_spec(package) is None]:
-        raise UsageError(f"this needs {' and '.join(missing)}: {INSTALL}")
+        raise UsageError(f"this command needs {' and '.join(missing)}: {INSTALL}")

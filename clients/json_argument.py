@@ -1,6 +1,6 @@
-"""``name=json`` arguments, and names with dots for fields inside objects.
+"""``name=json`` arguments, and dotted names for fields of nested objects.
 
-Strict on purpose: a value that is not JSON is a mistake in quoting more often than a string.
+Strict on purpose: a value that is not JSON is more often a quoting mistake than a string.
 """
 
 import argparse
@@ -11,8 +11,8 @@ from typing import Any
 JsonPair = tuple[str, Any]
 
 
-def json_pair(text: str) -> JsonPair:
-    """``gate={"mode": "off"}`` as name and value, for argparse."""
+def parse_json_pair(text: str) -> JsonPair:
+    """Parse ``gate={"mode": "off"}`` into name and value, for argparse."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"{text!r}: should be name=json")
@@ -25,10 +25,10 @@ def json_pair(text: str) -> JsonPair:
 
 
 def set_field(body: dict[str, Any], path: str, value: Any) -> None:
-    """Set the field at `path`, whose dots lead into objects.
+    """Set the field at `path`, whose dots address nested objects.
 
     Raises:
-        ValueError: something else is already there, or on the way there.
+        ValueError: the field is already set, or a parent is not an object.
     """
     *parents, name = path.split(".")
     for parent in parents:
@@ -40,8 +40,8 @@ def set_field(body: dict[str, Any], path: str, value: Any) -> None:
     body[name] = value
 
 
-def as_object(pairs: Iterable[JsonPair]) -> dict[str, Any]:
-    """The object that `pairs` spell.
+def merge_pairs(pairs: Iterable[JsonPair]) -> dict[str, Any]:
+    """Return the object that `pairs` describe.
 
     Raises:
         ValueError: two of them set the same field.

@@ -1,6 +1,6 @@
-"""``thinking map``: where in a text a thought helps, as numbers and as a picture.
+"""``thinking map``: show where in a text a thought helps, as numbers and as a picture.
 
-The command line of it; the work is in ``clients/mapping``.
+Holds the command line only; the work is done in ``clients/mapping``.
 """
 
 import argparse
@@ -14,33 +14,35 @@ from clients.connection import Connection, add_connection_options
 from clients.errors import ExitCode, UsageError
 from clients.evaluation.results import ResultFiles
 from clients.extras import require
-from clients.mapping.gain_table import gain_table
+from clients.mapping.gain_table import format_gain_table
 from clients.mapping.heat_map import draw
 from clients.mapping.map_stream import MapStream
 from clients.mapping.thought_map import ThoughtMap
-from clients.number_argument import at_least, optional_seed
+from clients.number_argument import parse_optional_seed, require_at_least
 
 DEFAULT_OUTPUT = "map"
 DEFAULT_ROWS = 8
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add ``map``."""
+    """Add the ``map`` command."""
     parser = subparsers.add_parser(
         "map",
-        help="see where in a text a thought helps",
+        help="show where in a text a thought helps",
         description="Let the server think after every position of a text, and report what that "
         "does to the probability of the next token: JSON, a table and a picture.",
         allow_abbrev=False,
     )
-    parser.add_argument("text", nargs="?", help="the text; or --file")
-    parser.add_argument("--file", metavar="FILE", help="read the text from a file; -: from stdin")
+    parser.add_argument("text", nargs="?", help="the text to map, unless --file is given")
+    parser.add_argument(
+        "--file", metavar="FILE", help="read the text from a file; '-': from standard input"
+    )
     parser.add_argument(
         "--messages",
         metavar="JSON",
-        help="the conversation that the text replies to: a JSON list, or a file of one",
+        help="the conversation that the text replies to: a JSON list, or a file with one",
     )
-    parser.add_argument("--question", metavar="TEXT", help="the same, where it is one question")
+    parser.add_argument("--question", metavar="TEXT", help="the conversation as one question")
     add_connection_options(parser)
     _add_thoughts(parser.add_argument_group("thoughts"))
     _add_report(parser.add_argument_group("report"))
@@ -50,22 +52,22 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _add_thoughts(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--thought-tokens",
-        type=at_least(1),
+        type=require_at_least(1),
         metavar="K",
-        help="most tokens of one thought, markers included [the server's default]",
+        help="maximum tokens of one thought, markers included [the server's default]",
     )
     group.add_argument(
         "--mix",
-        type=_weights,
+        type=_parse_weights,
         default=[0.0, 0.25, 0.5, 0.75, 1.0],
         metavar="LIST",
         help="weights of the distribution after the thought [0,0.25,0.5,0.75,1]",
     )
     group.add_argument(
-        "--temperature", type=at_least(0.0), metavar="T", help="[left out: the server's default]"
+        "--temperature", type=require_at_least(0.0), metavar="T", help="[the server's default]"
     )
     group.add_argument(
-        "--seed", type=optional_seed, default=0, metavar="N", help="'none': not sent [0]"
+        "--seed", type=parse_optional_seed, default=0, metavar="N", help="'none': send no seed [0]"
     )
     group.add_argument(
         "--show-thoughts", action="store_true", help="keep the thoughts in the JSON file"
@@ -77,28 +79,34 @@ def _add_report(group: "argparse._ArgumentGroup") -> None:
         "--output",
         default=DEFAULT_OUTPUT,
         metavar="PATH",
-        help="PATH.json, .md and .png are written [%(default)s]",
+        help="write PATH.json, .md and .png [%(default)s]",
     )
     group.add_argument(
-        "--rows", type=at_least(1), default=DEFAULT_ROWS, metavar="N", help="of the table [8]"
+        "--rows",
+        type=require_at_least(1),
+        default=DEFAULT_ROWS,
+        metavar="N",
+        help="rows of the table [8]",
     )
-    group.add_argument("--title", metavar="TEXT", help="of the picture")
+    group.add_argument("--title", metavar="TEXT", help="title of the picture")
     group.add_argument(
         "--picture", action=argparse.BooleanOptionalAction, default=True, help="draw the PNG [yes]"
     )
     group.add_argument(
-        "--progress", action=argparse.BooleanOptionalAction, help="bar [on a terminal]"
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="progress bar [only on a terminal]",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask for the map and write its files; none where it is not whole."""
+    """Request the map and write its files; write none unless the map is complete."""
     require("httpx", "openai", "tqdm", *(["matplotlib"] if arguments.picture else []))
-    files = ResultFiles.at(arguments.output)
-    body = _body(arguments)
+    files = ResultFiles.from_output(arguments.output)
+    body = _make_body(arguments)
     connection = Connection.from_arguments(arguments)
     thought_map = asyncio.run(_fetch(connection, body, arguments.progress))
-    table = gain_table(thought_map, arguments.rows)
+    table = format_gain_table(thought_map, arguments.rows)
     contents = {"json": thought_map.to_json(), "md": table.encode()}
     if arguments.picture:
         contents["png"] = draw(thought_map, arguments.title)
@@ -111,8 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
 async def _fetch(connection: Connection, body: dict[str, Any], is_shown: bool | None) -> ThoughtMap:
     from tqdm import tqdm
 
-    async with connection.openai() as client:
-        body = {"model": await connection.model_name(client), **body}
+    async with connection.make_openai_client() as client:
+        body = {"model": await connection.fetch_model_name(client), **body}
     # tqdm's own None means: only on a terminal.
     is_hidden = None if is_shown is None else not is_shown
     with tqdm(unit="token", disable=is_hidden, file=sys.stderr) as bar:
@@ -124,22 +132,22 @@ async def _fetch(connection: Connection, body: dict[str, Any], is_shown: bool | 
         return await MapStream(connection).fetch(body, show)
 
 
-def _body(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The request, without its model."""
+def _make_body(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the request body without the model."""
     optional = {
-        "messages": _messages(arguments),
+        "messages": _read_messages(arguments),
         "thought_tokens": arguments.thought_tokens,
         "temperature": arguments.temperature,
         "seed": arguments.seed,
         "include_reasoning": arguments.show_thoughts or None,
     }
     given = {name: value for name, value in optional.items() if value is not None}
-    return {"text": _text(arguments), "mix": arguments.mix, **given}
+    return {"text": _read_text(arguments), "mix": arguments.mix, **given}
 
 
-def _text(arguments: argparse.Namespace) -> str:
+def _read_text(arguments: argparse.Namespace) -> str:
     if (arguments.text is None) == (arguments.file is None):
-        raise UsageError("which text? Give it as an argument, or its file with --file")
+        raise UsageError("which text? Give it as an argument, or its file as --file")
     if arguments.text is not None:
         return str(arguments.text)
     if arguments.file == "-":
@@ -147,7 +155,7 @@ def _text(arguments: argparse.Namespace) -> str:
     return _read(arguments.file, "--file").removesuffix("\n")
 
 
-def _messages(arguments: argparse.Namespace) -> list[Any] | None:
+def _read_messages(arguments: argparse.Namespace) -> list[Any] | None:
     if arguments.question is not None:
         if arguments.messages is not None:
             raise UsageError("--question and --messages: give one of them")
@@ -175,13 +183,13 @@ def _read(path: str, option: str) -> str:
         raise UsageError(f"{option} {path}: is not UTF-8") from error
 
 
-def _weights(text: str) -> list[float]:
-    """``0,0.5,1``."""
+def _parse_weights(text: str) -> list[float]:
+    """Parse ``0,0.5,1``."""
     try:
         weights = [float(part) for part in text.split(",")]
     except ValueError:
         weights = []
     if not weights or not all(0 <= weight <= 1 for weight in weights):
-        message = f"{text!r}: should be numbers from 0 to 1 with commas between them"
+        message = f"{text!r}: should be numbers from 0 to 1, separated by commas"
         raise argparse.ArgumentTypeError(message)
     return weights

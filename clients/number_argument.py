@@ -7,12 +7,12 @@ from typing import TypeVar
 Number = TypeVar("Number", int, float)
 
 
-def at_least(lowest: Number) -> Callable[[str], Number]:
-    """A parser of numbers of the kind of `lowest`, none below it."""
+def require_at_least(lowest: Number) -> Callable[[str], Number]:
+    """Return a parser of numbers of the type of `lowest` that refuses smaller ones."""
     kind = type(lowest)
 
     def parse(text: str) -> Number:
-        value = _number(kind, text)
+        value = _parse_number(kind, text)
         if not lowest <= value < float("inf"):
             raise argparse.ArgumentTypeError(f"{text}: should be {lowest} or more")
         return value
@@ -20,20 +20,20 @@ def at_least(lowest: Number) -> Callable[[str], Number]:
     return parse
 
 
-def share(text: str) -> float:
-    """Above 0, at most 1."""
-    value = _number(float, text)
+def parse_share(text: str) -> float:
+    """Parse a number above 0 and at most 1."""
+    value = _parse_number(float, text)
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text}: should be above 0 and at most 1")
     return value
 
 
-def optional_seed(text: str) -> int | None:
-    """A whole number, or ``none``."""
-    return None if text == "none" else _number(int, text)
+def parse_optional_seed(text: str) -> int | None:
+    """Parse a whole number or ``none``."""
+    return None if text == "none" else _parse_number(int, text)
 
 
-def _number(kind: type[Number], text: str) -> Number:
+def _parse_number(kind: type[Number], text: str) -> Number:
     try:
         return kind(text)
     except ValueError as error:

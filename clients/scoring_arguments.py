@@ -1,11 +1,11 @@
-"""Options that say how answers are scored, and the rule that they spell."""
+"""Options for the scoring of answers, and the rule that they describe."""
 
 import argparse
 from decimal import Decimal, InvalidOperation
 
 from clients.errors import UsageError
 from clients.evaluation.scoring import ScoringError, ScoringKind, ScoringRule
-from clients.evaluation.task_line import compiled
+from clients.evaluation.task_line import compile_pattern
 
 
 def add_scoring_arguments(group: "argparse._ArgumentGroup") -> None:
@@ -14,20 +14,20 @@ def add_scoring_arguments(group: "argparse._ArgumentGroup") -> None:
         "--scoring",
         type=ScoringKind,
         choices=list(ScoringKind),
-        help="for tasks that do not say [numeric where the answer is a number, else exact]",
+        help="for tasks that define none [numeric if the answer is a number, else exact]",
     )
-    group.add_argument("--pattern", metavar="REGEX", help="for regex and blanks scoring")
+    group.add_argument("--pattern", metavar="REGEX", help="pattern for regex and blanks scoring")
     group.add_argument("--tolerance", default="0", metavar="X", help="for numeric scoring [0]")
 
 
-def scoring_rule(arguments: argparse.Namespace) -> ScoringRule:
-    """The rule that they spell.
+def parse_scoring_rule(arguments: argparse.Namespace) -> ScoringRule:
+    """Return the rule that the options describe.
 
     Raises:
-        UsageError: one of them cannot be used.
+        UsageError: an option is invalid.
     """
     try:
-        pattern = None if arguments.pattern is None else compiled(arguments.pattern)
+        pattern = None if arguments.pattern is None else compile_pattern(arguments.pattern)
         tolerance = Decimal(arguments.tolerance)
     except ScoringError as error:
         raise UsageError(f"--{error}") from error

@@ -1,19 +1,19 @@
-"""Text of a model on a terminal: thoughts dim, control characters gone.
+"""Model output on a terminal: dim thoughts, no control characters.
 
 A reply may hold escape sequences that move the cursor or set the title; a terminal must not
-see them. Files and pipes get the text as it is, without colours.
+see them. Files and pipes get the text unchanged, without colours.
 """
 
 import re
 from typing import TextIO
 
 DIM, NORMAL = "\x1b[2m", "\x1b[0m"
-# All of C0 and C1 but tab and line feed.
+# C0 and C1 control characters other than tab and line feed.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Terminal:
-    """Writes pieces of a reply as they come; a blank line parts thought from answer."""
+    """Writes pieces of a reply as they arrive; a blank line separates thought and answer."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -22,7 +22,7 @@ class Terminal:
         self._last = "\n"
 
     def write(self, text: str, *, is_dim: bool) -> None:
-        """One piece, at once."""
+        """Write one piece at once."""
         if self._was_dim is not None and self._was_dim != is_dim:
             self._put("\n\n" if self._last != "\n" else "\n")
         self._was_dim = is_dim
@@ -37,7 +37,7 @@ class Terminal:
         self._file.flush()
 
     def end_line(self) -> None:
-        """Where something was written, end its line."""
+        """End the current line, if something was written on it."""
         if self._last != "\n":
             self._put("\n")
 

@@ -1,9 +1,8 @@
-"""``python -m thinker``: make the embedded models anew, or their examinations.
+"""``python -m thinker``: train the embedded models again, or write their exams.
 
 ``train``, ``scorer``, ``implicit`` and ``tune`` each write an ordinary model folder: config,
 weights, tokenizer with its chat template; ``exam`` writes the held-out task files;
-``measure`` prints what the models can do. Knows the command line; nothing of how anything
-is made.
+``measure`` prints what the models can do. Knows the command line; not how anything is made.
 """
 
 import argparse
@@ -30,19 +29,29 @@ AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 def main() -> None:
-    """Do what the arguments say."""
+    """Run the command that the arguments name."""
     parser = argparse.ArgumentParser(prog="python -m thinker", description=__doc__)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     commands = parser.add_subparsers(required=True)
-    train = _trains(commands.add_parser("train", help="train the thinker"), Recipe(), _train)
-    train.add_argument("--begin-with", type=Path, metavar="FOLDER", help="train this one on")
-    train.add_argument("--boxes", type=float, default=CorpusMix().boxes, help="their share")
-    _trains(commands.add_parser("scorer", help="train thinker-scorer"), ScorerRecipe(), _scorer)
+    train = _add_training_arguments(
+        commands.add_parser("train", help="train the thinker"), Recipe(), _train_thinker
+    )
+    train.add_argument(
+        "--begin-with", type=Path, metavar="FOLDER", help="continue training this model"
+    )
+    train.add_argument(
+        "--boxes", type=float, default=CorpusMix().boxes, help="share of box examples"
+    )
+    _add_training_arguments(
+        commands.add_parser("scorer", help="train thinker-scorer"), ScorerRecipe(), _train_scorer
+    )
     implicit = commands.add_parser("implicit", help="train thinker-implicit")
-    _trains(implicit, ImplicitRecipe(), _implicit)
+    _add_training_arguments(implicit, ImplicitRecipe(), _train_implicit)
     implicit.add_argument("--distance", type=float, default=ImplicitRecipe().distance_weight)
-    tune = commands.add_parser("tune", help="train the thinker on an export of judged thoughts")
-    tune.add_argument("--data", type=Path, required=True, help="of `thinking export --format sft`")
+    tune = commands.add_parser("tune", help="fine-tune the thinker on an export of judged thoughts")
+    tune.add_argument(
+        "--data", type=Path, required=True, help="output of `thinking export --format sft`"
+    )
     tune.add_argument("--begin-with", type=Path, metavar="FOLDER", default=THINKER)
     tune.add_argument("--output", type=Path, required=True, help="the folder to write")
     tune.set_defaults(run=_tune)
@@ -57,30 +66,32 @@ def main() -> None:
     arguments.run(arguments)
 
 
-def _trains(command: argparse.ArgumentParser, recipe: Recipe, run: Run) -> argparse.ArgumentParser:
-    """Add what all trainings take, with the recipe's own defaults."""
+def _add_training_arguments(
+    command: argparse.ArgumentParser, recipe: Recipe, run: Run
+) -> argparse.ArgumentParser:
+    """Add the arguments that all trainings share, with the recipe's own defaults."""
     command.add_argument("--output", type=Path, required=True, help="the folder to write")
     command.add_argument("--seed", type=int, default=1)
     command.add_argument("--minutes", type=float, default=recipe.minutes)
-    command.add_argument("--tokens", type=int, default=recipe.num_tokens, help="at most so many")
+    command.add_argument("--tokens", type=int, default=recipe.num_tokens, help="maximum tokens")
     command.add_argument("--peak-rate", type=float, default=recipe.peak_rate)
     command.set_defaults(run=run)
     return command
 
 
-def _train(arguments: argparse.Namespace) -> None:
+def _train_thinker(arguments: argparse.Namespace) -> None:
     mix = CorpusMix(boxes=arguments.boxes)
-    recipe = _recipe(Recipe(), arguments)
+    recipe = _make_recipe(Recipe(), arguments)
     train_thinker(arguments.seed, mix, recipe, arguments.begin_with, arguments.output)
 
 
-def _scorer(arguments: argparse.Namespace) -> None:
-    train_scorer(arguments.seed, _recipe(ScorerRecipe(), arguments), arguments.output)
+def _train_scorer(arguments: argparse.Namespace) -> None:
+    train_scorer(arguments.seed, _make_recipe(ScorerRecipe(), arguments), arguments.output)
 
 
-def _implicit(arguments: argparse.Namespace) -> None:
+def _train_implicit(arguments: argparse.Namespace) -> None:
     recipe = replace(ImplicitRecipe(), distance_weight=arguments.distance)
-    train_implicit(arguments.seed, _recipe(recipe, arguments), arguments.output)
+    train_implicit(arguments.seed, _make_recipe(recipe, arguments), arguments.output)
 
 
 def _tune(arguments: argparse.Namespace) -> None:
@@ -89,7 +100,7 @@ def _tune(arguments: argparse.Namespace) -> None:
     write_folder(model, tokenizer, arguments.output)
 
 
-def _recipe(recipe: AnyRecipe, arguments: argparse.Namespace) -> AnyRecipe:
+def _make_recipe(recipe: AnyRecipe, arguments: argparse.Namespace) -> AnyRecipe:
     return replace(
         recipe,
         num_tokens=arguments.tokens,

@@ -1,4 +1,4 @@
-"""Batches of examples as padded token ids, examples of like length together.
+"""Batches of examples as padded token ids, with examples of similar length together.
 
 Knows the tokenizer and the shapes that a model trains on; nothing of what is learned.
 """
@@ -13,14 +13,14 @@ from transformers import PreTrainedTokenizerFast
 
 from thinker.corpus import Example
 
-IGNORED = -100  # torch's cross entropy leaves such labels out
+IGNORED = -100  # torch's cross entropy skips such labels
 _POOL = 4096  # examples that are sorted by length before they are cut into batches
 # As many labels as token ids; ``IGNORED`` where nothing is learned.
 Labelled = tuple[list[int], list[int]]
 
 
 class TextTokens:
-    """Token ids of pieces of text, remembered: a corpus has few different ones."""
+    """Token ids of pieces of text, cached: a corpus has few different ones."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         def encode(text: str) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ class TextTokens:
         self.ids_of = cache(encode)
 
     def encode(self, example: Example) -> Labelled:
-        """A dialogue's token ids; a learned token's label is the token itself."""
+        """Return a dialogue's token ids and labels; a learned token's label is the token itself."""
         token_ids: list[int] = []
         labels: list[int] = []
         for fragment in example:
@@ -39,10 +39,10 @@ class TextTokens:
         return token_ids, labels
 
 
-def batches(
+def make_batches(
     stream: Iterator[Labelled], batch_tokens: int, pad_id: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Token ids and labels, int64 ``[rows, length]`` with ``rows * length <= batch_tokens``.
+    """Yield token ids and labels, int64 ``[rows, length]`` with ``rows * length <= batch_tokens``.
 
     Padding is on the right: under causal attention no token sees it, so no mask is needed.
     """
@@ -53,13 +53,13 @@ def batches(
         for i in torch.randperm(len(cut), generator=generator).tolist():
             rows = cut[i]
             yield (
-                padded((ids for ids, _ in rows), pad_id),
-                padded((row for _, row in rows), IGNORED),
+                pad_rows((ids for ids, _ in rows), pad_id),
+                pad_rows((row for _, row in rows), IGNORED),
             )
 
 
-def padded(rows: Iterator[list[int]], filler: int) -> Tensor:
-    """Rows of different lengths as one int64 tensor, `filler` after the shorter ones."""
+def pad_rows(rows: Iterator[list[int]], filler: int) -> Tensor:
+    """Return rows of different lengths as one int64 tensor, `filler` after the shorter ones."""
     tensors = [torch.tensor(row) for row in rows]
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=filler)
 

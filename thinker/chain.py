@@ -1,8 +1,8 @@
 """Chains of arithmetic, left to right and modulo a number: the task that thoughts help with.
 
-Every operation permutes the residues (adding, subtracting, multiplying by a unit), so
-that whoever skips a step knows nothing of the result: a guess is right once in `modulus`
-times. Knows nothing of tokens, thoughts or training.
+Every operation permutes the residues (adding, subtracting, multiplying by a unit), so without
+any one step nothing is known of the result: a guess is right once in `modulus` times. Knows
+nothing of tokens, thoughts or training.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from random import Random
 
 MODULI = (10, 100)
 MAX_STEPS = 16
-UNITS = (3, 7, 9)  # by these a product keeps all residues apart, modulo 10 and 100
+UNITS = (3, 7, 9)  # multiplying by these permutes the residues, modulo 10 and 100
 _APPLY: Mapping[str, Callable[[int, int], int]] = {
     "+": lambda value, operand: value + operand,
     "-": lambda value, operand: value - operand,
@@ -23,19 +23,19 @@ _WORDS = {"+": "plus", "-": "minus", "*": "times"}
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One step: a sign of ``+-*`` and an operand from 1 to 9."""
+    """Step of a chain: a sign of ``+-*`` and an operand from 1 to 9."""
 
     sign: str
     operand: int
 
     def apply(self, value: int, modulus: int) -> int:
-        """The value after this step."""
+        """Return the value after this step."""
         return _APPLY[self.sign](value, self.operand) % modulus
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A start value, the operations on it, and the modulus of all of them."""
+    """Start value, the operations on it, and the modulus of all of them."""
 
     start: int
     operations: tuple[Operation, ...]
@@ -60,23 +60,23 @@ class Chain:
         return str(self.start) + "".join(f"{o.sign}{o.operand}" for o in self.operations)
 
 
-def random_chain(rng: Random, modulus: int, num_steps: int) -> Chain:
-    """A chain of `num_steps` operations; all start values and operations alike likely."""
-    operations = (_random_operation(rng) for _ in range(num_steps))
+def make_random_chain(rng: Random, modulus: int, num_steps: int) -> Chain:
+    """Return a chain of `num_steps` operations; start values and signs are equally likely."""
+    operations = (_make_random_operation(rng) for _ in range(num_steps))
     return Chain(rng.randrange(modulus), tuple(operations), modulus)
 
 
-def _random_operation(rng: Random) -> Operation:
+def _make_random_operation(rng: Random) -> Operation:
     sign = rng.choice("+-*")
     return Operation(sign, rng.choice(UNITS) if sign == "*" else rng.randint(1, 9))
 
 
-def _in_symbols(chain: Chain) -> list[str]:
+def _write_in_symbols(chain: Chain) -> list[str]:
     steps = [f"{o.sign}{o.operand}" for o in chain.operations]
     return [str(chain.start), *steps, f" mod {chain.modulus} ="]
 
 
-def _in_sentences(chain: Chain) -> list[str]:
+def _write_in_sentences(chain: Chain) -> list[str]:
     steps = [f" {_VERBS[o.sign]} {o.operand}." for o in chain.operations]
     return [
         f"Start with {chain.start}.",
@@ -86,10 +86,14 @@ def _in_sentences(chain: Chain) -> list[str]:
     ]
 
 
-def _in_words(chain: Chain) -> list[str]:
+def _write_in_words(chain: Chain) -> list[str]:
     steps = [f", then {_WORDS[o.sign]} {o.operand}" for o in chain.operations]
     return [f"Take {chain.start}", *steps, f". What is it modulo {chain.modulus}?"]
 
 
-# Each gives the question in fragments, at whose borders its tokens end too.
-QUESTIONS: Sequence[Callable[[Chain], list[str]]] = (_in_symbols, _in_sentences, _in_words)
+# Each returns the question in fragments whose borders are token borders too.
+QUESTIONS: Sequence[Callable[[Chain], list[str]]] = (
+    _write_in_symbols,
+    _write_in_sentences,
+    _write_in_words,
+)

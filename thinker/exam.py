@@ -1,8 +1,8 @@
-"""Held-out tasks as lines of a task file: what `thinking eval` asks the thinker.
+"""Held-out tasks as lines of a task file, for `thinking eval` on the thinker.
 
-Decides how hard an examination is. The seeds are far from the corpus's, and the space of
-chains is so large that none of ten steps is met twice (short ones are: of one step there are
-few hundred). Knows nothing of how it is scored.
+Decides how hard an exam is. The seeds are far from the corpus's, and there are so many chains
+that none of ten steps appears twice (short ones do: of one step there are only a few hundred).
+Knows nothing of the scoring.
 """
 
 import json
@@ -11,8 +11,8 @@ from pathlib import Path
 from random import Random
 
 from thinker import boxes
-from thinker.boxes import random_boxes
-from thinker.chain import MODULI, QUESTIONS, random_chain
+from thinker.boxes import make_random_boxes
+from thinker.chain import MODULI, QUESTIONS, make_random_chain
 
 NUM_TASKS = 200
 CHAIN_STEPS = (5, 12)
@@ -21,19 +21,21 @@ _BLANKS = {"kind": "blanks", "pattern": r"holds (\d+)"}
 Line = Mapping[str, object]
 
 
-def chains(modulus: int, num_tasks: int = NUM_TASKS) -> Iterator[Line]:
-    """Chains of 5 to 12 steps; the group is the number of steps."""
-    return _chains(Random(f"exam chains {modulus}"), modulus, CHAIN_STEPS, num_tasks)
+def make_chains(modulus: int, num_tasks: int = NUM_TASKS) -> Iterator[Line]:
+    """Yield chains of 5 to 12 steps; the group is the number of steps."""
+    return _make_chain_lines(Random(f"exam chains {modulus}"), modulus, CHAIN_STEPS, num_tasks)
 
 
-def short_chains(num_tasks: int = NUM_TASKS) -> Iterator[Line]:
-    """Chains of 1 to 6 steps, modulo 10: some can be answered without written steps."""
-    return _chains(Random("exam chains short"), MODULI[0], SHORT_STEPS, num_tasks)
+def make_short_chains(num_tasks: int = NUM_TASKS) -> Iterator[Line]:
+    """Yield chains of 1 to 6 steps, modulo 10: some can be answered without written steps."""
+    return _make_chain_lines(Random("exam chains short"), MODULI[0], SHORT_STEPS, num_tasks)
 
 
-def _chains(rng: Random, modulus: int, steps: tuple[int, int], num_tasks: int) -> Iterator[Line]:
+def _make_chain_lines(
+    rng: Random, modulus: int, steps: tuple[int, int], num_tasks: int
+) -> Iterator[Line]:
     for i in range(num_tasks):
-        chain = random_chain(rng, modulus, rng.randint(*steps))
+        chain = make_random_chain(rng, modulus, rng.randint(*steps))
         yield {
             "id": f"chain-{i}",
             "question": "".join(rng.choice(QUESTIONS)(chain)),
@@ -42,14 +44,14 @@ def _chains(rng: Random, modulus: int, steps: tuple[int, int], num_tasks: int) -
         }
 
 
-def mixed(num_tasks: int = NUM_TASKS) -> Iterator[Line]:
-    """Texts of boxes, easy and hard in turn; each box is a blank to fill."""
+def make_mixed(num_tasks: int = NUM_TASKS) -> Iterator[Line]:
+    """Yield texts of boxes, easy and hard in turn; each box is a blank to fill."""
     rng = Random("exam mixed")
     for i in range(num_tasks):
-        contents = random_boxes(rng)
+        contents = make_random_boxes(rng)
         yield {
             "id": f"boxes-{i}",
-            "question": "".join(boxes.question(contents)),
+            "question": "".join(boxes.write_question(contents)),
             "answer": [str(box.chain.result) for box in contents],
             "scoring": _BLANKS,
             "group": f"{len(contents)} boxes",
@@ -57,15 +59,15 @@ def mixed(num_tasks: int = NUM_TASKS) -> Iterator[Line]:
 
 
 EXAMS: Mapping[str, Callable[[], Iterator[Line]]] = {
-    "chains-mod10": lambda: chains(10),
-    "chains-mod100": lambda: chains(100),
-    "chains-short": short_chains,
-    "mixed": mixed,
+    "chains-mod10": lambda: make_chains(10),
+    "chains-mod100": lambda: make_chains(100),
+    "chains-short": make_short_chains,
+    "mixed": make_mixed,
 }
 
 
 def write_exams(folder: Path) -> None:
-    """Write each examination as ``<name>.jsonl``; the same bytes each time."""
+    """Write each exam as ``<name>.jsonl``; the bytes are the same each time."""
     for name, exam in EXAMS.items():
         lines = (json.dumps(line) + "\n" for line in exam())
         (folder / f"{name}.jsonl").write_text("".join(lines))

@@ -1,7 +1,7 @@
-"""Fine-tuning the thinker on an export: its own thoughts, where they led to right answers.
+"""Fine-tunes the thinker on an export: its own thoughts that led to right answers.
 
 Reads what ``thinking export --format sft`` writes. A small loop of our own, as the data is a
-few hundred lines and the model a million weights; larger models are TRL's business. Does not
+few hundred lines and the model has a million weights; use TRL for larger models. Does not
 know who judged the answers.
 """
 
@@ -24,7 +24,7 @@ Encoded = tuple[list[int], list[int]]  # token ids and labels, of the same lengt
 
 @dataclass(frozen=True, slots=True)
 class TuningRecipe:
-    """A low rate and few rounds: more makes it forget what it knows (docs/proof.md)."""
+    """Low rate and few epochs: more makes the model forget what it knows (docs/proof.md)."""
 
     num_epochs: int = 4
     rate: float = 1e-4
@@ -33,10 +33,10 @@ class TuningRecipe:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The lines of an export: ``{"prompt": [messages], "completion": [assistant]}``.
+    """Return the lines of an export: ``{"prompt": [messages], "completion": [assistant]}``.
 
     Raises:
-        ValueError: a line is no such object; the message has its number.
+        ValueError: a line is not such an object; the message has its number.
     """
     rows: list[Row] = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -48,16 +48,16 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, row: Row) -> Encoded:
-    """One example; only the completion, with the turn's end, is learned."""
+    """Encode one example; only the completion, with the turn's end, is learned."""
 
-    def ids_of(messages: Sequence[Mapping[str, str]], *, opens_reply: bool) -> list[int]:
+    def encode_messages(messages: Sequence[Mapping[str, str]], *, opens_reply: bool) -> list[int]:
         text: Any = tokenizer.apply_chat_template(
             list(messages), tokenize=False, add_generation_prompt=opens_reply
         )
         return list(tokenizer.encode(text, add_special_tokens=False))
 
-    prompt = ids_of(row["prompt"], opens_reply=True)
-    whole = ids_of([*row["prompt"], *row["completion"]], opens_reply=False)
+    prompt = encode_messages(row["prompt"], opens_reply=True)
+    whole = encode_messages([*row["prompt"], *row["completion"]], opens_reply=False)
     return whole, [IGNORED] * len(prompt) + whole[len(prompt) :]
 
 
@@ -67,10 +67,10 @@ def fine_tune(
     rows: Sequence[Row],
     recipe: TuningRecipe | None = None,
 ) -> None:
-    """Train `model` in place; the rate falls to nothing in a straight line."""
+    """Train `model` in place; the rate falls linearly to zero."""
     recipe = recipe or TuningRecipe()
     examples = [encode(tokenizer, row) for row in rows]
-    batches = list(_batches(examples, recipe, int(tokenizer.pad_token_id)))
+    batches = list(_make_batches(examples, recipe, int(tokenizer.pad_token_id)))
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=0.0)
     model.train()
     for done, (token_ids, labels) in enumerate(batches):
@@ -84,10 +84,10 @@ def fine_tune(
     model.eval()
 
 
-def _batches(
+def _make_batches(
     examples: list[Encoded], recipe: TuningRecipe, pad_id: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """int64 ``[rows, length]``, padded on the right: under causal attention no token sees it."""
+    """Yield int64 ``[rows, length]``, padded on the right, where causal attention never looks."""
     rng = Random(recipe.seed)
     for _ in range(recipe.num_epochs):
         order = rng.sample(examples, len(examples))

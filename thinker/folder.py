@@ -1,4 +1,4 @@
-"""The thinker's model folders: where they lie, and how one is read and written.
+"""The thinker's model folders: where they are, and how they are read and written.
 
 Knows files; nothing of training.
 """
@@ -17,13 +17,13 @@ IMPLICIT = _PACKAGE / "implicit"
 
 
 def read_folder(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """A language model (float32) and its tokenizer."""
+    """Return a language model (float32) and its tokenizer."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32), tokenizer
 
 
 def write_folder(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """An ordinary model folder; greedy by default, as there is one right answer."""
+    """Write an ordinary model folder; greedy by default, as there is one right answer."""
     model.generation_config.temperature = None
     save(model, tokenizer, folder)
     config = {"temperature": 0.0, "eos_token_id": tokenizer.eos_token_id}
@@ -31,7 +31,7 @@ def write_folder(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, fo
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Config, weights, and tokenizer with its chat template; readable by anyone."""
+    """Write config, weights, and tokenizer with its chat template; readable by all users."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -1,8 +1,8 @@
-"""Says at each place of a reply about a chain whether all so far is right.
+"""Judges at each place of a reply about a chain whether everything so far is right.
 
-Works everything out anew from the chain, line by line, so that it judges generated
-mistakes and the thinker's own alike; a verdict never looks ahead. Knows nothing of how
-mistakes are made, nor of tokens.
+Recomputes everything from the chain, line by line, so that it judges generated mistakes and the
+thinker's own alike; a verdict never looks ahead. Knows nothing of how mistakes are made, or of
+tokens.
 """
 
 import re
@@ -16,18 +16,18 @@ LOOKS_BACK = "Wait,"
 FINDS_NOTHING = "right"
 
 
-def pieces_of(reply: str) -> list[str]:
-    """A reply cut after each line and around each special token; each is judged at its end."""
+def split_pieces(reply: str) -> list[str]:
+    """Return a reply split after each line and around each special token, for judging."""
     return [piece for piece in _PIECES.split(reply) if piece]
 
 
 class Judge:
-    """Reads one reply piece by piece.
+    """Judge of one reply, which it reads piece by piece.
 
-    In a thought the verdict is about the steps as they stand: what is wrong stays wrong
-    until, after "Wait,", a step that stood right (or the one after it) is taken up again.
-    A thought that is closed before all steps are done is wrong; an answer is right if it
-    is the result, whatever was thought.
+    In a thought the verdict is about the steps as written: a mistake stays wrong until, after
+    "Wait,", a step that was right (or the one after it) is repeated. A thought that is closed
+    before all steps are done is wrong; an answer is right if it is the result, whatever was
+    thought.
     """
 
     def __init__(self, chain: Chain) -> None:
@@ -39,7 +39,7 @@ class Judge:
             )
         ]
         self._result = str(chain.result)
-        # How many steps may be done; several, where steps are alike; none: something is wrong.
+        # Possible numbers of finished steps: several if steps are equal, none after a mistake.
         self._done = {0}
         self._reached = 0
         self._waits = False
@@ -48,7 +48,7 @@ class Judge:
         self._answer_is_right: bool | None = None
 
     def read(self, piece: str) -> bool | None:
-        """Whether all is right after `piece` (of `pieces_of`); None where nothing is judged."""
+        """Return whether all is right after `piece` of `split_pieces`; None: nothing is judged."""
         if not self._thinks:
             return self._read_answer(piece)
         if piece == END:
@@ -69,7 +69,7 @@ class Judge:
         return self._answer_is_right
 
     def _close(self) -> bool:
-        # A step is whole without its line's end; a piece of one takes nothing back.
+        # A step is complete without its line end; a part of one changes nothing.
         if _STEP.fullmatch(self._rest):
             self._read_line(self._rest)
         self._thinks, self._rest = False, ""
@@ -80,10 +80,10 @@ class Judge:
             self._waits = True
         elif line not in ("", FINDS_NOTHING):
             step = _STEP.fullmatch(line)
-            self._done = self._done_after(step.groups()) if step else set()
+            self._done = self._compute_done(step.groups()) if step else set()
             self._reached = max([self._reached, *self._done])
             self._waits = False
 
-    def _done_after(self, step: tuple[str, ...]) -> set[int]:
+    def _compute_done(self, step: tuple[str, ...]) -> set[int]:
         begins = range(self._reached + 1) if self._waits else self._done
         return {begin + 1 for begin in begins if self._steps[begin : begin + 1] == [step]}

@@ -1,4 +1,4 @@
-"""The scorer's corpus: endless replies with a verdict at each place where it is asked.
+"""The scorer's corpus: endless replies with a verdict at each judged place.
 
 Knows the judge, the replies and their token ids; nothing of the model that learns it.
 """
@@ -8,42 +8,42 @@ from dataclasses import dataclass
 from random import Random
 
 from thinker.batches import IGNORED, Labelled, TextTokens
-from thinker.chain import MAX_STEPS, MODULI, QUESTIONS, Chain, random_chain
-from thinker.judge import Judge, pieces_of
-from thinker.slips import SlipMix, flawed_reply
+from thinker.chain import MAX_STEPS, MODULI, QUESTIONS, Chain, make_random_chain
+from thinker.judge import Judge, split_pieces
+from thinker.slips import SlipMix, make_flawed_reply
 from thinker.vocabulary import ASSISTANT, TURN_END, USER
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A dialogue about a chain: the question's pieces, and the reply's with their verdicts."""
+class JudgedDialogue:
+    """Dialogue about a chain: the question's pieces, and the reply's with their verdicts."""
 
     question: tuple[str, ...]
     reply: tuple[tuple[str, bool | None], ...]
 
 
-def judged(question: list[str], reply: str, chain: Chain) -> Judged:
-    """Judge each piece of a reply; `question` in fragments, at whose borders tokens end."""
+def judge_reply(question: list[str], reply: str, chain: Chain) -> JudgedDialogue:
+    """Judge each piece of a reply; the fragments of `question` have token borders."""
     judge = Judge(chain)
     asked = (USER, *question, TURN_END, ASSISTANT)
-    return Judged(asked, tuple((piece, judge.read(piece)) for piece in pieces_of(reply)))
+    return JudgedDialogue(asked, tuple((piece, judge.read(piece)) for piece in split_pieces(reply)))
 
 
-def judged_replies(seed: int, mix: SlipMix | None = None) -> Iterator[Judged]:
-    """Replies without end, right and wrong; the same seed gives the same ones."""
+def make_judged_replies(seed: int, mix: SlipMix | None = None) -> Iterator[JudgedDialogue]:
+    """Yield replies endlessly, right and wrong; the same seed gives the same ones."""
     rng = Random(f"judged {seed}")
     mix = mix or SlipMix()
     while True:
-        chain = random_chain(rng, rng.choice(MODULI), rng.randint(1, MAX_STEPS))
+        chain = make_random_chain(rng, rng.choice(MODULI), rng.randint(1, MAX_STEPS))
         question = rng.choice(QUESTIONS)(chain)
-        yield judged(question, flawed_reply(rng, chain, mix), chain)
+        yield judge_reply(question, make_flawed_reply(rng, chain, mix), chain)
 
 
 class JudgedTokens(TextTokens):
-    """Encodes judged dialogues: the verdict (1: right) stands at a piece's last token."""
+    """Encoder of judged dialogues: the verdict (1: right) is at a piece's last token."""
 
-    def encode_judged(self, dialogue: Judged) -> Labelled:
-        """Token ids and verdicts, as many; ``IGNORED`` where nothing is judged."""
+    def encode_judged(self, dialogue: JudgedDialogue) -> Labelled:
+        """Return token ids and as many verdicts; ``IGNORED`` where nothing is judged."""
         token_ids = [i for text in dialogue.question for i in self.ids_of(text)]
         labels = [IGNORED] * len(token_ids)
         for piece, verdict in dialogue.reply:

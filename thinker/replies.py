@@ -1,6 +1,6 @@
-"""What a thinker replies, asked through transformers: whole turns, or one answer token.
+"""Replies of a thinker, generated through transformers: whole turns, or one answer token.
 
-Knows models and prompts; nothing of whether a reply is right.
+Knows models and prompts; not whether a reply is right.
 """
 
 from collections.abc import Sequence
@@ -8,25 +8,25 @@ from collections.abc import Sequence
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from thinker.batches import padded
+from thinker.batches import pad_rows
 from thinker.vocabulary import ASSISTANT, TURN_END, USER
 
 _MAX_NEW_TOKENS = 200
 _BATCH = 250
 
 
-def asked(question: str, begin: str) -> str:
-    """The rendered conversation, and how the reply begins."""
+def make_prompt(question: str, begin: str) -> str:
+    """Return the rendered conversation and the beginning of the reply."""
     return f"{USER}{question}{TURN_END}{ASSISTANT}{begin}"
 
 
-def replies(
+def generate_replies(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     prompts: Sequence[str],
     temperature: float,
 ) -> list[str]:
-    """What follows each prompt, up to the turn's end or 200 tokens; 0.0: greedily."""
+    """Return the continuation of each prompt, up to the turn's end or 200 tokens; 0.0: greedily."""
     how = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {}
     texts: list[str] = []
     tokenizer.padding_side = "left"
@@ -46,17 +46,17 @@ def replies(
             **(how or {"do_sample": False}),
         )
         generated = outputs[:, inputs.input_ids.shape[1] :]
-        texts += [_up_to_turn_end(tokenizer.decode(row)) for row in generated]
+        texts += [_cut_at_turn_end(tokenizer.decode(row)) for row in generated]
     return texts
 
 
-def next_tokens(
+def predict_next_tokens(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str]
 ) -> list[str]:
-    """The likeliest next token after each prompt."""
+    """Return the most likely next token after each prompt."""
     rows = [tokenizer.encode(prompt, add_special_tokens=False) for prompt in prompts]
-    # On the right: under causal attention no token sees what fills the row.
-    token_ids = padded(iter(rows), tokenizer.pad_token_id)
+    # On the right: under causal attention no token sees the padding.
+    token_ids = pad_rows(iter(rows), tokenizer.pad_token_id)
     with torch.no_grad():
         hidden = model.model(input_ids=token_ids, use_cache=False).last_hidden_state
         last = hidden[torch.arange(len(rows)), torch.tensor([len(row) - 1 for row in rows])]
@@ -64,6 +64,6 @@ def next_tokens(
     return [tokenizer.decode([token_id]) for token_id in likeliest.tolist()]
 
 
-def _up_to_turn_end(text: str) -> str:
+def _cut_at_turn_end(text: str) -> str:
     before, end, _ = text.partition(TURN_END)
     return before + end

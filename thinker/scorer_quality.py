@@ -1,6 +1,6 @@
-"""How well a scorer tells right from wrong in replies that were really written.
+"""Measures how well a scorer separates right from wrong in generated replies.
 
-Knows scores and verdicts; nothing of who wrote the replies.
+Knows scores and verdicts; not who wrote the replies.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from transformers import LlamaForSequenceClassification, PreTrainedTokenizerFast
 
 from thinker.batches import IGNORED
 from thinker.chain import Chain
-from thinker.judged import Judged, JudgedTokens, judged
+from thinker.judged import JudgedDialogue, JudgedTokens, judge_reply
 from thinker.vocabulary import END
 
 
@@ -32,18 +32,18 @@ class Quality:
     best_of: float  # share right of the answers with the best score, of `num_samples` a chain
 
 
-def quality(
+def measure_quality(
     folder: Path, asks: Sequence[tuple[Chain, list[str]]], written: Sequence[str], num_samples: int
 ) -> Quality:
-    """Judge and score each reply; `num_samples` in a row are of one chain."""
+    """Judge and score each reply; `num_samples` consecutive ones are of one chain."""
     tokens = JudgedTokens(PreTrainedTokenizerFast.from_pretrained(folder))
     model = LlamaForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
     step_scores: list[float] = []
     step_verdicts: list[bool] = []
     thought_scores, answer_scores, answer_verdicts = [], [], []
     for (chain, question), reply in zip(asks, written, strict=True):
-        dialogue = judged(question, reply, chain)
-        scores = scores_of(model, tokens, dialogue)
+        dialogue = judge_reply(question, reply, chain)
+        scores = compute_scores(model, tokens, dialogue)
         places = [place for place in dialogue.reply if place[1] is not None]
         thought = [0.0]
         for (piece, verdict), score in zip(places, scores, strict=True):
@@ -52,7 +52,7 @@ def quality(
                 step_verdicts.append(bool(verdict))
             elif piece == END:
                 thought = [score]
-        # A reply that never came to an answer is a wrong one, with its last score.
+        # A reply without an answer is wrong, with its last score.
         thought_scores += thought
         answer_scores.append(scores[-1])
         answer_verdicts.append(END in reply and bool(places[-1][1]))
@@ -62,19 +62,19 @@ def quality(
     return Quality(
         right=float(right.mean()),
         steps_right=float(steps.mean()),
-        auc_answer=auc(answers, right),
-        auc_thought=auc(np.array(thought_scores), right),
-        auc_steps=auc(lines, steps),
+        auc_answer=compute_auc(answers, right),
+        auc_thought=compute_auc(np.array(thought_scores), right),
+        auc_steps=compute_auc(lines, steps),
         agrees_answer=float(((answers > 0.5) == right).mean()),
         agrees_steps=float(((lines > 0.5) == steps).mean()),
         best_of=float(right.reshape(-1, num_samples)[np.arange(len(best)), best].mean()),
     )
 
 
-def scores_of(
-    model: LlamaForSequenceClassification, tokens: JudgedTokens, dialogue: Judged
+def compute_scores(
+    model: LlamaForSequenceClassification, tokens: JudgedTokens, dialogue: JudgedDialogue
 ) -> list[float]:
-    """The probability of "right" at each judged place: what a server says of each beginning."""
+    """Return the probability of "right" at each judged place, as a server gives it per prefix."""
     ids, labels = tokens.encode_judged(dialogue)
     places = torch.tensor(labels) != IGNORED
     with torch.no_grad():
@@ -84,8 +84,8 @@ def scores_of(
     return scores
 
 
-def auc(scores: NDArray[np.float64], verdicts: NDArray[np.bool_]) -> float:
-    """How likely a right one has the higher score of a right and a wrong one; ties: a half."""
+def compute_auc(scores: NDArray[np.float64], verdicts: NDArray[np.bool_]) -> float:
+    """Return the probability that a right one scores above a wrong one; ties count a half."""
     right, wrong = scores[verdicts], np.sort(scores[~verdicts])
     if not len(right) or not len(wrong):
         return float("nan")

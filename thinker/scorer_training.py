@@ -1,10 +1,9 @@
-"""Training thinker-scorer: a process reward model on top of the thinker.
+"""Trains thinker-scorer: a process reward model on top of the thinker.
 
-The thinker's layers stay as they are: they know at each token what should come next. The
-layers on top learn to notice where something else came, and what follows from it. One
-forward pass has a loss at each place that was judged: attention is causal, so that the
-scores are those of last-token pooling over each beginning. Knows the model and its recipe;
-nothing of how a verdict comes about.
+The thinker's layers stay frozen: they know at each token what should come next. The layers on
+top learn to notice where something else came, and what follows from it. One forward pass has a
+loss at each judged place: attention is causal, so the scores equal those of last-token pooling
+over each prefix. Knows the model and its recipe; not how a verdict is reached.
 """
 
 from dataclasses import dataclass
@@ -15,23 +14,23 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-from thinker.batches import IGNORED, batches
+from thinker.batches import IGNORED, make_batches
 from thinker.folder import THINKER, read_folder, save
-from thinker.judged import JudgedTokens, judged_replies
+from thinker.judged import JudgedTokens, make_judged_replies
 from thinker.training import Loss, Recipe, train
 
 LABELS = ("wrong", "right")
-# To compare each token with the one expected, to remember that any was another, and to
-# see that it was repaired.
+# One to compare each token with the expected one, one to remember a difference, and one to
+# see its repair.
 _MORE_LAYERS = 3
-_LOOK_BACK_PAIRS = 6  # of a head's rotating pairs: those that turn fastest
+_LOOK_BACK_PAIRS = 6  # of a head's rotary pairs: those that rotate fastest
 _LOOK_BACK_SHARPNESS = 8.0
 _FIT_REPLIES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ScorerRecipe(Recipe):
-    """Small batches: many steps in a short time."""
+    """Recipe with small batches: many steps in a short time."""
 
     minutes: float = 12.0
     batch_tokens: int = 1536
@@ -42,21 +41,21 @@ def train_scorer(seed: int, recipe: Recipe, folder: Path) -> None:
     """Train on top of the thinker's weights and write the folder; progress on stderr."""
     torch.manual_seed(seed)
     thinker, tokenizer = read_folder(THINKER)
-    model = new_scorer(THINKER, thinker.config.num_hidden_layers)
-    replies = map(JudgedTokens(tokenizer).encode_judged, judged_replies(seed))
-    stream = batches(replies, recipe.batch_tokens, tokenizer.pad_token_id)
-    train(model, stream, recipe, verdict_loss(thinker))
-    with torch.no_grad():  # the rows for what was expected have only helped to learn
+    model = make_scorer(THINKER, thinker.config.num_hidden_layers)
+    replies = map(JudgedTokens(tokenizer).encode_judged, make_judged_replies(seed))
+    stream = make_batches(replies, recipe.batch_tokens, tokenizer.pad_token_id)
+    train(model, stream, recipe, make_verdict_loss(thinker))
+    with torch.no_grad():  # the rows for expected tokens only helped training
         model.score.weight = nn.Parameter(model.score.weight[: len(LABELS)].clone())
-    # Half the bytes; whoever serves it computes in float32 all the same.
+    # Half the bytes; a server computes in float32 anyway.
     save(model.to(torch.bfloat16), tokenizer, folder)
 
 
-def new_scorer(folder: Path, num_layers: int) -> LlamaForSequenceClassification:
-    """The frozen layers of `folder`, `num_layers` of them, more that do nothing yet, and a head.
+def make_scorer(folder: Path, num_layers: int) -> LlamaForSequenceClassification:
+    """Return the frozen layers of `folder` (`num_layers`), more that do nothing yet, and a head.
 
-    Beside the two labels' rows the head has two for whether a token was the one expected,
-    which training drops at its end.
+    The head has two rows for the labels and two for whether a token was the expected one, which
+    training drops at its end.
     """
     model = LlamaForSequenceClassification.from_pretrained(
         folder,
@@ -73,17 +72,17 @@ def new_scorer(folder: Path, num_layers: int) -> LlamaForSequenceClassification:
         nn.init.zeros_(layer.mlp.down_proj.weight)
     model.score = nn.Linear(model.config.hidden_size, 2 * len(LABELS), bias=False)
     nn.init.normal_(model.score.weight, std=0.02)
-    _look_one_back(model, num_layers)
+    _attend_to_previous_token(model, num_layers)
     return model
 
 
-def _look_one_back(model: LlamaForSequenceClassification, index: int) -> None:
-    """Let all heads of a layer begin by looking at the token before: what was expected is there.
+def _attend_to_previous_token(model: LlamaForSequenceClassification, index: int) -> None:
+    """Make all heads of a layer attend to the previous token first: it holds what was expected.
 
-    By rotary embedding, two constant vectors of which one is turned by one place agree best
-    one place apart; the constants come from a linear fit of 1 to the layer's inputs.
+    With rotary embedding, two constant vectors, one of them turned by one place, agree best one
+    place apart; the constants come from a linear fit of 1 to the layer's inputs.
     """
-    layer, ones = model.model.layers[index], _constant_direction(model, index)
+    layer, ones = model.model.layers[index], _fit_constant_direction(model, index)
     size = model.config.head_dim
     turn = 10000.0 ** (-2 * torch.arange(_LOOK_BACK_PAIRS) / size)
     key, query = torch.zeros(size), torch.zeros(size)
@@ -96,12 +95,12 @@ def _look_one_back(model: LlamaForSequenceClassification, index: int) -> None:
         layer.self_attn.k_proj.weight.copy_(torch.outer(key.repeat(heads), ones))
 
 
-def _constant_direction(model: LlamaForSequenceClassification, index: int) -> Tensor:
-    """The vector whose product with any normalised input of a layer is nearest to 1."""
+def _fit_constant_direction(model: LlamaForSequenceClassification, index: int) -> Tensor:
+    """Return the vector whose product with any normalised input of a layer is nearest to 1."""
     tokens = JudgedTokens(PreTrainedTokenizerFast.from_pretrained(THINKER))
     inputs = []
     with torch.no_grad():
-        for dialogue in islice(judged_replies(0), _FIT_REPLIES):
+        for dialogue in islice(make_judged_replies(0), _FIT_REPLIES):
             ids = torch.tensor([tokens.encode_judged(dialogue)[0]])
             outputs = model.model(input_ids=ids, use_cache=False, output_hidden_states=True)
             inputs.append(model.model.layers[index].input_layernorm(outputs.hidden_states[index]))
@@ -110,11 +109,13 @@ def _constant_direction(model: LlamaForSequenceClassification, index: int) -> Te
     return constant
 
 
-def verdict_loss(thinker: LlamaForCausalLM) -> Loss:
-    """Cross entropies of the verdicts, and of whether a token is the one the thinker expected."""
+def make_verdict_loss(thinker: LlamaForCausalLM) -> Loss:
+    """Return the loss: cross entropies of the verdicts, and of whether a token was expected."""
     num_layers = thinker.config.num_hidden_layers
 
-    def loss(model: LlamaForSequenceClassification, token_ids: Tensor, labels: Tensor) -> Tensor:
+    def compute_loss(
+        model: LlamaForSequenceClassification, token_ids: Tensor, labels: Tensor
+    ) -> Tensor:
         with torch.autocast(token_ids.device.type, dtype=torch.bfloat16):
             outputs = model.model(input_ids=token_ids, use_cache=False, output_hidden_states=True)
             logits: Tensor = model.score(outputs.last_hidden_state).float()
@@ -126,4 +127,4 @@ def verdict_loss(thinker: LlamaForCausalLM) -> Loss:
             verdicts[:, : len(LABELS)], labels[labels != IGNORED]
         ) + nn.functional.cross_entropy(surprises.flatten(0, 1), expected.long().flatten())
 
-    return loss
+    return compute_loss

@@ -1,14 +1,14 @@
-"""Thoughts and answers with mistakes like those that the thinker makes at temperature 1.
+"""Thoughts and answers with mistakes like those of the thinker at temperature 1.
 
-Decides which mistakes there are and how often; whether they make a thought wrong is for
-the judge to say. Knows the text of a reply; nothing of tokens.
+Decides which mistakes there are and how often; whether they make a thought wrong is up to the
+judge. Knows the text of a reply; nothing of tokens.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from thinker.chain import Chain, Operation, random_chain
+from thinker.chain import Chain, Operation, make_random_chain
 from thinker.judge import FINDS_NOTHING, LOOKS_BACK
 from thinker.vocabulary import END, PAUSE, START, TURN_END
 
@@ -32,7 +32,7 @@ class SlipMix:
     other_answer: float = 0.12
 
 
-# What may go wrong at a step, and how often beside the others.
+# Kinds of mistakes at a step, with their weights.
 _KINDS: Sequence[tuple[str, float]] = (
     ("result", 0.34),
     ("value", 0.16),
@@ -47,7 +47,7 @@ _KINDS: Sequence[tuple[str, float]] = (
 
 @dataclass(slots=True)
 class _Thought:
-    """What is written so far, and where its writer believes to be."""
+    """Lines written so far, and the position that their writer believes to be at."""
 
     chain: Chain
     rng: Random
@@ -73,7 +73,7 @@ class _Thought:
         self.write(self.value, operation, operation.apply(self.value, self.chain.modulus))
 
     def slip(self, kind: str) -> None:
-        """One mistake in the place of a step; it need not be one where two steps are alike."""
+        """Make a mistake in place of a step; where two steps are equal it may be none."""
         self.has_slip = True
         operation, modulus = self.chain.operations[self.index], self.chain.modulus
         match kind:
@@ -87,10 +87,10 @@ class _Thought:
             case "nonsense":
                 self.lines.append(f"{self.rng.choice(_COLOURS)}={self.value}\n")
             case "value":
-                self.value = another(self.rng, self.value, modulus)
+                self.value = choose_other_residue(self.rng, self.value, modulus)
                 self.step()
             case "operation":
-                other = _other_operation(self.rng, self.chain, operation)
+                other = _make_other_operation(self.rng, self.chain, operation)
                 self.write(self.value, other, other.apply(self.value, modulus))
                 self.index += 1
             case "unreduced":
@@ -98,40 +98,40 @@ class _Thought:
                 self.index += 1
             case _:
                 right = operation.apply(self.value, modulus)
-                self.write(self.value, operation, another(self.rng, right, modulus))
+                self.write(self.value, operation, choose_other_residue(self.rng, right, modulus))
                 self.index += 1
 
     def wait(self) -> None:
-        """Look back: find nothing, take a step up again rightly, or go astray."""
+        """Look back: find nothing, repeat a step correctly, or go wrong."""
         self.lines += ["\n", f"{LOOKS_BACK}\n"] * (1 if self.rng.random() < 0.95 else 2)
         place = self.rng.random()
         if place < 0.2:
             self.lines.append(f"{FINDS_NOTHING}\n")
             return
-        # What is wrong lies behind: to repair it one must go back far enough.
+        # The mistake is further back: a repair has to go back far enough.
         self.index = self.rng.randint(0, self.index) if place < 0.7 else max(0, self.index - 1)
         self.value = self.chain.values[self.index]
         if self.rng.random() < 0.15:
-            self.value = another(self.rng, self.value, self.chain.modulus)
+            self.value = choose_other_residue(self.rng, self.value, self.chain.modulus)
 
 
-def flawed_reply(rng: Random, chain: Chain, mix: SlipMix) -> str:
-    """An assistant's whole turn, right or not, with the token that ends it."""
+def make_flawed_reply(rng: Random, chain: Chain, mix: SlipMix) -> str:
+    """Return a whole assistant turn, right or wrong, with its end token."""
     place = rng.random()
     if place < mix.unthought:
-        thought, value = _unthought(rng), rng.choice([chain.result, chain.start])
+        thought, value = _make_unthought(rng), rng.choice([chain.result, chain.start])
     elif place < mix.unthought + mix.cut:
         thought, value = _cut(rng, chain)
     else:
-        written = flawed_thought(rng, chain, mix)
+        written = make_flawed_thought(rng, chain, mix)
         thought, value = f"{START}{''.join(written.lines)}{END}", written.value
     if rng.random() < mix.other_answer:
-        value = rng.choice([chain.result, another(rng, chain.result, chain.modulus)])
+        value = rng.choice([chain.result, choose_other_residue(rng, chain.result, chain.modulus)])
     return f"{thought}{value}{TURN_END}"
 
 
-def flawed_thought(rng: Random, chain: Chain, mix: SlipMix) -> _Thought:
-    """A thought that its writer believes to be whole."""
+def make_flawed_thought(rng: Random, chain: Chain, mix: SlipMix) -> _Thought:
+    """Return a thought that its writer believes to be complete."""
     thought = _Thought(chain, rng)
     slips = 0.0 if rng.random() < mix.faultless else rng.choice(mix.slips)
     kinds, weights = zip(*_KINDS, strict=True)
@@ -141,22 +141,22 @@ def flawed_thought(rng: Random, chain: Chain, mix: SlipMix) -> _Thought:
             thought.slip(rng.choices(kinds, weights)[0])
         else:
             thought.step()
-        if thought.lines and rng.random() < _waits(thought, mix):
+        if thought.lines and rng.random() < _compute_wait_probability(thought, mix):
             thought.wait()
     if rng.random() < slips / 2:
-        (extra,) = random_chain(rng, chain.modulus, 1).operations
+        (extra,) = make_random_chain(rng, chain.modulus, 1).operations
         thought.write(thought.value, extra, extra.apply(thought.value, chain.modulus))
     return thought
 
 
-def _waits(thought: _Thought, mix: SlipMix) -> float:
-    """How likely a look back is: likelier after a slip, and at the end."""
+def _compute_wait_probability(thought: _Thought, mix: SlipMix) -> float:
+    """Return the probability of a look back: higher after a slip, and at the end."""
     waits = mix.waits_after_slip if thought.has_slip else mix.waits
     return waits * (3 if thought.is_done else 1)
 
 
-def another(rng: Random, number: int, modulus: int) -> int:
-    """Another residue: any, a near one, or one with one digit in common."""
+def choose_other_residue(rng: Random, number: int, modulus: int) -> int:
+    """Return another residue: any, a near one, or one with a digit in common."""
     tens, units = divmod(number, 10)
     makers: list[Callable[[], int]] = [
         lambda: rng.randrange(modulus),
@@ -170,8 +170,8 @@ def another(rng: Random, number: int, modulus: int) -> int:
     return other
 
 
-def _other_operation(rng: Random, chain: Chain, operation: Operation) -> Operation:
-    """Its sign or its operand copied wrongly, or another place's operation."""
+def _make_other_operation(rng: Random, chain: Chain, operation: Operation) -> Operation:
+    """Return the operation with its sign or operand copied wrongly, or another one of the chain."""
     place = rng.random()
     if place < 0.35:
         sign = rng.choice([sign for sign in "+-*" if sign != operation.sign])
@@ -181,13 +181,13 @@ def _other_operation(rng: Random, chain: Chain, operation: Operation) -> Operati
     return rng.choice(chain.operations)
 
 
-def _unthought(rng: Random) -> str:
+def _make_unthought(rng: Random) -> str:
     pauses = rng.choice((0, 0, rng.randint(1, 32)))
     return rng.choice(("", f"{START}{PAUSE * pauses}{END}"))
 
 
 def _cut(rng: Random, chain: Chain) -> tuple[str, int]:
-    """A right thought that someone else ended anywhere, and a guess."""
+    """Return a right thought that was ended from outside at any place, and a guess."""
     thought = _Thought(chain, rng)
     for _ in range(rng.randint(0, len(chain.operations) - 1)):
         thought.step()

@@ -1,6 +1,6 @@
-"""Training a small model: AdamW with warm-up and a cosine, by default next-token prediction.
+"""Trains a small model: AdamW with warm-up and a cosine, by default next-token prediction.
 
-The learning rate follows the clock as well as the steps, so that a slow machine ends in
+The learning rate follows the clock as well as the steps, so that a slow machine also ends in
 time with a finished schedule. Knows batches and a model; nothing of the tasks.
 """
 
@@ -22,7 +22,7 @@ Loss = Callable[..., Tensor]
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """Sizes of the network. A head has 32 columns, the narrowest that vLLM's CPU takes."""
+    """Sizes of the network. A head has 32 columns, the narrowest that vLLM supports on a CPU."""
 
     num_layers: int = 4
     hidden_size: int = 128
@@ -33,7 +33,7 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How it is trained; `minutes` bounds the time whatever the machine."""
+    """Training settings; `minutes` bounds the time on any machine."""
 
     num_tokens: int = 40_000_000
     minutes: float = 25.0
@@ -44,8 +44,8 @@ class Recipe:
     report_every: int = 100
 
 
-def new_model(shape: ModelShape, vocab_size: int, eos_id: int, pad_id: int) -> LlamaForCausalLM:
-    """A Llama with tied embeddings and random weights (float32)."""
+def make_model(shape: ModelShape, vocab_size: int, eos_id: int, pad_id: int) -> LlamaForCausalLM:
+    """Return a Llama with tied embeddings and random weights (float32)."""
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=vocab_size,
@@ -66,7 +66,7 @@ def new_model(shape: ModelShape, vocab_size: int, eos_id: int, pad_id: int) -> L
 def train(
     model: PreTrainedModel, stream: Iterator[tuple[Tensor, ...]], recipe: Recipe, loss_of: Loss
 ) -> None:
-    """Train in place by ``loss_of(model, *batch)``; progress on stderr."""
+    """Train in place with ``loss_of(model, *batch)``; progress on stderr."""
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
         learned, lr=recipe.peak_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
@@ -75,8 +75,8 @@ def train(
     device = next(model.parameters()).device
     started, num_tokens, num_steps, mean_loss = time.monotonic(), 0, 0, 0.0
     model.train()
-    while (done := _share_done(recipe, num_tokens, started)) < 1:
-        rate = recipe.peak_rate * schedule(done, recipe.warm_up)
+    while (done := _compute_share_done(recipe, num_tokens, started)) < 1:
+        rate = recipe.peak_rate * compute_rate_share(done, recipe.warm_up)
         for group in optimizer.param_groups:
             group["lr"] = rate
         batch = [tensor.to(device) for tensor in next(stream)]
@@ -97,22 +97,22 @@ def train(
             mean_loss = 0.0
 
 
-def schedule(done: float, warm_up: float) -> float:
-    """Share of the peak rate after a share `done` of the training."""
+def compute_rate_share(done: float, warm_up: float) -> float:
+    """Return the share of the peak rate after a share `done` of the training."""
     if done < warm_up:
         return done / warm_up + 1e-3
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
 
 
-def _share_done(recipe: Recipe, num_tokens: int, started: float) -> float:
+def _compute_share_done(recipe: Recipe, num_tokens: int, started: float) -> float:
     by_time = (time.monotonic() - started) / (60 * recipe.minutes)
     return max(by_time, num_tokens / recipe.num_tokens)
 
 
-def next_token_loss(model: LlamaForCausalLM, token_ids: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross entropy of the learned tokens, each from those before it.
+def compute_next_token_loss(model: LlamaForCausalLM, token_ids: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross entropy of the learned tokens, each predicted from those before it.
 
-    The vocabulary is only looked at where something is learned.
+    Logits are only computed where something is learned.
     """
     with torch.autocast(token_ids.device.type, dtype=torch.bfloat16):
         hidden = model.model(input_ids=token_ids, use_cache=False).last_hidden_state[:, :-1]

@@ -1,7 +1,7 @@
 """The thinker's tokenizer: byte-level BPE in which each number below 100 is one token.
 
 Trained on a sample of the corpus, so that every word of the tasks is one token; any
-other text is spelt in bytes. Knows nothing of the model.
+other text is encoded as bytes. Knows nothing of the model.
 """
 
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ SYSTEM = "<|system|>"
 ASSISTANT = "<|assistant|>"
 TURN_END = "<|end|>"
 PAD = "<|pad|>"
-# The server borrows ids that no text has for signals of its own.
+# The server uses these ids, which no text contains, for its own signals.
 SPARE = ("<|spare_0|>", "<|spare_1|>")
 SPECIAL_TOKENS = (PAD, TURN_END, *SPARE, SYSTEM, USER, ASSISTANT, START, END, PAUSE)
-# A number is cut into pieces of two digits from the left; a line's end stands alone.
+# Numbers are split into pieces of two digits from the left; a line end is its own piece.
 _PIECES = r"[0-9]{1,2}|\n| ?[A-Za-z]+| ?[^\sA-Za-z0-9]|\s"
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -64,5 +64,5 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer that lies in `folder`."""
+    """Return the tokenizer in `folder`."""
     return PreTrainedTokenizerFast.from_pretrained(folder)

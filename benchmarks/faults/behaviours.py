@@ -122,7 +122,7 @@ async def hang_up(client: Client) -> tuple[Outcome, str]:
                 if not patience:
                     break
                 patience -= 1
-    return Outcome.LEFT, ""
+    return Outcome.DISCONNECTED, ""
 
 
 async def give_up_waiting(client: Client) -> tuple[Outcome, str]:
@@ -133,7 +133,7 @@ async def give_up_waiting(client: Client) -> tuple[Outcome, str]:
         return waiting.result()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    return Outcome.LEFT, ""
+    return Outcome.DISCONNECTED, ""
 
 
 async def submit_bad_body(client: Client) -> tuple[Outcome, str]:

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _try(experiment: Experiment, laboratory: Laboratory, publication: Publication) -> bool:
-    """Run an experiment and return False if it failed; a skipped one is reported and counts as run."""
+    """Run an experiment and return whether it did not fail; a skipped one is reported."""
     try:
         finding = experiment.run(laboratory)
     except SkippedError as reason:

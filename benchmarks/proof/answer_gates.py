@@ -1,4 +1,4 @@
-"""Where to think inside an answer: everywhere, at its start, when uncertain, after a word.
+"""Gates inside an answer: think everywhere, at its start, when uncertain, or after a word.
 
 Uses texts in which easy and hard positions alternate.
 """
@@ -25,7 +25,7 @@ LOWEST_DRAWN = 0.4
 
 
 def make_gate_options(gate: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options for thoughts inside the answer only, each after at least one token of it."""
+    """Return options for thoughts inside the answer only, each after at least one of its tokens."""
     return {"gate": {"gap": 1, "opening": False, **gate}, "max_segments": MAX_SEGMENTS}
 
 

@@ -54,7 +54,8 @@ def make_gain_claim(runs: list[Measurement], temperature: float) -> Claim:
         others[best].compute_task_shares(BUDGET), alone.compute_task_shares(BUDGET)
     )
     return Claim(
-        f"{_describe_temperature(temperature).capitalize()}, the best mixture ({WEIGHTS[best]:g}) beats weight 1",
+        f"{_describe_temperature(temperature).capitalize()}, the best mixture ({WEIGHTS[best]:g}) "
+        "beats weight 1",
         f"{difference} points",
         Verdict.from_bool(difference.is_gain),
     )

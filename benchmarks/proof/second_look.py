@@ -231,9 +231,10 @@ def _format_note(words: str, looks: Sequence[SecondLook], counts: Tally) -> str:
     before, after = (sum(r.is_right for r in side) / num for side in _split_sides(looks))
     used, used_after = (sum(r.used for r in side) / num for side in _split_sides(looks))
     return (
-        f"Chains {words}, {num} replies: accuracy {format_percent(before)} for {used:.1f} tokens of "
-        f"thought, with “Wait,” {format_percent(after)} for {used_after:.1f}. {counts.num_unfair} second "
-        "looks did not begin with the first one's thought, and are in the accuracies only."
+        f"Chains {words}, {num} replies: accuracy {format_percent(before)} for {used:.1f} tokens "
+        f"of thought, with “Wait,” {format_percent(after)} for {used_after:.1f}. "
+        f"{counts.num_unfair} second looks did not begin with the first one's thought, and are in "
+        "the accuracies only."
     )
 
 

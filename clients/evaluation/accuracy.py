@@ -1,8 +1,8 @@
-"""A share of right answers with its Wilson interval.
+"""Share of right answers with its Wilson interval.
 
-Answers to one task (its samples, its blanks) are alike, so they tell less than as many
-tasks would: the interval is that of an *effective* number of answers, by the design effect
-of cluster samples. Where each task was asked once for one answer that is their number.
+Answers to one task (its samples, its blanks) are correlated, so they say less than the same
+number of tasks would: the interval uses an *effective* number of answers, by the design effect
+of cluster samples. With one answer per task, this is the number of answers.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ Interval = tuple[float, float]
 
 
 class Accuracy(BaseModel):
-    """`right` of `total` answers over `tasks` tasks; `interval` is of 95 % confidence."""
+    """Share of right answers over `tasks` tasks; `interval` is at 95 % confidence."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,8 +26,8 @@ class Accuracy(BaseModel):
     interval: Interval
 
 
-def accuracy_of(scores: Iterable[tuple[str, int, int]]) -> Accuracy:
-    """Accuracy of (task id, right, total) triples, one or more.
+def compute_accuracy(scores: Iterable[tuple[str, int, int]]) -> Accuracy:
+    """Return the accuracy of (task id, right, total) triples, one or more.
 
     Raises:
         ValueError: there are none.
@@ -40,21 +40,21 @@ def accuracy_of(scores: Iterable[tuple[str, int, int]]) -> Accuracy:
     num_right, num_all = sum(right for right, _ in clusters), sum(total for _, total in clusters)
     if not num_all:
         raise ValueError("no answers")
-    share, effective = num_right / num_all, effective_size(clusters)
+    share, effective = num_right / num_all, compute_effective_size(clusters)
     return Accuracy(
         right=num_right,
         total=num_all,
         tasks=len(clusters),
         share=share,
-        interval=wilson_interval(round(share * effective), round(effective)),
+        interval=compute_wilson_interval(round(share * effective), round(effective)),
     )
 
 
-def effective_size(clusters: Iterable[tuple[int, int]]) -> float:
-    """How many independent answers (right, total) clusters are worth.
+def compute_effective_size(clusters: Iterable[tuple[int, int]]) -> float:
+    """Return how many independent answers (right, total) clusters are worth.
 
-    The variance of a ratio over clusters against that of independent answers (Kish's design
-    effect), held between the number of clusters and of answers.
+    Compares the variance of a ratio over clusters with that of independent answers (Kish's design
+    effect); the result is kept between the number of clusters and the number of answers.
     """
     counts = list(clusters)
     num_all, num_clusters = sum(total for _, total in counts), len(counts)
@@ -63,7 +63,7 @@ def effective_size(clusters: Iterable[tuple[int, int]]) -> float:
     if num_clusters == num_all:
         return num_all
     if num_clusters == 1 or not independent:
-        return num_clusters  # nothing varies: how alike answers are cannot be seen
+        return num_clusters  # nothing varies, so the correlation is unknown
     spread = sum((right - share * total) ** 2 for right, total in counts)
     between = spread * num_clusters / (num_clusters - 1) / num_all**2
     if not between:
@@ -71,16 +71,16 @@ def effective_size(clusters: Iterable[tuple[int, int]]) -> float:
     return min(max(num_all * independent / between, num_clusters), num_all)
 
 
-def wilson_interval(num_right: int, num_all: int) -> Interval:
-    """Wilson's score interval of a share."""
+def compute_wilson_interval(num_right: int, num_all: int) -> Interval:
+    """Return Wilson's score interval of a share."""
     from scipy.stats import binomtest
 
     bounds = binomtest(num_right, num_all).proportion_ci(CONFIDENCE, method="wilson")
     return float(bounds.low), float(bounds.high)
 
 
-def difference_interval(a: Accuracy, b: Accuracy) -> Interval:
-    """Interval of ``a.share - b.share``, of two independent runs.
+def compute_difference_interval(a: Accuracy, b: Accuracy) -> Interval:
+    """Return the interval of ``a.share - b.share`` for two independent runs.
 
     Newcombe's, from the two Wilson intervals (Statistics in Medicine 17, 1998, method 10).
     """

@@ -1,6 +1,6 @@
-"""Which tokens accuracy is held against.
+"""Token count that accuracy is plotted against.
 
-Thought by thought, or by all that was generated: the fair one where runs differ in how
+Either tokens of thought or all generated tokens. The latter is fair where runs differ in how
 many answers they write (a search over thoughts against a single one).
 """
 
@@ -12,25 +12,25 @@ from clients.evaluation.report import Report
 
 
 class TokenAxis(StrEnum):
-    """The horizontal axis of pictures and comparisons."""
+    """Horizontal axis of pictures and comparisons."""
 
     REASONING = "reasoning"
     COMPLETION = "completion"
 
     @property
-    def words(self) -> str:
-        """For people."""
+    def label(self) -> str:
+        """The axis label."""
         return "tokens of thought" if self is TokenAxis.REASONING else "generated tokens"
 
-    def of(self, point: Point) -> float | None:
-        """Where `point` lies; None where the server did not count."""
+    def get_tokens(self, point: Point) -> float | None:
+        """Return the mean tokens of `point`; None if the server did not count them."""
         if self is TokenAxis.REASONING:
             return point.mean_reasoning_tokens
         return point.mean_completion_tokens
 
-    def within(self, reports: Sequence[Report]) -> "TokenAxis":
-        """This axis, or that of all generated tokens where a report lacks its thought's.
+    def choose_for(self, reports: Sequence[Report]) -> "TokenAxis":
+        """Return this axis, or that of all generated tokens if a report lacks thinking counts.
 
-        A curve drawn against another kind of tokens than the axis names would lie.
+        A curve drawn against another kind of tokens than the axis names would be misleading.
         """
         return self if all(report.counts_thought for report in reports) else TokenAxis.COMPLETION

@@ -1,7 +1,7 @@
-"""The replies so far, on disk: what a run that was interrupted need not ask again.
+"""Replies on disk, so that an interrupted run need not repeat its requests.
 
-Append-only JSON lines: a header with the configuration, then one reply a line. A failure is
-not written, so it is tried again. Knows nothing of scores: they are made from the replies.
+Append-only JSON lines: a header with the configuration, then one reply per line. Failures are
+not written, so they are retried. Knows nothing of scores: they are computed from the replies.
 """
 
 import fcntl
@@ -15,21 +15,21 @@ from pydantic import BaseModel, ValidationError
 
 from clients.errors import UsageError
 from clients.evaluation.reply import Reply
-from clients.evaluation.request_settings import Job, budget_name
+from clients.evaluation.request_settings import Job, format_budget
 
 VERSION = 1
 Configuration = Mapping[str, Any]  # JSON values; changes are named by their keys
 
 
 class JournalHeader(BaseModel):
-    """The first line."""
+    """First line of a journal."""
 
     journal: int
     configuration: dict[str, Any]
 
 
 class JournalLine(BaseModel):
-    """Any other line; budget, task and sample are for people, `key` is what counts."""
+    """Later line of a journal; `key` identifies the request, the rest is for human readers."""
 
     key: str
     task: str
@@ -39,7 +39,7 @@ class JournalLine(BaseModel):
 
 
 class Journal:
-    """Open between ``with`` and its end, by one process at a time."""
+    """Journal file, open within a ``with`` block, by one process at a time."""
 
     def __init__(self, path: Path, configuration: Configuration, *, restart: bool = False) -> None:
         self.path = path
@@ -50,10 +50,10 @@ class Journal:
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
-        """Open the file, made if need be, and read the replies that it holds.
+        """Open the file, creating it if necessary, and read its replies.
 
         Raises:
-            UsageError: it cannot be written, another process writes it, or it is that of
+            UsageError: it cannot be written, another process writes it, or it belongs to
                 another configuration.
         """
         try:
@@ -82,12 +82,12 @@ class Journal:
             self._file.close()
 
     def record(self, job: Job, reply: Reply) -> None:
-        """Keep `reply`, at once: it survives the end of this process."""
+        """Write `reply` at once, so that it survives the end of this process."""
         self.replies[job.key] = reply
         line = JournalLine(
             key=job.key,
             task=job.task.task_id,
-            budget=budget_name(job.budget),
+            budget=format_budget(job.budget),
             sample=job.sample,
             reply=reply,
         )
@@ -103,7 +103,7 @@ class Journal:
             file.truncate(0)
         file.seek(0)
         content = file.read()
-        # What follows the last line end was cut off in the middle of being written.
+        # Text after the last line end is a line whose writing was interrupted.
         whole = content[: content.rfind(b"\n") + 1]
         header, *lines = whole.splitlines() or [b""]
         if header or content[: len(_BEGIN)] != _BEGIN[: len(content)]:
@@ -129,16 +129,16 @@ class Journal:
             raise UsageError(f"{self.path}: not a journal of thinking eval") from error
         if header.journal != VERSION:
             raise UsageError(f"{self.path}: written by another version; {_WAY_OUT}")
-        if changes := _changes(header.configuration, self._configuration):
-            raise UsageError(f"{self.path}: of a run with other settings ({changes}); {_WAY_OUT}")
+        if changes := _describe_changes(header.configuration, self._configuration):
+            raise UsageError(f"{self.path}: has other settings ({changes}); {_WAY_OUT}")
 
 
-# Of a header: tells one that was cut off from another kind of file.
+# Start of a header: distinguishes a truncated one from another kind of file.
 _BEGIN = b'{"journal":'
-_WAY_OUT = "choose another --output, or begin anew with --restart"
+_WAY_OUT = "choose another --output, or start over with --restart"
 
 
-def _changes(before: Configuration, now: Configuration) -> str:
+def _describe_changes(before: Configuration, now: Configuration) -> str:
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     return ", ".join(
         f"{name}: {json.dumps(before.get(name))} then, {json.dumps(now.get(name))} now"

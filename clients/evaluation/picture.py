@@ -1,7 +1,7 @@
-"""Accuracy against thought, with the cost beside it, as a PNG.
+"""Accuracy against thinking tokens, with the cost beside it, as a PNG.
 
-One curve a report: one run, or several that are compared. Draws what reports hold and
-computes nothing; needs no display.
+One curve per report: one run, or several to compare. Draws what reports hold and computes
+nothing; needs no display.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from clients.evaluation.accuracy import Accuracy
 from clients.evaluation.axis import TokenAxis
 from clients.evaluation.points import Point
 from clients.evaluation.report import Report
-from clients.evaluation.request_settings import budget_name
+from clients.evaluation.request_settings import format_budget
 from clients.extras import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette: told apart by the colour-blind too; markers do it without colour.
+# Okabe and Ito's palette, safe for colour-blind readers; markers work without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DPI = 150
@@ -33,7 +33,7 @@ def draw(
     with_groups: bool = False,
     is_logarithmic: bool = False,
 ) -> bytes:
-    """The picture of one or more `reports`.
+    """Return the picture of one or more `reports`.
 
     `with_groups` adds a thin curve for each group of tasks.
 
@@ -44,7 +44,7 @@ def draw(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    axis = axis.within(reports)
+    axis = axis.choose_for(reports)
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
@@ -56,7 +56,7 @@ def draw(
             _draw_groups(left, report, axis, colour)
         _draw_cost(right, report, axis, colour, marker, has_cost)
     for axes in (left, right):
-        axes.set_xlabel(f"mean {axis.words} a reply")
+        axes.set_xlabel(f"mean {axis.label} per reply")
         axes.grid(alpha=0.3)
         if is_logarithmic:
             axes.set_xscale("symlog", linthresh=1)
@@ -64,7 +64,7 @@ def draw(
     left.set_ylabel("accuracy (band: 95 %)")
     left.set_ylim(-0.02, 1.02)
     left.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}".replace("%", " %"))
-    right.set_ylabel("cost of 1,000 replies" if has_cost else "mean completion tokens a reply")
+    right.set_ylabel("cost of 1,000 replies" if has_cost else "mean completion tokens per reply")
     right.set_ylim(bottom=0)
     left.legend(loc="best", fontsize="small")
     figure.suptitle(title or ", ".join(dict.fromkeys(report.tasks.name for report in reports)))
@@ -75,7 +75,7 @@ def draw(
 
 
 def _draw_accuracy(axes: "Axes", report: Report, axis: TokenAxis, colour: str, marker: str) -> None:
-    placed = _placed(report, axis)
+    placed = _place_points(report, axis)
     if not placed:
         return
     xs = [x for x, _, _ in placed]
@@ -103,7 +103,7 @@ def _mark_knee(
         if point.budget == report.knee.budget:
             axes.axvline(x, color=colour, linestyle=":", alpha=0.6)
             axes.annotate(
-                f"knee: {budget_name(point.budget)}",
+                f"knee: {format_budget(point.budget)}",
                 (x, accuracy.share),
                 xytext=(8, -16),
                 textcoords="offset points",
@@ -113,12 +113,12 @@ def _mark_knee(
 
 
 def _draw_groups(axes: "Axes", report: Report, axis: TokenAxis, colour: str) -> None:
-    placed = _placed(report, axis)
+    placed = _place_points(report, axis)
     names = list(dict.fromkeys(name for _, _, point in placed for name in point.groups))
     for index, name in enumerate(names):
         line = [(x, p.groups[name].share) for x, _, p in placed if name in p.groups]
         axes.plot(*zip(*line, strict=True), color=colour, alpha=0.45, linewidth=0.8)
-        # Names at the ends of the lines, by turns, so that they do not cover each other.
+        # Names alternate between the ends of the lines, so that they do not overlap.
         x, y = line[-1] if index % 2 == 0 else line[0]
         axes.annotate(name, (x, y), fontsize="x-small", color=colour, alpha=0.8)
 
@@ -128,18 +128,18 @@ def _draw_cost(
 ) -> None:
     costs = [
         (x, point.cost_per_1000 if has_cost else point.mean_completion_tokens)
-        for x, _, point in _placed(report, axis)
+        for x, _, point in _place_points(report, axis)
     ]
     known = [(x, cost) for x, cost in costs if cost is not None]
     if known:
         axes.plot(*zip(*known, strict=True), color=colour, marker=marker, label=report.label)
 
 
-def _placed(report: Report, axis: TokenAxis) -> list[tuple[float, Accuracy, Point]]:
-    """The points that can be drawn, from left to right."""
+def _place_points(report: Report, axis: TokenAxis) -> list[tuple[float, Accuracy, Point]]:
+    """Return the points that can be drawn, from left to right."""
     placed = [
         (x, point.accuracy, point)
         for point in report.points
-        if (x := axis.of(point)) is not None and point.accuracy is not None
+        if (x := axis.get_tokens(point)) is not None and point.accuracy is not None
     ]
     return sorted(placed, key=lambda item: item[0])

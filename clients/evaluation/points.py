@@ -1,4 +1,4 @@
-"""One point a budget: accuracy with its interval, tokens, seconds, cost.
+"""Results per budget: accuracy with its interval, tokens, seconds and cost.
 
 Pure functions of outcomes. Knows no server and draws nothing.
 """
@@ -11,28 +11,28 @@ from statistics import fmean
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from clients.evaluation.accuracy import Accuracy, accuracy_of
+from clients.evaluation.accuracy import Accuracy, compute_accuracy
 from clients.evaluation.reply import Failure, Outcome, Reply
 from clients.evaluation.request_settings import Budget
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Currency units per million tokens."""
+    """Prices, in currency units per million tokens."""
 
     per_million_in: float = 0.0
     per_million_out: float = 0.0
 
-    def cost(self, reply: Reply) -> float:
-        """Of one reply; hidden tokens are part of the completion and cost the same."""
+    def compute_cost(self, reply: Reply) -> float:
+        """Return the cost of a reply; hidden tokens are completion tokens and cost the same."""
         num_in, num_out = reply.prompt_tokens or 0, reply.completion_tokens or 0
         return (num_in * self.per_million_in + num_out * self.per_million_out) / 1e6
 
 
 class Point(BaseModel):
-    """What one budget gave. Means are per reply; None where the server does not count.
+    """Results at one budget. Means are per reply; None if the server does not count.
 
-    `errors` are requests without a reply; they are in no other number.
+    `errors` are requests without a reply; no other number includes them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,29 +57,29 @@ class Point(BaseModel):
 
 
 def make_points(outcomes: Iterable[Outcome], prices: Prices | None = None) -> list[Point]:
-    """The points of a run, in the order in which its budgets first come."""
+    """Return the points of a run, in the order in which its budgets first appear."""
     by_budget: dict[Budget, list[Outcome]] = {}
     for outcome in outcomes:
         by_budget.setdefault(outcome.job.budget, []).append(outcome)
-    return [_point(budget, group, prices) for budget, group in by_budget.items()]
+    return [_make_point(budget, group, prices) for budget, group in by_budget.items()]
 
 
-def _point(budget: Budget, outcomes: Sequence[Outcome], prices: Prices | None) -> Point:
+def _make_point(budget: Budget, outcomes: Sequence[Outcome], prices: Prices | None) -> Point:
     pairs = [(o, o.result) for o in outcomes if isinstance(o.result, Reply)]
     replies = [reply for _, reply in pairs]
     num_errors = sum(isinstance(outcome.result, Failure) for outcome in outcomes)
     if not replies:
         return Point(budget=budget, replies=0, errors=num_errors, accuracy=None)
     p50, p95 = np.percentile([reply.seconds for reply in replies], [50, 95]).tolist()
-    cost = sum(prices.cost(reply) for reply in replies) if prices else None
+    cost = sum(prices.compute_cost(reply) for reply in replies) if prices else None
     return Point(
         budget=budget,
         replies=len(replies),
         errors=num_errors,
-        accuracy=accuracy_of(_scored(pairs)),
-        mean_prompt_tokens=_mean(replies, lambda reply: reply.prompt_tokens),
-        mean_completion_tokens=_mean(replies, lambda reply: reply.completion_tokens),
-        mean_reasoning_tokens=_mean(replies, lambda reply: reply.reasoning_tokens),
+        accuracy=compute_accuracy(_score_replies(pairs)),
+        mean_prompt_tokens=_compute_mean(replies, lambda reply: reply.prompt_tokens),
+        mean_completion_tokens=_compute_mean(replies, lambda reply: reply.completion_tokens),
+        mean_reasoning_tokens=_compute_mean(replies, lambda reply: reply.reasoning_tokens),
         seconds_p50=p50,
         seconds_p95=p95,
         cost=cost,
@@ -89,36 +89,38 @@ def _point(budget: Budget, outcomes: Sequence[Outcome], prices: Prices | None) -
         cut_short=sum(reply.finish_reason == "length" for reply in replies),
         over_budget=sum(_is_over(budget, reply) for reply in replies),
         retries=sum(reply.retries for reply in replies),
-        groups=_groups(pairs),
+        groups=_make_groups(pairs),
     )
 
 
-def _scored(pairs: Iterable[tuple[Outcome, Reply]]) -> list[tuple[str, int, int]]:
+def _score_replies(pairs: Iterable[tuple[Outcome, Reply]]) -> list[tuple[str, int, int]]:
     scores = [(o.job.task.task_id, o.job.task.score(reply.text)) for o, reply in pairs]
     return [(task_id, score.right, score.total) for task_id, score in scores]
 
 
-def _groups(pairs: Sequence[tuple[Outcome, Reply]]) -> dict[str, Accuracy]:
+def _make_groups(pairs: Sequence[tuple[Outcome, Reply]]) -> dict[str, Accuracy]:
     names = {o.job.task.group for o, _ in pairs}
     return {
-        name: accuracy_of(_scored(pair for pair in pairs if pair[0].job.task.group == name))
-        for name in sorted((name for name in names if name is not None), key=_natural)
+        name: compute_accuracy(
+            _score_replies(pair for pair in pairs if pair[0].job.task.group == name)
+        )
+        for name in sorted((name for name in names if name is not None), key=_to_sort_key)
     }
 
 
-def _natural(name: str) -> tuple[int, float, str]:
-    """Groups that are numbers ("2" before "16") first, in their order."""
+def _to_sort_key(name: str) -> tuple[int, float, str]:
+    """Return a sort key that puts numeric group names first, by value ("2" before "16")."""
     try:
         return 0, float(name), name
     except ValueError:
         return 1, 0.0, name
 
 
-def _mean(replies: Sequence[Reply], count: Callable[[Reply], int | None]) -> float | None:
+def _compute_mean(replies: Sequence[Reply], count: Callable[[Reply], int | None]) -> float | None:
     counts = [number for reply in replies if (number := count(reply)) is not None]
     return fmean(counts) if counts else None
 
 
 def _is_over(budget: Budget, reply: Reply) -> bool:
-    # Below zero is another server's "no limit".
+    # Other servers use negative numbers for "no limit".
     return isinstance(budget, int) and 0 <= budget < (reply.reasoning_tokens or 0)

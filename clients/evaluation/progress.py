@@ -1,4 +1,4 @@
-"""A progress bar on standard error, where somebody is looking."""
+"""Progress bar on standard error."""
 
 import sys
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Progress:
-    """Counts outcomes, right answers and failures of this session."""
+    """Counts of outcomes, right answers and failures in this session."""
 
     bar: "tqdm[Never]"
     right: int = 0
@@ -22,7 +22,7 @@ class Progress:
     failures: int = 0
 
     def add(self, outcome: Outcome) -> None:
-        """One more."""
+        """Count one outcome and advance the bar."""
         if isinstance(outcome.result, Reply):
             score = outcome.job.task.score(outcome.result.text)
             self.right += score.right
@@ -35,8 +35,8 @@ class Progress:
 
 
 @contextmanager
-def progress_bar(total: int, is_shown: bool | None) -> Iterator[Progress]:
-    """A bar to `total`; `is_shown` None: only on a terminal."""
+def open_progress_bar(total: int, is_shown: bool | None) -> Iterator[Progress]:
+    """Yield a bar of length `total`; `is_shown` None: only on a terminal."""
     from tqdm import tqdm
 
     # tqdm's own None means the same.

@@ -1,7 +1,7 @@
-"""What came back for one job: a reply, or why there is none.
+"""Result of one job: a reply, or the reason why there is none.
 
-Replies are kept as they came; whether one is right is asked when a report is made, so that
-a corrected answer or rule needs no new request.
+Replies are stored unchanged and scored when a report is made, so that a corrected answer or
+rule needs no new request.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 
 class Reply(BaseModel):
-    """Counts are tokens, None where the server does not tell; `stop` and `limited_by` are
-    the receipt's. `seconds` is the whole wait, retries included.
+    """Reply to one request.
+
+    Counts are tokens, None if the server does not report them; `stop` and `limited_by` come from
+    the receipt. `seconds` is the whole waiting time, retries included.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,7 +38,7 @@ class Reply(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`is_final`: every other request would fail the same way."""
+    """Request without a reply. `is_final`: every other request would fail the same way."""
 
     reason: str
     is_final: bool = False
@@ -44,7 +46,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A job and what came of it."""
+    """Job with its result."""
 
     job: Job
     result: Reply | Failure
@@ -55,7 +57,7 @@ class EmptyReplyError(ValueError):
 
 
 def read_completion(completion: "ChatCompletion", seconds: float, retries: int) -> Reply:
-    """The first choice of `completion`, whichever server wrote it.
+    """Return the first choice of `completion`, whichever server wrote it.
 
     Raises:
         EmptyReplyError: it has none.
@@ -72,12 +74,12 @@ def read_completion(completion: "ChatCompletion", seconds: float, retries: int) 
         prompt_tokens=usage.prompt_tokens if usage else None,
         completion_tokens=usage.completion_tokens if usage else None,
         reasoning_tokens=details.reasoning_tokens if details else None,
-        stop=_text(receipt, "stop"),
-        limited_by=_text(receipt, "limited_by"),
+        stop=_get_text(receipt, "stop"),
+        limited_by=_get_text(receipt, "limited_by"),
         retries=retries,
     )
 
 
-def _text(receipt: Any, name: str) -> str | None:
+def _get_text(receipt: Any, name: str) -> str | None:
     value = receipt.get(name) if isinstance(receipt, Mapping) else None
     return value if isinstance(value, str) else None

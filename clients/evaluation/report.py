@@ -1,6 +1,6 @@
-"""The report of a run: what JSON holds, what the table and the picture are made from.
+"""Report of a run: the content of the JSON file, from which table and picture are made.
 
-Knows points, not how they came to be; :mod:`.table` and :mod:`.picture` show it.
+Knows points, not how they were measured; :mod:`.table` and :mod:`.picture` show it.
 """
 
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ FORMAT: Literal["thinking-eval/1"] = "thinking-eval/1"
 
 
 class RequestError(BaseModel):
-    """A request without a reply."""
+    """Request without a reply."""
 
     task: str
     budget: Budget
@@ -28,7 +28,7 @@ class RequestError(BaseModel):
 
 
 class TaskSummary(BaseModel):
-    """What was asked; `sha256` is of the whole file, `num_tasks` of those that ran."""
+    """Tasks of a run; `sha256` is of the whole file, `num_tasks` counts those that ran."""
 
     name: str
     sha256: str
@@ -37,7 +37,7 @@ class TaskSummary(BaseModel):
 
 
 class Report(BaseModel):
-    """One run. `settings` are those that all requests share, by their option's name."""
+    """Report of one run. `settings` are those that all requests share, by option name."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,19 +54,19 @@ class Report(BaseModel):
 
     @property
     def counts_thought(self) -> bool:
-        """Whether the server told of each budget how many tokens it thought."""
+        """True if the server reported thinking tokens at every budget."""
         return all(p.mean_reasoning_tokens is not None for p in self.points if p.replies)
 
     def to_json(self) -> bytes:
-        """Indented, with a line end."""
+        """Return indented JSON with a final line end."""
         return self.model_dump_json(indent=2).encode() + b"\n"
 
 
 def read_report(path: Path) -> Report:
-    """The report at `path`.
+    """Return the report at `path`.
 
     Raises:
-        UsageError: it cannot be read or is none.
+        UsageError: it cannot be read or is not a report.
     """
     try:
         return Report.model_validate_json(path.read_bytes())
@@ -76,5 +76,5 @@ def read_report(path: Path) -> Report:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise UsageError(
-            f"{path}: no report of thinking eval ({where}: {problem['msg']})"
+            f"{path}: not a report of thinking eval ({where}: {problem['msg']})"
         ) from error

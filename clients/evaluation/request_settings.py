@@ -1,7 +1,7 @@
-"""What every request of a run has in common, and the body that comes of it.
+"""Settings that all requests of a run share, and the request bodies made from them.
 
-Knows field names only as far as the command line names them: any server's spelling of a
-budget will do. Sends nothing.
+Knows only the field names that the command line gives, so it works with any server's spelling
+of a budget. Sends nothing.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from clients.errors import UsageError
 from clients.evaluation.task import Task
 from clients.json_argument import set_field
 
-# A count, an effort's name, or None: the field is left out, the server's default holds.
+# A token count, an effort name, or None: the field is omitted, the server's default applies.
 Budget = int | str | None
 DEFAULT_BUDGET = "default"
 DEFAULT_FIELD = "max_thinking_tokens"
@@ -22,34 +22,34 @@ OPTIONS_FIELD = "thinking_options"
 
 
 def parse_budgets(text: str) -> tuple[Budget, ...]:
-    """``0,16,high,default`` as budgets, in the order given.
+    """Parse ``0,16,high,default`` into budgets, in the order given.
 
     Raises:
-        ValueError: one is empty or comes twice.
+        ValueError: one is empty or appears twice.
     """
-    budgets = tuple(_budget(part.strip()) for part in text.split(","))
+    budgets = tuple(_parse_budget(part.strip()) for part in text.split(","))
     if len(set(budgets)) < len(budgets):
         raise ValueError(f"{text!r} names a budget twice")
     return budgets
 
 
-def seed_of(seed: int, task_id: str, sample: int) -> int:
-    """The seed of one request, from 0 to 2**31 - 1.
+def derive_seed(seed: int, task_id: str, sample: int) -> int:
+    """Return the seed of one request, from 0 to 2**31 - 1.
 
-    Each task has its own: under one seed for all, an engine draws the same noise for every
-    task, and the accuracy of 200 tasks swings like that of a few (seen: 68 % and 93 % with
+    Each task has its own: with one seed for all, an engine draws the same noise for every
+    task, and the accuracy of 200 tasks varies like that of a few (measured: 68 % and 93 % with
     two seeds, 87 % without any).
     """
     digest = hashlib.sha256(f"{seed}/{task_id}".encode()).digest()
     return (int.from_bytes(digest[:4]) + sample) % 2**31
 
 
-def budget_name(budget: Budget) -> str:
-    """As on the command line."""
+def format_budget(budget: Budget) -> str:
+    """Return the budget as on the command line."""
     return DEFAULT_BUDGET if budget is None else str(budget)
 
 
-def _budget(text: str) -> Budget:
+def _parse_budget(text: str) -> Budget:
     if not text:
         raise ValueError("a budget is empty")
     try:
@@ -60,7 +60,7 @@ def _budget(text: str) -> Budget:
 
 @dataclass(frozen=True, slots=True)
 class RequestSettings:
-    """`None` leaves a field out. `budget_field` and the keys of `extra` may have dots."""
+    """Fields of every request; `None` omits one. `budget_field` and `extra` may have dots."""
 
     budget_field: str = DEFAULT_FIELD
     system: str | None = None
@@ -70,21 +70,21 @@ class RequestSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    def body(self, model: str, task: Task, budget: Budget, sample: int) -> dict[str, Any]:
-        """The body of one request; samples differ in their seeds.
+    def make_body(self, model: str, task: Task, budget: Budget, sample: int) -> dict[str, Any]:
+        """Return the body of one request; samples differ in their seeds.
 
         Raises:
             UsageError: two options set the same field.
         """
-        body: dict[str, Any] = {"model": model, "messages": task.messages_with(self.system)}
+        body: dict[str, Any] = {"model": model, "messages": task.to_messages(self.system)}
         named = {
             "temperature": self.temperature,
-            "seed": None if self.seed is None else seed_of(self.seed, task.task_id, sample),
+            "seed": None if self.seed is None else derive_seed(self.seed, task.task_id, sample),
             "max_completion_tokens": self.max_completion_tokens,
             OPTIONS_FIELD: dict(self.options) or None,
             self.budget_field: budget,
         }
-        # Objects of --extra first: a field with dots is added to the object it leads into.
+        # --extra first: a dotted field can then be added to an object from there.
         wanted = [*self.extra.items(), *((k, v) for k, v in named.items() if v is not None)]
         for path, value in json.loads(json.dumps(wanted)):
             try:
@@ -96,7 +96,7 @@ class RequestSettings:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request to be made: a task at a budget, the `sample`-th time (from 0)."""
+    """Request to send: a task at a budget, for the `sample`-th time (from 0)."""
 
     task: Task
     budget: Budget
@@ -105,6 +105,6 @@ class Job:
 
     @property
     def key(self) -> str:
-        """The same for the same request; the expected answer is no part of it."""
+        """Identifier of the request; the expected answer is not part of it."""
         spelt = json.dumps([self.task.task_id, self.sample, self.body], sort_keys=True)
         return hashlib.sha256(spelt.encode()).hexdigest()[:32]

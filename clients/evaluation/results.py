@@ -1,6 +1,6 @@
-"""From the outcomes of a run to its files: JSON, Markdown, PNG, and each reply with its score.
+"""Writes the outcomes of a run to files: JSON, Markdown, PNG, and each reply with its score.
 
-All are written whole or not at all. Knows no server and no command line.
+Each file is written completely or not at all. Knows no server and no command line.
 """
 
 import json
@@ -17,34 +17,34 @@ from clients.evaluation.report import RequestError
 
 @dataclass(frozen=True, slots=True)
 class ResultFiles:
-    """The files of one run: one path, several endings."""
+    """Files of one run: one path with several extensions."""
 
     stem: Path
 
     @classmethod
-    def at(cls, output: str) -> "ResultFiles":
-        """`output` with or without ``.json``.
+    def from_output(cls, output: str) -> "ResultFiles":
+        """Return the files for `output`, given with or without ``.json``.
 
         Raises:
-            UsageError: its folder is not there.
+            UsageError: its folder does not exist.
         """
         path = Path(output.removesuffix(".json"))
         if not path.parent.is_dir() or not path.name:
             raise UsageError(f"--output {output}: {path.parent} is not a folder")
         return cls(path)
 
-    def path(self, ending: str) -> Path:
-        """``run`` and ``json`` make ``run.json``."""
+    def get_path(self, ending: str) -> Path:
+        """Return the path with an extension: ``run`` and ``json`` give ``run.json``."""
         return self.stem.with_name(f"{self.stem.name}.{ending}")
 
     @property
     def journal(self) -> Path:
-        """Where replies are kept while the run goes on."""
-        return self.path("journal.jsonl")
+        """Path of the journal, which stores replies during a run."""
+        return self.get_path("journal.jsonl")
 
     def write(self, ending: str, content: bytes) -> Path:
-        """Write one of them, whole."""
-        path = self.path(ending)
+        """Write one of the files atomically and return its path."""
+        path = self.get_path(ending)
         try:
             write_atomically(path, content)
         except OSError as error:
@@ -52,14 +52,14 @@ class ResultFiles:
         return path
 
 
-def outcome_lines(outcomes: Sequence[Outcome]) -> bytes:
-    """Each outcome as a JSON line: what was asked, what came, and how right it is."""
-    lines = [json.dumps(_outcome(outcome), ensure_ascii=False) for outcome in outcomes]
+def format_outcomes(outcomes: Sequence[Outcome]) -> bytes:
+    """Return each outcome as a JSON line: the request, the reply and its score."""
+    lines = [json.dumps(_to_dict(outcome), ensure_ascii=False) for outcome in outcomes]
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def request_errors(outcomes: Sequence[Outcome]) -> list[RequestError]:
-    """The requests that remained without a reply."""
+def find_request_errors(outcomes: Sequence[Outcome]) -> list[RequestError]:
+    """Return the requests that got no reply."""
     return [
         RequestError(
             task=outcome.job.task.task_id,
@@ -72,7 +72,7 @@ def request_errors(outcomes: Sequence[Outcome]) -> list[RequestError]:
     ]
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _to_dict(outcome: Outcome) -> dict[str, Any]:
     job, result = outcome.job, outcome.result
     head = {"task": job.task.task_id, "budget": job.budget, "sample": job.sample}
     if job.task.group is not None:

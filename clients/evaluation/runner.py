@@ -1,7 +1,7 @@
-"""Makes the requests, a few at a time.
+"""Sends the requests, several at a time.
 
 Knows jobs, replies and the openai client (whose retries it uses); not what replies are
-for, nor where they are kept.
+for, or where they are stored.
 """
 
 import asyncio
@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clients.connection import reason_of
+from clients.connection import describe_error
 from clients.evaluation.reply import EmptyReplyError, Failure, Outcome, Reply, read_completion
 from clients.evaluation.request_settings import Job
 
 if TYPE_CHECKING:
     import openai
 
-# With these no other request of the run can succeed: no key, no right, no such model or path.
+# After these no other request of the run can succeed: bad key, no permission, unknown model.
 FINAL_STATUS = frozenset({401, 403, 404})
 
 
 class GaveUpError(Exception):
-    """The run was ended because of `failure`; replies until then have been handed out."""
+    """Run that ended early because of `failure`; earlier outcomes have been passed on."""
 
     def __init__(self, failure: Failure, num_failures: int) -> None:
         super().__init__(failure.reason)
@@ -31,14 +31,14 @@ class GaveUpError(Exception):
 
 
 @dataclass(slots=True)
-class Patience:
-    """How many failures in a row are borne; 0: any number."""
+class FailureLimit:
+    """Limit of consecutive failures; 0: no limit."""
 
     limit: int
     num_failures: int = 0
 
-    def bear(self, result: Reply | Failure) -> None:
-        """Raise GaveUpError where `result` is one failure too many."""
+    def check(self, result: Reply | Failure) -> None:
+        """Raise GaveUpError if `result` is one failure too many."""
         if isinstance(result, Reply):
             self.num_failures = 0
             return
@@ -55,19 +55,19 @@ async def run_jobs(
     concurrency: int,
     give_up_after: int = 0,
 ) -> None:
-    """Ask all of `jobs`, in order, `concurrency` at a time; `take` gets each as it ends.
+    """Send all `jobs` in order, `concurrency` at a time; `take` receives each outcome.
 
     Raises:
-        GaveUpError: so many failures in a row, or one that all others would share.
+        GaveUpError: too many consecutive failures, or one that all other requests would share.
     """
-    patience = Patience(give_up_after)
+    failure_limit = FailureLimit(give_up_after)
     waiting = iter(jobs)
 
     async def work(jobs: Iterator[Job]) -> None:
         for job in jobs:
-            result = await _ask(client, job)
+            result = await _send(client, job)
             take(Outcome(job, result))
-            patience.bear(result)
+            failure_limit.check(result)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -77,10 +77,10 @@ async def run_jobs(
         raise errors.exceptions[0] from None
 
 
-async def _ask(client: "openai.AsyncOpenAI", job: Job) -> Reply | Failure:
+async def _send(client: "openai.AsyncOpenAI", job: Job) -> Reply | Failure:
     import openai
 
-    # All but these two as they are: the client knows neither our fields nor other servers'.
+    # extra_body for all but these two: the client knows neither our fields nor other servers'.
     extra: dict[str, Any] = {**job.body}
     model, messages = extra.pop("model"), extra.pop("messages")
     begin = time.perf_counter()
@@ -91,6 +91,6 @@ async def _ask(client: "openai.AsyncOpenAI", job: Job) -> Reply | Failure:
         seconds = time.perf_counter() - begin
         return read_completion(raw.parse(), seconds, raw.retries_taken)
     except openai.APIStatusError as error:
-        return Failure(reason_of(error), error.status_code in FINAL_STATUS)
+        return Failure(describe_error(error), error.status_code in FINAL_STATUS)
     except (openai.OpenAIError, EmptyReplyError, ValueError) as error:
-        return Failure(reason_of(error))
+        return Failure(describe_error(error))

@@ -1,6 +1,6 @@
-"""One question with its answer.
+"""A question with its expected answers.
 
-Knows what to ask and how to score a reply; not how much may be thought about it.
+Knows what to ask and how to score a reply; not the thinking budget.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ Message = Mapping[str, Any]  # as on the wire: role, content, …
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`task_id` is unique in its file; `rule` is resolved; `group` None: in no group."""
+    """Question with its answers; `task_id` is unique in its file, `rule` is resolved."""
 
     task_id: str
     messages: tuple[Message, ...]
@@ -23,11 +23,11 @@ class Task:
     group: str | None = None
 
     def score(self, text: str) -> Score:
-        """How right `text` is as the answer."""
+        """Score `text` as the answer."""
         return self.rule.score(text, self.answers)
 
-    def messages_with(self, system: str | None) -> list[Message]:
-        """The conversation; `system` comes first where the task has no system message."""
+    def to_messages(self, system: str | None) -> list[Message]:
+        """Return the conversation, with `system` first if the task has no system message."""
         has_own = any(message.get("role") in {"system", "developer"} for message in self.messages)
         if system is None or has_own:
             return list(self.messages)

@@ -1,6 +1,6 @@
-"""A file of tasks, one JSON object a line; broken lines are noted and the rest runs.
+"""A file of tasks, one JSON object per line; broken lines are reported and skipped.
 
-Does not know where built-in files are, nor what becomes of the tasks.
+Does not know where built-in files are, or how the tasks are used.
 """
 
 import difflib
@@ -19,7 +19,7 @@ DEFAULT_GROUP_FIELD = "group"
 
 
 class BrokenLine(BaseModel):
-    """A line, counted from 1, that is no task, and why."""
+    """Line, counted from 1, that is not a task, and the reason."""
 
     line: int
     reason: str
@@ -27,9 +27,9 @@ class BrokenLine(BaseModel):
 
 @dataclass(slots=True)
 class TaskFile:
-    """The good lines and the broken ones; `sha256` is of the whole file's bytes.
+    """Tasks and broken lines of a file; `sha256` is of the whole file's bytes.
 
-    `unknown_fields` are those that mean nothing here: metadata, or a slip of the pen.
+    `unknown_fields` have no meaning here: metadata, or typing errors.
     """
 
     name: str
@@ -40,14 +40,14 @@ class TaskFile:
 
     @property
     def advice(self) -> list[str]:
-        """A line for each unknown field that looks like a known one."""
+        """Hints, one for each unknown field that resembles a known one."""
         known = [*TaskLine.model_fields, DEFAULT_GROUP_FIELD]
         guesses = {
             name: difflib.get_close_matches(name, known, n=1, cutoff=0.75)
             for name in sorted(self.unknown_fields)
         }
         return [
-            f"field {name!r} means nothing here; did you mean {guess[0]!r}?"
+            f"field {name!r} is unknown; did you mean {guess[0]!r}?"
             for name, guess in guesses.items()
             if guess
         ]
@@ -58,10 +58,10 @@ def read_task_file(
     default: ScoringRule | None = None,
     group_field: str = DEFAULT_GROUP_FIELD,
 ) -> TaskFile:
-    """Read `path`; `default` scores what has no scoring of its own.
+    """Read `path`; `default` scores tasks without their own scoring.
 
     Raises:
-        UsageError: the file cannot be read or has no good line.
+        UsageError: the file cannot be read or has no valid line.
     """
     try:
         content = path.read_bytes()
@@ -92,7 +92,7 @@ def _add(
         line = read_line(text)
         task = line.to_task(number, group_field, default)
         if task.task_id in seen:
-            raise TaskLineError(f"id {task.task_id!r} is that of line {seen[task.task_id]}")
+            raise TaskLineError(f"id {task.task_id!r} is already used in line {seen[task.task_id]}")
     except (TaskLineError, ScoringError) as error:
         result.broken.append(BrokenLine(line=number, reason=str(error)))
         return

@@ -1,10 +1,10 @@
-"""One line of a task file: our own format, and GSM8K's, which is nearly the same.
+"""Lines of a task file: our own format, and GSM8K's, which is nearly the same.
 
     {"question": "17 + 25 = ?", "answer": "42"}
     {"messages": […], "answer": ["4", "2"], "scoring": {"kind": "blanks", "pattern": "= (\\\\d)"}}
     {"question": "…", "answer": "17 and 25 make 42.\\n#### 42"}
 
-Knows no other line of the file.
+Knows only one line at a time.
 """
 
 import re
@@ -26,17 +26,17 @@ from pydantic import (
 from clients.evaluation.scoring import ScoringError, ScoringKind, ScoringRule
 from clients.evaluation.task import Task
 
-# Before the result of GSM8K's worked answers.
+# Precedes the result in GSM8K's worked answers.
 GSM8K_MARK = "####"
 Value = StrictStr | StrictInt | StrictFloat
 
 
 class TaskLineError(ValueError):
-    """A line that is no task; says why."""
+    """Line that is not a task; the message says why."""
 
 
-class ScoringWish(BaseModel):
-    """``scoring`` of a line; what it leaves out comes from the command line."""
+class ScoringFields(BaseModel):
+    """``scoring`` of a line; missing fields come from the command line."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,17 +44,17 @@ class ScoringWish(BaseModel):
     pattern: StrictStr | None = None
     tolerance: Annotated[Decimal, Field(ge=0)] | None = None
 
-    def over(self, default: ScoringRule) -> ScoringRule:
-        """`default`, changed by this wish."""
+    def apply_to(self, default: ScoringRule) -> ScoringRule:
+        """Return `default`, changed by these fields."""
         return ScoringRule(
             self.kind or default.kind,
-            default.pattern if self.pattern is None else compiled(self.pattern),
+            default.pattern if self.pattern is None else compile_pattern(self.pattern),
             default.tolerance if self.tolerance is None else self.tolerance,
         )
 
 
 class TaskLine(BaseModel):
-    """The fields of a line; others are kept in ``model_extra``."""
+    """Fields of a line; others are kept in ``model_extra``."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -62,38 +62,38 @@ class TaskLine(BaseModel):
     messages: Annotated[list[dict[str, Any]], Field(min_length=1)] | None = None
     answer: Value | Annotated[list[Value], Field(min_length=1)] | None = None
     scoring: Annotated[
-        ScoringWish | None,
+        ScoringFields | None,
         BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value),
     ] = None
     id: StrictStr | StrictInt | None = None
 
     def to_task(self, number: int, group_field: str, default: ScoringRule) -> Task:
-        """The task; `number`, the line's, names it where it has no id."""
-        answers, rule = self._answers(), default
+        """Return the task; the line `number` is its id if it has none."""
+        answers, rule = self._make_answers(), default
         if self.scoring is not None:
-            rule = self.scoring.over(default)
+            rule = self.scoring.apply_to(default)
         elif answers and GSM8K_MARK in answers[0]:
             answers = (answers[0].rpartition(GSM8K_MARK)[2].strip(),)
-            rule = ScoringWish(kind=ScoringKind.NUMERIC).over(default)
+            rule = ScoringFields(kind=ScoringKind.NUMERIC).apply_to(default)
         group = (self.model_extra or {}).get(group_field)
         return Task(
             task_id=str(number if self.id is None else self.id),
-            messages=self._messages(),
+            messages=self._make_messages(),
             answers=answers,
-            rule=rule.resolved(answers),
+            rule=rule.resolve(answers),
             group=None if group is None else str(group),
         )
 
-    def _messages(self) -> tuple[dict[str, Any], ...]:
+    def _make_messages(self) -> tuple[dict[str, Any], ...]:
         if (self.question is None) == (self.messages is None):
             raise TaskLineError("should have either question or messages")
         if self.messages is None:
             return ({"role": "user", "content": self.question},)
         if not all(isinstance(message.get("role"), str) for message in self.messages):
-            raise TaskLineError("each of messages needs a role")
+            raise TaskLineError("each message needs a role")
         return tuple(self.messages)
 
-    def _answers(self) -> tuple[str, ...]:
+    def _make_answers(self) -> tuple[str, ...]:
         if self.answer is None:
             return ()
         values = self.answer if isinstance(self.answer, list) else [self.answer]
@@ -111,14 +111,14 @@ def read_line(text: bytes) -> TaskLine:
     except UnicodeDecodeError as error:
         raise TaskLineError(f"not UTF-8 (byte {error.start + 1})") from error
     except ValidationError as error:
-        raise TaskLineError(_reason(error)) from error
+        raise TaskLineError(_describe_error(error)) from error
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
-    """`pattern`, compiled.
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Return `pattern`, compiled.
 
     Raises:
-        ScoringError: it is no regular expression.
+        ScoringError: it is not a regular expression.
     """
     try:
         return re.compile(pattern)
@@ -126,15 +126,17 @@ def compiled(pattern: str) -> re.Pattern[str]:
         raise ScoringError(f"pattern {pattern!r}: {error}") from error
 
 
-def _reason(error: ValidationError) -> str:
-    """The first problem, with its place in the line."""
+def _describe_error(error: ValidationError) -> str:
+    """Return the first problem, with its place in the line."""
     problem = error.errors(include_url=False, include_input=False)[0]
-    where = _path([part for part in problem["loc"] if isinstance(part, int) or part.islower()])
+    where = _format_path(
+        [part for part in problem["loc"] if isinstance(part, int) or part.islower()]
+    )
     return f"{where}: {problem['msg']}" if where else problem["msg"]
 
 
-def _path(parts: Sequence[int | str]) -> str:
-    # Members of a union are in pydantic's paths too ("list[union[str,int]]"); fields are words.
+def _format_path(parts: Sequence[int | str]) -> str:
+    # pydantic's paths also name union members ("list[union[str,int]]"); fields are identifiers.
     return ".".join(
         str(part) for part in parts if str(part).isidentifier() or isinstance(part, int)
     )

@@ -1,4 +1,4 @@
-"""The task sets that come with the package: whatever ``*.jsonl`` lies in ``data/``.
+"""Built-in task sets: the ``*.jsonl`` files in ``data/``.
 
 Knows names and paths; :mod:`.task_file` reads them.
 """
@@ -13,21 +13,21 @@ FOLDER = Path(__file__).parent / "data"
 SUFFIX = ".jsonl"
 
 
-def task_sets() -> Mapping[str, Path]:
-    """Name to file, sorted by name."""
+def list_task_sets() -> Mapping[str, Path]:
+    """Return the files by name, sorted by name."""
     return {path.stem: path for path in sorted(FOLDER.glob(f"*{SUFFIX}"))}
 
 
 def find_tasks(name: str) -> Path:
-    """The built-in set called `name`, or the file at that path.
+    """Return the path of the built-in set `name`, or of the file at that path.
 
     Raises:
         UsageError: there is neither.
     """
-    if (path := task_sets().get(name)) is not None:
+    if (path := list_task_sets().get(name)) is not None:
         return path
     if (path := Path(name)).is_file():
         return path
-    close = difflib.get_close_matches(name, task_sets(), n=1)
-    hint = f"did you mean {close[0]}?" if close else f"built in are: {', '.join(task_sets())}"
+    close = difflib.get_close_matches(name, list_task_sets(), n=1)
+    hint = f"did you mean {close[0]}?" if close else f"built-in sets: {', '.join(list_task_sets())}"
     raise UsageError(f"{name}: no such file and no built-in task set; {hint}")

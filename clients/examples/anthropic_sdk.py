@@ -39,9 +39,9 @@ print("receipt:", json.dumps((message.model_extra or {})["thinking"]))
 print("usage:  ", message.usage.output_tokens_details)
 
 print("\n# With a tool")
-weather_of: ToolParam = {
-    "name": "weather_of",
-    "description": "The weather of a city.",
+get_weather: ToolParam = {
+    "name": "get_weather",
+    "description": "Get the weather in a city.",
     "input_schema": {
         "type": "object",
         "properties": {"city": {"type": "string", "enum": ["Berlin", "Paris"]}},
@@ -49,13 +49,13 @@ weather_of: ToolParam = {
         "additionalProperties": False,
     },
 }
-messages: list[MessageParam] = [{"role": "user", "content": "How is the weather in Paris?"}]
+messages: list[MessageParam] = [{"role": "user", "content": "What is the weather in Paris?"}]
 message = client.messages.create(
     model=MODEL,
     messages=messages,
     max_tokens=200,
     thinking={"type": "enabled", "budget_tokens": 64},
-    tools=[weather_of],
+    tools=[get_weather],
     tool_choice={"type": "any"},  # a large model may decide by itself: "auto"
 )
 results: list[ToolResultBlockParam] = []
@@ -69,7 +69,7 @@ message = client.messages.create(
     model=MODEL,
     messages=messages,
     max_tokens=100,
-    tools=[weather_of],
+    tools=[get_weather],
     tool_choice={"type": "none"},
 )
 print("answer:", "".join(block.text for block in message.content if block.type == "text"))

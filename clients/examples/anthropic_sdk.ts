@@ -38,8 +38,8 @@ console.log("usage:  ", thoughtful.usage.output_tokens_details);
 console.log("\n# With a tool");
 const tools: Anthropic.Tool[] = [
   {
-    name: "weather_of",
-    description: "The weather of a city.",
+    name: "get_weather",
+    description: "Get the weather in a city.",
     input_schema: {
       type: "object",
       properties: { city: { type: "string", enum: ["Berlin", "Paris"] } },
@@ -48,7 +48,7 @@ const tools: Anthropic.Tool[] = [
     },
   },
 ];
-const talk: Anthropic.MessageParam[] = [{ role: "user", content: "How is the weather in Paris?" }];
+const talk: Anthropic.MessageParam[] = [{ role: "user", content: "What is the weather in Paris?" }];
 const called = await client.messages.create({
   model,
   messages: talk,

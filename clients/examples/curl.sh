@@ -5,7 +5,7 @@ set -euo pipefail
 url=${OPENAI_BASE_URL:-http://127.0.0.1:8000/v1}/chat/completions
 model=${MODEL:-smollm2-135m-instruct}
 
-ask() {
+post() {
     curl --silent --show-error --fail-with-body --no-buffer "$url" \
         -H "Content-Type: application/json" \
         -H "Authorization: Bearer ${OPENAI_API_KEY:-none}" \
@@ -13,14 +13,14 @@ ask() {
 }
 
 echo "# A plain call"
-ask '{
+post '{
   "model": "'"$model"'", "max_tokens": 100,
   "messages": [{"role": "user", "content": "What is 17 + 25?"}]
 }' | jq -r '.choices[0].message.content'
 
 echo
 echo "# Streamed"
-ask '{
+post '{
   "model": "'"$model"'", "max_tokens": 100, "stream": true,
   "messages": [{"role": "user", "content": "What is 17 + 25?"}]
 }' | sed -n -u 's/^data: //p' | grep --line-buffered '^{' |
@@ -29,7 +29,7 @@ echo
 
 echo
 echo "# With a budget: at most 64 hidden tokens, all counted"
-ask '{
+post '{
   "model": "'"$model"'", "max_tokens": 100,
   "max_thinking_tokens": 64, "include_reasoning": true,
   "messages": [{"role": "user", "content": "What is 17 + 25?"}]
@@ -41,15 +41,15 @@ ask '{
 
 echo
 echo "# With a tool (a large model may decide by itself: \"tool_choice\": \"auto\")"
-ask '{
+post '{
   "model": "'"$model"'", "max_thinking_tokens": 64,
-  "messages": [{"role": "user", "content": "How is the weather in Paris?"}],
+  "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
   "tool_choice": "required",
   "tools": [{
     "type": "function",
     "function": {
-      "name": "weather_of",
-      "description": "The weather of a city.",
+      "name": "get_weather",
+      "description": "Get the weather in a city.",
       "parameters": {
         "type": "object",
         "properties": {"city": {"type": "string", "enum": ["Berlin", "Paris"]}},

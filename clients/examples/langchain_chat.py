@@ -8,7 +8,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
 
-def model(max_thinking_tokens: int | None = None) -> ChatOpenAI:
+def make_model(max_thinking_tokens: int | None = None) -> ChatOpenAI:
     return ChatOpenAI(
         base_url=os.environ.get("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
         api_key=os.environ.get("OPENAI_API_KEY", "none"),
@@ -19,31 +19,31 @@ def model(max_thinking_tokens: int | None = None) -> ChatOpenAI:
 
 
 @tool
-def weather_of(city: Literal["Berlin", "Paris"]) -> str:
-    """The weather of a city."""
+def get_weather(city: Literal["Berlin", "Paris"]) -> str:
+    """Get the weather in a city."""
     return f"In {city} it is sunny, 21 °C."
 
 
 print("# A plain call")
-print(model().invoke("What is 17 + 25?").content)
+print(make_model().invoke("What is 17 + 25?").content)
 
 print("\n# Streamed")
-for chunk in model().stream("What is 17 + 25?"):
+for chunk in make_model().stream("What is 17 + 25?"):
     print(chunk.text, end="", flush=True)
 print()
 
 print("\n# With a budget: at most 64 hidden tokens, all counted")
-message = model(max_thinking_tokens=64).invoke("What is 17 + 25?")
+message = make_model(max_thinking_tokens=64).invoke("What is 17 + 25?")
 print("answer: ", message.content)
-# LangChain keeps what OpenAI's replies have: of our receipt that is the count.
+# LangChain keeps only the fields of OpenAI's replies: of our receipt, the token count.
 print("used:   ", message.usage_metadata["output_token_details"]["reasoning"])
 
 print("\n# With a tool")
-messages = [HumanMessage("How is the weather in Paris?")]
+messages = [HumanMessage("What is the weather in Paris?")]
 # A large model may decide by itself: tool_choice="auto".
-call = model(max_thinking_tokens=64).bind_tools([weather_of], tool_choice="any").invoke(messages)
+call = make_model(64).bind_tools([get_weather], tool_choice="any").invoke(messages)
 messages.append(call)
 for wanted in call.tool_calls:
     print(f"call:   {wanted['name']}({wanted['args']})")
-    messages.append(weather_of.invoke(wanted))
-print("answer:", model().invoke(messages).content)
+    messages.append(get_weather.invoke(wanted))
+print("answer:", make_model().invoke(messages).content)

@@ -40,11 +40,11 @@ assert completion.usage
 print("usage:  ", completion.usage.completion_tokens_details)
 
 print("\n# With a tool")
-weather_of: ChatCompletionToolParam = {
+get_weather: ChatCompletionToolParam = {
     "type": "function",
     "function": {
-        "name": "weather_of",
-        "description": "The weather of a city.",
+        "name": "get_weather",
+        "description": "Get the weather in a city.",
         "parameters": {
             "type": "object",
             "properties": {"city": {"type": "string", "enum": ["Berlin", "Paris"]}},
@@ -54,12 +54,12 @@ weather_of: ChatCompletionToolParam = {
     },
 }
 messages: list[ChatCompletionMessageParam] = [
-    {"role": "user", "content": "How is the weather in Paris?"}
+    {"role": "user", "content": "What is the weather in Paris?"}
 ]
 completion = client.chat.completions.create(
     model=MODEL,
     messages=messages,
-    tools=[weather_of],
+    tools=[get_weather],
     tool_choice="required",  # a large model may decide by itself: "auto"
     extra_body={"max_thinking_tokens": 64},
 )
@@ -70,6 +70,6 @@ for call in message.tool_calls or []:
     print(f"call:   {call.function.name}({call.function.arguments})")
     messages.append({"role": "tool", "tool_call_id": call.id, "content": "Sunny, 21 °C."})
 completion = client.chat.completions.create(
-    model=MODEL, messages=messages, tools=[weather_of], tool_choice="none", max_tokens=100
+    model=MODEL, messages=messages, tools=[get_weather], tool_choice="none", max_tokens=100
 )
 print("answer:", completion.choices[0].message.content)

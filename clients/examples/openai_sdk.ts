@@ -27,7 +27,7 @@ for await (const chunk of stream) {
 console.log();
 
 console.log("\n# With a budget: at most 64 hidden tokens, all counted");
-// The SDK's types do not know our fields; an object that is spread may bring them.
+// The SDK's types lack our fields; a spread object passes them.
 const budget = { max_thinking_tokens: 64, include_reasoning: true }; // show the thought, too
 type Choice = OpenAI.ChatCompletion.Choice & {
   thinking: Record<string, unknown>;
@@ -50,8 +50,8 @@ const tools: OpenAI.ChatCompletionTool[] = [
   {
     type: "function",
     function: {
-      name: "weather_of",
-      description: "The weather of a city.",
+      name: "get_weather",
+      description: "Get the weather in a city.",
       parameters: {
         type: "object",
         properties: { city: { type: "string", enum: ["Berlin", "Paris"] } },
@@ -62,7 +62,7 @@ const tools: OpenAI.ChatCompletionTool[] = [
   },
 ];
 const talk: OpenAI.ChatCompletionMessageParam[] = [
-  { role: "user", content: "How is the weather in Paris?" },
+  { role: "user", content: "What is the weather in Paris?" },
 ];
 const called = await client.chat.completions.create({
   model,

@@ -1,4 +1,4 @@
-"""The positions of a map that gained most, and its means, as Markdown."""
+"""Markdown table of the positions of a map that gained most, with the means."""
 
 from clients.mapping.thought_map import Position, ThoughtMap
 
@@ -6,24 +6,24 @@ COLUMNS = ("position", "token", "without", "with", "gain", "thought", "stop")
 CONTEXT_TOKENS = 6
 
 
-def gain_table(thought_map: ThoughtMap, count: int) -> str:
-    """A table of `count` positions, then a line of means, then one a weight."""
+def format_gain_table(thought_map: ThoughtMap, count: int) -> str:
+    """Return a table of `count` positions, then a line of means."""
     lines = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
-    lines += [_row(position, thought_map) for position in thought_map.most_gained(count)]
-    lines += ["", _means(thought_map), ""]
+    lines += [_format_row(position, thought_map) for position in thought_map.rank_by_gain(count)]
+    lines += ["", _format_means(thought_map), ""]
     return "\n".join(lines)
 
 
-def visible(token: str) -> str:
-    """A token as one can see it in a line."""
+def make_visible(token: str) -> str:
+    """Return `token` with line breaks and tabs made visible."""
     return token.replace("\n", "⏎").replace("\t", "⇥").replace("\r", "␍")
 
 
-def _row(position: Position, thought_map: ThoughtMap) -> str:
+def _format_row(position: Position, thought_map: ThoughtMap) -> str:
     before = thought_map.positions[max(0, position.index - CONTEXT_TOKENS) : position.index]
     left = "…" if position.index > CONTEXT_TOKENS else ""
-    context = visible("".join(p.token for p in before))
-    token = f"{left}{context}[{visible(position.token)}]".replace("|", "\\|")
+    context = make_visible("".join(p.token for p in before))
+    token = f"{left}{context}[{make_visible(position.token)}]".replace("|", "\\|")
     numbers = (position.logprob, position.logprob_with_thought)
     cells = [
         str(position.index),
@@ -36,7 +36,7 @@ def _row(position: Position, thought_map: ThoughtMap) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _means(thought_map: ThoughtMap) -> str:
+def _format_means(thought_map: ThoughtMap) -> str:
     mixed = ", ".join(
         f"{value:z.3f} at {weight:g}"
         for weight, value in zip(thought_map.mix, thought_map.mean_logprob_mixed, strict=True)

@@ -1,4 +1,4 @@
-"""A map as a PNG: the text coloured by what a thought gains, and the curves below it.
+"""A map as a PNG: the text coloured by the gain of a thought, with the curves below it.
 
 Draws what a map holds and computes nothing; needs no display.
 """
@@ -22,17 +22,17 @@ CURVE_HEIGHT = 2.7
 MARGIN = 1.5
 FONT = "DejaVu Sans Mono"
 FONT_SIZE = 11.5
-# Diverging, and told apart by the colour-blind too: orange loses, purple gains.
+# Diverging and safe for colour-blind readers: orange loses, purple gains.
 COLOURS = "PuOr"
 WITHOUT, WITH, MIXED = "#E69F00", "#56308F", "#009E73"
-# A gain of less is no colour to speak of, however small all the others are.
+# Smaller gains stay pale, even if all gains of the map are small.
 MIN_RANGE = 0.5
 MAX_LABELS = 64  # tokens named below the curves
 MAX_LABEL_LENGTH = 14
 
 
 def draw(thought_map: ThoughtMap, title: str | None = None) -> bytes:
-    """The picture of a map.
+    """Return the picture of a map.
 
     Raises:
         UsageError: matplotlib is not installed.
@@ -41,7 +41,7 @@ def draw(thought_map: ThoughtMap, title: str | None = None) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    cells = lay_out([_drawable(position.token) for position in thought_map.positions])
+    cells = lay_out([_replace_missing_glyphs(position.token) for position in thought_map.positions])
     text_height = LINE_HEIGHT * (cells[-1].line + 1)
     figure = Figure(figsize=(WIDTH, text_height + CURVE_HEIGHT + MARGIN), layout="constrained")
     FigureCanvasAgg(figure)
@@ -52,17 +52,17 @@ def draw(thought_map: ThoughtMap, title: str | None = None) -> bytes:
     _draw_curves(figure.add_subplot(below[0] if below else heights[1]), thought_map)
     if below:
         _draw_sweep(figure.add_subplot(below[1]), thought_map)
-    figure.suptitle(title or _title(thought_map), fontsize="medium")
+    figure.suptitle(title or _make_title(thought_map), fontsize="medium")
     file = BytesIO()
     # Without the version of matplotlib in it, the same map gives the same bytes.
     figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
     return file.getvalue()
 
 
-def _title(thought_map: ThoughtMap) -> str:
+def _make_title(thought_map: ThoughtMap) -> str:
     return (
-        f"{thought_map.model}: what at most {thought_map.thought_tokens} tokens of thought "
-        f"gain for the next token"
+        f"{thought_map.model}: gain for the next token from at most "
+        f"{thought_map.thought_tokens} tokens of thought"
     )
 
 
@@ -132,7 +132,9 @@ def _draw_curves(axes: "Axes", thought_map: ThoughtMap) -> None:
     if len(xs) > MAX_LABELS:
         axes.set_xlabel("position in the text")
         return
-    cells = lay_out([_drawable(position.token) for position in positions], MAX_LABEL_LENGTH)
+    cells = lay_out(
+        [_replace_missing_glyphs(position.token) for position in positions], MAX_LABEL_LENGTH
+    )
     names = [cell.text.strip() or "␣" for cell in cells]
     axes.set_xticks(xs, names, rotation=90, family=FONT, fontsize=8, parse_math=False)
 
@@ -146,8 +148,8 @@ def _draw_sweep(axes: "Axes", thought_map: ThoughtMap) -> None:
     axes.grid(alpha=0.3)
 
 
-def _drawable(token: str) -> str:
-    """The token with boxes in the place of what the font lacks."""
+def _replace_missing_glyphs(token: str) -> str:
+    """Return the token with boxes in place of characters that the font lacks."""
     from matplotlib.font_manager import findfont, get_font
 
     known = get_font(findfont(FONT)).get_charmap()

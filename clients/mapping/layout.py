@@ -1,4 +1,4 @@
-"""Laying a text's tokens out in lines of a fixed width, one cell a token.
+"""Layout of a text's tokens in lines of a fixed width, one cell per token.
 
 Widths are characters of a monospaced font. Draws nothing.
 """
@@ -11,7 +11,7 @@ LINE_WIDTH = 96
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Where a token stands: line and column of its first character, its text, its width."""
+    """Cell of a token: line and column of its first character, its text and its width."""
 
     line: int
     column: int
@@ -20,14 +20,14 @@ class Cell:
 
 
 def lay_out(texts: Sequence[str], line_width: int = LINE_WIDTH) -> list[Cell]:
-    """A cell for each of `texts`, left to right; a line ends after a token with a line break.
+    """Return a cell for each of `texts`, left to right; a token with a line break ends its line.
 
     A token longer than a line is shortened with an ellipsis.
     """
     cells: list[Cell] = []
     line = column = 0
     for text in texts:
-        shown = _shortened(_printable(text), line_width)
+        shown = _shorten(_make_printable(text), line_width)
         width = max(1, len(shown))
         if column + width > line_width:
             line, column = line + 1, 0
@@ -38,11 +38,11 @@ def lay_out(texts: Sequence[str], line_width: int = LINE_WIDTH) -> list[Cell]:
     return cells
 
 
-def _printable(text: str) -> str:
-    """The text with its control characters made visible."""
+def _make_printable(text: str) -> str:
+    """Return the text with its control characters made visible."""
     text = text.replace("\n", "⏎").replace("\t", "⇥")
     return "".join(char if char.isprintable() else "·" for char in text)
 
 
-def _shortened(text: str, most: int) -> str:
+def _shorten(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,6 +1,6 @@
-"""Asking a server for a map, and following it while it is made.
+"""Requests a map from a server and follows its progress.
 
-Knows the wire; not what the map is for.
+Knows the wire format; not what the map is for.
 """
 
 import asyncio
@@ -26,22 +26,22 @@ OnProgress = Callable[[int, int], None]
 
 
 class MapStream:
-    """Maps from one server."""
+    """Client of one server's map endpoint."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def fetch(self, request: dict[str, Any], on_progress: OnProgress) -> ThoughtMap:
-        """The map that `request`, a body, asks for; `on_progress` gets done and total.
+        """Return the map for the body `request`; `on_progress` is called with done and total.
 
         Raises:
-            CommandError: the server cannot be reached, refuses, fails, or sends no map.
+            CommandError: the server cannot be reached, refuses, fails, or sends an invalid map.
         """
         positions: list[Position] = []
-        async with self._connection.http() as client:
+        async with self._connection.make_http_client() as client:
             response = await self._open(client, request | {"stream": True})
             try:
-                async with aclosing(self._events(response)) as events:
+                async with aclosing(self._iterate_events(response)) as events:
                     async for event in events:
                         if event.get("object") == "thinking.map":
                             summary = self._read(Summary, event)
@@ -51,7 +51,7 @@ class MapStream:
                         on_progress(len(positions), int(event.get("total", 0)))
             finally:
                 await response.aclose()
-        raise self._failure("the stream ended before the map was whole")
+        raise self._make_error("the stream ended before the map was complete")
 
     async def _open(self, client: "httpx.AsyncClient", body: dict[str, Any]) -> "httpx.Response":
         import httpx
@@ -65,15 +65,17 @@ class MapStream:
                     return response
                 await response.aread()
             except httpx.HTTPError as error:
-                raise self._lost(error) from error
+                raise self._to_connection_error(error) from error
             await response.aclose()
             if response.status_code not in (429, 503) or not tries_left:
-                raise self._failure(f"{response.status_code}: {_message(response)}")
+                raise self._make_error(f"{response.status_code}: {_get_message(response)}")
             tries_left -= 1
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _events(self, response: "httpx.Response") -> AsyncGenerator[dict[str, Any], None]:
-        """The JSON events; comments are left out."""
+    async def _iterate_events(
+        self, response: "httpx.Response"
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the JSON events; comments are skipped."""
         import httpx
 
         try:
@@ -83,20 +85,20 @@ class MapStream:
                     continue
                 if text == DONE:
                     return
-                yield self._event(text)
+                yield self._parse_event(text)
         except httpx.HTTPError as error:
-            raise self._lost(error) from error
+            raise self._to_connection_error(error) from error
 
-    def _event(self, text: str) -> dict[str, Any]:
+    def _parse_event(self, text: str) -> dict[str, Any]:
         try:
             event = json.loads(text)
         except ValueError as error:
-            raise self._failure("sent an event that is no JSON") from error
+            raise self._make_error("sent an event that is not JSON") from error
         if not isinstance(event, dict):
-            raise self._failure("sent an event that is no object")
+            raise self._make_error("sent an event that is not an object")
         if fault := event.get("error"):
             said = fault.get("message") if isinstance(fault, dict) else fault
-            raise self._failure(str(said))
+            raise self._make_error(str(said))
         return event
 
     def _read(self, model: type[ModelT], value: Any) -> ModelT:
@@ -105,25 +107,25 @@ class MapStream:
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(step) for step in fault["loc"])
-            raise self._failure(f"sent no map ({where}: {fault['msg']})") from error
+            raise self._make_error(f"sent an invalid map ({where}: {fault['msg']})") from error
 
-    def _lost(self, error: "httpx.HTTPError") -> CommandError:
+    def _to_connection_error(self, error: "httpx.HTTPError") -> CommandError:
         import httpx
 
         if isinstance(error, httpx.TimeoutException):
-            return self._failure("no answer in time (--timeout)")
-        return self._failure(f"cannot be reached ({str(error) or type(error).__name__})")
+            return self._make_error("no answer in time (--timeout)")
+        return self._make_error(f"cannot be reached ({str(error) or type(error).__name__})")
 
-    def _failure(self, reason: str) -> CommandError:
+    def _make_error(self, reason: str) -> CommandError:
         return CommandError(f"{self._connection.base_url}: {reason}")
 
 
-def _message(response: "httpx.Response") -> str:
-    """The server's own words, where it has some."""
+def _get_message(response: "httpx.Response") -> str:
+    """Return the server's own message, if it sent one."""
     try:
         said = str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):
         said = response.reason_phrase
     if response.status_code in (404, 405) and "model" not in said:
-        said += "; maps are made by thinking-server only, and --url ends in /v1"
+        said += "; only thinking-server can make maps, and --url should end in /v1"
     return said

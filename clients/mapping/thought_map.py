@@ -1,4 +1,4 @@
-"""A map as the server sends it, checked; and the order in which to look at it.
+"""A map as the server sends it, validated, and its order of importance.
 
 Knows neither HTTP nor pictures.
 """
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 
 class Position(BaseModel):
-    """One token of the text; log-probabilities are natural. `mixed` has a value a weight."""
+    """Token of the text; log-probabilities are natural, those mixed have one per weight."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -26,7 +26,7 @@ class Position(BaseModel):
 
 
 class Summary(BaseModel):
-    """What a map has besides its positions."""
+    """Fields of a map other than its positions."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -44,7 +44,7 @@ class Summary(BaseModel):
 
 
 class ThoughtMap(Summary):
-    """A whole map, its positions in the text's order, with what was asked."""
+    """Complete map, with its positions in text order and its request."""
 
     positions: list[Position] = Field(min_length=1)
     request: dict[str, JsonValue]
@@ -53,14 +53,14 @@ class ThoughtMap(Summary):
     def join(
         cls, summary: Summary, positions: list[Position], request: dict[str, Any]
     ) -> "ThoughtMap":
-        """A map from what came over a stream, in any order."""
+        """Return a map from streamed positions in any order."""
         ordered = sorted(positions, key=lambda position: position.index)
         return cls(**summary.model_dump(), positions=ordered, request=request)
 
-    def most_gained(self, count: int) -> list[Position]:
-        """The `count` positions that gained most, the best first."""
+    def rank_by_gain(self, count: int) -> list[Position]:
+        """Return the `count` positions with the largest gain, the best first."""
         return sorted(self.positions, key=lambda position: -position.gain)[:count]
 
     def to_json(self) -> bytes:
-        """The file's content."""
+        """Return the content of the JSON file."""
         return f"{self.model_dump_json(indent=2, exclude_none=True)}\n".encode()

@@ -1,6 +1,6 @@
-"""How varied training examples are, in figures that warn before a model collapses.
+"""Diversity of training examples, in figures that warn before a model collapses.
 
-A model that is trained on its own text loses what it says rarely first. Pure functions of
+A model that is trained on its own text first loses what it rarely says. Pure functions of
 texts; knows no file.
 """
 
@@ -12,17 +12,17 @@ from pydantic import BaseModel
 from clients.traces.examples import Example
 
 _WORD = re.compile(r"\w+|[^\w\s]")
-# distinct-n falls as a corpus grows: it is taken of its first words only, always as many.
+# distinct-n falls as a corpus grows, so only this many of its first words count.
 MAX_WORDS = 100_000
 
 
 class Diversity(BaseModel):
     """Figures of one export; shares are from 0 to 1.
 
-    `distinct`: different n-grams of the completions over all of them, for n = 1, 2, 3.
-    `repeated`: good and bad choices that said what another had said to the same prompt.
+    `distinct`: distinct n-grams of the completions divided by all of them, for n = 1, 2, 3.
+    `repeated`: good and bad choices that repeat another choice's text for the same prompt.
     `model_written`: characters that a model wrote (completions and earlier assistant turns)
-    over all characters of the examples.
+    divided by all characters of the examples.
     """
 
     examples: int
@@ -33,7 +33,7 @@ class Diversity(BaseModel):
 
 
 class Thresholds(BaseModel):
-    """Past these, there is a warning."""
+    """Limits beyond which there is a warning."""
 
     min_prompts: int = 100
     min_distinct: dict[int, float] = {1: 0.01, 2: 0.1, 3: 0.2}
@@ -41,20 +41,20 @@ class Thresholds(BaseModel):
     max_model_written: float = 0.9
 
 
-def diversity_of(examples: Sequence[Example], repeated: float) -> Diversity:
-    """The figures; `repeated` is known to who left the repetitions out."""
+def measure_diversity(examples: Sequence[Example], repeated: float) -> Diversity:
+    """Return the figures; `repeated` comes from the caller, which left the repetitions out."""
     texts = [example.completion for example in examples]
     return Diversity(
         examples=len(examples),
         prompts=len({example.question for example in examples}),
-        distinct={n: distinct(texts, n) for n in (1, 2, 3)},
+        distinct={n: compute_distinct(texts, n) for n in (1, 2, 3)},
         repeated=repeated,
-        model_written=_model_written(examples),
+        model_written=_compute_model_written(examples),
     )
 
 
-def distinct(texts: Iterable[str], n: int) -> float:
-    """Different n-grams of words over all of them, none across two texts; 0.0: there are none."""
+def compute_distinct(texts: Iterable[str], n: int) -> float:
+    """Return the share of distinct word n-grams, none across two texts; 0.0 if there are none."""
     seen: set[tuple[str, ...]] = set()
     total = num_words = 0
     for text in texts:
@@ -66,8 +66,8 @@ def distinct(texts: Iterable[str], n: int) -> float:
     return len(seen) / total if total else 0.0
 
 
-def warnings_of(figures: Diversity, limits: Thresholds) -> list[str]:
-    """A sentence for each figure past its threshold."""
+def find_warnings(figures: Diversity, limits: Thresholds) -> list[str]:
+    """Return a sentence for each figure beyond its threshold."""
     warnings = []
     if figures.prompts < limits.min_prompts:
         warnings.append(f"only {figures.prompts} prompts (fewer than {limits.min_prompts})")
@@ -75,19 +75,19 @@ def warnings_of(figures: Diversity, limits: Thresholds) -> list[str]:
         if figures.distinct[n] < least:
             warnings.append(
                 f"distinct-{n} is {figures.distinct[n]:.3f} (below {least}): the "
-                "completions say the same again and again"
+                "completions repeat themselves"
             )
     if figures.repeated > limits.max_repeated:
         warnings.append(f"{figures.repeated:.0%} of the choices repeat another one word for word")
     if figures.model_written > limits.max_model_written:
         warnings.append(
-            f"{figures.model_written:.0%} of the text was written by a model: mix in text of "
-            "people, or keep the first data set in every round"
+            f"{figures.model_written:.0%} of the text was written by a model: mix in human "
+            "text, or keep the first data set in every round"
         )
     return warnings
 
 
-def _model_written(examples: Sequence[Example]) -> float:
+def _compute_model_written(examples: Sequence[Example]) -> float:
     by_model = total = 0
     for example in examples:
         for message in example.messages:

@@ -1,4 +1,4 @@
-"""From traces to training examples in the conversational formats of TRL.
+"""Turns traces into training examples in the conversational formats of TRL.
 
 SFT: ``{"prompt": […], "completion": […]}`` or ``{"messages": […]}``; DPO: ``{"prompt",
 "chosen", "rejected"}``. Knows neither files nor the server.
@@ -14,7 +14,7 @@ from clients.traces.trace import GOOD_SCORE, Choice, Conversation, Message, Trac
 
 
 class ExampleFormat(StrEnum):
-    """What the examples are for."""
+    """Format of the examples."""
 
     SFT = "sft"  # prompt and completion: the loss is on the completion alone
     MESSAGES = "sft-messages"  # one list of messages
@@ -22,8 +22,8 @@ class ExampleFormat(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What becomes an example. `verifier` None: the mean of all verdicts."""
+class ExportOptions:
+    """Options for what becomes an example; `verifier` None: the mean of all verdicts."""
 
     format: ExampleFormat
     good_from: float = GOOD_SCORE
@@ -34,7 +34,7 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One line of a training file; `question` decides on which side of the split it is."""
+    """Line of a training file; `question` decides its side of the split."""
 
     question: Conversation
     messages: tuple[Message, ...]
@@ -42,7 +42,7 @@ class Example:
     rejected: str | None = None
 
     def to_dict(self, kind: ExampleFormat) -> dict[str, Any]:
-        """The line."""
+        """Return the line as a JSON object."""
         prompt = [message.to_dict() for message in self.messages]
         said = [{"role": "assistant", "content": self.completion}]
         match kind:
@@ -57,7 +57,7 @@ class Example:
 
 @dataclass(slots=True)
 class _Prompt:
-    """What is known of one prompt: its good and bad completions, each once, in order."""
+    """Prompt with its good and bad completions, each once, in order."""
 
     question: Conversation
     messages: tuple[Message, ...]
@@ -67,33 +67,35 @@ class _Prompt:
 
 @dataclass(slots=True)
 class ExampleMaker:
-    """Takes traces one after the other. `left_out` counts choices by why they are not used.
+    """Builds examples from traces. `left_out` counts unused choices by reason.
 
-    `num_used` counts the good choices, the same text again included.
+    `num_used` counts the choices that are used, repeated texts included.
     """
 
-    wishes: Wishes
+    options: ExportOptions
     left_out: Counter[str] = field(default_factory=Counter)
     num_used: int = 0
     num_repeated: int = 0
     _prompts: dict[tuple[tuple[str, str], ...], _Prompt] = field(default_factory=dict)
 
     def add(self, trace: Trace) -> None:
-        """Sort the choices of `trace` into good and bad."""
+        """Sort the choices of `trace` into good and bad ones."""
         for choice in trace.choices:
-            score = trace.score(choice.index, self.wishes.verifier)
+            score = trace.score(choice.index, self.options.verifier)
             if score is None:
                 self.left_out["no verdict"] += 1
-            elif reason := self._fault(choice):
+            elif reason := self._find_fault(choice):
                 self.left_out[reason] += 1
             else:
-                self._sort(trace, self._text(trace, choice), is_good=score >= self.wishes.good_from)
+                self._sort(
+                    trace, self._format_text(trace, choice), is_good=score >= self.options.good_from
+                )
 
-    def examples(self) -> Iterable[Example]:
-        """The examples, by prompt, in the order in which the prompts came."""
+    def make_examples(self) -> Iterable[Example]:
+        """Yield the examples by prompt, in the order in which the prompts came."""
         for prompt in self._prompts.values():
-            good = list(prompt.good)[: self.wishes.max_per_prompt]
-            if self.wishes.format is not ExampleFormat.DPO:
+            good = list(prompt.good)[: self.options.max_per_prompt]
+            if self.options.format is not ExampleFormat.DPO:
                 for text in good:
                     yield Example(prompt.question, prompt.messages, text)
                 continue
@@ -103,19 +105,19 @@ class ExampleMaker:
             for better, worse in zip(chosen, rejected, strict=False):
                 yield Example(prompt.question, prompt.messages, better, worse)
 
-    def _fault(self, choice: Choice) -> str | None:
+    def _find_fault(self, choice: Choice) -> str | None:
         if choice.finish_reason != "stop":
             return "cut off"
         if not choice.answer.strip():
             return "empty answer"
         inside = len(choice.thoughts) > 1 or any(thought.at for thought in choice.thoughts)
-        if self.wishes.with_thoughts and (inside or choice.thinking.segments > 1):
+        if self.options.with_thoughts and (inside or choice.thinking.segments > 1):
             return "thoughts inside the answer"
         return None
 
-    def _text(self, trace: Trace, choice: Choice) -> str:
+    def _format_text(self, trace: Trace, choice: Choice) -> str:
         thought = "".join(thought.text for thought in choice.thoughts)
-        if not (self.wishes.with_thoughts and thought):
+        if not (self.options.with_thoughts and thought):
             return choice.answer
         return f"{trace.markers.start}{thought}{trace.markers.end}{choice.answer}"
 

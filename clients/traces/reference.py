@@ -1,6 +1,6 @@
 """Known answers by question: a JSONL file of ``{"prompt": …, "answer": …}``.
 
-Lines are those of a task file, where "prompt" may stand for "question" (a text) or for
+Lines are those of a task file, except that "prompt" may replace "question" (a text) or
 "messages" (a list); their scoring works here too. Knows no server.
 """
 
@@ -14,22 +14,22 @@ from clients.errors import UsageError
 from clients.evaluation.scoring import ScoringError, ScoringRule
 from clients.evaluation.task import Task
 from clients.evaluation.task_line import TaskLineError, read_line
-from clients.traces.trace import Conversation, conversation
+from clients.traces.trace import Conversation, to_conversation
 
 
 @dataclass(slots=True)
 class Reference:
-    """Tasks by their question. `broken`: (line counted from 1, reason)."""
+    """Tasks by question. `broken`: (line number from 1, reason)."""
 
     tasks: dict[Conversation, Task] = field(default_factory=dict)
     broken: list[tuple[int, str]] = field(default_factory=list)
 
 
 def read_reference(path: Path, default: ScoringRule) -> Reference:
-    """Read `path`; `default` scores what has no scoring of its own.
+    """Read `path`; `default` scores lines without their own scoring.
 
     Raises:
-        UsageError: the file cannot be read, or has no good line.
+        UsageError: the file cannot be read, or has no valid line.
     """
     try:
         content = path.read_bytes()
@@ -40,7 +40,7 @@ def read_reference(path: Path, default: ScoringRule) -> Reference:
         if not text.strip():
             continue
         try:
-            _add(result, read_line(_as_task(text)).to_task(number, "group", default))
+            _add(result, read_line(_to_task_line(text)).to_task(number, "group", default))
         except (TaskLineError, ScoringError) as error:
             result.broken.append((number, str(error)))
     if not result.tasks:
@@ -49,8 +49,8 @@ def read_reference(path: Path, default: ScoringRule) -> Reference:
     return result
 
 
-def _as_task(text: bytes) -> bytes:
-    """The line with a task file's names; what is wrong with it is found there."""
+def _to_task_line(text: bytes) -> bytes:
+    """Return the line with a task file's field names; its errors are found when it is read."""
     try:
         line: Any = json.loads(text)
     except ValueError:
@@ -64,15 +64,17 @@ def _as_task(text: bytes) -> bytes:
 
 
 def _add(result: Reference, task: Task) -> None:
-    question = conversation((_text(m, "role"), _text(m, "content")) for m in task.messages)
+    question = to_conversation(
+        (_get_text(m, "role"), _get_text(m, "content")) for m in task.messages
+    )
     known = result.tasks.get(question)
     if known is not None and known.answers != task.answers:
-        raise TaskLineError("has the prompt of an earlier line, and another answer")
+        raise TaskLineError("repeats the prompt of an earlier line with another answer")
     result.tasks.setdefault(question, task)
 
 
-def _text(message: Mapping[str, Any], name: str) -> str:
+def _get_text(message: Mapping[str, Any], name: str) -> str:
     value = message.get(name)
     if not isinstance(value, str):
-        raise TaskLineError(f"messages: {name} should be a text")
+        raise TaskLineError(f"messages: {name} should be a string")
     return value

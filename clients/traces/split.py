@@ -1,6 +1,6 @@
-"""Training or validation: by the question alone, so that no question is in both.
+"""Splits examples by question, so that no question is in both training and validation.
 
-The same question falls on the same side in every export with the same share.
+A question falls on the same side in every export with the same share.
 """
 
 import hashlib
@@ -12,13 +12,13 @@ from clients.traces.trace import Conversation
 
 
 def is_validation(question: Conversation, share: float) -> bool:
-    """Whether `question` is among the `share` (0 to 1) of all questions kept for validation."""
+    """Return whether `question` is in the `share` (0 to 1) of questions kept for validation."""
     digest = hashlib.sha256(json.dumps(question).encode()).digest()
     return int.from_bytes(digest[:8]) < share * 2**64
 
 
 def split(examples: Iterable[Example], share: float) -> tuple[list[Example], list[Example]]:
-    """Training and validation examples, each in their order."""
+    """Return training and validation examples, each in their order."""
     train: list[Example] = []
     validation: list[Example] = []
     for example in examples:

@@ -1,6 +1,6 @@
-"""A trace as the server shows it: what verify and export need of it.
+"""A trace as the server returns it, with the fields that verify and export need.
 
-Unknown fields are left alone: a newer server may send more.
+Unknown fields are ignored: a newer server may send more.
 """
 
 from collections.abc import Iterable
@@ -9,43 +9,43 @@ from statistics import fmean
 from pydantic import BaseModel
 
 Conversation = tuple[tuple[str, str], ...]  # (role, text) of each turn
-# From here on an answer is good, unless the command line says otherwise.
+# Minimum score of a good answer, unless the command line sets another.
 GOOD_SCORE = 0.5
 
 
 class Message(BaseModel):
-    """One turn of the question."""
+    """Turn of the question."""
 
     role: str
     content: str
 
     def to_dict(self) -> dict[str, str]:
-        """As in a training file."""
+        """Return the message as in a training file."""
         return {"role": self.role, "content": self.content}
 
 
 class Markers(BaseModel):
-    """The texts around the model's thoughts."""
+    """Texts around the model's thoughts."""
 
     start: str
     end: str
 
 
 class Thought(BaseModel):
-    """One thought, after `at` characters of the answer."""
+    """Thought, after `at` characters of the answer."""
 
     text: str
     at: int = 0
 
 
 class Receipt(BaseModel):
-    """What of the receipt matters here."""
+    """Fields of the receipt that are used here."""
 
     segments: int = 1
 
 
 class Choice(BaseModel):
-    """One answer with its thoughts."""
+    """Answer with its thoughts."""
 
     index: int
     thoughts: list[Thought]
@@ -55,7 +55,7 @@ class Choice(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What someone said of one choice."""
+    """Verdict of a verifier on one choice."""
 
     choice: int
     score: float
@@ -63,7 +63,7 @@ class Verdict(BaseModel):
 
 
 class Trace(BaseModel):
-    """One request with its answers and their verdicts."""
+    """Request with its answers and their verdicts."""
 
     id: str
     messages: list[Message]
@@ -72,7 +72,7 @@ class Trace(BaseModel):
     verdicts: list[Verdict] = []
 
     def score(self, choice: int, verifier: str | None = None) -> float | None:
-        """Mean of the verdicts on `choice` (of `verifier` only, where given); None: no verdict."""
+        """Return the mean verdict on `choice`, of `verifier` alone if given; None without any."""
         scores = [
             verdict.score
             for verdict in self.verdicts
@@ -82,12 +82,12 @@ class Trace(BaseModel):
 
     @property
     def question(self) -> Conversation:
-        """The turns without instructions: by this two prompts are the same question."""
-        return conversation((message.role, message.content) for message in self.messages)
+        """The turns without instructions; prompts that share them are the same question."""
+        return to_conversation((message.role, message.content) for message in self.messages)
 
 
-def conversation(turns: Iterable[tuple[str, str]]) -> Conversation:
-    """`turns` without instructions, and without the white space around each."""
+def to_conversation(turns: Iterable[tuple[str, str]]) -> Conversation:
+    """Return `turns` without instructions, and without white space around each."""
     return tuple(
         (role, text.strip()) for role, text in turns if role not in ("system", "developer")
     )

@@ -1,6 +1,6 @@
-"""The server's trace endpoints, as calls.
+"""Client of the server's trace endpoints.
 
-Knows the paths and how pages follow each other; not what the traces are for.
+Knows the paths and the paging; not what the traces are for.
 """
 
 import argparse
@@ -26,7 +26,7 @@ RETRY_SECONDS = 1.0
 
 
 def add_trace_options(parser: argparse.ArgumentParser) -> None:
-    """Add the connection's options and which traces to read."""
+    """Add the connection options and the selection of traces."""
     add_connection_options(parser)
     group = parser.add_argument_group("traces")
     group.add_argument(
@@ -34,22 +34,22 @@ def add_trace_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def trace_connection(arguments: argparse.Namespace) -> Connection:
-    """The connection, with the trace token as its key where the environment has one."""
+def make_trace_connection(arguments: argparse.Namespace) -> Connection:
+    """Return the connection, with the trace token as its key if the environment has one."""
     connection = Connection.from_arguments(arguments)
     token = os.environ.get(TOKEN_VARIABLE)
     return replace(connection, api_key=token) if token else connection
 
 
 class TraceApi:
-    """Calls on an open HTTP client; retries what may pass."""
+    """Calls over an open HTTP client, with retries of temporary failures."""
 
     def __init__(self, connection: Connection, client: "httpx.AsyncClient") -> None:
         self._connection = connection
         self._client = client
 
-    async def traces(self, since: str | None = None) -> AsyncIterator[Trace]:
-        """All traces in the order in which they came.
+    async def iterate_traces(self, since: str | None = None) -> AsyncIterator[Trace]:
+        """Yield all traces in the order in which they were stored.
 
         Raises:
             CommandError: the server cannot be reached, refuses, or sends something else.
@@ -58,26 +58,26 @@ class TraceApi:
         parameters = {"limit": str(PAGE_TRACES), **({"since": since} if since else {})}
         while after is not None:
             page = await self._send("GET", "thinking/traces", params=parameters | {"after": after})
-            # Not splitlines(): a text may hold other ends of lines.
+            # Not splitlines(): a text may contain other line separators.
             for line in filter(None, page.content.split(b"\n")):
-                yield self._trace(line)
+                yield self._parse_trace(line)
             after = page.headers.get(NEXT_HEADER)
 
     async def give_feedback(self, body: dict[str, Any]) -> None:
         """Post a verdict.
 
         Raises:
-            CommandError: see :meth:`traces`.
+            CommandError: see :meth:`iterate_traces`.
         """
         await self._send("POST", "thinking/feedback", json=body)
 
-    def _trace(self, line: bytes) -> Trace:
+    def _parse_trace(self, line: bytes) -> Trace:
         try:
             return Trace.model_validate_json(line)
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(step) for step in fault["loc"])
-            raise self._failure(f"sent no trace ({where}: {fault['msg']})") from error
+            raise self._make_error(f"sent an invalid trace ({where}: {fault['msg']})") from error
 
     async def _send(self, method: str, path: str, **content: Any) -> "httpx.Response":
         import httpx
@@ -87,22 +87,22 @@ class TraceApi:
             try:
                 response = await self._client.request(method, path, **content)
             except httpx.TimeoutException as error:
-                raise self._failure("no answer in time (--timeout)") from error
+                raise self._make_error("no answer in time (--timeout)") from error
             except httpx.HTTPError as error:
-                raise self._failure(f"cannot be reached ({error})") from error
+                raise self._make_error(f"cannot be reached ({error})") from error
             if response.is_success:
                 return response
             if response.status_code not in (429, 503) or not tries_left:
-                raise self._failure(f"{response.status_code}: {_message(response)}")
+                raise self._make_error(f"{response.status_code}: {_get_message(response)}")
             tries_left -= 1
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _failure(self, reason: str) -> CommandError:
+    def _make_error(self, reason: str) -> CommandError:
         return CommandError(f"{self._connection.base_url}: {reason}")
 
 
-def _message(response: "httpx.Response") -> str:
-    """The server's own words, where it has some."""
+def _get_message(response: "httpx.Response") -> str:
+    """Return the server's own message, if it sent one."""
     try:
         return str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):

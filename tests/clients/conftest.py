@@ -1,7 +1,7 @@
-"""Servers on real loopback sockets, each in a thread of its own, for the command line to call.
+"""Servers on real loopback sockets, each in its own thread, for the command line to call.
 
-One is our app over the scripted engine; the other is a stranger that speaks just enough of
-OpenAI's API to be awkward.
+One is our app over the scripted engine; the other is a foreign server that implements just
+enough of OpenAI's API.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ WAIT_SECONDS = 30.0
 ENOUGH = 20
 
 
-class PaysToThink:
-    """Thinks for 40 tokens if it may; then answers 42, or 7 after less than ENOUGH tokens."""
+class ThoughtPaysModel:
+    """Model that thinks for up to 40 tokens, then answers 42, or 7 after fewer than ENOUGH."""
 
     vocab_size = VOCAB_SIZE
 
@@ -55,8 +55,8 @@ class PaysToThink:
 
 
 @contextmanager
-def listening(app: ASGIApp, at_end: Callable[[], Any] | None = None) -> Iterator[str]:
-    """Serve `app` in a thread; its URL with ``/v1``. `at_end` is awaited in its event loop."""
+def serve_in_thread(app: ASGIApp, at_end: Callable[[], Any] | None = None) -> Iterator[str]:
+    """Serve `app` in a thread and yield its URL with ``/v1``; its event loop awaits `at_end`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
@@ -79,20 +79,22 @@ def listening(app: ASGIApp, at_end: Callable[[], Any] | None = None) -> Iterator
 @pytest.fixture(scope="module")
 def our_url() -> Iterator[str]:
     """Our app, on a model for which thinking pays."""
-    engine = ScriptedEngine(PaysToThink(), TOKENIZER, PROFILES["special markers"], model_name=MODEL)
+    engine = ScriptedEngine(
+        ThoughtPaysModel(), TOKENIZER, PROFILES["special markers"], model_name=MODEL
+    )
     services = make_services()
     services.set_engine(engine)
-    with listening(create_app(services), engine.close) as url:
+    with serve_in_thread(create_app(services), engine.close) as url:
         yield url
     asyncio.run(services.close())
 
 
 @dataclass
-class Stranger:
-    """Another server: notes each body, answers ``42`` and counts no thought.
+class ForeignServer:
+    """Foreign server: records each body, answers ``42`` and reports no thinking tokens.
 
-    `refuses`: texts in a question that make it a 400. From the `closed_after`-th request on
-    it answers nothing until `gate` is set; `reached` is set when one waits there.
+    `refuses`: texts in a question that cause a 400. From the `closed_after`-th request on it
+    answers nothing until `gate` is set; `reached` is set when a request waits there.
     """
 
     url: str = ""
@@ -102,15 +104,15 @@ class Stranger:
     gate: threading.Event = field(default_factory=threading.Event)
     reached: threading.Event = field(default_factory=threading.Event)
 
-    def questions(self) -> list[tuple[str, Any]]:
-        """What was asked, with its budget."""
+    def list_questions(self) -> list[tuple[str, Any]]:
+        """Return the questions it received, with their budgets."""
         return [
             (body["messages"][-1]["content"], body.get("max_thinking_tokens"))
             for body in self.bodies
         ]
 
     async def answer(self, request: Request) -> Response:
-        """``POST /v1/chat/completions``."""
+        """Handle ``POST /v1/chat/completions``."""
         body = await request.json()
         self.bodies.append(body)
         if self.closed_after is not None and len(self.bodies) > self.closed_after:
@@ -127,20 +129,20 @@ class Stranger:
         usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
         return JSONResponse({**head, "choices": [choice], "usage": usage})
 
-    async def models(self, request: Request) -> Response:
-        """``GET /v1/models``."""
+    async def list_models(self, request: Request) -> Response:
+        """Handle ``GET /v1/models``."""
         card = {"id": "m", "object": "model", "created": 1, "owned_by": "x"}
         return JSONResponse({"object": "list", "data": [card]})
 
 
 @pytest.fixture
-def stranger() -> Iterator[Stranger]:
-    """A server that is not ours."""
-    made = Stranger()
+def foreign_server() -> Iterator[ForeignServer]:
+    """A foreign server."""
+    made = ForeignServer()
     app = FastAPI()
     app.add_route("/v1/chat/completions", made.answer, ["POST"])
-    app.add_route("/v1/models", made.models)
-    with listening(app) as url:
+    app.add_route("/v1/models", made.list_models)
+    with serve_in_thread(app) as url:
         made.url = url
         yield made
         made.gate.set()

@@ -14,7 +14,7 @@ Typed = Callable[..., None]
 
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """Lines of a person at a terminal."""
+    """Return a function that types lines at a terminal."""
 
     def type_in(*lines: str) -> None:
         waiting = iter(lines)

@@ -6,16 +6,16 @@ import pytest
 
 from clients.cli import main
 from clients.errors import ExitCode
-from clients.evaluation.accuracy import accuracy_of
+from clients.evaluation.accuracy import compute_accuracy
 from clients.evaluation.axis import TokenAxis
-from clients.evaluation.comparison import accuracy_at
+from clients.evaluation.comparison import interpolate_accuracy
 from clients.evaluation.picture import draw
 from clients.evaluation.points import Point
 from clients.evaluation.report import Report, TaskSummary
 
 
 def make_report(label: str, *points: tuple[int, int, float], sha256: str = "x") -> Report:
-    """A report of (budget, right of 100, tokens of thought) points; each answer has 5 tokens."""
+    """Return a report of (budget, right of 100, tokens of thought) points, 5 tokens per answer."""
     return Report(
         label=label,
         tasks=TaskSummary(name="chains", sha256=sha256, num_tasks=100, broken=[]),
@@ -26,10 +26,10 @@ def make_report(label: str, *points: tuple[int, int, float], sha256: str = "x") 
                 budget=budget,
                 replies=100,
                 errors=0,
-                accuracy=accuracy_of((str(n), int(n < right), 1) for n in range(100)),
+                accuracy=compute_accuracy((str(n), int(n < right), 1) for n in range(100)),
                 mean_reasoning_tokens=tokens,
                 mean_completion_tokens=tokens + 5,
-                groups={"easy": accuracy_of([("1", 1, 1)])},
+                groups={"easy": compute_accuracy([("1", 1, 1)])},
             )
             for budget, right, tokens in points
         ],
@@ -61,17 +61,17 @@ def test_runs_are_held_against_the_first(files: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_curve_is_not_continued_where_nothing_was_measured() -> None:
-    assert accuracy_at(ALWAYS, 20.0, TokenAxis.REASONING) == pytest.approx(0.45)
-    assert accuracy_at(ALWAYS, 101.0, TokenAxis.REASONING) is None
-    assert accuracy_at(ALWAYS, 101.0, TokenAxis.COMPLETION) is not None
-    assert accuracy_at(ALWAYS, 4.0, TokenAxis.COMPLETION) is None
+    assert interpolate_accuracy(ALWAYS, 20.0, TokenAxis.REASONING) == pytest.approx(0.45)
+    assert interpolate_accuracy(ALWAYS, 101.0, TokenAxis.REASONING) is None
+    assert interpolate_accuracy(ALWAYS, 101.0, TokenAxis.COMPLETION) is not None
+    assert interpolate_accuracy(ALWAYS, 4.0, TokenAxis.COMPLETION) is None
 
 
 def test_an_unfair_comparison_is_called_so(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = make_report("other", (64, 89, 50.0), sha256="y")
     Path("other.json").write_bytes(other.to_json())
     assert main(["compare", "always.json", "other.json"]) == ExitCode.OK
-    assert "other ran other tasks than always" in capsys.readouterr().err
+    assert "other and always ran different tasks" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_unfair_comparison_is_called_so(files: Path, capsys: pytest.CaptureFi
         (["none.json"], "none.json"),
         (["always.json", "always.json"], "not unique"),
         (["always.json", "--output", "x.pdf"], ".png"),
-        (["bad.json"], "no report"),
+        (["bad.json"], "not a report"),
     ],
 )
 def test_what_cannot_be_compared_is_named(
@@ -97,14 +97,14 @@ def test_without_a_count_of_thought_the_axis_is_all_that_was_generated(
 ) -> None:
     points = [p.model_copy(update={"mean_reasoning_tokens": None}) for p in GATE.points]
     uncounted = GATE.model_copy(update={"points": points})
-    assert TokenAxis.REASONING.within([ALWAYS, GATE]) is TokenAxis.REASONING
-    assert TokenAxis.REASONING.within([ALWAYS, uncounted]) is TokenAxis.COMPLETION
+    assert TokenAxis.REASONING.choose_for([ALWAYS, GATE]) is TokenAxis.REASONING
+    assert TokenAxis.REASONING.choose_for([ALWAYS, uncounted]) is TokenAxis.COMPLETION
     Path("gate.json").write_bytes(uncounted.to_json())
     assert main(["compare", "always.json", "gate.json"]) == ExitCode.OK
     said = capsys.readouterr()
     assert "generated tokens" in said.out
     assert "tokens of thought" not in said.out
-    assert "counts its thought" in said.err
+    assert "reports thinking tokens" in said.err
 
 
 def test_the_same_reports_give_the_same_picture() -> None:

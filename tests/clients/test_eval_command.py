@@ -12,7 +12,7 @@ import pytest
 
 from clients.cli import main
 from clients.errors import ExitCode
-from tests.clients.conftest import ENOUGH, WAIT_SECONDS, Stranger
+from tests.clients.conftest import ENOUGH, WAIT_SECONDS, ForeignServer
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--retries", "0", "--no-picture")
@@ -24,17 +24,17 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def write_tasks(*lines: dict[str, Any] | str) -> str:
-    """A task file in the current folder; its name."""
+    """Write a task file to the current folder and return its name."""
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     Path("tasks.jsonl").write_text("\n".join(texts) + "\n", encoding="utf-8")
     return "tasks.jsonl"
 
 
-def numbered(count: int) -> str:
+def write_numbered_tasks(count: int) -> str:
     return write_tasks(*({"question": f"Question {n}", "answer": "42"} for n in range(count)))
 
 
-def report(name: str = "eval-tasks") -> dict[str, Any]:
+def read_report(name: str = "eval-tasks") -> dict[str, Any]:
     result: dict[str, Any] = json.loads(Path(f"{name}.json").read_text(encoding="utf-8"))
     return result
 
@@ -51,7 +51,7 @@ def test_our_server_gets_a_curve_a_knee_and_a_picture(
     options = ["--samples", "2", "--price-in", "1", "--price-out", "2", "--option", "grace=0"]
     code = main([*asked, *options])
     assert code == ExitCode.OK
-    points = {point["budget"]: point for point in report()["points"]}
+    points = {point["budget"]: point for point in read_report()["points"]}
     assert [point["accuracy"]["share"] for point in points.values()] == [0, 0, 0.5, 0.5]
     assert all(point["accuracy"]["total"] == 4 for point in points.values())
     for budget, point in points.items():
@@ -62,7 +62,7 @@ def test_our_server_gets_a_curve_a_knee_and_a_picture(
         assert point["cost_per_1000"] == pytest.approx(tokens / 1000)
     assert points[0]["stops"] == {"none": 4}
     assert points[64]["stops"] == {"natural": 4}
-    assert report()["knee"]["budget"] == ENOUGH * 2
+    assert read_report()["knee"]["budget"] == ENOUGH * 2
     assert Path("eval-tasks.png").read_bytes().startswith(b"\x89PNG")
     table = capsys.readouterr().out
     assert table == Path("eval-tasks.md").read_text(encoding="utf-8")
@@ -86,8 +86,10 @@ def test_each_reply_is_kept_with_its_score_and_its_receipt(our_url: str) -> None
 
 def test_efforts_are_budgets_too(our_url: str) -> None:
     arguments = ["--field", "reasoning_effort", "--budgets", "none,low,default"]
-    assert main(["eval", numbered(1), "--url", our_url, *arguments, *QUICK]) == ExitCode.OK
-    tokens = {point["budget"]: point["mean_reasoning_tokens"] for point in report()["points"]}
+    assert (
+        main(["eval", write_numbered_tasks(1), "--url", our_url, *arguments, *QUICK]) == ExitCode.OK
+    )
+    tokens = {point["budget"]: point["mean_reasoning_tokens"] for point in read_report()["points"]}
     assert tokens["none"] == 0
     assert tokens["low"] > 0
     assert tokens[None] > 0
@@ -97,7 +99,7 @@ def test_a_field_that_the_server_refuses_ends_the_run_with_the_servers_words(
     our_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--field", "thinking_tokens", "--give-up-after", "3", *QUICK]
-    assert main(["eval", numbered(9), "--url", our_url, *arguments]) == ExitCode.FAILED
+    assert main(["eval", write_numbered_tasks(9), "--url", our_url, *arguments]) == ExitCode.FAILED
     said = capsys.readouterr().err
     assert "3 failures in a row" in said
     assert "max_thinking_tokens" in said
@@ -105,7 +107,7 @@ def test_a_field_that_the_server_refuses_ends_the_run_with_the_servers_words(
 
 
 def test_broken_lines_are_named_by_number_and_the_rest_runs(
-    stranger: Stranger, capsys: pytest.CaptureFixture[str]
+    foreign_server: ForeignServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tasks = write_tasks(
         {"question": "one", "answer": "42"},
@@ -114,46 +116,64 @@ def test_broken_lines_are_named_by_number_and_the_rest_runs(
         {"question": "two"},
         {"question": "three", "answer": "1\n#### 42"},
     )
-    assert main(["eval", tasks, "--url", stranger.url, "--budgets", "0", *QUICK]) == ExitCode.OK
+    assert (
+        main(["eval", tasks, "--url", foreign_server.url, "--budgets", "0", *QUICK]) == ExitCode.OK
+    )
     said = capsys.readouterr().err
     assert "tasks.jsonl:2: " in said
     assert "tasks.jsonl:4: answer is missing" in said
-    assert [broken["line"] for broken in report()["tasks"]["broken"]] == [2, 4]
-    assert sorted(stranger.questions()) == [("one", 0), ("three", 0)]
-    assert report()["points"][0]["accuracy"]["right"] == 2
+    assert [broken["line"] for broken in read_report()["tasks"]["broken"]] == [2, 4]
+    assert sorted(foreign_server.list_questions()) == [("one", 0), ("three", 0)]
+    assert read_report()["points"][0]["accuracy"]["right"] == 2
 
 
 def test_a_file_without_a_task_is_an_error_and_nothing_is_written(
-    stranger: Stranger, capsys: pytest.CaptureFixture[str]
+    foreign_server: ForeignServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["eval", write_tasks("{"), "--url", stranger.url]) == ExitCode.USAGE
+    assert main(["eval", write_tasks("{"), "--url", foreign_server.url]) == ExitCode.USAGE
     assert "line 1" in capsys.readouterr().err
     assert [path.name for path in Path().iterdir()] == ["tasks.jsonl"]
 
 
 def test_a_failed_request_is_neither_right_nor_wrong_and_is_tried_again(
-    stranger: Stranger, capsys: pytest.CaptureFixture[str]
+    foreign_server: ForeignServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stranger.refuses = {"Question 1"}
-    command = ["eval", numbered(3), "--url", stranger.url, "--budgets", "0", *QUICK]
+    foreign_server.refuses = {"Question 1"}
+    command = [
+        "eval",
+        write_numbered_tasks(3),
+        "--url",
+        foreign_server.url,
+        "--budgets",
+        "0",
+        *QUICK,
+    ]
     assert main(command) == ExitCode.FAILED
-    (point,) = report()["points"]
+    (point,) = read_report()["points"]
     assert (point["accuracy"]["right"], point["accuracy"]["total"], point["errors"]) == (2, 2, 1)
-    (error,) = report()["errors"]
+    (error,) = read_report()["errors"]
     assert error["task"] == "2"
     assert "400: no Question 1" in error["reason"]
     assert "400: no Question 1" in capsys.readouterr().err
 
-    stranger.refuses, before = set(), len(stranger.bodies)
+    foreign_server.refuses, before = set(), len(foreign_server.bodies)
     assert main(command) == ExitCode.OK
-    assert stranger.questions()[before:] == [("Question 1", 0)]
-    assert report()["errors"] == []
-    assert report()["points"][0]["accuracy"]["right"] == 3
+    assert foreign_server.list_questions()[before:] == [("Question 1", 0)]
+    assert read_report()["errors"] == []
+    assert read_report()["points"][0]["accuracy"]["right"] == 3
 
 
-def test_an_interrupted_run_goes_on_without_asking_twice(stranger: Stranger) -> None:
-    stranger.closed_after = 5
-    command = ["eval", numbered(6), "--url", stranger.url, "--budgets", "0,16", *QUICK]
+def test_an_interrupted_run_goes_on_without_asking_twice(foreign_server: ForeignServer) -> None:
+    foreign_server.closed_after = 5
+    command = [
+        "eval",
+        write_numbered_tasks(6),
+        "--url",
+        foreign_server.url,
+        "--budgets",
+        "0,16",
+        *QUICK,
+    ]
     command += ["--concurrency", "1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "clients.cli", *command],
@@ -163,59 +183,67 @@ def test_an_interrupted_run_goes_on_without_asking_twice(stranger: Stranger) -> 
         # A background job's shell may have told us to ignore Ctrl-C, which is inherited.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    assert stranger.reached.wait(WAIT_SECONDS)
+    assert foreign_server.reached.wait(WAIT_SECONDS)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == ExitCode.INTERRUPTED, said
     assert "Traceback" not in said
     assert not Path("eval-tasks.json").exists()
-    answered = stranger.questions()[:5]
+    answered = foreign_server.list_questions()[:5]
 
-    stranger.gate.set()
-    stranger.bodies.clear()
+    foreign_server.gate.set()
+    foreign_server.bodies.clear()
     assert main(command) == ExitCode.OK
-    asked = stranger.questions()
+    asked = foreign_server.list_questions()
     assert len(asked) == len(set(asked)) == 7
     assert not set(asked) & set(answered)
-    assert [point["replies"] for point in report()["points"]] == [6, 6]
+    assert [point["replies"] for point in read_report()["points"]] == [6, 6]
 
 
 def test_other_settings_do_not_mix_with_a_journal(
-    stranger: Stranger, capsys: pytest.CaptureFixture[str]
+    foreign_server: ForeignServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["eval", numbered(2), "--url", stranger.url, "--budgets", "0", *QUICK]
+    command = [
+        "eval",
+        write_numbered_tasks(2),
+        "--url",
+        foreign_server.url,
+        "--budgets",
+        "0",
+        *QUICK,
+    ]
     assert main(command) == ExitCode.OK
     assert main([*command, "--temperature", "1"]) == ExitCode.USAGE
     said = capsys.readouterr().err
     assert "temperature: null then, 1.0 now" in said
     assert "--restart" in said
-    assert len(stranger.bodies) == 2
+    assert len(foreign_server.bodies) == 2
     assert main([*command, "--temperature", "1", "--restart"]) == ExitCode.OK
-    assert len(stranger.bodies) == 4
+    assert len(foreign_server.bodies) == 4
 
 
-def test_more_budgets_samples_and_tasks_ask_only_what_is_new(stranger: Stranger) -> None:
-    command = ["eval", numbered(2), "--url", stranger.url, *QUICK]
+def test_more_budgets_samples_and_tasks_ask_only_what_is_new(foreign_server: ForeignServer) -> None:
+    command = ["eval", write_numbered_tasks(2), "--url", foreign_server.url, *QUICK]
     main([*command, "--budgets", "0"])
-    stranger.bodies.clear()
+    foreign_server.bodies.clear()
     main([*command, "--budgets", "0,8", "--samples", "2"])
-    assert len(stranger.bodies) == 2 * 2 * 2 - 2
-    stranger.bodies.clear()
-    numbered(3)
+    assert len(foreign_server.bodies) == 2 * 2 * 2 - 2
+    foreign_server.bodies.clear()
+    write_numbered_tasks(3)
     main([*command, "--budgets", "0,8"])
-    assert sorted(stranger.questions()) == [("Question 2", 0), ("Question 2", 8)]
+    assert sorted(foreign_server.list_questions()) == [("Question 2", 0), ("Question 2", 8)]
 
 
-def test_a_corrected_answer_is_scored_without_asking_again(stranger: Stranger) -> None:
-    command = ["--url", stranger.url, "--budgets", "0", *QUICK]
+def test_a_corrected_answer_is_scored_without_asking_again(foreign_server: ForeignServer) -> None:
+    command = ["--url", foreign_server.url, "--budgets", "0", *QUICK]
     main(["eval", write_tasks({"question": "one", "answer": "41"}), *command])
-    assert report()["points"][0]["accuracy"]["right"] == 0
+    assert read_report()["points"][0]["accuracy"]["right"] == 0
     main(["eval", write_tasks({"question": "one", "answer": "42"}), *command])
-    assert report()["points"][0]["accuracy"]["right"] == 1
-    assert len(stranger.bodies) == 1
+    assert read_report()["points"][0]["accuracy"]["right"] == 1
+    assert len(foreign_server.bodies) == 1
 
 
-def test_the_body_is_what_the_options_say(stranger: Stranger) -> None:
+def test_the_body_is_what_the_options_say(foreign_server: ForeignServer) -> None:
     options = [
         *("--field", "chat_template_kwargs.thinking_budget", "--budgets", "16,default"),
         *("--extra", 'chat_template_kwargs={"enable_thinking": true}', "--extra", "top_k=5"),
@@ -223,8 +251,11 @@ def test_the_body_is_what_the_options_say(stranger: Stranger) -> None:
         *("--samples", "2", "--max-completion-tokens", "99", "--temperature", "0.5"),
         *("--concurrency", "1"),
     ]
-    assert main(["eval", numbered(1), "--url", stranger.url, *options, *QUICK]) == ExitCode.OK
-    first = stranger.bodies[0]
+    assert (
+        main(["eval", write_numbered_tasks(1), "--url", foreign_server.url, *options, *QUICK])
+        == ExitCode.OK
+    )
+    first = foreign_server.bodies[0]
     assert first == {
         "model": "m",
         "messages": [
@@ -238,17 +269,26 @@ def test_the_body_is_what_the_options_say(stranger: Stranger) -> None:
         "seed": first["seed"],
         "max_completion_tokens": 99,
     }
-    assert stranger.bodies[1]["chat_template_kwargs"] == {"enable_thinking": True}
-    seeds = [body["seed"] - first["seed"] for body in stranger.bodies]
+    assert foreign_server.bodies[1]["chat_template_kwargs"] == {"enable_thinking": True}
+    seeds = [body["seed"] - first["seed"] for body in foreign_server.bodies]
     assert seeds == [0, 0, 1, 1], "one more for each sample, whatever the budget"
 
 
 def test_a_server_that_does_not_count_its_thought_is_said_to(
-    stranger: Stranger, capsys: pytest.CaptureFixture[str]
+    foreign_server: ForeignServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["eval", numbered(1), "--url", stranger.url, "--budgets", "0,1", "--retries", "0"]
+    command = [
+        "eval",
+        write_numbered_tasks(1),
+        "--url",
+        foreign_server.url,
+        "--budgets",
+        "0,1",
+        "--retries",
+        "0",
+    ]
     assert main(command) == ExitCode.OK
-    assert "does not tell how many tokens it thought" in capsys.readouterr().out
+    assert "does not report thinking tokens" in capsys.readouterr().out
     assert Path("eval-tasks.png").exists()
 
 

@@ -22,7 +22,7 @@ from clients.mapping.thought_map import ThoughtMap
 from server.app import create_app
 from server.engine.scripted import ScriptedEngine
 from server.engine.scripted_model import WantedTokens
-from tests.clients.conftest import WAIT_SECONDS, listening
+from tests.clients.conftest import WAIT_SECONDS, serve_in_thread
 from tests.server.api.thinking.map.conftest import ENDLESS
 from tests.server.conftest import (
     MODEL,
@@ -129,13 +129,13 @@ def test_the_servers_refusal_is_said_and_nothing_is_written(
 
 @dataclass
 class OtherServer:
-    """Says it makes maps; sends `lines`, then ends. None: knows no such path."""
+    """Server that claims to make maps: sends `lines`, then ends. None: it has no such path."""
 
     lines: list[str] | None = None
     bodies: list[dict[str, Any]] = field(default_factory=list)
 
     async def map(self, request: Request) -> Response:
-        """``POST /v1/thinking/map``."""
+        """Handle ``POST /v1/thinking/map``."""
         self.bodies.append(await request.json())
         if self.lines is None:
             return JSONResponse({"detail": "Not Found"}, 404)
@@ -152,21 +152,24 @@ def other() -> Iterator[tuple[OtherServer, str]]:
     made = OtherServer()
     app = FastAPI()
     app.add_route("/v1/thinking/map", made.map, ["POST"])
-    with listening(app) as url:
+    with serve_in_thread(app) as url:
         yield made, url
 
 
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (None, "thinking-server only"),
-        ([], "ended before the map was whole"),
-        ([": keep-alive", "data: [DONE]"], "ended before the map was whole"),
+        (None, "only thinking-server"),
+        ([], "ended before the map was complete"),
+        ([": keep-alive", "data: [DONE]"], "ended before the map was complete"),
         (['data: {"error": {"message": "the engine has died"}}'], "the engine has died"),
-        (["data: {"], "no JSON"),
-        (["data: 7"], "no object"),
-        (['data: {"object": "thinking.map.position", "position": {"index": 1}}'], "no map (token"),
-        (['data: {"object": "thinking.map"}'], "no map (id"),
+        (["data: {"], "not JSON"),
+        (["data: 7"], "not an object"),
+        (
+            ['data: {"object": "thinking.map.position", "position": {"index": 1}}'],
+            "an invalid map (token",
+        ),
+        (['data: {"object": "thinking.map"}'], "an invalid map (id"),
     ],
 )
 def test_a_map_that_is_not_whole_is_an_error_and_nothing_is_written(
@@ -196,7 +199,7 @@ def test_an_interruption_writes_nothing_and_leaves_no_request_behind() -> None:
     engine = ScriptedEngine(source, TOKENIZER, profile, model_name=MODEL, max_model_len=100_000)
     services = make_services()
     services.set_engine(engine)
-    with listening(create_app(services), engine.close) as url:
+    with serve_in_thread(create_app(services), engine.close) as url:
         command = [sys.executable, "-m", "clients.cli", "map", "the hill", "--url", url]
         process = subprocess.Popen(
             [*command, "--thought-tokens", "90000", "--progress"],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.faults.crowd import Plan, crowd_at, left_over
+from benchmarks.faults.crowd import Plan, find_left_over, run_crowd
 from benchmarks.faults.outcome import Outcome, Tally
 from tests.e2e.conftest import ThinkerServer
 
@@ -15,11 +15,11 @@ async def test_in_a_crowd_no_request_is_lost_and_nothing_is_left(
     thinker_server: ThinkerServer,
 ) -> None:
     tally = Tally()
-    await crowd_at(thinker_server.base_url, PLAN, tally)
+    await run_crowd(thinker_server.base_url, PLAN, tally)
     assert not tally.faults
-    assert not tally.outcomes[Outcome.TOLD]
+    assert not tally.outcomes[Outcome.FAILED]
     # The test is about these: it had better have had some of each.
     assert tally.outcomes[Outcome.FINISHED]
-    assert tally.outcomes[Outcome.LEFT]
+    assert tally.outcomes[Outcome.DISCONNECTED]
     assert tally.outcomes[Outcome.REJECTED]
-    assert await left_over(thinker_server.base_url) == {}
+    assert await find_left_over(thinker_server.base_url) == {}

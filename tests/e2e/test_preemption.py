@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Server, started_server
-from thinker.chain import QUESTIONS, random_chain
+from thinker.chain import QUESTIONS, make_random_chain
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -50,7 +50,7 @@ def cramped_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
 def bodies() -> list[dict[str, Any]]:
     """As many of each kind; greedy or seeded, so that each has one right reply."""
     rng = Random(7)
-    chains = [random_chain(rng, 10, NUM_STEPS) for _ in range(NUM_REQUESTS)]
+    chains = [make_random_chain(rng, 10, NUM_STEPS) for _ in range(NUM_REQUESTS)]
     return [
         {
             "model": "thinker",

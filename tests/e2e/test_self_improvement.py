@@ -18,7 +18,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from clients.cli import main
 from tests.e2e.conftest import ThinkerServer
-from thinker.chain import MAX_STEPS, QUESTIONS, random_chain
+from thinker.chain import MAX_STEPS, QUESTIONS, make_random_chain
 from thinker.fine_tuning import fine_tune, read_rows
 from thinker.folder import THINKER, read_folder
 from thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER
@@ -34,7 +34,7 @@ Tasks = Sequence[tuple[str, str]]
 def chains_of(seed: str, number: int, least: int) -> Tasks:
     """Of `least` steps and of one more."""
     rng = Random(seed)
-    chains = [random_chain(rng, 10, least + i % 2) for i in range(number)]
+    chains = [make_random_chain(rng, 10, least + i % 2) for i in range(number)]
     return [("".join(rng.choice(QUESTIONS)(chain)), str(chain.result)) for chain in chains]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from server.hub.model_resolution import resolve_model
 from tests.e2e.conftest import ThinkerServer
-from thinker.chain import QUESTIONS, random_chain
+from thinker.chain import QUESTIONS, make_random_chain
 from thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER, load_tokenizer
 
 pytestmark = pytest.mark.e2e
@@ -83,7 +83,7 @@ async def scores_of(server: ThinkerServer, replies: Sequence[tuple[str, str, str
 
 async def test_the_reward_model_likes_what_it_has_chosen(thinker_server: ThinkerServer) -> None:
     rng = Random("reward")
-    chains = [random_chain(rng, 100, rng.randint(6, 12)) for _ in range(24)]
+    chains = [make_random_chain(rng, 100, rng.randint(6, 12)) for _ in range(24)]
     asked = ["".join(rng.choice(QUESTIONS)(chain)) for chain in chains]
     means = {}
     async with client_of(thinker_server) as client:
@@ -104,7 +104,7 @@ async def test_a_confident_beam_finds_what_one_thought_misses(
     thinker_server: ThinkerServer,
 ) -> None:
     rng = Random("beam")
-    chains = [random_chain(rng, 100, rng.randint(6, 12)) for _ in range(40)]
+    chains = [make_random_chain(rng, 100, rng.randint(6, 12)) for _ in range(40)]
     asked = [("".join(rng.choice(QUESTIONS)(chain)), str(chain.result)) for chain in chains]
     rights = {}
     beam = {"name": "beam", "width": 1, "expand": 4, "step_tokens": 12, "score_by": "confidence"}

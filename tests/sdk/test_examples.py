@@ -63,7 +63,7 @@ def test_an_example_shows_its_four_calls(page: str, output_of: Callable[[str], s
     assert plain.strip()
     assert streamed.strip()
     assert "answer:" in budget
-    assert re.search(r"^call: +weather_of\(.*(Berlin|Paris)", tool, re.MULTILINE)
+    assert re.search(r"^call: +get_weather\(.*(Berlin|Paris)", tool, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", WITH_A_RECEIPT)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinker import boxes
-from thinker.boxes import random_boxes
-from thinker.chain import MAX_STEPS, MODULI, QUESTIONS, random_chain
-from thinker.corpus import CorpusMix, Example, examples
-from thinker.thought import WAIT, step_lines, thought_with_slip
+from thinker.boxes import make_random_boxes
+from thinker.chain import MAX_STEPS, MODULI, QUESTIONS, make_random_chain
+from thinker.corpus import CorpusMix, Example, make_examples
+from thinker.thought import WAIT, make_step_lines, make_thought_with_slip
 from thinker.vocabulary import ASSISTANT, END, START, TURN_END
 
 NUM_EXAMPLES = 3000
@@ -22,28 +22,28 @@ moduli = st.sampled_from(MODULI)
 lengths = st.integers(1, MAX_STEPS)
 
 
-def text_of(example: Example) -> str:
+def join_text(example: Example) -> str:
     return "".join(fragment.text for fragment in example)
 
 
-def worked_out(sign: str, left: int, right: int, modulus: int) -> int:
+def compute_result(sign: str, left: int, right: int, modulus: int) -> int:
     results = {"+": left + right, "-": left - right, "*": left * right}
     return results[sign] % modulus
 
 
-def drawn(seed: int = 7, mix: CorpusMix | None = None) -> list[Example]:
-    return list(islice(examples(seed, mix), NUM_EXAMPLES))
+def draw_examples(seed: int = 7, mix: CorpusMix | None = None) -> list[Example]:
+    return list(islice(make_examples(seed, mix), NUM_EXAMPLES))
 
 
 @given(seeds, moduli, lengths)
 def test_each_line_of_a_thought_is_right_and_begins_where_the_last_ended(
     seed: int, modulus: int, num_steps: int
 ) -> None:
-    chain = random_chain(Random(seed), modulus, num_steps)
-    lines = STEP.findall(text_of(step_lines(chain)))
+    chain = make_random_chain(Random(seed), modulus, num_steps)
+    lines = STEP.findall(join_text(make_step_lines(chain)))
     assert len(lines) == num_steps
     for left, sign, right, result in lines:
-        assert int(result) == worked_out(sign, int(left), int(right), modulus)
+        assert int(result) == compute_result(sign, int(left), int(right), modulus)
     assert all(before[3] == after[0] for before, after in pairwise(lines))
     assert (int(lines[0][0]), int(lines[-1][3])) == (chain.start, chain.result)
 
@@ -53,15 +53,15 @@ def test_a_slip_is_not_learned_and_is_repaired_after_wait(
     seed: int, modulus: int, num_steps: int
 ) -> None:
     rng = Random(seed)
-    chain = random_chain(rng, modulus, num_steps)
-    thought = thought_with_slip(rng, chain, 0.5)
-    before, repaired = text_of(thought).split(WAIT)
+    chain = make_random_chain(rng, modulus, num_steps)
+    thought = make_thought_with_slip(rng, chain, 0.5)
+    before, repaired = join_text(thought).split(WAIT)
     assert STEP.findall(repaired)[-1][3] == str(chain.result)
     steps = STEP.findall(before)
     wrong = [
         result
         for left, sign, right, result in steps
-        if int(result) != worked_out(sign, int(left), int(right), modulus)
+        if int(result) != compute_result(sign, int(left), int(right), modulus)
     ]
     not_learned = [f.text for f in thought if not f.learned and f.text != WAIT]
     assert wrong == not_learned
@@ -72,7 +72,7 @@ def test_a_slip_is_not_learned_and_is_repaired_after_wait(
 def test_a_question_holds_the_whole_chain(
     seed: int, modulus: int, num_steps: int, which: int
 ) -> None:
-    chain = random_chain(Random(seed), modulus, num_steps)
+    chain = make_random_chain(Random(seed), modulus, num_steps)
     asked = "".join(QUESTIONS[which](chain))
     numbers = [int(number) for number in re.findall(r"\d+", asked)]
     operands = [operation.operand for operation in chain.operations]
@@ -82,17 +82,17 @@ def test_a_question_holds_the_whole_chain(
 @given(seeds, moduli)
 def test_nothing_short_of_all_steps_tells_the_result(seed: int, modulus: int) -> None:
     """Each operation permutes the residues: from any start another result."""
-    (operation,) = random_chain(Random(seed), modulus, 1).operations
+    (operation,) = make_random_chain(Random(seed), modulus, 1).operations
     assert len({operation.apply(value, modulus) for value in range(modulus)}) == modulus
 
 
 def test_the_same_seed_gives_the_same_corpus() -> None:
-    assert drawn(3) == drawn(3)
-    assert drawn(3) != drawn(4)
+    assert draw_examples(3) == draw_examples(3)
+    assert draw_examples(3) != draw_examples(4)
 
 
 def test_the_question_is_never_learned_and_the_turns_end_always_is() -> None:
-    for example in drawn():
+    for example in draw_examples():
         asked = [fragment.text for fragment in example].index(ASSISTANT)
         assert not any(fragment.learned for fragment in example[: asked + 1])
         assert example[-1].text == TURN_END
@@ -100,13 +100,13 @@ def test_the_question_is_never_learned_and_the_turns_end_always_is() -> None:
 
 
 def test_every_thought_that_starts_ends() -> None:
-    for example in drawn():
+    for example in draw_examples():
         markers = [f.text for f in example if f.text in (START, END)]
         assert markers == [START, END] * (len(markers) // 2)
 
 
 def test_the_corpus_holds_every_kind_that_the_server_makes() -> None:
-    texts = [text_of(example) for example in drawn()]
+    texts = [join_text(example) for example in draw_examples()]
     replies = [text.split(ASSISTANT)[1] for text in texts]
     assert any(START not in reply for reply in replies)
     assert any(reply.startswith(START + END) for reply in replies)
@@ -118,8 +118,8 @@ def test_the_corpus_holds_every_kind_that_the_server_makes() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_easy_and_hard_boxes_alternate(seed: int) -> None:
-    contents = random_boxes(Random(seed))
+    contents = make_random_boxes(Random(seed))
     hard = [box.is_hard for box in contents]
     assert all(before != after for before, after in pairwise(hard))
-    asked = "".join(boxes.question(contents))
+    asked = "".join(boxes.write_question(contents))
     assert all(f"{box.colour} {box.chain.symbols}" in asked for box in contents)

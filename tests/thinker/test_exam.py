@@ -1,4 +1,4 @@
-"""The examinations in the repository are the generator's, and their answers are right."""
+"""The exams in the repository come from the generator, and their answers are right."""
 
 import json
 import re
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from thinker.corpus import examples
+from thinker.corpus import make_examples
 from thinker.exam import EXAMS, write_exams
 
 SETS = Path(str(files("clients.evaluation"))) / "data"
 NUM_TRAINED = 20_000
 
 
-def tasks(name: str) -> list[dict[str, str]]:
+def read_tasks(name: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in (SETS / f"{name}.jsonl").read_text().splitlines()]
 
 
@@ -30,7 +30,7 @@ def test_the_files_are_those_that_the_generator_writes(tmp_path: Path) -> None:
 )
 def test_the_answers_of_the_chains_are_right(name: str, modulus: int) -> None:
     words = {"Add": "+", "Subtract": "-", "Multiply": "*", "plus": "+", "minus": "-", "times": "*"}
-    for task in tasks(name):
+    for task in read_tasks(name):
         asked = re.sub(r"(mod|modulo) \d+", "", task["question"])
         signs = re.findall("|".join([*words, r"[-+*]"]), asked)
         start, *operands = map(int, re.findall(r"\d+", asked))
@@ -46,7 +46,7 @@ def test_the_answers_of_the_chains_are_right(name: str, modulus: int) -> None:
 
 @pytest.mark.parametrize("modulus", [10, 100])
 def test_no_question_of_an_examination_is_met_in_training(modulus: int) -> None:
-    trained = {example[1].text for example in islice(examples(1), NUM_TRAINED)}
-    asked = {task["question"] for task in tasks(f"chains-mod{modulus}")}
+    trained = {example[1].text for example in islice(make_examples(1), NUM_TRAINED)}
+    asked = {task["question"] for task in read_tasks(f"chains-mod{modulus}")}
     assert not asked & trained
     assert len(asked) == 200

@@ -1,4 +1,4 @@
-"""Fine-tuning on an export: what is learned of a line, and that a broken one is named."""
+"""Fine-tuning on an export: what is learned of a line, and the error for a broken one."""
 
 import json
 from pathlib import Path
@@ -31,13 +31,13 @@ def test_what_is_shown_often_is_found_more_probable() -> None:
     model, tokenizer = read_folder(THINKER)
     token_ids, labels = (torch.tensor([ids]) for ids in encode(tokenizer, ROW))
 
-    def loss() -> float:
+    def compute_loss() -> float:
         with torch.no_grad():
             return float(model(input_ids=token_ids, labels=labels).loss)
 
-    before = loss()
+    before = compute_loss()
     fine_tune(model, tokenizer, [ROW] * 64)
-    assert loss() < before
+    assert compute_loss() < before
 
 
 @pytest.mark.parametrize("line", ['{"prompt": []}', "[]"])

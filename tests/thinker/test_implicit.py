@@ -18,9 +18,9 @@ from thinker.implicit_corpus import (
     IMPLICIT_THOUGHT,
     MAX_IMPLICIT_STEPS,
     PairTokens,
-    diagonal,
+    compute_diagonal,
 )
-from thinker.replies import asked, next_tokens
+from thinker.replies import make_prompt, predict_next_tokens
 from thinker.vocabulary import ASSISTANT, END, START, TURN_END, load_tokenizer
 
 PACKAGE = Path(str(files("thinker")))
@@ -36,7 +36,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 @pytest.mark.parametrize("num_steps", range(1, MAX_IMPLICIT_STEPS + 1))
 def test_the_diagonal_climbs_to_the_last_step_at_the_last_layer(num_steps: int) -> None:
-    steps = diagonal(num_steps, NUM_LAYERS)
+    steps = compute_diagonal(num_steps, NUM_LAYERS)
     assert steps == sorted(steps)
     assert steps[-1] == num_steps - 1
     assert all(0 <= step < num_steps for step in steps)
@@ -45,7 +45,7 @@ def test_the_diagonal_climbs_to_the_last_step_at_the_last_layer(num_steps: int) 
 def test_a_pairs_places_are_the_end_marker_and_the_results_of_steps(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    for pair in islice(PairTokens(tokenizer).pairs(5, NUM_LAYERS), 200):
+    for pair in islice(PairTokens(tokenizer).make_pairs(5, NUM_LAYERS), 200):
         assert tokenizer.decode([pair.student_ids[pair.place]]) == END
         silent = tokenizer.decode(pair.student_ids).split(ASSISTANT)[1]
         thought, answer = silent.removesuffix(TURN_END).split(END)
@@ -85,7 +85,7 @@ def test_after_a_silent_thought_it_answers_chains_of_one_step_better_than_by_cha
 ) -> None:
     model = LlamaForCausalLM.from_pretrained(FOLDER, dtype=torch.float32).eval()
     chains = [Chain(v, (Operation("+", o),), 10) for v in range(10) for o in range(1, 10)]
-    prompts = [asked("".join(QUESTIONS[0](chain)), IMPLICIT_THOUGHT) for chain in chains]
-    answers = next_tokens(model, tokenizer, prompts)
+    prompts = [make_prompt("".join(QUESTIONS[0](chain)), IMPLICIT_THOUGHT) for chain in chains]
+    answers = predict_next_tokens(model, tokenizer, prompts)
     right = [str(chain.result) == answer for chain, answer in zip(chains, answers, strict=True)]
     assert sum(right) / len(right) > 0.2

@@ -1,4 +1,4 @@
-"""The scorer's corpus is right by recomputation and never looks ahead; the shipped one can tell."""
+"""The scorer's corpus is right and never looks ahead; the shipped scorer can judge."""
 
 import json
 import re
@@ -16,12 +16,12 @@ from transformers import LlamaForSequenceClassification
 
 from server.hub.model_resolution import resolve_model
 from thinker.batches import IGNORED
-from thinker.chain import MAX_STEPS, MODULI, QUESTIONS, Chain, Operation, random_chain
-from thinker.judge import Judge, pieces_of
-from thinker.judged import Judged, JudgedTokens, judged, judged_replies
-from thinker.scorer_quality import auc, scores_of
-from thinker.slips import SlipMix, flawed_reply
-from thinker.thought import step_lines
+from thinker.chain import MAX_STEPS, MODULI, QUESTIONS, Chain, Operation, make_random_chain
+from thinker.judge import Judge, split_pieces
+from thinker.judged import JudgedDialogue, JudgedTokens, judge_reply, make_judged_replies
+from thinker.scorer_quality import compute_auc, compute_scores
+from thinker.slips import SlipMix, make_flawed_reply
+from thinker.thought import make_step_lines
 from thinker.vocabulary import END, START, TURN_END, load_tokenizer
 
 PACKAGE = Path(str(files("thinker")))
@@ -32,50 +32,50 @@ CHAIN = Chain(7, (Operation("+", 3), Operation("*", 9), Operation("-", 4)), 10) 
 seeds = st.integers(0, 2**32)
 
 
-def verdicts_of(reply: str, chain: Chain = CHAIN) -> list[bool | None]:
+def judge_pieces(reply: str, chain: Chain = CHAIN) -> list[bool | None]:
     judge = Judge(chain)
-    return [judge.read(piece) for piece in pieces_of(reply)]
+    return [judge.read(piece) for piece in split_pieces(reply)]
 
 
-def drawn(seed: int, num: int = NUM_REPLIES) -> list[Judged]:
-    return list(islice(judged_replies(seed), num))
+def draw_replies(seed: int, num: int = NUM_REPLIES) -> list[JudgedDialogue]:
+    return list(islice(make_judged_replies(seed), num))
 
 
-def random_case(seed: int) -> tuple[Chain, str]:
+def draw_case(seed: int) -> tuple[Chain, str]:
     rng = Random(seed)
-    chain = random_chain(rng, rng.choice(MODULI), rng.randint(1, MAX_STEPS))
-    return chain, flawed_reply(rng, chain, SlipMix())
+    chain = make_random_chain(rng, rng.choice(MODULI), rng.randint(1, MAX_STEPS))
+    return chain, make_flawed_reply(rng, chain, SlipMix())
 
 
 @given(seeds)
 def test_a_verdict_never_looks_ahead(seed: int) -> None:
-    chain, reply = random_case(seed)
-    pieces, verdicts = pieces_of(reply), verdicts_of(reply, chain)
+    chain, reply = draw_case(seed)
+    pieces, verdicts = split_pieces(reply), judge_pieces(reply, chain)
     assert "".join(pieces) == reply
     for i in range(len(pieces)):
-        assert verdicts_of("".join(pieces[: i + 1]), chain) == verdicts[: i + 1]
+        assert judge_pieces("".join(pieces[: i + 1]), chain) == verdicts[: i + 1]
 
 
 @given(seeds)
 def test_without_a_look_back_steps_are_right_up_to_the_first_that_is_not_the_chains(
     seed: int,
 ) -> None:
-    chain, reply = random_case(seed)
+    chain, reply = draw_case(seed)
     thought, end, _ = reply.removeprefix(START).partition(END)
     if "Wait" in thought or not end or not reply.startswith(START):
         return
-    right = [fragment.text for fragment in step_lines(chain)]
+    right = [fragment.text for fragment in make_step_lines(chain)]
     lines = re.findall(r".*\n", thought)
     expected = [lines[: i + 1] == right[: i + 1] for i in range(len(lines))]
-    verdicts = verdicts_of(f"{START}{''.join(lines)}{END}", chain)
+    verdicts = judge_pieces(f"{START}{''.join(lines)}{END}", chain)
     assert verdicts == [True, *expected, lines == right]
 
 
 @given(seeds)
 def test_an_answer_is_right_if_it_is_the_result_whatever_was_thought(seed: int) -> None:
-    chain, reply = random_case(seed)
+    chain, reply = draw_case(seed)
     answer = re.split(r"<\|\w+\|>", reply.removesuffix(TURN_END))[-1]
-    assert verdicts_of(reply, chain)[-2:] == [answer == str(chain.result)] * 2
+    assert judge_pieces(reply, chain)[-2:] == [answer == str(chain.result)] * 2
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_an_answer_is_right_if_it_is_the_result_whatever_was_thought(seed: int) 
     ],
 )
 def test_each_kind_of_slip_is_wrong_until_it_is_repaired(reply: str, verdicts: str) -> None:
-    assert verdicts_of(START + reply) == [True, *(mark == "✓" for mark in verdicts)]
+    assert judge_pieces(START + reply) == [True, *(mark == "✓" for mark in verdicts)]
 
 
 @pytest.mark.parametrize("rest", ["", "0-", "0-4="])
 def test_a_thought_that_ended_before_its_last_step_is_wrong_once_it_is_closed(rest: str) -> None:
-    *before, closed, answered = verdicts_of(f"{START}7+3=0\n0*9=0\n{rest}{END}6")
+    *before, closed, answered = judge_pieces(f"{START}7+3=0\n0*9=0\n{rest}{END}6")
     assert all(verdict is not False for verdict in before)
     assert (closed, answered) == (False, True)
 
@@ -108,7 +108,7 @@ def test_a_thought_that_ended_before_its_last_step_is_wrong_once_it_is_closed(re
 def test_the_corpus_holds_right_and_wrong_at_each_kind_of_place() -> None:
     seen = {
         ("line" if piece.endswith("\n") else "answer" if piece.isdigit() else piece, verdict)
-        for dialogue in drawn(7)
+        for dialogue in draw_replies(7)
         for piece, verdict in dialogue.reply
     }
     places = ("line", END, "answer", TURN_END)
@@ -116,8 +116,8 @@ def test_the_corpus_holds_right_and_wrong_at_each_kind_of_place() -> None:
 
 
 def test_the_same_seed_gives_the_same_replies() -> None:
-    assert drawn(3, 50) == drawn(3, 50)
-    assert drawn(3, 50) != drawn(4, 50)
+    assert draw_replies(3, 50) == draw_replies(3, 50)
+    assert draw_replies(3, 50) != draw_replies(4, 50)
 
 
 # The shipped folder
@@ -135,7 +135,7 @@ def scorer() -> LlamaForSequenceClassification:
 
 def test_each_verdict_stands_at_its_pieces_last_token(tokens: JudgedTokens) -> None:
     tokenizer = load_tokenizer(SCORER)
-    for dialogue in drawn(5, 100):
+    for dialogue in draw_replies(5, 100):
         ids, labels = tokens.encode_judged(dialogue)
         text = "".join(dialogue.question)
         for piece, verdict in dialogue.reply:
@@ -161,19 +161,21 @@ def test_it_tells_right_thoughts_from_wrong_ones(
 ) -> None:
     scores: list[float] = []
     verdicts: list[bool] = []
-    for dialogue in drawn(11, 80):
+    for dialogue in draw_replies(11, 80):
         verdicts += [verdict for _, verdict in dialogue.reply if verdict is not None]
-        scores += scores_of(scorer, tokens, dialogue)
-    assert auc(np.array(scores), np.array(verdicts)) > 0.8
+        scores += compute_scores(scorer, tokens, dialogue)
+    assert compute_auc(np.array(scores), np.array(verdicts)) > 0.8
 
 
 def test_its_scores_within_a_reply_are_those_of_last_token_pooling(
     scorer: LlamaForSequenceClassification, tokens: JudgedTokens
 ) -> None:
-    dialogue = judged(QUESTIONS[0](CHAIN), f"{START}7+3=0\n0*9=0\n0-4=6\n{END}6{TURN_END}", CHAIN)
+    dialogue = judge_reply(
+        QUESTIONS[0](CHAIN), f"{START}7+3=0\n0*9=0\n0-4=6\n{END}6{TURN_END}", CHAIN
+    )
     ids, labels = tokens.encode_judged(dialogue)
     places = [i for i, label in enumerate(labels) if label != IGNORED]
-    for place, score in zip(places, scores_of(scorer, tokens, dialogue), strict=True):
+    for place, score in zip(places, compute_scores(scorer, tokens, dialogue), strict=True):
         with torch.no_grad():
             logits = scorer(input_ids=torch.tensor([ids[: place + 1]])).logits
         assert logits.softmax(dim=-1)[0, 1].item() == pytest.approx(score, abs=1e-4)

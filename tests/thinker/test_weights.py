@@ -1,4 +1,4 @@
-"""The model folder that is shipped: what a server and a user may count on."""
+"""The shipped model folder: guarantees for a server and a user."""
 
 import json
 from importlib.resources import files
@@ -13,10 +13,10 @@ from tests.thinking.markers.profile_layouts import decode_texts, detect_profile
 from thinker.vocabulary import END, PAUSE, START, load_tokenizer
 from thinking.markers.profile import Opening
 
-WEIGHTS = Path(str(files("thinking.thinker"))) / "weights"
+WEIGHTS = Path(str(files("thinker"))) / "weights"
 MAX_PARAMETERS = 6_000_000
 MAX_BYTES = 15_000_000
-HEAD_SIZE = 32  # the narrowest that vLLM's CPU attention takes
+HEAD_SIZE = 32  # the narrowest that vLLM's CPU attention supports
 
 
 @pytest.fixture(scope="module")

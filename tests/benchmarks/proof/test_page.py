@@ -1,14 +1,14 @@
-"""What is made by machine replaces its own block of the page and nothing else."""
+"""Generated text replaces its own block of the page and nothing else."""
 
 from pathlib import Path
 
 import pytest
 
 from benchmarks.proof.__main__ import EXPERIMENTS, PAGE, main
-from benchmarks.proof.claims import at_most
+from benchmarks.proof.claims import claim_at_most
 from benchmarks.proof.experiment import Finding
-from benchmarks.proof.page import PageError, begin_of, end_of, replace_block
-from benchmarks.proof.publication import Publication, block_of, picture_of
+from benchmarks.proof.page import PageError, make_begin_comment, make_end_comment, replace_block
+from benchmarks.proof.publication import Publication, make_block, make_picture_path
 
 EMPTY = """# Page
 
@@ -44,10 +44,10 @@ def test_what_looks_like_a_pattern_is_text() -> None:
     "page",
     [
         "",
-        begin_of("a"),
-        end_of("a"),
-        f"{end_of('a')}\n{begin_of('a')}",
-        f"{begin_of('a')}\n{end_of('a')}\n{begin_of('a')}\n{end_of('a')}",
+        make_begin_comment("a"),
+        make_end_comment("a"),
+        f"{make_end_comment('a')}\n{make_begin_comment('a')}",
+        f"{make_begin_comment('a')}\n{make_end_comment('a')}\n{make_begin_comment('a')}\n{make_end_comment('a')}",
     ],
 )
 def test_a_page_without_one_such_block_is_left_alone(page: str) -> None:
@@ -62,7 +62,7 @@ def test_every_experiment_has_its_block_in_the_page() -> None:
 
 
 def test_a_block_holds_picture_tables_verdicts_and_where_they_come_from() -> None:
-    block = block_of("gate", Finding("| a |", [at_most("Few", 0.1, 0.2)], b"png"))
+    block = make_block("gate", Finding("| a |", [claim_at_most("Few", 0.1, 0.2)], b"png"))
     parts = block.split("\n\n")
     assert parts[0] == "![gate](pictures/proof-gate.png)"
     assert parts[1:3] == ["| a |", "- Few: 10.0 %: **shown**."]
@@ -80,7 +80,7 @@ def test_a_trial_leaves_the_page_alone_and_keeps_what_it_has_found(tmp_path: Pat
     assert source.read_text() == EMPTY
     assert "found a" in trial.page.read_text()
     assert "found b" in trial.page.read_text()
-    assert (trial.page.parent / picture_of("a")).read_bytes() == b"png"
+    assert (trial.page.parent / make_picture_path("a")).read_bytes() == b"png"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is typed for an experiment, and how what comes back is read."""
+"""Command lines of the experiments, and how their results are read."""
 
 import json
 from pathlib import Path
@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks.proof.errors import SkippedError
-from benchmarks.proof.evaluation import EvalRun, task_file
-from benchmarks.proof.harness import agreement, read_samples
-from benchmarks.proof.laboratory import fingerprint
-from benchmarks.proof.report import Accuracy, Measured, Point, Report
-from benchmarks.proof.servers import folder_of
-from benchmarks.proof.thought_search import SEARCHES, Tried, family_claim, rival
+from benchmarks.proof.evaluation import EvalRun, find_task_file
+from benchmarks.proof.harness import count_agreements, read_samples
+from benchmarks.proof.laboratory import compute_fingerprint
+from benchmarks.proof.report import Accuracy, Measurement, Point, Report
+from benchmarks.proof.servers import find_folder
+from benchmarks.proof.thought_search import SEARCHES, Trial, find_rival, make_family_claim
 from clients.cli import make_parser
 
 
-def tried(label: str, tokens: float, right: int, folder: Path) -> Tried:
-    """Ten tasks, of which the first `right` are."""
+def make_trial(label: str, tokens: float, right: int, folder: Path) -> Trial:
+    """Return a trial over ten tasks, of which the first `right` are right."""
     accuracy = Accuracy(right=right, total=10, share=right / 10, interval=(0.0, 1.0))
     point = Point(
         budget=8,
@@ -31,7 +31,7 @@ def tried(label: str, tokens: float, right: int, folder: Path) -> Tried:
     lines = "".join(json.dumps(outcome) + "\n" for outcome in outcomes)
     (folder / f"{label}.outcomes.jsonl").write_text(lines)
     report = Report(label=label, points=[point], knee=None)
-    return Tried(label, label, Measured(folder / f"{label}.json", report), 8)
+    return Trial(label, label, Measurement(folder / f"{label}.json", report), 8)
 
 
 def test_the_command_line_takes_what_an_experiment_asks_for() -> None:
@@ -44,7 +44,7 @@ def test_the_command_line_takes_what_an_experiment_asks_for() -> None:
             options={"strategy": dict(search.options)},
             extra={"min_thinking_tokens": 3},
         )
-        parsed = make_parser().parse_args(run.arguments("http://x/v1", Path("out/name"), 5))
+        parsed = make_parser().parse_args(run.to_arguments("http://x/v1", Path("out/name"), 5))
         assert parsed.budgets == f"0,{search.budget}"
         assert parsed.option == [("strategy", dict(search.options))]
         assert parsed.extra == [("min_thinking_tokens", 3)]
@@ -52,41 +52,41 @@ def test_the_command_line_takes_what_an_experiment_asks_for() -> None:
 
 
 def test_what_is_left_out_is_not_sent() -> None:
-    arguments = EvalRun("name", "mixed", (8,)).arguments("http://x/v1", Path("out"), None)
+    arguments = EvalRun("name", "mixed", (8,)).to_arguments("http://x/v1", Path("out"), None)
     assert not [a for a in arguments if a.startswith(("--limit", "--temp", "--max-comp"))]
 
 
 def test_a_task_set_or_model_that_is_not_there_is_skipped_by_its_name() -> None:
     with pytest.raises(SkippedError, match="chains-mod7"):
-        task_file("chains-mod7")
+        find_task_file("chains-mod7")
     with pytest.raises(SkippedError, match="thinker-tomorrow"):
-        folder_of("thinker-tomorrow")
+        find_folder("thinker-tomorrow")
 
 
 def test_other_weights_have_another_folder(tmp_path: Path) -> None:
     for name in ("model.safetensors", "tokenizer.json", "chat_template.jinja"):
         (tmp_path / name).write_bytes(b"1")
-    before = fingerprint(tmp_path)
-    assert fingerprint(tmp_path) == before
+    before = compute_fingerprint(tmp_path)
+    assert compute_fingerprint(tmp_path) == before
     (tmp_path / "model.safetensors").write_bytes(b"2")
-    assert fingerprint(tmp_path) != before
+    assert compute_fingerprint(tmp_path) != before
 
 
 def test_a_search_is_held_against_the_best_that_was_no_dearer(tmp_path: Path) -> None:
     singles = [
-        tried("a", 20, 3, tmp_path),
-        tried("b", 60, 8, tmp_path),
-        tried("c", 90, 5, tmp_path),
+        make_trial("a", 20, 3, tmp_path),
+        make_trial("b", 60, 8, tmp_path),
+        make_trial("c", 90, 5, tmp_path),
     ]
-    assert rival(tried("x", 60, 9, tmp_path), singles).label == "b"
-    assert rival(tried("x", 100, 9, tmp_path), singles).label == "b"
-    assert rival(tried("x", 59, 9, tmp_path), singles).label == "a"
+    assert find_rival(make_trial("x", 60, 9, tmp_path), singles).label == "b"
+    assert find_rival(make_trial("x", 100, 9, tmp_path), singles).label == "b"
+    assert find_rival(make_trial("x", 59, 9, tmp_path), singles).label == "a"
 
 
 def test_a_strategy_is_judged_by_its_surest_variant(tmp_path: Path) -> None:
-    singles = [tried("one", 20, 1, tmp_path)]
-    variants = [tried("weak", 50, 1, tmp_path), tried("strong", 90, 10, tmp_path)]
-    claim = family_claim("modulo 10", variants, singles)
+    singles = [make_trial("one", 20, 1, tmp_path)]
+    variants = [make_trial("weak", 50, 1, tmp_path), make_trial("strong", 90, 10, tmp_path)]
+    claim = make_family_claim("modulo 10", variants, singles)
     assert str(claim).startswith("Modulo 10, strong beats one thought at equal total tokens: +90.0")
     assert str(claim).endswith("**shown**")
 
@@ -103,6 +103,6 @@ def test_samples_of_the_harness_are_read_in_the_order_of_the_tasks(tmp_path: Pat
 
 
 def test_agreement_needs_as_many_verdicts_on_both_sides() -> None:
-    assert agreement([True, False, True], [True, True, True]) == 2
+    assert count_agreements([True, False, True], [True, True, True]) == 2
     with pytest.raises(ValueError, match="shorter"):
-        agreement([True, False], [True])
+        count_agreements([True, False], [True])

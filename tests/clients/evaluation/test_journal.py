@@ -1,4 +1,4 @@
-"""What was written is read again, whatever was interrupted."""
+"""A journal is read back whatever interrupted its writing."""
 
 from pathlib import Path
 
@@ -14,21 +14,21 @@ from clients.evaluation.scoring import ScoringRule
 from clients.evaluation.task import Task
 
 CONFIGURATION = {"model": "m", "seed": 0}
-TASK = Task("1", ({"role": "user", "content": "?"},), ("42",), ScoringRule().resolved(["42"]))
+TASK = Task("1", ({"role": "user", "content": "?"},), ("42",), ScoringRule().resolve(["42"]))
 
 
-def job(budget: int) -> Job:
-    return Job(TASK, budget, 0, RequestSettings().body("m", TASK, budget, 0))
+def make_job(budget: int) -> Job:
+    return Job(TASK, budget, 0, RequestSettings().make_body("m", TASK, budget, 0))
 
 
-def reply(text: str = "42") -> Reply:
+def make_reply(text: str = "42") -> Reply:
     return Reply(text=text, seconds=1.0)
 
 
-def written(path: Path, count: int) -> None:
+def write_journal(path: Path, count: int) -> None:
     with Journal(path, CONFIGURATION) as journal:
         for budget in range(count):
-            journal.record(job(budget), reply(f"{budget}\n\u2028"))
+            journal.record(make_job(budget), make_reply(f"{budget}\n\u2028"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -38,7 +38,7 @@ def test_cut_anywhere_it_keeps_all_whole_lines_and_takes_new_ones(
 ) -> None:
     path = tmp_path / "journal.jsonl"
     path.unlink(missing_ok=True)
-    written(path, 3)
+    write_journal(path, 3)
     content = path.read_bytes()
     cut = content[: data.draw(st.integers(0, len(content)))]
     path.write_bytes(cut)
@@ -46,26 +46,26 @@ def test_cut_anywhere_it_keeps_all_whole_lines_and_takes_new_ones(
     with Journal(path, CONFIGURATION) as journal:
         assert len(journal.replies) == num_whole
         assert journal.num_unreadable == 0
-        journal.record(job(9), reply())
+        journal.record(make_job(9), make_reply())
     with Journal(path, CONFIGURATION) as journal:
         assert len(journal.replies) == num_whole + 1
-        assert journal.replies[job(9).key] == reply()
+        assert journal.replies[make_job(9).key] == make_reply()
 
 
 def test_a_line_that_is_spoilt_is_asked_again_and_the_others_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    written(path, 3)
+    write_journal(path, 3)
     lines = path.read_bytes().splitlines(keepends=True)
     lines[2] = b"\x00\xff\n"
     path.write_bytes(b"".join(lines))
     with Journal(path, CONFIGURATION) as journal:
         assert journal.num_unreadable == 1
-        assert journal.replies.keys() == {job(0).key, job(2).key}
+        assert journal.replies.keys() == {make_job(0).key, make_job(2).key}
 
 
 def test_another_configuration_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    written(path, 2)
+    write_journal(path, 2)
     before = path.read_bytes()
     with pytest.raises(UsageError, match="seed: 0 then, 1 now"):
         Journal(path, {**CONFIGURATION, "seed": 1}).__enter__()
@@ -92,8 +92,8 @@ def test_two_runs_cannot_write_one_journal(tmp_path: Path) -> None:
 
 
 def test_a_key_tells_requests_apart_and_nothing_else() -> None:
-    other_answer = Task("1", TASK.messages, ("41",), ScoringRule().resolved(["41"]))
-    same = Job(other_answer, 1, 0, RequestSettings().body("m", other_answer, 1, 0))
-    assert same.key == job(1).key
-    assert job(2).key != job(1).key
-    assert Job(TASK, 1, 1, job(1).body).key != job(1).key
+    other_answer = Task("1", TASK.messages, ("41",), ScoringRule().resolve(["41"]))
+    same = Job(other_answer, 1, 0, RequestSettings().make_body("m", other_answer, 1, 0))
+    assert same.key == make_job(1).key
+    assert make_job(2).key != make_job(1).key
+    assert Job(TASK, 1, 1, make_job(1).body).key != make_job(1).key

@@ -1,4 +1,4 @@
-"""The knee is the smallest budget that is near enough to the best."""
+"""The knee is the smallest budget that is near the best."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ from clients.evaluation.points import Point
 from clients.evaluation.request_settings import Budget
 
 
-def point(budget: Budget, right: int | None, tokens: float | None = None) -> Point:
+def make_point(budget: Budget, right: int | None, tokens: float | None = None) -> Point:
     accuracy = None
     if right is not None:
         share = right / 100
@@ -20,7 +20,7 @@ def point(budget: Budget, right: int | None, tokens: float | None = None) -> Poi
 
 
 curves = st.dictionaries(st.integers(0, 1000), st.integers(0, 100), min_size=2).map(
-    lambda shares: [point(budget, right, float(budget)) for budget, right in shares.items()]
+    lambda shares: [make_point(budget, right, float(budget)) for budget, right in shares.items()]
 )
 
 
@@ -47,22 +47,24 @@ def test_at_a_share_of_one_the_knee_is_the_smallest_of_the_best(points: list[Poi
 
 
 def test_the_knee_says_what_it_saves() -> None:
-    points = [point(0, 10, 0.0), point(48, 97, 31.0), point(512, 100, 100.0)]
+    points = [make_point(0, 10, 0.0), make_point(48, 97, 31.0), make_point(512, 100, 100.0)]
     assert str(find_knee(points)) == (
         "budget 48 gives 97 % of the best accuracy (budget 512) for 31 % of its tokens"
     )
 
 
 def test_a_server_that_does_not_count_still_has_a_knee() -> None:
-    knee = find_knee([point(0, 10), point(48, 99), point(512, 100)])
+    knee = find_knee([make_point(0, 10), make_point(48, 99), make_point(512, 100)])
     assert str(knee) == "budget 48 gives 99 % of the best accuracy (budget 512)"
 
 
 def test_efforts_are_ordered_by_the_tokens_that_they_took() -> None:
-    knee = find_knee([point("high", 90, 80.0), point("low", 89, 20.0), point("none", 5, 0.0)])
+    knee = find_knee(
+        [make_point("high", 90, 80.0), make_point("low", 89, 20.0), make_point("none", 5, 0.0)]
+    )
     assert knee is not None
     assert knee.budget == "low"
 
 
 def test_one_point_has_no_knee() -> None:
-    assert find_knee([point(8, 50, 8.0), point(16, None)]) is None
+    assert find_knee([make_point(8, 50, 8.0), make_point(16, None)]) is None

@@ -1,4 +1,4 @@
-"""Right and wrong, by each kind of scoring."""
+"""Right and wrong answers, by each kind of scoring."""
 
 import re
 from decimal import Decimal
@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.evaluation.number_text import last_number, whole_number
+from clients.evaluation.number_text import find_last_number, parse_whole_text
 from clients.evaluation.scoring import Score, ScoringError, ScoringKind, ScoringRule
 
 RIGHT, WRONG = Score(1, 1), Score(0, 1)
 
 
-def rule(kind: str, pattern: str | None = None, tolerance: str = "0") -> ScoringRule:
+def make_rule(kind: str, pattern: str | None = None, tolerance: str = "0") -> ScoringRule:
     return ScoringRule(
         ScoringKind(kind), re.compile(pattern) if pattern else None, Decimal(tolerance)
     )
@@ -22,13 +22,13 @@ def rule(kind: str, pattern: str | None = None, tolerance: str = "0") -> Scoring
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-(10**12)))
 def test_a_number_is_read_back_however_it_is_written(value: Decimal) -> None:
     for text in (f"{value:f}", f"{value:,f}", f"It is {value:f}.", f"1 or 2? {value:,f}!"):
-        assert last_number(text) == value
-    assert whole_number(f" ${value:,f} ") == value or value < 0
+        assert find_last_number(text) == value
+    assert parse_whole_text(f" ${value:,f} ") == value or value < 0
 
 
 @given(st.text())
 def test_any_text_has_a_last_number_or_none(text: str) -> None:
-    number = last_number(text)
+    number = find_last_number(text)
     assert number is None or number.is_finite()
 
 
@@ -52,42 +52,42 @@ def test_any_text_has_a_last_number_or_none(text: str) -> None:
     ],
 )
 def test_the_last_number_is_the_one_a_reader_sees(text: str, expected: str) -> None:
-    assert last_number(text) == Decimal(expected)
+    assert find_last_number(text) == Decimal(expected)
 
 
 @pytest.mark.parametrize("text", ["", "none", "-", ",", "four"])
 def test_where_no_number_is_none_is_found(text: str) -> None:
-    assert last_number(text) is None
+    assert find_last_number(text) is None
 
 
 @pytest.mark.parametrize(
     ("text", "score"), [("So: 41 or 42", RIGHT), ("42, not 41", WRONG), ("no idea", WRONG)]
 )
 def test_numeric_takes_the_last_number(text: str, score: Score) -> None:
-    assert rule("numeric").score(text, ["42"]) == score
+    assert make_rule("numeric").score(text, ["42"]) == score
 
 
 @pytest.mark.parametrize(("text", "score"), [("3.14", RIGHT), ("3.15", RIGHT), ("3.16", WRONG)])
 def test_numeric_bears_the_tolerance_and_no_more(text: str, score: Score) -> None:
-    assert rule("numeric", tolerance="0.01").score(text, ["3.14"]) == score
+    assert make_rule("numeric", tolerance="0.01").score(text, ["3.14"]) == score
 
 
 @pytest.mark.parametrize(
     ("text", "score"), [(" Paris\n", RIGHT), ("paris", WRONG), ("Paris.", WRONG)]
 )
 def test_exact_is_the_whole_text(text: str, score: Score) -> None:
-    assert rule("exact").score(text, ["Paris"]) == score
+    assert make_rule("exact").score(text, ["Paris"]) == score
 
 
 @pytest.mark.parametrize(
     ("text", "score"), [("A: 3. A: 42.", RIGHT), ("A: 42. A: 3.", WRONG), ("42", WRONG)]
 )
 def test_a_regex_finds_the_last_match_s_first_group(text: str, score: Score) -> None:
-    assert rule("regex", r"A: (\d+)").score(text, ["42"]) == score
+    assert make_rule("regex", r"A: (\d+)").score(text, ["42"]) == score
 
 
 def test_a_regex_without_a_group_only_has_to_match() -> None:
-    matches = rule("regex", "[Yy]es").resolved([])
+    matches = make_rule("regex", "[Yy]es").resolve([])
     assert matches.score("Oh yes.", []) == RIGHT
     assert matches.score("No.", []) == WRONG
 
@@ -97,12 +97,12 @@ def test_a_regex_without_a_group_only_has_to_match() -> None:
     [("=1 =2 =3", 3), ("=1 =9 =3", 2), ("=1", 1), ("", 0), ("=1 =2 =3 =4", 3), ("=2 =3", 0)],
 )
 def test_blanks_are_compared_in_order_and_all_are_counted(text: str, right: int) -> None:
-    assert rule("blanks", r"=(\d)").score(text, ["1", "2", "3"]) == Score(right, 3)
+    assert make_rule("blanks", r"=(\d)").score(text, ["1", "2", "3"]) == Score(right, 3)
 
 
 @given(st.lists(st.integers(0, 9).map(str), min_size=1), st.text())
 def test_no_text_has_more_right_blanks_than_there_are(answers: list[str], text: str) -> None:
-    score = rule("blanks", r"\d").score(text, answers)
+    score = make_rule("blanks", r"\d").score(text, answers)
     assert 0 <= score.right <= score.total == len(answers)
 
 
@@ -111,23 +111,23 @@ def test_no_text_has_more_right_blanks_than_there_are(answers: list[str], text: 
     [(["42"], "numeric"), (["1,000"], "numeric"), (["$5"], "numeric"), (["Paris"], "exact")],
 )
 def test_the_answer_decides_where_nothing_else_does(answers: list[str], kind: str) -> None:
-    assert ScoringRule().resolved(answers).kind == kind
+    assert ScoringRule().resolve(answers).kind == kind
 
 
 @pytest.mark.parametrize(
-    ("wish", "answers", "reason"),
+    ("scoring", "answers", "reason"),
     [
-        (rule("numeric"), ["four"], "'four' is not a number"),
-        (rule("regex"), ["4"], "needs a pattern"),
-        (rule("blanks"), ["4"], "needs a pattern"),
+        (make_rule("numeric"), ["four"], "'four' is not a number"),
+        (make_rule("regex"), ["4"], "needs a pattern"),
+        (make_rule("blanks"), ["4"], "needs a pattern"),
         (ScoringRule(), ["1", "2"], "needs a pattern"),
-        (rule("exact"), ["1", "2"], "needs scoring blanks"),
-        (rule("exact"), [], "missing"),
-        (rule("regex", "(a)"), [], "missing"),
+        (make_rule("exact"), ["1", "2"], "needs scoring blanks"),
+        (make_rule("exact"), [], "missing"),
+        (make_rule("regex", "(a)"), [], "missing"),
     ],
 )
 def test_a_rule_that_cannot_score_says_why(
-    wish: ScoringRule, answers: list[str], reason: str
+    scoring: ScoringRule, answers: list[str], reason: str
 ) -> None:
     with pytest.raises(ScoringError, match=reason):
-        wish.resolved(answers)
+        scoring.resolve(answers)

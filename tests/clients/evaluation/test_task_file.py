@@ -1,4 +1,4 @@
-"""Task files: every line is a task or is named with its reason."""
+"""Task files: every line is a task or is reported with its reason."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from clients.errors import UsageError
 from clients.evaluation.scoring import Score, ScoringKind
 from clients.evaluation.task_file import TaskFile, read_task_file
-from clients.evaluation.task_sets import find_tasks, task_sets
+from clients.evaluation.task_sets import find_tasks, list_task_sets
 
 GOOD = b'{"question": "6 x 7", "answer": "42"}'
 
@@ -39,9 +39,9 @@ def test_all_forms_of_a_task_are_read(tmp_path: Path) -> None:
         {"question": "Q", "answer": 0.5, "scoring": "exact"},
     ).tasks
     assert list(tasks[0].messages) == messages
-    assert tasks[0].messages_with("other") == messages
+    assert tasks[0].to_messages("other") == messages
     assert (tasks[0].task_id, tasks[0].group, tasks[0].answers) == ("b", "4", ("1", "2"))
-    assert tasks[1].messages_with("S")[0] == {"role": "system", "content": "S"}
+    assert tasks[1].to_messages("S")[0] == {"role": "system", "content": "S"}
     assert (tasks[1].task_id, tasks[1].rule.kind) == ("2", ScoringKind.EXACT)
 
 
@@ -68,7 +68,7 @@ def test_all_forms_of_a_task_are_read(tmp_path: Path) -> None:
             b'{"question": "Q", "answer": "x", "scoring": {"kind": "regex", "pattern": "("}}',
             "pattern",
         ),
-        (b'{"question": "Q", "answer": "x", "id": "3"}', "is that of line 3"),
+        (b'{"question": "Q", "answer": "x", "id": "3"}', "already used in line 3"),
     ],
 )
 def test_a_broken_line_is_named_and_the_rest_runs(tmp_path: Path, line: bytes, reason: str) -> None:
@@ -111,7 +111,7 @@ def test_a_file_without_a_task_is_an_error(tmp_path: Path, content: bytes) -> No
         read(tmp_path, content)
 
 
-@pytest.mark.parametrize("name", task_sets())
+@pytest.mark.parametrize("name", list_task_sets())
 def test_the_built_in_sets_have_no_broken_line(name: str) -> None:
     result = read_task_file(find_tasks(name))
     assert result.tasks

@@ -2,13 +2,13 @@
 
 import pytest
 
-from clients.mapping.gain_table import gain_table
+from clients.mapping.gain_table import format_gain_table
 from clients.mapping.heat_map import draw
 from clients.mapping.thought_map import Position, Summary, ThoughtMap
 
 
 def make_map(*tokens: str, mix: tuple[float, ...] = (0.5,), gain: float = 0.1) -> ThoughtMap:
-    """A map in which each token gains a little more than the one before."""
+    """Return a map in which each token gains a little more than the one before."""
     positions = [
         Position(
             index=index,
@@ -39,7 +39,7 @@ def make_map(*tokens: str, mix: tuple[float, ...] = (0.5,), gain: float = 0.1) -
     return ThoughtMap.join(summary, positions[::-1], {"text": "".join(tokens)})
 
 
-@pytest.mark.filterwarnings("error")  # as of a glyph that the font lacks
+@pytest.mark.filterwarnings("error")  # such as one for a glyph that the font lacks
 @pytest.mark.parametrize(
     "tokens",
     [
@@ -76,7 +76,7 @@ def test_positions_are_put_into_the_texts_order() -> None:
 
 
 def test_the_table_has_the_best_first_with_what_stands_before() -> None:
-    lines = gain_table(make_map("a|", "\n", "c"), 2).splitlines()
+    lines = format_gain_table(make_map("a|", "\n", "c"), 2).splitlines()
     assert lines[2] == "| 2 | a\\|⏎[c] | -20.00 | -19.80 | +0.20 | 3 | natural |"
     assert lines[3].startswith("| 1 | a\\|[⏎] |")
     assert "Mean log-probability of 3 tokens: -1.000 without, -0.500 with" in lines[-1]

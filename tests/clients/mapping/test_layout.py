@@ -1,4 +1,4 @@
-"""The picture's lines: every token has its cell, in order, none over another."""
+"""Lines of the picture: every token has its cell, in order, without overlaps."""
 
 from itertools import pairwise
 

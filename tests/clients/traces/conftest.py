@@ -1,4 +1,4 @@
-"""Our app with a trace store, on a real socket, and questions put to it."""
+"""Our app with a trace store on a real socket, and requests to it."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ import pytest
 
 from server.app import create_app
 from server.engine.scripted import ScriptedEngine
-from tests.clients.conftest import PaysToThink, listening
+from tests.clients.conftest import ThoughtPaysModel, serve_in_thread
 from tests.server.conftest import MODEL, PROFILES, TOKENIZER, make_services
 
 THOUGHT = "a" * 40
@@ -20,12 +20,12 @@ THOUGHT = "a" * 40
 
 @dataclass
 class Traced:
-    """A server that keeps traces; it answers 42 with a thought and 7 without one."""
+    """Server that stores traces; it answers 42 with a thought and 7 without one."""
 
     url: str
 
     def ask(self, question: str, *, thinks: bool = True, **fields: Any) -> str:
-        """The id of a completion."""
+        """Send a question and return the id of the completion."""
         body = {
             "model": MODEL,
             "messages": [{"role": "user", "content": question}],
@@ -38,12 +38,12 @@ class Traced:
         return str(reply.json()["id"])
 
     def judge(self, reply_id: str, score: float, **fields: Any) -> None:
-        """Give feedback."""
+        """Post feedback on a reply."""
         body = {"id": reply_id, "score": score, **fields}
         httpx.post(f"{self.url}/thinking/feedback", json=body, timeout=60).raise_for_status()
 
-    def traces(self) -> list[dict[str, Any]]:
-        """All there are."""
+    def list_traces(self) -> list[dict[str, Any]]:
+        """Return all traces."""
         text = httpx.get(f"{self.url}/thinking/traces", timeout=60).raise_for_status().text
         return [httpx.Response(200, text=line).json() for line in text.splitlines()]
 
@@ -53,23 +53,23 @@ StartTraced = Callable[..., Traced]
 
 @pytest.fixture
 def start_traced(tmp_path: Path) -> Iterator[StartTraced]:
-    """Starts such servers, with further settings."""
+    """Return a function that starts such servers with further settings."""
     with ExitStack() as stack:
 
         def start(**options: Any) -> Traced:
             engine = ScriptedEngine(
-                PaysToThink(), TOKENIZER, PROFILES["special markers"], model_name=MODEL
+                ThoughtPaysModel(), TOKENIZER, PROFILES["special markers"], model_name=MODEL
             )
             settings = {"trace_store": str(tmp_path / "traces.sqlite"), **options}
             services = make_services(**settings)
             stack.callback(lambda: asyncio.run(services.close()))
             services.set_engine(engine)
-            return Traced(stack.enter_context(listening(create_app(services), engine.close)))
+            return Traced(stack.enter_context(serve_in_thread(create_app(services), engine.close)))
 
         yield start
 
 
 @pytest.fixture
 def traced(start_traced: StartTraced) -> Traced:
-    """One such server."""
+    """A server that stores traces."""
     return start_traced()

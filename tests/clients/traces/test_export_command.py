@@ -25,16 +25,16 @@ def export(traced: Traced, kind: str, *arguments: str) -> int:
     )
 
 
-def rows(name: str = "x.jsonl") -> list[dict[str, Any]]:
+def read_rows(name: str = "x.jsonl") -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(name).read_text().splitlines()]
 
 
-def said(role: str, content: str) -> list[dict[str, str]]:
+def make_messages(role: str, content: str) -> list[dict[str, str]]:
     return [{"role": role, "content": content}]
 
 
 def judge_both(traced: Traced, question: str = "6 x 7?") -> None:
-    """A good answer and a bad one."""
+    """Judge a good and a bad answer."""
     traced.judge(traced.ask(question), 1.0)
     traced.judge(traced.ask(question, thinks=False), 0.0)
 
@@ -43,10 +43,12 @@ def test_sft_has_the_good_answers_with_their_thoughts(traced: Traced) -> None:
     judge_both(traced)
     traced.ask("unjudged")
     assert export(traced, "sft", "--validation", "0") == ExitCode.OK
-    question = said("user", "6 x 7?")
-    assert rows() == [{"prompt": question, "completion": said("assistant", THOUGHTFUL)}]
+    question = make_messages("user", "6 x 7?")
+    assert read_rows() == [
+        {"prompt": question, "completion": make_messages("assistant", THOUGHTFUL)}
+    ]
     assert export(traced, "sft-messages", "--validation", "0", "--no-thoughts") == ExitCode.OK
-    assert rows() == [{"messages": [*question, *said("assistant", "42")]}]
+    assert read_rows() == [{"messages": [*question, *make_messages("assistant", "42")]}]
 
 
 def test_dpo_pairs_good_and_bad_answers_of_one_prompt(traced: Traced) -> None:
@@ -54,11 +56,11 @@ def test_dpo_pairs_good_and_bad_answers_of_one_prompt(traced: Traced) -> None:
     traced.judge(traced.ask("only good"), 1.0)
     traced.judge(traced.ask("only bad", thinks=False), 0.0)
     assert export(traced, "dpo", "--validation", "0") == ExitCode.OK
-    assert rows() == [
+    assert read_rows() == [
         {
-            "prompt": said("user", "6 x 7?"),
-            "chosen": said("assistant", THOUGHTFUL),
-            "rejected": said("assistant", "7"),
+            "prompt": make_messages("user", "6 x 7?"),
+            "chosen": make_messages("assistant", THOUGHTFUL),
+            "rejected": make_messages("assistant", "7"),
         }
     ]
 
@@ -72,14 +74,14 @@ def test_a_text_that_was_judged_both_ways_is_in_no_pair(traced: Traced) -> None:
 def test_the_same_prompt_is_never_in_both_files(traced: Traced) -> None:
     for number in range(20):
         for system in ("Be kind.", "Be short."):
-            messages = said("system", system) + said("user", f"question {number}")
+            messages = make_messages("system", system) + make_messages("user", f"question {number}")
             traced.judge(traced.ask("", messages=messages), 1.0)
     assert export(traced, "sft", "--validation", "0.5") == ExitCode.OK
     sides = [
-        {row["prompt"][1]["content"] for row in rows(name)}
+        {row["prompt"][1]["content"] for row in read_rows(name)}
         for name in ("x.jsonl", "x.validation.jsonl")
     ]
-    assert len(rows()) + len(rows("x.validation.jsonl")) == 40
+    assert len(read_rows()) + len(read_rows("x.validation.jsonl")) == 40
     assert all(sides)
     assert not sides[0] & sides[1]
 
@@ -110,7 +112,7 @@ def test_cut_and_empty_answers_are_left_out(traced: Traced) -> None:
     traced.judge(traced.ask("6 x 7?", thinking_options=gate), 1.0)
     traced.judge(traced.ask("good"), 1.0)
     assert export(traced, "sft", "--validation", "0") == ExitCode.OK
-    assert len(rows()) == 1
+    assert len(read_rows()) == 1
     left_out = json.loads(Path("x.report.json").read_text())["left_out"]
     assert left_out == {"cut off": 1, "thoughts inside the answer": 1}
 

@@ -8,7 +8,7 @@ import pytest
 
 from clients.cli import main
 from clients.errors import ExitCode
-from tests.clients.conftest import Stranger
+from tests.clients.conftest import ForeignServer
 from tests.clients.traces.conftest import StartTraced, Traced
 
 TOKEN = "a-token-of-some-length"
@@ -28,8 +28,8 @@ def reference(tmp_path: Path) -> str:
     )
 
 
-def scores(traced: Traced) -> list[list[float]]:
-    return [[verdict["score"] for verdict in trace["verdicts"]] for trace in traced.traces()]
+def list_scores(traced: Traced) -> list[list[float]]:
+    return [[verdict["score"] for verdict in trace["verdicts"]] for trace in traced.list_traces()]
 
 
 def test_answers_are_judged_by_the_reference(
@@ -40,7 +40,7 @@ def test_answers_are_judged_by_the_reference(
     system = [{"role": "system", "content": "Count."}, {"role": "user", "content": " 6 x 7? "}]
     traced.ask("", messages=system)
     assert main(["verify", reference, "--url", traced.url]) == ExitCode.OK
-    assert scores(traced) == [[1.0], [0.0], [1.0], [], [1.0]]
+    assert list_scores(traced) == [[1.0], [0.0], [1.0], [], [1.0]]
     assert "3 right, 0 partly right, 1 wrong" in capsys.readouterr().out
 
 
@@ -52,16 +52,16 @@ def test_a_second_run_judges_only_what_is_new(
     traced.ask("6 x 7?", n=2)
     capsys.readouterr()
     main(["verify", reference, "--url", traced.url])
-    assert "2 right, 0 partly right, 0 wrong, 1 judged already" in capsys.readouterr().out
+    assert "2 right, 0 partly right, 0 wrong, 1 already judged" in capsys.readouterr().out
     main(["verify", reference, "--url", traced.url, "--again"])
     assert "3 right" in capsys.readouterr().out
-    assert scores(traced) == [[1.0], [1.0, 1.0]]
+    assert list_scores(traced) == [[1.0], [1.0, 1.0]]
 
 
 def test_a_dry_run_posts_nothing(traced: Traced, reference: str) -> None:
     traced.ask("6 x 7?")
     main(["verify", reference, "--url", traced.url, "--dry-run"])
-    assert scores(traced) == [[]]
+    assert list_scores(traced) == [[]]
 
 
 def test_more_traces_than_a_page_are_all_read(
@@ -71,7 +71,7 @@ def test_more_traces_than_a_page_are_all_read(
     for _ in range(5):
         traced.ask("6 x 7?")
     main(["verify", reference, "--url", traced.url])
-    assert scores(traced) == [[1.0]] * 5
+    assert list_scores(traced) == [[1.0]] * 5
 
 
 def test_the_token_is_taken_from_the_environment(
@@ -114,14 +114,14 @@ def test_a_reference_without_answers_is_a_usage_error(tmp_path: Path, content: s
 
 def test_a_server_without_traces_is_said_to_be_one(
     start_traced: StartTraced,
-    stranger: Stranger,
+    foreign_server: ForeignServer,
     reference: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     ours = start_traced(trace_store=None)
     assert main(["verify", reference, "--url", ours.url]) == ExitCode.FAILED
     assert "--trace-store" in capsys.readouterr().err
-    assert main(["verify", reference, "--url", stranger.url]) == ExitCode.FAILED
+    assert main(["verify", reference, "--url", foreign_server.url]) == ExitCode.FAILED
     assert "404" in capsys.readouterr().err
     assert main(["verify", reference, "--url", "http://127.0.0.1:1/v1"]) == ExitCode.FAILED
     assert "cannot be reached" in capsys.readouterr().err
