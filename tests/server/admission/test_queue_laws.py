@@ -15,6 +15,7 @@ from server.admission.refusals import (
     TooManyConcurrentError,
 )
 from server.keys.key import AccessKey
+from tests.examples import examples
 
 NUM_SLOTS = 4
 MAX_WAITING = 6
@@ -31,7 +32,7 @@ def make_queue(num_slots: int = NUM_SLOTS, max_waiting: int = 10_000) -> Admissi
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Requests come, end, and lose patience, in any order."""
+    """Requests join, end and give up waiting, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +83,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueue = QueueMachine.TestCase
-TestQueue.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestQueue.settings = settings(max_examples=examples(200), stateful_step_count=30)
 
 
 def serve_in_order(queue: AdmissionQueue, tickets: list[Ticket]) -> list[Ticket]:
@@ -205,7 +206,7 @@ def test_retry_after_is_bounded_and_follows_the_pace(num_freed: int) -> None:
     assert len(tickets) == 101
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     requests=st.lists(
         st.tuples(st.sampled_from(KEYS), st.integers(1, 6), st.integers(0, 5), st.booleans()),

@@ -179,10 +179,10 @@ async def test_anthropics_paths_refuse_in_anthropics_shape(serve_keys: ServeKeys
     served = serve_keys()
     for path in ("/v1/messages", "/v1/messages/count_tokens", "/v1/messages/nope"):
         response = await served.http.post(path, json={})
-        told = response.json()
+        body = response.json()
         assert response.status_code == 401
-        assert (told["type"], told["error"]["type"]) == ("error", "authentication_error")
-        assert told["request_id"] == response.headers["request-id"]
+        assert (body["type"], body["error"]["type"]) == ("error", "authentication_error")
+        assert body["request_id"] == response.headers["request-id"]
 
 
 def make_clients(app: FastAPI, secret: str) -> tuple[AsyncOpenAI, AsyncAnthropic]:
@@ -232,15 +232,15 @@ async def test_secrets_are_in_no_log_error_or_metric(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     served = serve_keys(make_entry("alice", ALICE, reads_metrics="true"))
-    told = ""
+    output = ""
     for secret in (ALICE, EVE):
         for path in ("/metrics", MODELS, "/nope", f"/v1/models/{secret}x"):
-            told += (await served.http.get(path, headers=to_bearer(secret))).text
-        told += (await served.http.post(CHAT, json={"x": 1}, headers={"x-api-key": secret})).text
-    told += "".join(capsys.readouterr())
-    told += "".join(record.getMessage() for record in caplog.records if record.name != "httpx")
+            output += (await served.http.get(path, headers=to_bearer(secret))).text
+        output += (await served.http.post(CHAT, json={"x": 1}, headers={"x-api-key": secret})).text
+    output += "".join(capsys.readouterr())
+    output += "".join(record.getMessage() for record in caplog.records if record.name != "httpx")
     for secret in (ALICE, EVE):
-        assert secret not in told
+        assert secret not in output
 
 
 async def test_a_websocket_is_closed(serve_keys: ServeKeys) -> None:

@@ -81,7 +81,7 @@ def test_old_and_new_secret_are_accepted_until_the_old_one_expires() -> None:
     assert find_key(text, BOB, NOW) == AccessKey("alice")
 
 
-def test_json_writes_times_as_text() -> None:
+def test_json_times_are_iso_text() -> None:
     secret = {"hash": hash_secret(ALICE), "expires": "2030-01-01T01:00:00+01:00"}
     text = json.dumps({"keys": [{"id": "alice", "hashes": [secret]}]})
     assert find_key(text, ALICE, NOW - timedelta(seconds=1))
@@ -149,10 +149,10 @@ SECRET = PREFIX + "Zk3vQ9xT1bN7mC5wR8yL2dF6hJ4gS0pA"
     ],
 )
 def test_a_secret_in_the_file_is_refused_and_not_repeated(text: str) -> None:
-    told = read_error(text)
+    message = read_error(text)
     # Not even a part; the last part alone is a valid id and may be named.
-    assert SECRET[9:29] not in told
-    assert "alice" not in text or "keys[0]" in told or "TOML" in told or SECRET in text[:60]
+    assert SECRET[9:29] not in message
+    assert "alice" not in text or "keys[0]" in message or "TOML" in message or SECRET in text[:60]
 
 
 def test_the_error_for_a_secret_says_how_to_hash_it() -> None:

@@ -87,10 +87,10 @@ def test_an_invalid_file_keeps_the_old_keys_and_reports_it_once(
     key_file.path.write_text(text)
     for _ in range(3):
         keys.reload_if_changed()
-    told = capsys.readouterr().err
-    assert told.count("error: keys not reloaded") == 1
-    assert str(key_file.path) in told
-    assert EVE not in told
+    output = capsys.readouterr().err
+    assert output.count("error: keys not reloaded") == 1
+    assert str(key_file.path) in output
+    assert EVE not in output
     assert is_accepted(keys, ALICE)
     key_file.write(make_entry("bob", BOB))
     keys.reload_if_changed()

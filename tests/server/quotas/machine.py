@@ -83,13 +83,13 @@ class QuotaMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.now = 1_000_000_000.0
         self.admitted: list[AdmittedRequest] = []
-        self.servers = list(self.runner.run(self._servers()))
+        self.servers = list(self.runner.run(self._make_servers()))
 
     def make_quotas(self) -> Iterable[Quotas]:
         """Return the quotas of each server; overridden for each storage."""
         raise NotImplementedError
 
-    async def _servers(self) -> Iterable[Quotas]:
+    async def _make_servers(self) -> Iterable[Quotas]:
         servers = list(self.make_quotas())
         for quotas in servers:
             quotas.clock = lambda: self.now

@@ -17,6 +17,7 @@ from server.quotas.metrics import QuotaMetrics
 from server.quotas.quotas import Quotas
 from server.quotas.usage import format_duration
 from server.settings.quota import Quota
+from tests.examples import examples
 from tests.server.quotas.machine import QuotaMachine
 
 
@@ -28,7 +29,7 @@ class MemoryMachine(QuotaMachine):
 
 
 TestMemory = MemoryMachine.TestCase
-TestMemory.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestMemory.settings = settings(max_examples=examples(60), stateful_step_count=30)
 
 
 class SlowCounters(MemoryCounters):
