@@ -1,11 +1,14 @@
-"""What an answer must look like. Knows neither the wire nor how an engine enforces it."""
+"""A constraint on the form of an answer.
+
+Knows neither the wire format nor how an engine enforces the constraint.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class ConstraintKind(Enum):
-    """How a constraint is written."""
+    """The language that a constraint is written in."""
 
     JSON_SCHEMA = "json_schema"  # `text` is a JSON schema
     JSON_OBJECT = "json_object"  # any JSON object
@@ -16,10 +19,10 @@ class ConstraintKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AnswerConstraint:
-    """One request's constraint on its answers; thoughts are free.
+    """A request's constraint on its answers; thoughts are not constrained.
 
-    `field` is the path of the request's field that it came from, for messages.
-    `literals` are texts that it may make an answer contain.
+    `field` is the path of the request field that it was given in, for error messages.
+    `literals` are texts that the constraint may require an answer to contain.
     """
 
     kind: ConstraintKind

@@ -1,9 +1,9 @@
-"""Finds out whether bfloat16 works on this CPU, by trying it in a child process.
+"""Determines whether bfloat16 works on this CPU, by trying it in a child process.
 
-Some virtual machines advertise AMX and lose its tile state at a context switch: the
-process dies of SIGILL, or computes nonsense. So the work is done under more threads
-than cores, compared with float32, and never in a process that anyone needs. The answer
-is cached. Does not know what is done with it.
+Some virtual machines advertise AMX but lose its tile state at a context switch: the process dies
+of SIGILL or computes wrong results. The probe therefore multiplies matrices with more threads than
+cores, compares the products with float32, and runs in a separate process. The result is cached.
+Does not know how the result is used.
 """
 
 import json
@@ -17,45 +17,45 @@ from pathlib import Path
 
 import torch
 
-from server.hub.model_cache import cache_root
+from server.hub.model_cache import get_cache_root
 
 ONEDNN_WITHOUT_AMX = "AVX512_CORE_BF16"
 STRESS_SECONDS = 2.0
 PROBE_TIMEOUT_SECONDS = 120.0
-# Rows × inputs × outputs of a linear layer: decoding alone, small batches, a prompt.
+# Rows × inputs × outputs of a linear layer: decoding one request, small batches, a prompt.
 SHAPES = ((1, 576, 1536), (3, 1536, 576), (16, 64, 512), (64, 1024, 1024), (300, 576, 4096))
 MAX_RELATIVE_ERROR = 0.05
 
 
 class Bfloat16(Enum):
-    """What this CPU can do with bfloat16."""
+    """Support for bfloat16 on this CPU."""
 
-    NONE = "none"  # no instructions for it, or they failed
+    NONE = "none"  # no instructions for it, or they gave wrong results
     WITHOUT_AMX = "without_amx"  # works with AVX-512; AMX is missing or broken
     WITH_AMX = "with_amx"
 
 
 def probe_bfloat16(cache_folder: Path | None = None) -> Bfloat16:
-    """The cached answer for this CPU, kernel and torch; tried first where there is none."""
-    path = (cache_folder or cache_root()) / "cpu_probe.json"
-    key = _machine_key()
-    if (cached := _read(path).get(key)) is not None:
+    """Return the cached result for this CPU, kernel and torch version, probing if there is none."""
+    path = (cache_folder or get_cache_root()) / "cpu_probe.json"
+    key = _get_machine_key()
+    if (cached := _read_cache(path).get(key)) is not None:
         return Bfloat16(cached)
-    result = _try_bfloat16(cpu_flags())
-    _write(path, key, result)
+    result = _try_bfloat16(read_cpu_flags())
+    _write_cache(path, key, result)
     return result
 
 
-def cpu_flags() -> frozenset[str]:
-    """CPU feature flags as Linux names them; empty where there is no /proc."""
-    for line in _cpu_info().splitlines():
+def read_cpu_flags() -> frozenset[str]:
+    """Return the CPU feature flags as Linux names them; empty if there is no /proc/cpuinfo."""
+    for line in _read_cpu_info().splitlines():
         if line.startswith("flags"):
             return frozenset(line.partition(":")[2].split())
     return frozenset()
 
 
 def run_child(*, amx: bool) -> bool:
-    """Whether a child process computes correctly in bfloat16 and lives."""
+    """Return whether a child process computes correctly in bfloat16 without crashing."""
     environment = os.environ | ({} if amx else {"ONEDNN_MAX_CPU_ISA": ONEDNN_WITHOUT_AMX})
     try:
         child = subprocess.run(
@@ -71,7 +71,7 @@ def run_child(*, amx: bool) -> bool:
 
 
 def stress(seconds: float = STRESS_SECONDS) -> bool:
-    """Multiply under more threads than cores; whether every product was right."""
+    """Multiply matrices with more threads than cores; return whether all products were correct."""
     torch.set_num_threads(2 * (os.cpu_count() or 1))
     torch.manual_seed(0)
     cases = [(torch.randn(m, k), torch.randn(n, k)) for m, k, n in SHAPES]
@@ -96,22 +96,22 @@ def _try_bfloat16(flags: frozenset[str]) -> Bfloat16:
     return Bfloat16.WITHOUT_AMX if run_child(amx=False) else Bfloat16.NONE
 
 
-def _machine_key() -> str:
-    model = next((ln for ln in _cpu_info().splitlines() if ln.startswith("model name")), "")
-    flags = " ".join(sorted(f for f in cpu_flags() if f.startswith(("amx", "avx512"))))
+def _get_machine_key() -> str:
+    model = next((ln for ln in _read_cpu_info().splitlines() if ln.startswith("model name")), "")
+    flags = " ".join(sorted(f for f in read_cpu_flags() if f.startswith(("amx", "avx512"))))
     return " | ".join(
         (model.partition(":")[2].strip(), flags, platform.release(), torch.__version__)
     )
 
 
-def _cpu_info() -> str:
+def _read_cpu_info() -> str:
     try:
         return Path("/proc/cpuinfo").read_text()
     except OSError:
         return ""
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read_cache(path: Path) -> dict[str, str]:
     try:
         data = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -121,14 +121,14 @@ def _read(path: Path) -> dict[str, str]:
     return {k: v for k, v in data.items() if v in {m.value for m in Bfloat16}}
 
 
-def _write(path: Path, key: str, result: Bfloat16) -> None:
+def _write_cache(path: Path, key: str, result: Bfloat16) -> None:
     scratch = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(_read(path) | {key: result.value}, indent=2))
+        scratch.write_text(json.dumps(_read_cache(path) | {key: result.value}, indent=2))
         scratch.replace(path)
     except OSError:
-        pass  # a read-only cache only costs the next start the few seconds again
+        pass  # with a read-only cache, the next start takes a few seconds for the probe again
 
 
 if __name__ == "__main__":

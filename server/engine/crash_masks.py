@@ -1,8 +1,8 @@
-"""What vLLM writes when its engine crashes, without what clients wrote or models thought.
+"""Removes text of clients and models from the log output of a crashing engine.
 
-vLLM logs the whole batch then (``vllm/logging_utils/dump_input.py``, 0.32): sampling
-parameters with our plans, which hold tokens of thoughts; schemas; images. Its own masking
-covers prompts only. Here the dump is replaced by counts.
+On a crash vLLM logs the whole batch (``vllm/logging_utils/dump_input.py``, 0.32): sampling
+parameters with thinking plans, which contain tokens of thoughts; schemas; images. Its own masking
+covers prompts only. This module replaces the dump by counts.
 """
 
 from typing import Any
@@ -15,13 +15,13 @@ logger = init_logger(__name__)
 
 
 def mask_crash_dumps() -> None:
-    """Replace vLLM's dump, in this process. Harmless to call twice."""
+    """Replace vLLM's dump in this process. Safe to call twice."""
     core.dump_engine_exception = log_batch_size
-    sampling_params.SamplingParams.__repr__ = masked_repr
+    sampling_params.SamplingParams.__repr__ = mask_repr
 
 
 def log_batch_size(config: Any, scheduler_output: Any, scheduler_stats: Any) -> None:
-    """Stands in for vLLM's ``dump_engine_exception``: says how much was being computed."""
+    """Log the size of the failed batch, in place of vLLM's ``dump_engine_exception``."""
     try:
         logger.error(
             "the engine failed on a batch of %d requests, %d new, %d tokens; KV cache %.0f %% full",
@@ -30,12 +30,15 @@ def log_batch_size(config: Any, scheduler_output: Any, scheduler_stats: Any) -> 
             scheduler_output.total_num_scheduled_tokens,
             100.0 * (scheduler_stats.kv_cache_usage if scheduler_stats else 0.0),
         )
-    except Exception as error:  # the exception that is being handled must go on
+    except Exception as error:  # must not replace the exception that is being handled
         logger.error("the engine failed; its batch could not be described: %s", type(error))
 
 
-def masked_repr(params: Any) -> str:
-    """Stands in for ``SamplingParams.__repr__``, which vLLM also logs requests with."""
+def mask_repr(params: Any) -> str:
+    """Format `params` without the plan, in place of ``SamplingParams.__repr__``.
+
+    vLLM also uses that method to log requests.
+    """
     return (
         f"SamplingParams(temperature={params.temperature}, top_p={params.top_p}, "
         f"top_k={params.top_k}, max_tokens={params.max_tokens}, …)"

@@ -1,9 +1,9 @@
-"""Checking a constraint before the engine gets it: nothing that hangs may reach it.
+"""Checks constraints before they reach the engine, so that none can block it.
 
-In vLLM a constraint that compiles too slowly holds up all others, and one whose mask is slow
-to compute holds up every request. So it is tried out in a child process first, which is
-started with the first constraint, and ended and replaced when a constraint is too much for
-it. Verdicts are remembered, and callers take turns. Knows nothing of the wire.
+In vLLM a constraint that compiles too slowly blocks all others, and a constraint whose token mask
+is slow to compute delays every request. Each constraint is therefore tried in a child process
+first. The child is started with the first constraint, and killed and replaced if a constraint takes
+too long or crashes it. Results are cached, and callers take turns. Does not know the wire format.
 """
 
 import asyncio
@@ -29,18 +29,18 @@ from server.errors.internal import ConstraintError, EngineError
 TRIAL_SECONDS = 5.0
 START_SECONDS = 120.0
 MAX_REMEMBERED = 256
-# A client that tries again need not hold up the others again. Not for ever: what was too slow on
-# a busy machine may pass on an idle one.
+# A client that retries must not block the others again. The refusal expires because a constraint
+# that was too slow on a busy machine may pass on an idle one.
 REFUSED_SECONDS = 60.0
 
 _PLACE = re.compile(r"line \d+, column \d+|position \d+")
-_WHAT = {
+_PROBLEMS = {
     ConstraintKind.JSON_SCHEMA: "is not a JSON schema that the engine can enforce",
     ConstraintKind.REGEX: "is not a regular expression that the engine can enforce",
     ConstraintKind.GRAMMAR: "is not a grammar that the engine can enforce",
     ConstraintKind.CHOICE: "is not a choice that the engine can enforce",
 }
-# What each child would import for itself otherwise, which takes seconds.
+# Preloaded in the fork server: each child would otherwise need seconds to import it.
 PRELOADED = ["server.engine.grammar_trial"]
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ Grammar = tuple[ConstraintKind, str]
 
 
 class GrammarCheck:
-    """One at a time: a second child would take the engine's cores."""
+    """Tries constraints one at a time: a second child would compete for the engine's cores."""
 
     def __init__(
         self,
@@ -70,50 +70,52 @@ class GrammarCheck:
         self._refused: TTLCache[Grammar, Fault] = TTLCache(MAX_REMEMBERED, REFUSED_SECONDS)
 
     async def check(self, constraint: AnswerConstraint, text: str) -> None:
-        """Return where the engine can enforce `constraint`, which is compiled from `text`.
+        """Check that the engine can enforce `constraint`, which it compiles from `text`.
 
         Raises:
-            ConstraintError: it cannot.
-            EngineError: the child does not start.
+            ConstraintError: the engine cannot enforce it.
+            EngineError: the child process did not start.
         """
         kind = constraint.kind
         if kind is ConstraintKind.JSON_OBJECT:
             return
         if kind is ConstraintKind.CHOICE:
             kind = ConstraintKind.GRAMMAR
-        fault = await self._fault((kind, text))
+        fault = await self._find_fault((kind, text))
         if fault is not None:
-            reason = fault.message if fault.is_ours else _reason(constraint.kind, fault.message)
+            reason = (
+                fault.message if fault.is_ours else _describe_fault(constraint.kind, fault.message)
+            )
             raise ConstraintError(constraint.field, reason)
 
     def close(self) -> None:
-        """End the child."""
+        """Kill the child process."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._end_child()
 
-    async def _fault(self, grammar: Grammar) -> Fault | None:
-        with suppress(KeyError):  # else it need not wait for others' trials
-            return self._remembered(grammar)
+    async def _find_fault(self, grammar: Grammar) -> Fault | None:
+        with suppress(KeyError):  # a cached result need not wait for other trials
+            return self._recall(grammar)
         return await self._turns.take(
             caller.get(), lambda: asyncio.ensure_future(self._try(grammar))
         )
 
     async def _try(self, grammar: Grammar) -> Fault | None:
-        with suppress(KeyError):  # it may have been tried while this one waited
-            return self._remembered(grammar)
+        with suppress(KeyError):  # it may have been tried during the wait
+            return self._recall(grammar)
         loop = asyncio.get_running_loop()
-        fault = await loop.run_in_executor(self._thread, self._ask_child, grammar)
+        fault = await loop.run_in_executor(self._thread, self._try_in_child, grammar)
         if fault is None:
             self._passed[grammar] = None
         else:
             self._refused[grammar] = fault
         return fault
 
-    def _remembered(self, grammar: Grammar) -> Fault | None:
-        """Raises KeyError: of one that has not been tried, or too long ago."""
+    def _recall(self, grammar: Grammar) -> Fault | None:
+        """Return the cached result; raise KeyError if there is none or it has expired."""
         return self._refused.get(grammar) or self._passed[grammar]
 
-    def _ask_child(self, grammar: Grammar) -> Fault | None:
+    def _try_in_child(self, grammar: Grammar) -> Fault | None:
         connection = self._connection or self._start_child()
         try:
             connection.send(grammar)
@@ -121,7 +123,7 @@ class GrammarCheck:
                 fault: Fault | None = connection.recv()
                 return fault
         except (EOFError, OSError):
-            logger.warning("a constraint ended the process that tried it out")
+            logger.warning("a constraint crashed the process that tried it")
         self._end_child()
         return Fault("is too complex", is_ours=True)
 
@@ -139,7 +141,7 @@ class GrammarCheck:
                 self._connection.recv()
                 return self._connection
         self._end_child()
-        raise EngineError("the process that tries constraints out did not start")
+        raise EngineError("the process that tries constraints did not start")
 
     @cached_property
     def _settings(self) -> TrialSettings:
@@ -158,10 +160,10 @@ class GrammarCheck:
             connection.close()
 
 
-def _reason(kind: ConstraintKind, message: str) -> str:
-    """Where the fault is, without the words around it: they quote the client's text."""
+def _describe_fault(kind: ConstraintKind, message: str) -> str:
+    """Describe the fault by its position only: the rest of `message` quotes the client's text."""
     place = _PLACE.search(message) if kind in _PLACED else None
-    return _WHAT[kind] + (f" ({place[0]})" if place else "")
+    return _PROBLEMS[kind] + (f" ({place[0]})" if place else "")
 
 
 _PLACED = (ConstraintKind.REGEX, ConstraintKind.GRAMMAR)

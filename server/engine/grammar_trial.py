@@ -1,8 +1,8 @@
-"""The child process that tries grammars out: a small one can keep a compiler busy for ever.
+"""The child process that tries grammars, since even a small one can block a compiler for ever.
 
-It compiles as the engine will (xgrammar, same tokens), walks a few tokens along, and says
-what is wrong. It may hang, grow or crash: its parent (:mod:`.grammar_check`) then ends it.
-Knows nothing of vLLM nor of who asks.
+It compiles a grammar as the engine does (xgrammar, same tokens), generates a few random tokens,
+and reports what is wrong. If it hangs, crashes or uses too much memory, its parent
+(:mod:`.grammar_check`) kills it. Knows nothing of vLLM or of the caller.
 """
 
 import random
@@ -20,8 +20,8 @@ import xgrammar
 from server.constraint.answer_constraint import ConstraintKind
 from server.engine.process_hooks import set_up_process
 
-# vLLM parses a grammar once more on the event loop, and asks for a mask at every step of
-# the whole batch: what takes long there would hold up everybody.
+# vLLM parses a grammar again on the event loop, and computes a mask at every step of the whole
+# batch, so a slow grammar would delay all requests.
 MAX_PARSE_SECONDS = 0.5
 MAX_MASK_SECONDS = 0.1
 MAX_MEMORY_BYTES = 2 * 2**30
@@ -37,7 +37,7 @@ _PARSERS: dict[ConstraintKind, Callable[[str], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class TrialSettings:
-    """The engine's tokens, and how it writes JSON."""
+    """The engine's vocabulary and its JSON whitespace rule."""
 
     tokenizer_info: str  # xgrammar's own JSON form
     stop_token_ids: tuple[int, ...]
@@ -46,18 +46,21 @@ class TrialSettings:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a grammar cannot be used. `is_ours`: in our words, which quote nothing of it."""
+    """The reason why a grammar cannot be used.
+
+    `is_ours`: the message is ours and does not quote the grammar.
+    """
 
     message: str
     is_ours: bool
 
 
 class GrammarFaultError(Exception):
-    """Why a grammar cannot be used; the message quotes nothing of it."""
+    """A grammar cannot be used; the message does not quote it."""
 
 
 class GrammarTrial:
-    """Compiles with one model's tokens."""
+    """Compiles grammars for the vocabulary of one model."""
 
     def __init__(self, settings: TrialSettings) -> None:
         self._settings = settings
@@ -66,11 +69,11 @@ class GrammarTrial:
         self._mask = xgrammar.allocate_token_bitmask(1, self._tokens.vocab_size)
 
     def run(self, kind: ConstraintKind, text: str) -> None:
-        """Return where the grammar can be used.
+        """Check that the grammar can be used.
 
         Raises:
-            GrammarFaultError: it cannot.
-            RuntimeError: xgrammar's own complaint.
+            GrammarFaultError: the grammar cannot be used.
+            RuntimeError: xgrammar rejects the grammar.
         """
         started = time.thread_time()
         _PARSERS[kind](text)
@@ -93,19 +96,19 @@ class GrammarTrial:
                 return self._compiler.compile_grammar(text)
 
     def _walk(self, grammar: xgrammar.CompiledGrammar, chance: random.Random) -> None:
-        """Write a few random tokens, as a model might."""
+        """Generate a few random tokens, as a model would."""
         stops = list(self._settings.stop_token_ids)
         matcher = xgrammar.GrammarMatcher(grammar, override_stop_tokens=stops)
         for step in range(NUM_STEPS):
-            allowed = self._allowed(matcher)
+            allowed = self._find_allowed(matcher)
             ordinary = allowed - set(stops)
             if not ordinary and (step == 0 or not allowed):
-                raise GrammarFaultError("leaves no token to write; an answer has at least one")
+                raise GrammarFaultError("leaves no token to generate; an answer has at least one")
             if not ordinary:
                 return
             matcher.accept_token(chance.choice(sorted(ordinary)))
 
-    def _allowed(self, matcher: xgrammar.GrammarMatcher) -> set[int]:
+    def _find_allowed(self, matcher: xgrammar.GrammarMatcher) -> set[int]:
         started = time.thread_time()
         self._mask.fill_(-1)
         matcher.fill_next_token_bitmask(self._mask, 0)
@@ -117,7 +120,7 @@ class GrammarTrial:
 
 
 def run_trials(connection: Connection, settings: TrialSettings) -> None:
-    """The process: answer each ``(kind, text)`` with None, or with its :class:`Fault`."""
+    """Run the child process: reply to each ``(kind, text)`` with None or a :class:`Fault`."""
     set_up_process()
     trial = GrammarTrial(settings)
     _limit_memory()
@@ -126,7 +129,7 @@ def run_trials(connection: Connection, settings: TrialSettings) -> None:
         kind, text = connection.recv()
         try:
             trial.run(kind, text)
-        except Exception as error:  # whatever it is, it is about this grammar
+        except Exception as error:  # any error is caused by this grammar
             connection.send(Fault(str(error), is_ours=isinstance(error, GrammarFaultError)))
         else:
             connection.send(None)

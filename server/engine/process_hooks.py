@@ -1,8 +1,7 @@
-"""What every process of the engine does first (vLLM's ``vllm.general_plugins`` hook).
+"""Set-up of every engine process, through vLLM's ``vllm.general_plugins`` hook.
 
-vLLM calls :func:`set_up_process` in the API process, the engine core and each worker,
-before they touch a model. Knows nothing of requests, and must stay cheap to import and
-harmless to call twice.
+vLLM calls :func:`set_up_process` in the API process, the engine core and each worker before they
+load a model. Knows nothing of requests. Must stay cheap to import and safe to call twice.
 """
 
 import os
@@ -20,10 +19,10 @@ PLUGIN_GROUP = "vllm.general_plugins"
 PLUGIN_NAME = "thinking_server"  # as in pyproject.toml
 
 
-def are_installed() -> bool:
-    """Whether vLLM will call :func:`set_up_process` in its processes.
+def is_plugin_installed() -> bool:
+    """Return whether vLLM will call :func:`set_up_process` in its processes.
 
-    Not where the package is only on the path, or ``VLLM_PLUGINS`` leaves it out.
+    It does not if the package is importable but not installed, or ``VLLM_PLUGINS`` excludes it.
     """
     allowed = os.environ.get("VLLM_PLUGINS")
     if allowed is not None and PLUGIN_NAME not in allowed.split(","):
@@ -32,7 +31,7 @@ def are_installed() -> bool:
 
 
 def set_up_process() -> None:
-    """Apply the AMX switch; mask what a crash writes; tie a child process to its parent."""
+    """Apply the AMX switch, mask crash dumps, and start the parent watch in a child process."""
     if os.environ.get(AMX_VARIABLE) == AMX_OFF:
         switch_amx_off()
     if "vllm.v1.engine.core" in sys.modules:  # the only place that dumps a batch
@@ -45,10 +44,10 @@ def set_up_process() -> None:
 def switch_amx_off() -> None:
     """Make vLLM choose its kernels as if the CPU had no AMX.
 
-    vLLM asks torch, oneDNN asks the CPU: for oneDNN, ``ONEDNN_MAX_CPU_ISA`` is set too.
+    vLLM queries torch, but oneDNN queries the CPU; for oneDNN ``ONEDNN_MAX_CPU_ISA`` is also set.
     """
-    torch.cpu._is_amx_tile_supported = _no_amx
+    torch.cpu._is_amx_tile_supported = _has_amx
 
 
-def _no_amx() -> bool:
+def _has_amx() -> bool:
     return False

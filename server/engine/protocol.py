@@ -1,10 +1,10 @@
-"""What the API layer knows of an engine.
+"""The interface between the API layer and an engine: token ids in, token ids out.
 
-Token ids in, token ids out; nothing here knows HTTP, text or vLLM.
+Knows nothing of HTTP, text or vLLM.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from transformers import PreTrainedTokenizerBase
@@ -14,6 +14,10 @@ from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
 from thinking.markers.profile import MarkerProfile
 from thinking.plan import ThinkingPlan
+
+# vLLM's seeds are signed 64-bit integers, and -1 means "no seed". Ours are from 0 to MAX_SEED;
+# `seed & MAX_SEED` maps any integer into that range.
+MAX_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +35,22 @@ class SamplingSettings:
     repetition_penalty: float = 1.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     num_logprobs: int | None = None  # None: no log-probabilities; 0: the sampled token's only
-    ignore_eos: bool = False  # the model's own stop tokens do not end the request
+    ignore_eos: bool = False  # the model's stop tokens do not end the request
     min_tokens: int = 0  # before the first stop token
     allowed_token_ids: Sequence[int] | None = None  # None: all
+
+    def with_seed_offset(self, offset: int) -> "SamplingSettings":
+        """Return the same settings with another seed; without a seed, unchanged."""
+        if self.seed is None:
+            return self
+        return replace(self, seed=(self.seed + offset) & MAX_SEED)
 
 
 @dataclass(frozen=True, slots=True)
 class EnginePrompt:
-    """Prompt ids as the model sees them, images expanded to as many tokens as they take.
+    """Prompt token ids with image placeholders expanded to the tokens that the images take.
 
-    `images` is the engine's own, for :class:`EngineRequest`; None: there are none.
+    `images` is opaque data of the engine, to be passed to :class:`EngineRequest`; None: no images.
     """
 
     token_ids: Sequence[int]
@@ -49,12 +59,12 @@ class EnginePrompt:
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """One choice to generate. `request_id` is unique in the process.
+    """A request to generate one choice. `request_id` is unique in the process.
 
-    `constraint` holds for the answer; None: any text. `stop_token_ids` end the request as the
-    model's own stop tokens do, but nothing else changes for them: they may be part of a thought.
-    `num_prompt_logprobs`: alternatives at each position of the prompt; None: no log-probabilities
-    of it.
+    `constraint` applies to the answer; None: any text. `stop_token_ids` end the request as the
+    model's own stop tokens do, but are otherwise ordinary tokens, so a thought may contain them.
+    `num_prompt_logprobs` is the number of alternatives at each position of the prompt; None: no
+    log-probabilities of the prompt.
     """
 
     request_id: str
@@ -63,7 +73,7 @@ class EngineRequest:
     plan: ThinkingPlan
     constraint: AnswerConstraint | None = None
     stop_token_ids: Sequence[int] = ()
-    # Of the `EnginePrompt` with which the prompt begins.
+    # From the `EnginePrompt` that the prompt begins with.
     images: object | None = None
     num_prompt_logprobs: int | None = None
 
@@ -78,7 +88,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
-    """Log-probabilities at one position: the sampled token, and the top ones in order."""
+    """Log-probabilities at one position: the sampled token and the top tokens in order."""
 
     sampled: TokenLogprob
     top: Sequence[TokenLogprob]
@@ -88,21 +98,20 @@ class TokenLogprobs:
 class EngineOutput:
     """New tokens of one choice since the last output.
 
-    `logprobs` has one entry per token where asked for. `finish_reason` is set on the
-    last output: "stop" (a stop token, which is the last of `token_ids`), "length", or
-    "abort". `prompt_logprobs` is in the first output, where asked for: an entry a prompt token,
-    the first of them None.
+    `logprobs`, if requested, has one entry per token. `finish_reason` is set on the last output:
+    "stop" (a stop token, which is the last of `token_ids`) or "length". `prompt_logprobs`, if
+    requested, is set on the first output and has one entry per prompt token, None for the first.
     """
 
     token_ids: Sequence[int]
     logprobs: Sequence[TokenLogprobs] | None = None
-    finish_reason: Literal["stop", "length", "abort"] | None = None
+    finish_reason: Literal["stop", "length"] | None = None
     prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EngineLoad:
-    """Requests in an engine's batch and before it; how full its KV cache is, 0 to 1."""
+    """Requests in an engine's batch and in its queue, and its KV cache usage from 0 to 1."""
 
     num_running: int = 0
     num_waiting: int = 0
@@ -110,7 +119,7 @@ class EngineLoad:
 
 
 class Engine(Protocol):
-    """Generates tokens under thinking plans; one model."""
+    """Generates tokens of one model under thinking plans."""
 
     @property
     def model_name(self) -> str:
@@ -118,20 +127,20 @@ class Engine(Protocol):
 
     @property
     def max_model_len(self) -> int:
-        """Prompt plus completion, in tokens."""
+        """Maximum sequence length (prompt plus completion), in tokens."""
 
     @property
     def vocab_size(self) -> int:
-        """Size of the model's logits; valid token ids are below it."""
+        """Size of the model's logits; valid token ids are smaller."""
 
     @property
     def max_logprobs(self) -> int:
-        """Most `num_logprobs` that a request may ask for."""
+        """Maximum value of `num_logprobs` in a request."""
 
     @property
     def default_sampling(self) -> Mapping[str, float]:
-        """What the model's generation config says of `temperature`, `top_p`, `top_k`,
-        `min_p` and `repetition_penalty`; for requests that do not."""
+        """Defaults from the model's generation config for `temperature`, `top_p`, `top_k`,
+        `min_p` and `repetition_penalty`."""
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -139,19 +148,21 @@ class Engine(Protocol):
 
     @property
     def profile(self) -> MarkerProfile:
-        """The model's markers."""
+        """The model's thinking markers."""
 
     @property
     def max_images(self) -> int:
-        """Most images of one prompt; 0: the model reads text only."""
+        """Maximum number of images per prompt; 0: the model reads text only."""
 
     @property
     def reads_tool_calls(self) -> bool:
-        """Whether tool calls in the model's own form can be read."""
+        """True if tool calls in the model's own format can be read."""
 
-    def new_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
-        """Reads one answer that may call `tools` in the model's own form; not where
-        :attr:`reads_tool_calls` is false."""
+    def create_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
+        """Create a reader for an answer that may call `tools` in the model's own format.
+
+        Only if :attr:`reads_tool_calls` is true.
+        """
 
     @property
     def is_alive(self) -> bool:
@@ -159,44 +170,45 @@ class Engine(Protocol):
 
     @property
     def num_running(self) -> int:
-        """Requests that the engine has accepted and not finished."""
+        """Number of requests that the engine has accepted and not finished."""
 
     @property
     def max_num_seqs(self) -> int:
-        """Most requests that run at a time; further ones wait in the engine."""
+        """Maximum number of requests that run at a time; further ones wait in the engine."""
 
     @property
     def load(self) -> EngineLoad:
-        """How busy it was in its last step."""
+        """Load of the engine in its last step."""
 
     def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
-        """Stream one choice; closing the generator early aborts it in the engine.
+        """Stream the outputs of one choice. Closing the generator early aborts the request.
 
         Raises:
-            EngineRequestError: the request is refused.
+            EngineRequestError: the engine rejects the request.
             EngineDeadError: the engine died before or during the request.
+            AbortedError: the engine aborted the request without being told to.
             GivenUpError: see :meth:`give_up`.
         """
 
     def give_up(self) -> None:
-        """End all requests, those to come as well, with a :class:`GivenUpError`."""
+        """End all current and future requests with a :class:`GivenUpError`."""
 
     async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
-        """A prompt with its images (encoded as PNG, JPEG …) in place of their tokens.
+        """Return the prompt with `images` (PNG, JPEG …) in place of their placeholder tokens.
 
         Raises:
-            EngineRequestError: an image cannot be read, or has no place in the prompt.
+            EngineRequestError: an image cannot be decoded, or has no placeholder in the prompt.
         """
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:
-        """Return where answers can be held to `constraint`; before any request with it.
+        """Check that the engine can enforce `constraint`. Must precede requests that use it.
 
         Raises:
-            ConstraintError: it is malformed, too complex, or not supported.
+            ConstraintError: the constraint is malformed, too complex, or not supported.
         """
 
     async def wait_dead(self) -> None:
-        """Return when the engine has died; never, while it lives."""
+        """Wait until the engine has died."""
 
     async def close(self) -> None:
-        """Stop the engine and free what it holds."""
+        """Stop the engine and release its resources."""

@@ -1,9 +1,9 @@
-"""An engine without a model: for tests, and for measuring the API layer alone.
+"""An engine without a model, for tests and for measuring the API layer alone.
 
-It drives the real sampler over the logits of a tiny "model" (:mod:`.scripted_model`) in
-a real batch loop, so plans are enforced as in the worker of a real engine. It knows
-temperature, seed, bias, bounds and log-probabilities (the prompt's too); other sampling
-parameters change nothing. Constraints are noted in `constraints`; answers are not held to them.
+Runs the real sampler on the logits of a tiny "model" (:mod:`.scripted_model`) in a batch loop, so
+plans are enforced as in the worker of a real engine. Supports temperature, seed, bias, token limits
+and log-probabilities (of the prompt too); other sampling parameters are ignored. Constraints are
+recorded in `constraints` but not enforced.
 """
 
 import asyncio
@@ -23,10 +23,16 @@ from server.engine.protocol import (
     TokenLogprobs,
 )
 from server.engine.scripted_model import LogitsSource
-from server.errors.internal import EngineDeadError, EngineError, EngineRequestError, GivenUpError
+from server.errors.internal import (
+    AbortedError,
+    EngineDeadError,
+    EngineError,
+    EngineRequestError,
+    GivenUpError,
+)
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
-from thinking.markers.boundaries import boundary_token_ids, token_bytes
+from thinking.markers.boundaries import find_boundary_token_ids, map_token_bytes
 from thinking.markers.profile import MarkerProfile
 from thinking.sampler.arrays import arrays_for
 from thinking.sampler.sampler import SamplerRow, ThinkingSampler
@@ -35,12 +41,12 @@ from thinking.tracker_state import TrackerTables
 
 CPU = torch.device("cpu")
 MAX_ROWS = 256
-MIN_TEMPERATURE = 0.01  # vLLM's own: it takes smaller ones for this
+MIN_TEMPERATURE = 0.01  # as in vLLM, which raises smaller values to it
 
 
 @dataclass(eq=False, slots=True)
 class _Row:
-    """One request in the batch."""
+    """A request in the batch."""
 
     request: EngineRequest
     sampler_row: SamplerRow
@@ -49,7 +55,7 @@ class _Row:
 
 
 class ScriptedEngine:
-    """An :class:`~server.engine.protocol.Engine`; one token a row and step."""
+    """An :class:`~server.engine.protocol.Engine` that generates one token per row and step."""
 
     def __init__(
         self,
@@ -67,15 +73,17 @@ class ScriptedEngine:
         self.max_logprobs = 20
         self.max_images = 0
         self.max_num_seqs = MAX_ROWS
-        self.load = EngineLoad()  # whatever a test says
+        self.load = EngineLoad()  # set by tests
         self.default_sampling: Mapping[str, float] = {}
         self.tokenizer = tokenizer
         self.profile = profile
         self.reads_tool_calls = True
         self._tool_call_parser = tool_call_parser
         self._source = source
-        tracker = TrackerTables(profile, boundary_token_ids(tokenizer))
-        tables = AutomatonTables(tracker, self.vocab_size, arrays_for(CPU), token_bytes(tokenizer))
+        tracker = TrackerTables(profile, find_boundary_token_ids(tokenizer))
+        tables = AutomatonTables(
+            tracker, self.vocab_size, arrays_for(CPU), map_token_bytes(tokenizer)
+        )
         self._sampler = ThinkingSampler(tables, MAX_ROWS, CPU)
         self._rows: list[_Row] = []
         self._loop_task: asyncio.Task[None] | None = None
@@ -93,15 +101,15 @@ class ScriptedEngine:
 
     @property
     def num_running(self) -> int:
-        """Rows of the batch."""
+        """Number of rows in the batch."""
         return len(self._rows)
 
     async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
         """See :meth:`server.engine.protocol.Engine.with_images`."""
-        raise EngineRequestError("a scripted model sees nothing")
+        raise EngineRequestError("a scripted model does not support images")
 
     def kill(self) -> None:
-        """Die, as an engine whose process is gone."""
+        """Die like an engine whose process has ended."""
         self._dead.set()
         self._fail_all(EngineDeadError("killed"))
 
@@ -110,23 +118,27 @@ class ScriptedEngine:
         self._has_given_up = True
         self._fail_all(GivenUpError("given up"))
 
+    def abort_all(self) -> None:
+        """Abort all requests unasked, as vLLM may."""
+        self._fail_all(AbortedError("aborted by the engine"))
+
     def _fail_all(self, error: EngineError) -> None:
         for row in self._rows:
             row.outputs.put_nowait(error)
         self._rows.clear()
 
-    def new_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
-        """See :meth:`server.engine.protocol.Engine.new_tool_call_reader`."""
-        from server.engine.tool_parsing import ToolParsing  # seconds, which most tests save
+    def create_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
+        """See :meth:`server.engine.protocol.Engine.create_tool_call_reader`."""
+        from server.engine.tool_parsing import ToolParsing  # takes seconds to import
 
-        return ToolParsing(self.tokenizer, self._tool_call_parser).new_reader(tools)
+        return ToolParsing(self.tokenizer, self._tool_call_parser).create_reader(tools)
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:
         """See :meth:`server.engine.protocol.Engine.check_constraint`."""
         self.constraints.append(constraint)
 
     async def wait_dead(self) -> None:
-        """Return when the engine has died."""
+        """Wait until the engine has died."""
         await self._dead.wait()
 
     async def close(self) -> None:
@@ -164,7 +176,7 @@ class ScriptedEngine:
             seed = self._unseeded
         row = _Row(request, SamplerRow(request.plan, []), torch.Generator().manual_seed(seed))
         self._rows.append(row)
-        self._batch_changed()
+        self._update_sampler()
         if self._loop_task is None or self._loop_task.done():
             self._loop_task = asyncio.create_task(self._run())
         return row
@@ -172,13 +184,13 @@ class ScriptedEngine:
     def _remove(self, row: _Row) -> None:
         if row in self._rows:
             self._rows.remove(row)
-            self._batch_changed()
+            self._update_sampler()
 
-    def _batch_changed(self) -> None:
+    def _update_sampler(self) -> None:
         self._sampler.update({i: row.sampler_row for i, row in enumerate(self._rows)})
 
     async def _run(self) -> None:
-        """Step while there are rows; let the readers read in between."""
+        """Run steps while there are rows, and yield to the readers in between."""
         while self._rows:
             self._step()
             await asyncio.sleep(0)
@@ -187,7 +199,9 @@ class ScriptedEngine:
         rows = list(self._rows)
         raw = torch.stack(
             [
-                self._source.logits(row.request.prompt_token_ids, row.sampler_row.output_token_ids)
+                self._source.compute_logits(
+                    row.request.prompt_token_ids, row.sampler_row.output_token_ids
+                )
                 for row in rows
             ]
         )
@@ -221,21 +235,23 @@ class ScriptedEngine:
             finish = "length"
         logprobs = None
         if sampling.num_logprobs is not None:
-            logprobs = [_logprobs(raw, token_id, sampling.num_logprobs)]
+            logprobs = [_compute_logprobs(raw, token_id, sampling.num_logprobs)]
         prompt = None
         if len(row.sampler_row.output_token_ids) == 1:
-            prompt = self._prompt_logprobs(row.request)
+            prompt = self._compute_prompt_logprobs(row.request)
         output = EngineOutput([token_id], logprobs, finish, prompt)  # type: ignore[arg-type]
         row.outputs.put_nowait(output)
         if finish is not None:
             self._remove(row)
 
-    def _prompt_logprobs(self, request: EngineRequest) -> list[TokenLogprobs | None] | None:
+    def _compute_prompt_logprobs(self, request: EngineRequest) -> list[TokenLogprobs | None] | None:
         num_top, prompt = request.num_prompt_logprobs, request.prompt_token_ids
         if num_top is None:
             return None
         entries = [
-            _logprobs(self._source.logits(prompt[:place], ()), prompt[place], num_top)
+            _compute_logprobs(
+                self._source.compute_logits(prompt[:place], ()), prompt[place], num_top
+            )
             for place in range(1, len(prompt))
         ]
         return [None, *entries]
@@ -249,7 +265,7 @@ def _sample(logits: torch.Tensor, row: _Row) -> int:
     return int(torch.multinomial(probabilities, 1, generator=row.generator))
 
 
-def _logprobs(raw: torch.Tensor, token_id: int, num_top: int) -> TokenLogprobs:
+def _compute_logprobs(raw: torch.Tensor, token_id: int, num_top: int) -> TokenLogprobs:
     values = torch.log_softmax(raw, dim=0)
     top = values.topk(num_top)
     return TokenLogprobs(

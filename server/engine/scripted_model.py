@@ -1,6 +1,6 @@
 """Tiny "models" for the scripted engine: next-token logits without weights.
 
-They know the tokens so far, nothing of thoughts or text.
+They depend on the tokens so far and know nothing of thoughts or text.
 """
 
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ import torch
 
 
 class LogitsSource(Protocol):
-    """Where a scripted engine's logits come from."""
+    """Source of a scripted engine's logits."""
 
     @property
     def vocab_size(self) -> int:
         """Length of the logits."""
 
-    def logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
-        """Next-token logits, float32 ``[vocab_size]``; the caller does not change them."""
+    def compute_logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
+        """Return next-token logits, float32 ``[vocab_size]``. The caller must not modify them."""
 
 
 class RandomLogits:
-    """A random bigram model: the last two tokens decide, the same way each time."""
+    """A random model whose logits are a fixed function of the last two tokens."""
 
     def __init__(self, vocab_size: int, seed: int = 0, spread: float = 2.0) -> None:
         self.vocab_size = vocab_size
@@ -29,16 +29,16 @@ class RandomLogits:
         self._last = torch.randn((vocab_size, vocab_size), generator=generator) * spread
         self._before = torch.randn((vocab_size, vocab_size), generator=generator) * spread
 
-    def logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
+    def compute_logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
         """See :class:`LogitsSource`."""
         before, last = (*prompt[:1], *prompt[-2:], *output[-2:])[-2:]
         return self._last[last] + self._before[before]
 
 
 class WantedTokens:
-    """Wants the tokens of a script, in order; where others are forced, it goes on after.
+    """A model that prefers the tokens of a script in order, and then `stop_token_id`.
 
-    At the end of the script it wants `stop_token_id`.
+    If other tokens are forced, it resumes the script after them.
     """
 
     WANT = 60.0
@@ -48,7 +48,7 @@ class WantedTokens:
         self._wanted = tuple(wanted)
         self._stop_token_id = stop_token_id
 
-    def logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
+    def compute_logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
         """See :class:`LogitsSource`."""
         position = 0
         for token_id in output:

@@ -1,7 +1,7 @@
-"""Reading tool calls with vLLM's own parsers.
+"""Reads tool calls with vLLM's parsers.
 
-The one file that knows them; ten seconds to import, with vLLM's whole API layer. A parser
-gets one token at a time: several at once are where parsers have had their faults.
+The only module that uses them; importing it takes ten seconds, with vLLM's whole API layer. A
+parser gets one token at a time, because parsers have had bugs with several tokens at once.
 """
 
 import json
@@ -14,7 +14,7 @@ from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionReque
 from vllm.tool_parsers import ToolParser, ToolParserManager
 
 from server.engine.start_errors import EngineConfigError
-from server.tools.call import ToolCallDelta, new_call_id
+from server.tools.call import ToolCallDelta, make_call_id
 from server.tools.families import DEFAULT_PARSER, UNREADABLE, detect_parser
 from server.tools.reading import ReadPiece
 from server.tools.tool import Tool
@@ -23,14 +23,14 @@ logger = logging.getLogger(__name__)
 
 
 class ToolParsing:
-    """Makes readers for one model.
+    """Creates readers for one model.
 
     Raises:
-        EngineConfigError: no such parser, or none for this model's tokenizer.
+        EngineConfigError: the parser is unknown or does not work with this model's tokenizer.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, name: str | None) -> None:
-        known = [known for known in parser_names() if known not in UNREADABLE]
+        known = [known for known in list_parsers() if known not in UNREADABLE]
         if name is not None and name not in known:
             raise EngineConfigError(f"--tool-call-parser: should be one of {', '.join(known)}")
         self.name = name or detect_parser(tokenizer.chat_template)
@@ -40,22 +40,22 @@ class ToolParsing:
 
     @property
     def can_read(self) -> bool:
-        """Whether calls in the model's own form can be read at all."""
+        """True if calls in the model's own format can be read."""
         return self.name not in UNREADABLE
 
-    def new_reader(self, tools: Sequence[Tool]) -> "ParserReader":
-        """A reader for one answer that may call `tools`."""
-        request = _request(tools)
+    def create_reader(self, tools: Sequence[Tool]) -> "ParserReader":
+        """Create a reader for an answer that may call `tools`."""
+        request = _make_request(tools)
         parser_class = ToolParserManager.get_tool_parser(self.name)
         parser = parser_class(self._tokenizer, request.tools)
         if hasattr(parser, "skip_reasoning_parsing"):
-            parser.skip_reasoning_parsing = True  # thoughts never come to it
+            parser.skip_reasoning_parsing = True  # the parser never gets thoughts
         return ParserReader(parser, request)
 
     def _check_loads(self, *, is_chosen: bool) -> None:
         try:
-            self.new_reader([Tool("check")])
-        except Exception as error:  # each parser has its own; most miss a token
+            self.create_reader([Tool("check")])
+        except Exception as error:  # each parser raises its own; most because a token is missing
             problem = f"{self.name} does not suit this model: {error}"
             if is_chosen:
                 raise EngineConfigError(f"--tool-call-parser: {problem}") from error
@@ -64,7 +64,7 @@ class ToolParsing:
 
 
 class ParserReader:
-    """A :class:`~server.tools.reading.ToolCallReader` on a parser of vLLM's."""
+    """A :class:`~server.tools.reading.ToolCallReader` that uses a parser of vLLM."""
 
     def __init__(self, parser: ToolParser, request: ChatCompletionRequest) -> None:
         self._parser = parser
@@ -78,9 +78,9 @@ class ParserReader:
         """See :class:`~server.tools.reading.ToolCallReader`."""
         before, ids_before = self._text, self._token_ids
         now, ids_now = before + text, [*ids_before, *token_ids]
-        if not self._parser.engine_based_streaming:  # those keep what they need themselves
+        if not self._parser.engine_based_streaming:  # engine-based parsers keep their own state
             self._text, self._token_ids = now, ids_now
-        return self._tried(
+        return self._call_parser(
             lambda: self._parser.extract_tool_calls_streaming(
                 before, now, text, ids_before, ids_now, list(token_ids), self._request
             )
@@ -90,34 +90,34 @@ class ParserReader:
         """See :class:`~server.tools.reading.ToolCallReader`."""
         piece = ReadPiece()
         if hasattr(self._parser, "finish_streaming"):
-            piece = self._tried(self._parser.finish_streaming)
-        elif self._known and not is_cut and (rest := self._unsent_arguments()):
+            piece = self._call_parser(self._parser.finish_streaming)
+        elif self._known and not is_cut and (rest := self._get_unsent_arguments()):
             piece.calls.append(ToolCallDelta(max(self._known), arguments=rest))
         return piece
 
-    def _unsent_arguments(self) -> str:
-        """What a parser has read of the last call, and kept until it would be sure."""
+    def _get_unsent_arguments(self) -> str:
+        """Return arguments of the last call that the parser has read but not emitted yet."""
         if not (calls := self._parser.prev_tool_call_arr) or "arguments" not in calls[-1]:
             return ""
         return str(self._parser.get_remaining_unstreamed_args())
 
-    def _tried(self, read: Any) -> ReadPiece:
-        """What a parser says; nothing more once it has failed."""
+    def _call_parser(self, read: Any) -> ReadPiece:
+        """Return the output of the parser; empty once the parser has failed."""
         if self._has_failed:
             return ReadPiece()
         try:
             delta = read()
-        except Exception as error:  # a parser meets what a model writes: anything
-            # Its text is not logged: it could quote the answer.
+        except Exception as error:  # a model may write anything
+            # The message is not logged because it could quote the answer.
             logger.warning("a tool parser failed: %s", type(error).__name__)
             self._has_failed = True
             return ReadPiece()
         if delta is None:
             return ReadPiece()
-        calls = [self._delta(call) for call in delta.tool_calls or ()]
+        calls = [self._to_delta(call) for call in delta.tool_calls or ()]
         return ReadPiece(delta.content or "", [call for call in calls if call is not None])
 
-    def _delta(self, call: Any) -> ToolCallDelta | None:
+    def _to_delta(self, call: Any) -> ToolCallDelta | None:
         name = call.function.name if call.function else None
         arguments = (call.function.arguments if call.function else None) or ""
         if not isinstance(arguments, str):
@@ -127,16 +127,16 @@ class ParserReader:
         if not name:
             return None
         self._known.add(call.index)
-        return ToolCallDelta(call.index, call.id or new_call_id(), name, arguments)
+        return ToolCallDelta(call.index, call.id or make_call_id(), name, arguments)
 
 
-def parser_names() -> list[str]:
-    """All that vLLM has."""
+def list_parsers() -> list[str]:
+    """Return the names of all of vLLM's tool parsers."""
     return [str(name) for name in ToolParserManager.list_registered()]
 
 
-def _request(tools: Sequence[Tool]) -> ChatCompletionRequest:
-    """What parsers look into for the tools."""
+def _make_request(tools: Sequence[Tool]) -> ChatCompletionRequest:
+    """Return a request from which the parsers read the tools."""
     return ChatCompletionRequest.model_validate(
         {
             "model": "",

@@ -1,7 +1,7 @@
-"""The engine protocol on vLLM's ``AsyncLLM``.
+"""Implementation of the engine protocol with vLLM's ``AsyncLLM``.
 
-Starts, watches and stops vLLM; its errors become ours here and nowhere else. Knows
-nothing of HTTP, text or how a plan is made.
+Starts, monitors and stops vLLM, and translates its errors. Knows nothing of HTTP, text or how a
+plan is made.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from server.callers.context import cache_owner
 from server.constraint.answer_constraint import AnswerConstraint
 from server.engine.grammar_check import GrammarCheck
 from server.engine.protocol import EngineLoad, EngineOutput, EnginePrompt, EngineRequest
-from server.engine.start_errors import EngineStartError, shared_memory_hint
+from server.engine.start_errors import EngineStartError, explain_shared_memory
 from server.engine.tool_parsing import ToolParsing
-from server.engine.vllm_images import engine_input, max_images, with_images
+from server.engine.vllm_images import get_max_images, to_engine_input, with_images
 from server.engine.vllm_load import LoadReader
 from server.engine.vllm_messages import (
-    grammar_text,
     to_engine_output,
+    to_grammar,
     to_sampling_params,
     to_structured_outputs,
 )
-from server.engine.vllm_options import add_markers, make_config, tokenizer_of
+from server.engine.vllm_options import add_markers, get_tokenizer, make_config
 from server.errors.internal import (
     ConstraintError,
     EngineDeadError,
@@ -44,14 +44,14 @@ from server.tools.tool import Tool
 from thinking.markers.profile import MarkerProfile
 from thinking.vllm_plugin.reasoning_gate import gate_arguments
 
-# vLLM notices a dead process at once; its own server polls for that too.
+# vLLM detects a dead process immediately; its own server polls for it too.
 DEATH_POLL_SECONDS = 0.25
-# For the engine's processes to end in order; after that they are killed.
+# Time for the engine's processes to shut down in order, before they are killed.
 SHUTDOWN_SECONDS = 5.0
 
 
 class VllmEngine:
-    """An :class:`~server.engine.protocol.Engine`. Made by :meth:`start` only."""
+    """An :class:`~server.engine.protocol.Engine`. Created by :meth:`start` only."""
 
     def __init__(
         self,
@@ -66,8 +66,8 @@ class VllmEngine:
         self._profile = profile
         self._tool_parsing = tool_parsing
         self._model_name = model_name
-        self._tokenizer = tokenizer_of(llm.vllm_config)
-        self._max_images = max_images(llm)
+        self._tokenizer = get_tokenizer(llm.vllm_config)
+        self._max_images = get_max_images(llm)
         self._has_given_up = False
         compact = llm.vllm_config.structured_outputs_config.disable_any_whitespace
         self._grammar_check = GrammarCheck(
@@ -80,15 +80,15 @@ class VllmEngine:
     ) -> "VllmEngine":
         """Start vLLM with the engine options that were given explicitly.
 
-        The event loop stays free meanwhile (a minute, with the imports of three processes).
+        Does not block the event loop. Takes a minute, with the imports of three processes.
 
         Raises:
-            EngineConfigError: the options cannot be served.
+            EngineConfigError: the options are not supported.
             EngineStartError: vLLM failed to start.
         """
         engine = await asyncio.to_thread(cls._start, options, settings, model_name)
-        # Also starts vLLM's reader of the engine's messages, so that the news of a death
-        # arrives even before the first request.
+        # This also starts vLLM's reader of the engine's messages, so that the engine's death is
+        # noticed even before the first request.
         await engine._llm.get_supported_tasks()
         return engine
 
@@ -98,12 +98,12 @@ class VllmEngine:
     ) -> "VllmEngine":
         config = make_config(options)
         profile = add_markers(config, settings)
-        tool_parsing = ToolParsing(tokenizer_of(config), settings.tool_call_parser)
+        tool_parsing = ToolParsing(get_tokenizer(config), settings.tool_call_parser)
         load_reader = LoadReader()
         try:
-            llm = AsyncLLM.from_vllm_config(config, stat_loggers=[load_reader.logger])
-        except Exception as error:  # anything: the cause is in the engine's own log lines
-            hint = shared_memory_hint()
+            llm = AsyncLLM.from_vllm_config(config, stat_loggers=[load_reader.create_logger])
+        except Exception as error:  # any type; the cause is in the engine's log
+            hint = explain_shared_memory()
             raise EngineStartError(f"the engine did not start: {error}{hint}") from error
         return cls(llm, profile, tool_parsing, model_name, load_reader)
 
@@ -127,7 +127,7 @@ class VllmEngine:
 
     @property
     def default_sampling(self) -> Mapping[str, float]:
-        # `--generation-config vllm` makes it empty.
+        # Empty with `--generation-config vllm`.
         return dict(self._llm.model_config.get_diff_sampling_param())
 
     @property
@@ -146,9 +146,9 @@ class VllmEngine:
     def reads_tool_calls(self) -> bool:
         return self._tool_parsing.can_read
 
-    def new_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
-        """See :meth:`server.engine.protocol.Engine.new_tool_call_reader`."""
-        return self._tool_parsing.new_reader(tools)
+    def create_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
+        """See :meth:`server.engine.protocol.Engine.create_tool_call_reader`."""
+        return self._tool_parsing.create_reader(tools)
 
     @property
     def is_alive(self) -> bool:
@@ -165,21 +165,21 @@ class VllmEngine:
 
     @property
     def load(self) -> EngineLoad:
-        # An idle engine makes no step that would say so.
-        return self._load_reader.load() if self.num_running else EngineLoad()
+        # An idle engine makes no step that would update the statistics.
+        return self._load_reader.sum_load() if self.num_running else EngineLoad()
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         """See :meth:`server.engine.protocol.Engine.generate`."""
         if self._has_given_up:
             raise GivenUpError("given up")
-        with _our_errors():
+        with _translate_errors():
             outputs = self._llm.generate(
-                _input_of(request),
+                _to_input(request),
                 to_sampling_params(request),
                 request.request_id,
-                reasoning_parser_kwargs=self._gate_arguments(request),
+                reasoning_parser_kwargs=self._get_gate_arguments(request),
             )
-            # Closing vLLM's generator is what aborts the request.
+            # Closing vLLM's generator aborts the request.
             async with aclosing(outputs):
                 async for output in outputs:
                     _check_kept(output.outputs[0].finish_reason, request.constraint)
@@ -192,14 +192,14 @@ class VllmEngine:
 
     async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
         """See :meth:`server.engine.protocol.Engine.with_images`."""
-        with _our_errors():
+        with _translate_errors():
             return await with_images(self._llm, token_ids, images)
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:
         """See :meth:`server.engine.protocol.Engine.check_constraint`."""
-        await self._grammar_check.check(constraint, grammar_text(constraint))
-        # Now that it is known to be quick: vLLM refuses some of what xgrammar takes, and would
-        # do so after a stream has begun.
+        await self._grammar_check.check(constraint, to_grammar(constraint))
+        # vLLM rejects some constraints that xgrammar accepts, but only after a stream has begun.
+        # Its check is known to be fast at this point.
         await asyncio.to_thread(self._verify, constraint)
 
     def _verify(self, constraint: AnswerConstraint) -> None:
@@ -213,39 +213,42 @@ class VllmEngine:
             reason = "combines keywords that the engine cannot enforce together, or an unknown one"
             raise ConstraintError(constraint.field, reason) from error
 
-    def _gate_arguments(self, request: EngineRequest) -> dict[str, Any] | None:
+    def _get_gate_arguments(self, request: EngineRequest) -> dict[str, Any] | None:
         return gate_arguments(self._profile, request.plan) if request.constraint else None
 
     async def wait_dead(self) -> None:
-        """Return when the engine has died; never, while it lives."""
+        """Wait until the engine has died."""
         while self.is_alive:  # noqa: ASYNC110 - vLLM has no event for it
             await asyncio.sleep(DEATH_POLL_SECONDS)
 
     async def close(self) -> None:
         """Stop the engine's processes. Safe to call twice, and on a dead engine."""
         if self._llm.output_handler is not None:
-            # Otherwise it reports the end that we are bringing about as a failure.
+            # Otherwise it reports this shutdown as a failure.
             self._llm.output_handler.cancel()
         self._grammar_check.close()
         await asyncio.to_thread(self._llm.shutdown, SHUTDOWN_SECONDS)
 
 
-def _input_of(request: EngineRequest) -> Any:
+def _to_input(request: EngineRequest) -> Any:
     salt = cache_owner.get()
     if request.images is not None:
-        return engine_input(request.images, request.prompt_token_ids, salt)
+        return to_engine_input(request.images, request.prompt_token_ids, salt)
     return tokens_input(list(request.prompt_token_ids), cache_salt=salt)
 
 
 def _check_kept(finish_reason: str | None, constraint: AnswerConstraint | None) -> None:
-    """vLLM ends a request with an error where no token is left that its grammar allows."""
+    """Raise ConstraintError if no token was left that the grammar allows.
+
+    vLLM then ends the request with the finish reason "error".
+    """
     if finish_reason == "error" and constraint is not None:
         raise ConstraintError(constraint.field, "the answer could not be held to it")
 
 
 @contextmanager
-def _our_errors() -> Iterator[None]:
-    """The one place where vLLM's errors become ours."""
+def _translate_errors() -> Iterator[None]:
+    """Translate vLLM's errors to ours. The only place that does."""
     try:
         yield
     except vllm_errors.EngineDeadError as error:
@@ -258,8 +261,8 @@ def _our_errors() -> Iterator[None]:
         raise EngineError(str(error)) from error
     except vllm_errors.EngineGenerateError as error:
         if isinstance(error.__cause__, EngineError):
-            raise error.__cause__ from None  # ours, put among vLLM's outputs
-        # vLLM wraps what its input checks raise; only they raise ValueError.
+            raise error.__cause__ from None  # our own error, passed through vLLM's output queue
+        # vLLM wraps the errors of its input validation; only those are ValueErrors.
         if isinstance(error.__cause__, ValueError):
             raise EngineRequestError(str(error.__cause__)) from error
         raise EngineError("the engine failed on this request") from error

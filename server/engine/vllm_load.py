@@ -1,7 +1,7 @@
-"""How busy vLLM is, from its own scheduler's statistics.
+"""The current load of vLLM, from its scheduler's statistics.
 
-One of vLLM's stat loggers (``vllm/v1/metrics/loggers.py``, vLLM 0.32) beside its own, which stay
-as they are. Each of vLLM's data-parallel engines reports for itself. Logs nothing.
+An additional stat logger for vLLM (``vllm/v1/metrics/loggers.py``, vLLM 0.32), next to the built-in
+ones. Each data-parallel engine reports separately. Logs nothing.
 """
 
 from typing import Any
@@ -13,22 +13,22 @@ from server.engine.protocol import EngineLoad
 
 
 class LoadReader:
-    """Keeps what each engine has last said."""
+    """Keeps the last reported load of each engine."""
 
     def __init__(self) -> None:
         self._last: dict[int, EngineLoad] = {}
 
-    def logger(self, vllm_config: Any, engine_index: int = 0) -> StatLoggerBase:
-        """The factory that vLLM asks for a logger of one engine."""
+    def create_logger(self, vllm_config: Any, engine_index: int = 0) -> StatLoggerBase:
+        """Create the stat logger of one engine; vLLM calls this as a factory."""
         return _LoadLogger(self, engine_index)
 
-    def note(self, index: int, stats: SchedulerStats) -> None:
-        """What engine `index` says."""
+    def record(self, index: int, stats: SchedulerStats) -> None:
+        """Record the statistics of engine `index`."""
         num_waiting = stats.num_waiting_reqs + stats.num_skipped_waiting_reqs
         self._last[index] = EngineLoad(stats.num_running_reqs, num_waiting, stats.kv_cache_usage)
 
-    def load(self) -> EngineLoad:
-        """Of all engines together; the fullest KV cache is the one that counts."""
+    def sum_load(self) -> EngineLoad:
+        """Return the load of all engines together, with the usage of the fullest KV cache."""
         loads = list(self._last.values())
         return EngineLoad(
             sum(load.num_running for load in loads),
@@ -50,7 +50,7 @@ class _LoadLogger(StatLoggerBase):
         engine_idx: int = 0,
     ) -> None:
         if scheduler_stats is not None:
-            self._reader.note(self._index, scheduler_stats)
+            self._reader.record(self._index, scheduler_stats)
 
     def log_engine_initialized(self) -> None:
         pass

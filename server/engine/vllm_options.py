@@ -1,7 +1,7 @@
-"""From the operator's engine options to vLLM's configuration, and what we refuse.
+"""Builds vLLM's configuration from the operator's engine options and rejects unsupported ones.
 
-Fills in what the operator left open; what was given explicitly always wins. Knows
-vLLM's options, not requests.
+Adds defaults for options that the operator has not set; explicit options always take precedence.
+Knows vLLM's options but not requests.
 """
 
 import os
@@ -29,17 +29,17 @@ V2_RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
 
 
 def make_config(given: Mapping[str, Any]) -> VllmConfig:
-    """vLLM's configuration, without our markers yet.
+    """Create vLLM's configuration, without the thinking markers.
 
     Raises:
-        EngineConfigError: vLLM or we cannot serve what was asked for.
+        EngineConfigError: vLLM or this server does not support the options.
     """
     options = dict(given)
     if current_platform.is_cpu():
-        os.environ.setdefault(V2_RUNNER_VARIABLE, "0")  # V2 needs Triton; do not warn of it
+        os.environ.setdefault(V2_RUNNER_VARIABLE, "0")  # V2 needs Triton; avoids a warning
         settings = choose_cpu_settings(given)
         settings.apply_environment()
-        # A dtype that was given goes into the choice, and comes out of it unchanged.
+        # An explicit dtype is an input of the choice, and is never changed by it.
         options = {**settings.options, **given}
         if options.get("dtype") == "auto":
             options["dtype"] = settings.options.get("dtype", "auto")
@@ -48,8 +48,8 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
         args = AsyncEngineArgs(**options)
         config = args.create_engine_config(UsageContext.OPENAI_API_SERVER)
     except (ValueError, TypeError, NotImplementedError, OSError) as error:
-        # ValueError covers pydantic's and vLLM's own; OSError is a model that is not there.
-        raise EngineConfigError(f"the engine refuses its options: {error}") from error
+        # ValueError covers the errors of pydantic and vLLM; OSError: the model does not exist.
+        raise EngineConfigError(f"the engine rejects its options: {error}") from error
     check_config(config)
     _set_up_structured_outputs(config.structured_outputs_config, given)
     add_processor(config)
@@ -57,87 +57,87 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
 
 
 def add_processor(config: VllmConfig) -> None:
-    """Load our sampler in the form that the runner which will really run takes."""
+    """Register the logits processor for the model runner that vLLM will use."""
     runner = "v2" if config.use_v2_model_runner else "v1"
     given = config.model_config.logits_processors or []
     config.model_config.logits_processors = [*given, PROCESSOR.format(runner=runner)]
 
 
 def check_config(config: VllmConfig) -> None:
-    """Refuse what would break a budget silently.
+    """Reject options under which a budget would silently not be enforced.
 
-    Pipeline and tensor parallelism are fine: the last rank samples, and knows every
-    token it sampled. So is asynchronous scheduling: the processor reads sampled tokens
-    just before sampling, when the runner has filled in the last one.
+    Pipeline and tensor parallelism work: the last rank samples and knows every token that it
+    sampled. Asynchronous scheduling works too: the processor reads the sampled tokens just before
+    sampling, when the runner has filled in the last one.
 
     Raises:
-        EngineConfigError: naming the option.
+        EngineConfigError: an option is not supported; the message names it.
     """
     if config.parallel_config.enable_batch_sharded_sampling:
         raise EngineConfigError(
             "--enable-batch-sharded-sampling: a request's tokens would be spread over ranks "
-            "that do not see each other's; leave it out"
+            "that do not see each other's; omit this option"
         )
     if config.model_config.is_diffusion:
-        raise EngineConfigError("--model: a diffusion model writes no tokens one after the other")
+        raise EngineConfigError("--model: a diffusion model does not generate tokens one by one")
     if config.speculative_config is not None:
         raise EngineConfigError(
-            "--speculative-config: draft tokens would pass the thinking budget unseen; "
-            "speculative decoding is not supported"
+            "--speculative-config: speculative decoding is not supported; draft tokens would "
+            "bypass the thinking budget"
         )
     if config.model_config.runner_type != "generate":
         raise EngineConfigError("--runner: only models that generate text can be served")
     if config.model_config.skip_tokenizer_init:
         raise EngineConfigError("--skip-tokenizer-init: the server needs the tokenizer")
     _check_structured_outputs(config.structured_outputs_config)
-    if EXTRA_ARGS_KEY in _additional(config):
-        raise EngineConfigError(f"--additional-config: the key {EXTRA_ARGS_KEY!r} is the server's")
+    if EXTRA_ARGS_KEY in _get_additional_config(config):
+        raise EngineConfigError(f"--additional-config: the key {EXTRA_ARGS_KEY!r} is reserved")
 
 
 def _check_structured_outputs(options: StructuredOutputsConfig) -> None:
     if options.reasoning_parser or options.reasoning_parser_plugin:
         raise EngineConfigError(
-            "--reasoning-parser: the server itself tells thought from answer; leave it out"
+            "--reasoning-parser: the server separates thoughts from answers itself; omit the option"
         )
     if options.enable_in_reasoning:
         raise EngineConfigError(
-            "--structured-outputs-config: enable_in_reasoning would constrain the thought; only "
-            "answers are constrained"
+            "--structured-outputs-config: enable_in_reasoning is not supported; only answers are "
+            "constrained, not thoughts"
         )
     if options.backend not in ("auto", "xgrammar"):
         raise EngineConfigError(
-            "--structured-outputs-config: the backend must be xgrammar, with which constraints "
-            "are tried out before they reach the engine"
+            "--structured-outputs-config: the backend must be xgrammar, because constraints are "
+            "tried with it before they reach the engine"
         )
 
 
 def _set_up_structured_outputs(options: StructuredOutputsConfig, given: Mapping[str, Any]) -> None:
-    """Let vLLM's grammars start where the answer does, and small models end their JSON."""
+    """Start vLLM's grammars at the answer, and keep small models from endless whitespace."""
     options.reasoning_parser = GATE_NAME
     options.reasoning_parser_plugin = GATE_MODULE
-    # With "auto" the engine's first constraint chooses the backend of all later ones.
+    # With "auto" the first constraint determines the backend of all later ones.
     options.backend = "xgrammar"
     if "structured_outputs_config" not in given:
-        # Where any white space is allowed, small models write line breaks up to the limit.
+        # If any whitespace is allowed, small models write line breaks up to the token limit.
         options.disable_any_whitespace = True
 
 
-def tokenizer_of(config: VllmConfig) -> PreTrainedTokenizerBase:
-    """The model's tokenizer.
+def get_tokenizer(config: VllmConfig) -> PreTrainedTokenizerBase:
+    """Return the model's tokenizer.
 
     Raises:
-        EngineConfigError: it is not one of Hugging Face's kind.
+        EngineConfigError: it is not a Hugging Face tokenizer.
     """
     tokenizer = cached_tokenizer_from_config(config.model_config)
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
         raise EngineConfigError(
-            f"--tokenizer-mode: {type(tokenizer).__name__} has no chat template that we can read"
+            f"--tokenizer-mode: {type(tokenizer).__name__} has no supported chat template"
         )
     return tokenizer
 
 
-def stop_token_ids(config: VllmConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """Every id at which vLLM will end a reply: the tokenizer's and the generation config's."""
+def find_stop_token_ids(config: VllmConfig, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Return the ids at which vLLM ends a reply, from the tokenizer and the generation config."""
     listed = config.model_config.try_get_generation_config().get("eos_token_id")
     ids = {listed} if isinstance(listed, int) else set(listed or ())
     if tokenizer.eos_token_id is not None:
@@ -146,16 +146,16 @@ def stop_token_ids(config: VllmConfig, tokenizer: PreTrainedTokenizerBase) -> tu
 
 
 def add_markers(config: VllmConfig, settings: ServerSettings) -> MarkerProfile:
-    """Find the model's markers and hand them to the workers.
+    """Find the model's thinking markers and add them to the configuration for the workers.
 
     Raises:
         EngineConfigError: the model's markers cannot be found or used.
     """
-    tokenizer = tokenizer_of(config)
+    tokenizer = get_tokenizer(config)
     try:
         profile = find_profile(
             tokenizer,
-            stop_token_ids=stop_token_ids(config, tokenizer),
+            stop_token_ids=find_stop_token_ids(config, tokenizer),
             vocab_size=config.model_config.get_vocab_size(),
             overrides=MarkerOverrides(
                 start=settings.thinking_start,
@@ -166,12 +166,12 @@ def add_markers(config: VllmConfig, settings: ServerSettings) -> MarkerProfile:
         )
     except ProfileError as error:
         raise EngineConfigError(str(error)) from error
-    config.additional_config = {**_additional(config), EXTRA_ARGS_KEY: profile.to_dict()}
+    config.additional_config = {**_get_additional_config(config), EXTRA_ARGS_KEY: profile.to_dict()}
     return profile
 
 
-def _additional(config: VllmConfig) -> dict[str, Any]:
-    # vLLM also allows an object here; only a dictionary can carry our key.
+def _get_additional_config(config: VllmConfig) -> dict[str, Any]:
+    # vLLM also allows an object here, but only a dictionary can hold our key.
     if not isinstance(config.additional_config, dict):
         raise EngineConfigError("--additional-config must be a JSON object")
     return config.additional_config

@@ -1,26 +1,26 @@
-"""Errors of the API: what a client reads, in the shape of its API.
+"""Errors that are sent to clients, in the format of the API that they use.
 
-Messages name fields and what would be right; they never quote a request's or a model's text.
-Does not know what raised them.
+Messages name the field and the valid values; they never quote text of a request or a model.
+Does not know what raised the errors.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from server.errors.shapes import anthropic_error, openai_error
+from server.errors.shapes import make_anthropic_error, make_openai_error
 
 RETRY_AFTER_SECONDS = "5"
 
 
 class ApiError(Exception):
-    """An error as the client sees it; `param` is the field's path, `code` is for machines."""
+    """An error response. `param` is the path of the field, `code` a machine-readable code."""
 
     def __init__(
         self,
         status: int,
         message: str,
         *,
-        type: str = "invalid_request_error",  # noqa: A002 (the wire's name)
+        type: str = "invalid_request_error",  # noqa: A002 (the name on the wire)
         param: str | None = None,
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
@@ -34,33 +34,33 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def to_dict(self) -> dict[str, Any]:
-        """OpenAI's form, also sent as an event of a stream that has begun."""
-        return openai_error(self.message, self.type, self.param, self.code)
+        """Return OpenAI's error object, also used for an error event inside a stream."""
+        return make_openai_error(self.message, self.type, self.param, self.code)
 
     def to_anthropic(self, request_id: str | None) -> dict[str, Any]:
-        """Anthropic's form, also sent as such an event."""
-        return anthropic_error(self.status, self.message, self.param, request_id)
+        """Return Anthropic's error object, also used for an error event inside a stream."""
+        return make_anthropic_error(self.status, self.message, self.param, request_id)
 
 
 class BadRequestError(ApiError):
-    """400: the body, or a field of it."""
+    """400: the body or one of its fields is invalid."""
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(400, message, param=param, code=code)
 
 
 class NotAllowedError(ApiError):
-    """403: well-formed, but not for this caller."""
+    """403: a valid request that this caller may not make."""
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(403, message, type="permission_error", param=param, code="not_allowed")
 
 
 class UnknownModelError(ApiError):
-    """404: another model is served here; `served` None: none for this key."""
+    """404: the model is not served. `served` is the model that is, or None if this key has none."""
 
     def __init__(self, served: str | None, param: str | None = "model") -> None:
-        serves = f"this server serves {served!r}" if served else "none is served to this key"
+        serves = f"this server serves {served!r}" if served else "this key may use no model"
         super().__init__(
             404,
             f"no such model; {serves} (see GET /v1/models)",
@@ -77,7 +77,7 @@ class BodyTooLargeError(ApiError):
 
 
 class BodyTimeoutError(ApiError):
-    """408: the body has not arrived within ``body_timeout_seconds``."""
+    """408: the body did not arrive within ``body_timeout_seconds``."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
@@ -102,7 +102,7 @@ class PromptTooLongError(BadRequestError):
 
 
 class UnavailableError(ApiError):
-    """503: the engine is not ready, is closing, or has died."""
+    """503: the engine is not ready, is shutting down, or has died."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(

@@ -1,11 +1,11 @@
-"""The codes of errors as a closed set, for metrics: what is not in it is "other".
+"""The closed set of error codes for metrics labels; any other code counts as "other".
 
-A new code is added here; a test walks the source for those that are missing.
+New codes must be added here; a test searches the source for missing ones.
 """
 
 OTHER = "other"
 
-# Of the body or its fields (400, 408, 413, 415).
+# Errors of the body or its fields (400, 408, 413, 415).
 BAD_REQUESTS = (
     "body_timeout",
     "body_too_large",
@@ -26,7 +26,7 @@ BAD_REQUESTS = (
     "unsupported_encoding",
     "wrap_up_too_long",
 )
-# Who asks, and for what (401, 403, 404, 405).
+# Authentication, permissions and unknown resources (401, 403, 404, 405).
 ACCESS = (
     "invalid_api_key",
     "invalid_trace_token",
@@ -48,7 +48,7 @@ CAPACITY = (
     "quota_exceeded",
     "too_many_concurrent_requests",
 )
-# The server's own (500, 503).
+# Failures of the server (500, 503).
 FAILURES = (
     "draining",
     "engine_dead",
@@ -64,6 +64,6 @@ FAILURES = (
 CAUSES = (*BAD_REQUESTS, *ACCESS, *CAPACITY, *FAILURES, OTHER)
 
 
-def cause_of(error_code: str | None) -> str:
-    """`error_code` where it is one of ours."""
+def to_cause(error_code: str | None) -> str:
+    """Return `error_code` if it is a known code, else "other"."""
     return error_code if error_code in CAUSES else OTHER

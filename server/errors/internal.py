@@ -1,11 +1,11 @@
-"""Errors raised below the API: by prompts, the engine, and searches.
+"""Errors raised below the API layer: by prompts, engines and searches.
 
-``server.errors.translation`` says what a client is told of each. Knows no wire.
+``server.errors.translation`` maps each to an API error. Does not know the wire format.
 """
 
 
 class PromptError(ValueError):
-    """Messages that cannot become a prompt. `field` is the place at fault, or None."""
+    """Messages that cannot be rendered as a prompt. `field` is the invalid field, or None."""
 
     def __init__(self, field: str | None, problem: str) -> None:
         self.field = field
@@ -13,15 +13,15 @@ class PromptError(ValueError):
 
 
 class EngineError(Exception):
-    """Base of what an engine raises."""
+    """Base class of the errors that an engine raises."""
 
 
 class EngineDeadError(EngineError):
-    """The engine has died; no request will ever finish again."""
+    """The engine has died; no request can finish any more."""
 
 
 class EngineRequestError(EngineError):
-    """The engine refuses this request (the caller's fault: a 400)."""
+    """The engine rejected this request (a client error: 400)."""
 
 
 class AbortedError(EngineError):
@@ -33,7 +33,7 @@ class GivenUpError(EngineError):
 
 
 class ConstraintError(EngineRequestError):
-    """The engine cannot hold an answer to its constraint; `field` is where that came from."""
+    """The engine cannot enforce a constraint; `field` is the request field that set it."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -41,11 +41,11 @@ class ConstraintError(EngineRequestError):
 
 
 class ScorerError(Exception):
-    """The reward model gave no scores; the text says why, and nothing of a thought."""
+    """The reward model returned no scores. The message contains no text of a thought."""
 
 
 class SearchError(Exception):
-    """The search could not go on; the branches' tokens have been spent."""
+    """The search could not continue; the tokens of its branches have been spent."""
 
     def __init__(self, strategy: str, reason: str, num_spent: int) -> None:
         super().__init__(

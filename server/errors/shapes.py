@@ -1,6 +1,7 @@
-"""Which shape an error has, by the path: OpenAI's, or Anthropic's where its clients ask.
+"""The error format of a response, chosen by path: OpenAI's or Anthropic's.
 
-The one place that decides. Knows no kinds of errors, only what is to be told of one.
+The only place that makes this choice. Does not know the kinds of errors, only the fields of an
+error object.
 """
 
 from typing import Any
@@ -22,10 +23,10 @@ _TYPES = {
 }
 
 
-def speaks_anthropic(scope: Scope) -> bool:
-    """Whether who sent the request reads Anthropic's shapes.
+def is_anthropic_request(scope: Scope) -> bool:
+    """Return whether the request comes from a client of Anthropic's API.
 
-    The list of models has one path in both APIs; Anthropic's clients name a version.
+    Both APIs list models at the same path; there, Anthropic's clients send a version header.
     """
     path = str(scope["path"])
     if path == _PREFIX or path.startswith(f"{_PREFIX}/"):
@@ -34,15 +35,20 @@ def speaks_anthropic(scope: Scope) -> bool:
     return is_models and "anthropic-version" in Headers(scope=scope)
 
 
-def openai_error(message: str, kind: str, param: str | None, code: str | None) -> dict[str, Any]:
-    """OpenAI's shape."""
+def make_openai_error(
+    message: str, kind: str, param: str | None, code: str | None
+) -> dict[str, Any]:
+    """Return an error object in OpenAI's format."""
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def anthropic_error(
+def make_anthropic_error(
     status: int, message: str, param: str | None, request_id: str | None
 ) -> dict[str, Any]:
-    """Anthropic's shape; it has no place for `param`, which the message then names."""
+    """Return an error object in Anthropic's format.
+
+    The format has no field for `param`, so the message names it.
+    """
     if param is not None and param not in message:
         message = f"{param}: {message}"
     kind = _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")

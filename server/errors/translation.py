@@ -1,4 +1,4 @@
-"""The one place where errors raised below the API become errors of the API."""
+"""The single place where errors raised below the API layer are mapped to API errors."""
 
 import logging
 from typing import Protocol
@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 
 def to_api_error(error: BaseException) -> ApiError:
-    """What the client is told about `error`; anything unforeseen is a bare 500."""
+    """Return the API error for `error`; an unexpected error becomes a 500 without details."""
     match error:
         case ApiError():
             return error
         case RequestValidationError():
-            return BadRequestError("malformed request")  # bodies are read by server.api.body
+            return BadRequestError("malformed request")  # bodies are parsed by server.api.body
         case BudgetError():
             return BadRequestError(str(error), param=error.param)
         case PromptError():
@@ -57,13 +57,16 @@ def to_api_error(error: BaseException) -> ApiError:
 
 
 class ErrorNote(Protocol):
-    """What remembers a request's error: its account."""
+    """A record of a request's error code: its account."""
 
     error_code: str | None
 
 
-def reported(error: BaseException, account: ErrorNote) -> ApiError:
-    """The same, of an error in a stream that has begun: noted and logged here or nowhere."""
+def report_error(error: BaseException, account: ErrorNote) -> ApiError:
+    """Return the API error for `error`, raised after a stream has begun.
+
+    Records its code in `account` and logs a 500: no other code sees this error.
+    """
     api_error = to_api_error(error)
     account.error_code = api_error.code or OTHER
     if api_error.status == 500:
@@ -72,7 +75,7 @@ def reported(error: BaseException, account: ErrorNote) -> ApiError:
 
 
 def _from_http_exception(error: HTTPException) -> ApiError:
-    messages = {404: "no such path", 405: "this path does not take this method"}
+    messages = {404: "no such path", 405: "this path does not support this method"}
     codes = {404: "not_found", 405: "method_not_allowed"}
     return ApiError(
         error.status_code,

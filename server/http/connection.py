@@ -1,8 +1,7 @@
-"""A connection that nobody can hold for nothing: uvicorn's, with limits of time and size.
+"""uvicorn's HTTP connection with limits on time and size.
 
-uvicorn has none for a head that trickles or never ends, a body that never ends, a client
-that takes no answer, and requests that are sent before the last one is answered. What a
-request asks for is not known here.
+uvicorn has no limits for a request head that is slow or endless, a body that never ends, a client
+that does not read its response, and pipelined requests. Does not know the content of requests.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from server.errors.shapes import openai_error
+from server.errors.shapes import make_openai_error
 from server.http.connection_limits import (
     LINGER_SECONDS,
     MAX_HEAD_BYTES,
@@ -29,10 +28,10 @@ _VERSIONS = ("1.0", "1.1")
 
 
 class HttpConfig(Config):
-    """uvicorn's configuration, with the limits of its connections."""
+    """uvicorn's configuration with connection limits."""
 
     def __init__(self, app: Any, limits: ConnectionLimits, **options: Any) -> None:
-        # No WebSockets: nothing here speaks them.
+        # WebSockets are disabled because no endpoint uses them.
         super().__init__(
             app, http=GuardedConnection, ws="none", lifespan="off", server_header=False, **options
         )
@@ -40,15 +39,15 @@ class HttpConfig(Config):
 
 
 class RefusedHeadError(ValueError):
-    """A head that is not read on. Raised in the parser's callbacks, which answers it."""
+    """The request head is rejected. Raised in callbacks of the parser, which sends the response."""
 
 
 class GuardedConnection(HttpToolsProtocol):
-    """One connection. Each wait has a timer; what comes too early is dropped.
+    """An HTTP connection on which every wait has a time limit.
 
-    A client that sends a request before the last one is answered (pipelining) gets that
-    answer, and the connection is closed: no request waits in memory, and the client's leaving
-    is always seen.
+    If a client sends a request before the previous response is complete (pipelining), it gets that
+    response, the early request is dropped, and the connection is closed. So no request waits in
+    memory, and a disconnect is always detected.
     """
 
     _head_timer: asyncio.TimerHandle | None = None
@@ -56,26 +55,26 @@ class GuardedConnection(HttpToolsProtocol):
     _send_timer: asyncio.TimerHandle | None = None
     _silent_since = 0.0
     _num_head_bytes = 0
-    _num_waiting_bytes = 0  # of a head that is not complete, counted by what arrives
+    _num_waiting_bytes = 0  # received bytes of an incomplete head
     _in_head = False
     _in_body = False
-    _is_early = False  # bytes came before the last answer was out
+    _is_early = False  # bytes arrived before the last response was complete
     _refusal = 400
 
     @property
     def limits(self) -> ConnectionLimits:
-        """The server's."""
+        """The server's connection limits."""
         return cast(HttpConfig, self.config).limits
 
     @property
     def is_answering(self) -> bool:
-        """Whether a request is with the app."""
+        """True while the app handles a request."""
         current = self.current
         return current is not None and not current.response_complete
 
     @property
     def current(self) -> RequestResponseCycle | None:
-        """The last request, answered or not; before the first there is none."""
+        """The last request, complete or not; None before the first."""
         return self.cycle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -93,8 +92,8 @@ class GuardedConnection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.is_answering and not self._in_body:
-            if data.strip(b"\r\n"):  # some clients end a body with a line
-                self._come_early()
+            if data.strip(b"\r\n"):  # some clients send a line break after the body
+                self._mark_early()
             return
         was_in_head = self._in_head
         super().data_received(data)
@@ -110,9 +109,9 @@ class GuardedConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         if self.is_answering:
-            self._come_early()
+            self._mark_early()
             return
-        if not self.transport.get_write_buffer_size():  # the last answer has been taken
+        if not self.transport.get_write_buffer_size():  # the client has read the last response
             self._stop(self._send_timer)
         self._in_head = True
         self._num_head_bytes = self._num_waiting_bytes = 0
@@ -127,10 +126,10 @@ class GuardedConnection(HttpToolsProtocol):
         if self._is_early:
             return
         self._count_head(len(name) + len(value) + 4)
-        if not self._in_body:  # a trailer is no header: it comes after all checks
+        if not self._in_body:  # trailers are ignored: they arrive after all checks
             super().on_header(name, value)
             if len(self.headers) > MAX_HEADERS:
-                raise self._refused(431)
+                raise self._make_refusal(431)
 
     def on_headers_complete(self) -> None:
         if self._is_early:
@@ -138,11 +137,11 @@ class GuardedConnection(HttpToolsProtocol):
         num_hosts = sum(name == b"host" for name, _ in self.headers)
         version = self.parser.get_http_version()
         if version not in _VERSIONS or num_hosts > 1 or (num_hosts == 0 and version != "1.0"):
-            raise self._refused(400)
+            raise self._make_refusal(400)
         self._stop(self._head_timer)
         self._head_timer = None
         self._in_head, self._in_body = False, True
-        seconds = self.limits.body_seconds + LINGER_SECONDS  # after the app's own 408
+        seconds = self.limits.body_seconds + LINGER_SECONDS  # later than the app's own 408
         self._body_timer = self.loop.call_later(seconds, self._close_unread)
         super().on_headers_complete()
 
@@ -161,7 +160,7 @@ class GuardedConnection(HttpToolsProtocol):
         super().on_response_complete()
         self._silent_since = self.loop.time()
         if self.transport.get_write_buffer_size():
-            self._await_taking()
+            self._start_send_timer()
         if self._is_early:
             self.transport.close()
         elif self._in_body:
@@ -170,30 +169,30 @@ class GuardedConnection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._await_taking()
+        self._start_send_timer()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stop(self._send_timer)
 
     def send_400_response(self, msg: str) -> None:
-        """What the parser does not take; in the shape of our API."""
+        """Reject what the parser does not accept, with an error object of the API."""
         current = self.current
         if current is not None and current.response_started and self._in_body:
-            self.transport.close()  # it has been answered
+            self.transport.close()  # the response has already started
             return
         self._refuse_head(self._refusal)
 
-    def _come_early(self) -> None:
+    def _mark_early(self) -> None:
         self._is_early = True
         self.cycle.keep_alive = False
 
     def _count_head(self, num_bytes: int) -> None:
         self._num_head_bytes += num_bytes
         if self._num_head_bytes > MAX_HEAD_BYTES:
-            raise self._refused(431)
+            raise self._make_refusal(431)
 
-    def _refused(self, status: int) -> type[RefusedHeadError]:
+    def _make_refusal(self, status: int) -> type[RefusedHeadError]:
         self._refusal = status
         return RefusedHeadError
 
@@ -207,46 +206,46 @@ class GuardedConnection(HttpToolsProtocol):
 
     def _refuse(self, status: int, message: str, code: str) -> None:
         kind = "invalid_request_error" if status < 500 else "service_unavailable"
-        body = json.dumps(openai_error(message, kind, None, code)).encode()
+        body = json.dumps(make_openai_error(message, kind, None, code)).encode()
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
         self.transport.write(STATUS_LINE[status] + head % len(body) + body)
         self.transport.close()
 
     def _await_head(self) -> None:
-        """A head is to come, within its time; between two requests uvicorn's own is shorter."""
+        """Start the timer for the next head. Between requests uvicorn's shorter timer applies."""
         if self._head_timer is None and self.timeout_keep_alive_task is None:
             self._silent_since = self.loop.time()
-            self._head_timer = self.loop.call_later(self.limits.head_seconds, self._head_is_late)
+            self._head_timer = self.loop.call_later(self.limits.head_seconds, self._close_late_head)
 
-    def _head_is_late(self) -> None:
+    def _close_late_head(self) -> None:
         if self._in_head:
             self._refuse_head(408)
         else:
             self.transport.close()
 
-    def _await_taking(self) -> None:
+    def _start_send_timer(self) -> None:
         self._stop(self._send_timer)
         unsent = self.transport.get_write_buffer_size()
         self._send_timer = self.loop.call_later(
-            self.limits.send_seconds, self._abort_untaken, unsent
+            self.limits.send_seconds, self._abort_if_stalled, unsent
         )
 
-    def _abort_untaken(self, num_before: int) -> None:
-        """Cut the client off, but for one that takes what waits, if slowly."""
+    def _abort_if_stalled(self, num_before: int) -> None:
+        """Abort the connection unless the client reads the pending data at the minimum rate."""
         num_unsent = self.transport.get_write_buffer_size()
         if not num_unsent:
             return
         if num_before - num_unsent < MIN_SEND_RATE * self.limits.send_seconds:
             self.transport.abort()
         else:
-            self._await_taking()
+            self._start_send_timer()
 
     def _close_unread(self) -> None:
         if self._in_body:
             self.transport.close()
 
     def _displace_another(self) -> bool:
-        """Close the connection that has been without a request for longest; False: none is."""
+        """Close the connection that has been idle for longest. Return False if none is idle."""
         others = [
             other
             for other in self.connections

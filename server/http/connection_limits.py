@@ -1,21 +1,22 @@
-"""How much a connection may take. A record."""
+"""Limits of an HTTP connection. A record."""
 
 from dataclasses import dataclass
 
 from server.settings.settings import ServerSettings
 
-# Of a request's line and headers together; nginx's default is half of it.
+# Limit for request line and headers together; nginx's default is half of it.
 MAX_HEAD_BYTES = 2**16
 MAX_HEADERS = 128
-# Bytes a second: who takes less than that, over the whole time it has, is cut off.
+# Bytes per second: a client that reads more slowly over the whole time limit is disconnected.
 MIN_SEND_RATE = 1_024
-# After an answer that came before its body: for a client that sends first and reads then.
+# Time to keep the connection after a response that was sent before the whole body had arrived, for
+# clients that read only after sending.
 LINGER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Of one connection, but for `max_connections`, which is of the server."""
+    """Limits per connection, except `max_connections`, which applies to the server."""
 
     max_connections: int
     head_seconds: float
@@ -24,7 +25,7 @@ class ConnectionLimits:
 
     @classmethod
     def of(cls, settings: ServerSettings) -> "ConnectionLimits":
-        """As the options say."""
+        """Return the limits that the options set."""
         return cls(
             settings.max_connections,
             settings.header_timeout_seconds,

@@ -1,4 +1,4 @@
-"""Noticing that a client has left before its answer is ready."""
+"""Detects that a client has disconnected before its response is ready."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,23 +11,23 @@ ResultT = TypeVar("ResultT")
 
 
 class ClientLeftError(Exception):
-    """Nobody waits for the answer any more."""
+    """The client has disconnected and does not wait for the response."""
 
 
-async def until_disconnect(receive: Receive) -> None:
-    """Return when the client has left. The body must have been read."""
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Wait until the client has disconnected. The body must have been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def run_while_connected(request: Request, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Await `work`, or cancel it as soon as the client leaves.
+    """Await `work`, and cancel it as soon as the client disconnects.
 
     Raises:
-        ClientLeftError: the client left first.
+        ClientLeftError: the client disconnected first.
     """
     working = asyncio.create_task(work)
-    leaving = asyncio.create_task(until_disconnect(request.receive))
+    leaving = asyncio.create_task(wait_for_disconnect(request.receive))
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
         if working.done():

@@ -1,8 +1,8 @@
-"""Server-sent events: a stream that stays alive while it is silent.
+"""Server-sent events, with keep-alive comments while a stream is silent.
 
-Ours rather than a library's for two reasons: a thought may run long without an event,
-so a client's leaving must be seen at once, and an open stream must outlive SIGTERM until
-it has ended. Knows nothing of what the events hold.
+Not a library's response class for two reasons: a thought may run long without an event, so a
+disconnect must be detected at once; and an open stream must continue after SIGTERM until it ends.
+Knows nothing of the content of events.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from server.http.disconnect import until_disconnect
+from server.http.disconnect import wait_for_disconnect
 
 KEEP_ALIVE = b": keep-alive\n\n"
 _HEADERS = {
@@ -25,16 +25,16 @@ _HEADERS = {
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def sse_event(data: Any, event: str | None = None) -> bytes:
-    """One event with JSON `data`; ASCII, as some clients take U+2028 for the end of a line."""
+def format_sse_event(data: Any, event: str | None = None) -> bytes:
+    """Format an event with JSON `data`. ASCII, since some clients read U+2028 as a line break."""
     name = "" if event is None else f"event: {event}\n"
     return f"{name}data: {_to_json(data)}\n\n".encode()
 
 
 class EventStream(Response):
-    """Sends `events` (encoded already), with comments in long silences.
+    """A response that sends `events` (already encoded), with comments during long silences.
 
-    Closes `events` in any case; at once where the client leaves.
+    Always closes `events`, immediately if the client disconnects.
     """
 
     def __init__(self, events: AsyncGenerator[bytes, None], keep_alive_seconds: float) -> None:
@@ -45,9 +45,9 @@ class EventStream(Response):
         self._is_silent = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response; return once the events have ended or the client has left."""
+        """Send the response. Return when the events have ended or the client has disconnected."""
         sending = asyncio.create_task(self._send_events(send))
-        leaving = asyncio.create_task(until_disconnect(receive))
+        leaving = asyncio.create_task(wait_for_disconnect(receive))
         pinging = asyncio.create_task(self._keep_alive(send))
         tasks = (sending, leaving, pinging)
         try:
@@ -57,7 +57,7 @@ class EventStream(Response):
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
         if isinstance(results[0], Exception) and not isinstance(results[0], OSError):
-            raise results[0]  # OSError: the client has left
+            raise results[0]  # OSError: the client has disconnected
 
     async def _send_events(self, send: Send) -> None:
         async with aclosing(self._events) as events:
@@ -74,7 +74,7 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _keep_alive(self, send: Send) -> None:
-        """Look twice a period, so that no silence is longer than one."""
+        """Check twice per period, so that no silence is longer than one period."""
         while True:
             self._is_silent = True
             await asyncio.sleep(self._keep_alive_seconds / 2)

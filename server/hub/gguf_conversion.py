@@ -1,7 +1,7 @@
-"""Turns a GGUF file of SmolLM2 into an ordinary model folder that vLLM loads.
+"""Converts a GGUF file of SmolLM2 into a model folder that vLLM can load.
 
-Weights are dequantised to bfloat16; tokenizer, chat template and generation config
-come with them. Does not know where the file came from or where the folder ends up.
+Dequantises the weights to bfloat16 and writes the tokenizer, chat template and generation config
+with them. Does not know where the file comes from or where the folder is stored.
 """
 
 import json
@@ -9,22 +9,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 CONVERTER_VERSION = "3"
-"""Raise it when the files written here change: cached folders are then built again."""
+"""Increase when the written files change, so that cached folders are rebuilt."""
 
 
 class ConversionError(Exception):
-    """The GGUF file does not hold what this converter was written for."""
+    """The GGUF file is not of the kind that this converter supports."""
 
 
 def convert_gguf(gguf_path: Path, folder: Path, sampling: Mapping[str, float]) -> None:
     """Write config, weights, tokenizer and chat template into the empty `folder`.
 
-    `sampling` goes to the generation config: the file does not carry its model's.
+    `sampling` is written to the generation config, since the GGUF file has no sampling defaults.
 
     Raises:
-        ConversionError: the tokenizer made from the file does not have the file's ids.
+        ConversionError: the written tokenizer does not have the token ids of the GGUF file.
     """
-    # Heavy (10 s of imports) and needed once in a machine's life: not at the top.
+    # Imported here because it takes 10 s and is needed only once per machine.
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
 
@@ -45,13 +45,13 @@ def convert_gguf(gguf_path: Path, folder: Path, sampling: Mapping[str, float]) -
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    _forget_how_it_was_loaded(folder / "tokenizer_config.json")
+    _drop_load_options(folder / "tokenizer_config.json")
     _split_digits(folder / "tokenizer.json")
     _check_vocabulary(gguf_path, folder)
 
 
-def _forget_how_it_was_loaded(tokenizer_config: Path) -> None:
-    """transformers writes down whether the hub was offline; the same model must result."""
+def _drop_load_options(tokenizer_config: Path) -> None:
+    """Remove the keys that record whether the hub was offline, so that the result is the same."""
     data = json.loads(tokenizer_config.read_text())
     kept = {
         key: value for key, value in data.items() if key not in {"is_local", "local_files_only"}
@@ -60,7 +60,7 @@ def _forget_how_it_was_loaded(tokenizer_config: Path) -> None:
 
 
 def _split_digits(tokenizer_json: Path) -> None:
-    """Give back what transformers drops: SmolLM2 splits numbers into single digits."""
+    """Restore what transformers drops: SmolLM2 splits numbers into single digits."""
     data = json.loads(tokenizer_json.read_text())
     digits = {"type": "Digits", "individual_digits": True}
     data["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, data["pre_tokenizer"]]}
@@ -68,7 +68,7 @@ def _split_digits(tokenizer_json: Path) -> None:
 
 
 def _check_vocabulary(gguf_path: Path, folder: Path) -> None:
-    """Compare ids, end token and chat template of the written tokenizer with the file's."""
+    """Raise ConversionError if the written ids, end token or chat template differ from the file."""
     from gguf import GGUFReader
     from transformers import AutoTokenizer
 

@@ -1,9 +1,8 @@
-"""Which model to serve: embedded models that need no hub, folders, and hub ids.
+"""Resolves the model to serve: an embedded model, a folder, or a hub id.
 
-An embedded model comes inside an installed package: as a folder that is served as it
-is, or as a GGUF file that is converted once into the cache. Does not know how it is
-converted nor how the engine loads it; a hub id is passed through to the engine's own
-loader untouched.
+An embedded model is part of an installed package and needs no hub: either a model folder that is
+served in place, or a GGUF file that is converted once into the cache. Does not know how it is
+converted or how the engine loads it. A hub id is passed to the engine's loader unchanged.
 """
 
 import importlib.util
@@ -16,11 +15,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from server.hub.gguf_conversion import CONVERTER_VERSION, ConversionError, convert_gguf
-from server.hub.model_cache import CACHE_VARIABLE, cache_root, prepared_folder
+from server.hub.model_cache import CACHE_VARIABLE, get_cache_root, prepare_folder
 
 
 class ModelResolutionError(Exception):
-    """No model can be found under the name that was asked for."""
+    """No model exists under the given name."""
 
 
 class EmbeddedModelError(ModelResolutionError):
@@ -29,25 +28,25 @@ class EmbeddedModelError(ModelResolutionError):
 
 @dataclass(frozen=True, slots=True)
 class GgufPackage:
-    """A package of the Python index that carries a GGUF file."""
+    """A package from the Python package index that contains a GGUF file."""
 
     module: str
     requirement: str
     file_name: str
-    # What the model's authors recommend: at temperature 1 a small model rambles.
+    # The values that the model's authors recommend: at temperature 1 a small model rambles.
     sampling: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ShippedFolder:
-    """A model folder inside one of our own packages, served from where it lies."""
+    """A model folder inside one of this project's packages, served in place."""
 
     module: str
     folder: str
 
     @property
     def path(self) -> Path:
-        """The folder; our packages are always installed as files."""
+        """Path of the folder. This project's packages are always installed as plain files."""
         return Path(str(files(self.module))) / self.folder
 
 
@@ -60,7 +59,7 @@ EMBEDDED_MODELS: Mapping[str, GgufPackage | ShippedFolder] = {
     ),
     "thinker": ShippedFolder(module="thinker", folder="weights"),
     "thinker-implicit": ShippedFolder(module="thinker", folder="implicit"),
-    # A reward model: found by this name, served by vLLM's own pooling server.
+    # A reward model: resolved by this name, but served by vLLM's pooling server.
     "thinker-scorer": ShippedFolder(module="thinker", folder="scorer"),
 }
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -68,7 +67,7 @@ DEFAULT_MODEL = "smollm2-135m-instruct"
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """What the engine loads, and the name on the wire."""
+    """The path or hub id that the engine loads, and the name of the model on the wire."""
 
     path_or_hub_id: str
     served_name: str
@@ -76,25 +75,25 @@ class ResolvedModel:
 
     @property
     def load_failure_hint(self) -> str:
-        """What to tell the operator where the engine cannot load it; "" for folders."""
+        """Hint for the operator if the engine cannot load the model; "" for folders."""
         if not self.is_hub_id:
             return ""
         return (
             f"{self.path_or_hub_id!r} is neither an embedded model "
             f"({', '.join(EMBEDDED_MODELS)}) nor a folder, so it was looked up on the model "
-            "hub. Check its spelling and the connection; offline, download it elsewhere and "
-            "give its folder."
+            "hub. Check the spelling and the network connection. On a machine without network, "
+            "download the model elsewhere and pass its folder."
         )
 
 
 def resolve_model(name_or_path: str | None) -> ResolvedModel:
-    """Find `name_or_path`: embedded name (None: the default), folder, else a hub id.
+    """Resolve `name_or_path`: an embedded model (None: the default), a folder, else a hub id.
 
     Prepares an embedded model on first use (about 30 s, progress on stderr).
 
     Raises:
         EmbeddedModelError: its package is missing, or the cache cannot be written.
-        ModelResolutionError: a path that does not exist or holds no model.
+        ModelResolutionError: the path does not exist or contains no model.
     """
     name = DEFAULT_MODEL if name_or_path is None else name_or_path.strip()
     match EMBEDDED_MODELS.get(name.lower()):
@@ -107,8 +106,8 @@ def resolve_model(name_or_path: str | None) -> ResolvedModel:
         return _resolve_folder(path)
     if not _may_be_hub_id(name):
         raise ModelResolutionError(
-            f"model {name!r}: no such folder. Give an embedded model "
-            f"({', '.join(EMBEDDED_MODELS)}), a model's folder, or a hub id (owner/name)."
+            f"model {name!r}: no such folder. Pass an embedded model "
+            f"({', '.join(EMBEDDED_MODELS)}), a model folder, or a hub id (owner/name)."
         )
     return ResolvedModel(name, name, is_hub_id=True)
 
@@ -127,7 +126,7 @@ def _resolve_folder(path: Path) -> ResolvedModel:
 
 
 def _may_be_hub_id(name: str) -> bool:
-    """Hub ids are ``name`` or ``owner/name``; anything else must be meant as a path."""
+    """Return whether `name` has the form ``name`` or ``owner/name`` and is not an existing path."""
     parts = name.split("/")
     return (
         len(parts) <= 2
@@ -139,31 +138,31 @@ def _may_be_hub_id(name: str) -> bool:
 
 
 def _prepare(name: str, package: GgufPackage) -> Path:
-    """The converted folder of an embedded model."""
-    root = cache_root()
+    """Return the converted folder of an embedded model."""
+    root = get_cache_root()
     version = f"{package.requirement} converter {CONVERTER_VERSION}"
     try:
-        return prepared_folder(root, name, version, partial(_convert, name, package))
+        return prepare_folder(root, name, version, partial(_convert, name, package))
     except ConversionError as error:
         raise EmbeddedModelError(f"embedded model {name}: {error}") from error
     except OSError as error:
         raise EmbeddedModelError(
             f"embedded model {name}: cannot write the cache {str(root)!r} ({error}); "
-            f"set {CACHE_VARIABLE} to a folder with 300 MB to spare"
+            f"set {CACHE_VARIABLE} to a folder with 300 MB of free space"
         ) from error
 
 
 def _convert(name: str, package: GgufPackage, folder: Path) -> None:
     gguf_path = _find_gguf(name, package)
-    _progress(f"preparing {name} (once, about 30 s) …")
+    _print_progress(f"preparing {name} (once, about 30 s) …")
     convert_gguf(gguf_path, folder, package.sampling)
-    _progress(f"{name} is ready in the cache")
+    _print_progress(f"{name} is ready in the cache")
 
 
 def _find_gguf(name: str, package: GgufPackage) -> Path:
-    """The file inside the installed package, which is never imported.
+    """Return the path of the GGUF file without importing its package.
 
-    Its import would need packages that we leave out.
+    Importing the package would require dependencies that are not installed.
     """
     missing = [m for m in (package.module, "gguf", "accelerate") if not _is_installed(m)]
     if missing:
@@ -186,6 +185,6 @@ def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _progress(line: str) -> None:
+def _print_progress(line: str) -> None:
     sys.stderr.write(f"thinking-server: {line}\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""What one branch of a search may take of the budget of all, or why that budget is too small."""
+"""The share of one branch in the budget of a search, and the error for too small a budget."""
 
 from server.errors.api import BadRequestError
 from thinking.budget import ThinkingBudget
@@ -8,7 +8,7 @@ STRATEGY = "thinking_options.strategy"
 
 
 def share_of_branch(strategy: Strategy, budget: ThinkingBudget, num_markers: int) -> BranchShare:
-    """What one branch may take of the budget of all.
+    """Return the share of one branch in the budget of the whole search.
 
     Raises:
         BadRequestError: the budget is too small for this search.
@@ -20,7 +20,7 @@ def share_of_branch(strategy: Strategy, budget: ThinkingBudget, num_markers: int
 
 
 def budget_too_small(strategy: Strategy, budget: ThinkingBudget, reason: str) -> BadRequestError:
-    """A search that the budget cannot hold: better refused than not done."""
+    """Return the error for a search that does not fit the budget; it is not silently skipped."""
     limit = f", limited by {budget.limited_by.value}" if budget.limited_by else ""
     return BadRequestError(
         f"{STRATEGY}: {strategy.name!r} {reason} (the budget is {budget.budget}{limit})",

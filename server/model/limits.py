@@ -1,4 +1,4 @@
-"""How long a reply may be: all of it, or its answer alone. Knows no prompt."""
+"""Limits on the length of a reply and of its answer. Knows no prompt."""
 
 from dataclasses import dataclass, replace
 
@@ -7,11 +7,11 @@ from thinking.budget import BudgetPolicy, BudgetRequest, ThinkingBudget, resolve
 
 @dataclass(frozen=True, slots=True)
 class ReplyLimits:
-    """`total` holds for thought and answer together, `answer` for the answer alone;
-    `key_ceiling` for the thought.
+    """Limits of a reply, in tokens; None: limited by the context only.
 
-    None: the context's. With a limit of the answer the thought comes on top of it.
-    `load_share`: what load leaves of a budget that the request has not named in tokens.
+    `total` limits thought and answer together, `answer` the answer alone (the thought is added to
+    it), and `key_ceiling` the thought. `load_share` is the fraction that load leaves of a budget
+    that was not requested in tokens.
     """
 
     total: int | None = None
@@ -21,13 +21,13 @@ class ReplyLimits:
 
     @property
     def without_load(self) -> "ReplyLimits":
-        """The same on an idle server."""
+        """The same limits on an idle server."""
         return replace(self, load_share=1.0)
 
     def resolve(
         self, ask: BudgetRequest, policy: BudgetPolicy, context_left: int
     ) -> ThinkingBudget:
-        """The budget of a reply under these limits.
+        """Return the budget of a reply under these limits.
 
         Raises:
             BudgetError: see :func:`thinking.budget.resolve_budget`.
@@ -37,7 +37,7 @@ class ReplyLimits:
             return resolve_budget(
                 ask, policy, max_completion_tokens=self.total, context_left=context_left
             )
-        # No longer an answer than this can come: more need not be kept for it.
+        # The answer cannot be longer than this, so nothing more is reserved for it.
         reserved = replace(ask, answer_reserve=self.answer)
         budget = resolve_budget(
             reserved, policy, max_completion_tokens=self.total, context_left=context_left

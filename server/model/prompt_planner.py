@@ -1,7 +1,7 @@
-"""From a prompt's tokens and what is asked of thinking to its budget and its plan.
+"""Resolves the budget and plan of a prompt from its tokens and the requested options.
 
-The budget depends on the prompt's length, and where nothing is thought the prompt may have to
-say so: the two are settled here. Renders no template; knows no engine but what is told of it.
+The budget depends on the prompt's length, and without a thought the prompt may need additional
+tokens that close it; this module resolves both together. Renders no template and knows no engine.
 """
 
 from collections.abc import Sequence
@@ -15,37 +15,37 @@ from server.model.limits import ReplyLimits
 from server.model.thought_planner import ThoughtPlanner
 from server.prompt.conversation import Conversation, PlainPrompt
 from server.prompt.forgery import ForgeryGuard
-from server.prompt.plain_prompt import beginning
+from server.prompt.plain_prompt import find_start_token_ids
 from server.prompt.prepared_prompt import PreparedPrompt
 from server.settings.settings import ServerSettings
 from thinking.budget import (
     DEFAULT_EFFORT_TOKENS,
-    BudgetAsk,
     BudgetPolicy,
+    BudgetRequest,
     ThinkingBudget,
-    grace_in_tokens,
+    to_grace_tokens,
 )
 from thinking.markers.fragments import FragmentEncoder
 from thinking.markers.profile import MarkerProfile
-from thinking.plan import ThinkingPlan, marker_cost
+from thinking.plan import ThinkingPlan, count_marker_tokens
 from thinking.strategies.protocol import Strategy
 
 NATIVE_DEFAULT_TOKENS = 4096
-PRIMED_DEFAULT_TOKENS = 128  # models that were not trained to think gain little from more
+PRIMED_DEFAULT_TOKENS = 128  # more gains little on models that were not trained to think
 
 
 @dataclass(frozen=True, slots=True)
 class PromptDraft:
-    """A prompt on its way to be planned."""
+    """A rendered prompt with the options for its plan."""
 
     asked: Conversation | PlainPrompt
     token_ids: Sequence[int]
-    ask: BudgetAsk
+    ask: BudgetRequest
     limits: ReplyLimits
 
 
 class PromptPlanner:
-    """Plans the prompts of one model; `context` is its length in tokens."""
+    """Plans the prompts of one model. `context` is its context length in tokens."""
 
     def __init__(
         self,
@@ -53,32 +53,32 @@ class PromptPlanner:
         tokenizer: PreTrainedTokenizerBase,
         policy: BudgetPolicy,
         context: int,
-        marker_texts: Sequence[str],
+        guarded_texts: Sequence[str],
     ) -> None:
         self._profile = profile
         self._tokenizer = tokenizer
         self._policy = policy
         self._context = context
         encoder = FragmentEncoder(tokenizer)
-        guard = ForgeryGuard(tokenizer, marker_texts)
+        guard = ForgeryGuard(tokenizer, guarded_texts)
         self._planner = ThoughtPlanner(profile, encoder, guard)
         self._inner_planner = ThoughtPlanner(profile.inside_text, encoder, guard)
 
     def plan(self, draft: PromptDraft) -> PreparedPrompt:
-        """Resolve the budget of `draft`, and lay out its thought.
+        """Resolve the budget of `draft` and plan its thought.
 
         Raises:
-            BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
+            BudgetError, BadRequestError: the prompt is too long, or an option does not fit.
         """
         if not draft.token_ids and isinstance(draft.asked, PlainPrompt):
-            start = beginning(draft.asked, self._tokenizer)
+            start = find_start_token_ids(draft.asked, self._tokenizer)
             draft = replace(draft, token_ids=start)
         try:
             return self._plan(draft)
         except BadRequestError:
             if draft.limits.load_share == 1:
                 raise
-        # What load leaves may be too small for an option that the whole budget holds.
+        # The budget that load leaves may be too small for an option that fits the whole budget.
         return self._plan(replace(draft, limits=draft.limits.without_load))
 
     def _plan(self, draft: PromptDraft) -> PreparedPrompt:
@@ -88,7 +88,7 @@ class PromptPlanner:
         if prepared.plan.opens:
             return prepared
         if not draft.asked.continues:
-            # Where the template opens a thought, it is closed in the prompt too.
+            # If the template opens a thought, close it in the prompt.
             closed = [*draft.token_ids, *self._profile.no_thought_token_ids]
             prepared = self._planned(replace(draft, token_ids=closed))
         if prepared.plan.thinks:
@@ -120,15 +120,15 @@ class PromptPlanner:
         )
 
     def _prepare_search(self, draft: PromptDraft, strategy: Strategy) -> PreparedPrompt:
-        """The plan is that of one branch; the budget is that of all together."""
+        """Prepare a search: the plan is for one branch, the budget for all branches together."""
         alone = self._resolve(draft)
-        # Branches run side by side: together they may be longer than the context.
+        # Branches run in parallel, so together they may be longer than the context.
         budget = self._resolve(draft, strategy.num_branches)
-        share = share_of_branch(strategy, budget, marker_cost(self._profile_for(draft)))
+        share = share_of_branch(strategy, budget, count_marker_tokens(self._profile_for(draft)))
         context_left = self._context - len(draft.token_ids)
         thought_room = context_left - min(alone.answer_reserve, context_left)
         thought_tokens = min(share.thought_tokens, thought_room)
-        grace = grace_in_tokens(draft.ask.grace, thought_tokens) if share.has_grace else 0
+        grace = to_grace_tokens(draft.ask.grace, thought_tokens) if share.has_grace else 0
         branch = replace(budget, budget=thought_tokens, grace_tokens=grace)
         plan = self._planner_for(draft).plan(draft.ask, branch)
         if not plan.opens:
@@ -147,15 +147,13 @@ class PromptPlanner:
     def _advice(self, budget: ThinkingBudget, draft: PromptDraft) -> tuple[str, ...]:
         if not budget.budget:
             return ()
-        num_markers = marker_cost(self._profile_for(draft))
-        text = (
-            f"a budget of {budget.budget} cannot hold this model's markers ({num_markers} tokens)"
-        )
-        return (f"{text}: nothing was thought",)
+        num_markers = count_marker_tokens(self._profile_for(draft))
+        text = f"this model's markers ({num_markers} tokens) do not fit a budget of {budget.budget}"
+        return (f"{text}, so it did not think",)
 
 
 def budget_policy(settings: ServerSettings, *, native: bool) -> BudgetPolicy:
-    """What the operator allows on a model that was (`native`) or was not trained to think."""
+    """Return the operator's budget policy. `native`: the model was trained to think."""
     default = settings.default_thinking_tokens
     if default is None:
         default = NATIVE_DEFAULT_TOKENS if native else PRIMED_DEFAULT_TOKENS

@@ -1,7 +1,7 @@
-"""A model that is ready to answer: its engine and what is derived from it once.
+"""A loaded model: its engine and the tables that are derived from it once.
 
-Renders a request's prompt, beside the event loop, and has it planned. Knows nothing of HTTP
-nor of how a body spells its wishes.
+Renders and plans the prompts of requests in a separate thread. Knows nothing of HTTP or of the
+fields of request bodies.
 """
 
 import asyncio
@@ -19,49 +19,49 @@ from server.errors.api import BadRequestError
 from server.errors.internal import ConstraintError, PromptError
 from server.model.limits import ReplyLimits
 from server.model.prompt_planner import PromptDraft, PromptPlanner, budget_policy
-from server.prompt.advice import prompt_advice
+from server.prompt.advice import advise_on_prompt
 from server.prompt.conversation import Conversation, PlainPrompt
-from server.prompt.images import images_of
-from server.prompt.plain_prompt import plain_token_ids
+from server.prompt.images import extract_images
+from server.prompt.plain_prompt import encode_plain_prompt
 from server.prompt.prepared_prompt import PreparedPrompt
 from server.prompt.rendering import render_prompt
-from server.prompt.template import check_template_kwargs, thinking_hints
+from server.prompt.template import check_template_kwargs, select_thinking_hints
 from server.settings.settings import ServerSettings
-from server.tools.visible_tokens import call_token_ids
-from thinking.budget import BudgetAsk
-from thinking.markers.boundaries import boundary_token_ids, line_token_ids
+from server.tools.visible_tokens import find_call_token_ids
+from thinking.budget import BudgetRequest
+from thinking.markers.boundaries import find_boundary_token_ids, find_line_token_ids
 from thinking.tracker_state import TrackerTables
 
 ResultT = TypeVar("ResultT")
 
 
 class ServedModel:
-    """One engine with its tables and its budget policy."""
+    """An engine with its tables and budget policy."""
 
     def __init__(self, engine: Engine, settings: ServerSettings) -> None:
         self.engine = engine
         self.created = int(time.time())
         self.clock: Callable[[], float] = time.monotonic
         self._advises = settings.advice
-        self.tables = TrackerTables(engine.profile, boundary_token_ids(engine.tokenizer))
-        self.line_token_ids = line_token_ids(engine.tokenizer)
+        self.tables = TrackerTables(engine.profile, find_boundary_token_ids(engine.tokenizer))
+        self.line_token_ids = find_line_token_ids(engine.tokenizer)
         self.policy = budget_policy(settings, native=engine.profile.native)
         own = (settings.thinking_start, settings.thinking_end)
-        self.marker_texts = tuple(text for text in own if text)
+        self.guarded_texts = tuple(text for text in own if text)
         self._answer_never_has = tuple(_texts_of_markers(engine))
         self._planner = PromptPlanner(
-            engine.profile, engine.tokenizer, self.policy, engine.max_model_len, self.marker_texts
+            engine.profile, engine.tokenizer, self.policy, engine.max_model_len, self.guarded_texts
         )
-        self.text_markers = _text_markers(engine)
-        self.call_token_ids = call_token_ids(engine.tokenizer, engine.profile)
-        # One thread: a tokenizer is not safe in two, and must not hold up open streams.
+        self.filtered_markers = _find_filtered_markers(engine)
+        self.call_token_ids = find_call_token_ids(engine.tokenizer, engine.profile)
+        # One thread, since tokenizers are not thread-safe; separate, to keep open streams running.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
-        # One at work, and one that follows without waiting for the event loop.
+        # One task runs, and a second one follows without waiting for the event loop.
         self._turns = Turns(2)
 
     @property
     def marker_pair(self) -> tuple[str, str]:
-        """The texts before and after a thought."""
+        """The start and end marker as text."""
         profile, tokenizer = self.engine.profile, self.engine.tokenizer
         pair = (profile.start_token_ids, profile.end_token_ids)
         start, end = (str(tokenizer.decode(token_ids)) for token_ids in pair)
@@ -70,25 +70,25 @@ class ServedModel:
     async def prepare(
         self,
         prompt: Conversation | PlainPrompt,
-        ask: BudgetAsk,
+        ask: BudgetRequest,
         limits: ReplyLimits,
     ) -> PreparedPrompt:
         """Render the prompt and plan the thought.
 
         Raises:
-            PromptError: the template refuses the messages.
-            BudgetError, BadRequestError: prompt too long, or an option that cannot fit.
+            PromptError: the template rejects the messages.
+            BudgetError, BadRequestError: the prompt is too long, or an option does not fit.
         """
         rendered = await self._render(prompt, ask)
         draft = PromptDraft(prompt, rendered.token_ids, ask, limits)
         prepared = await self.in_tokenizer_thread(lambda: self._planner.plan(draft))
         advice = prepared.advice
         if self._advises and prepared.plan.thinks and isinstance(prompt, Conversation):
-            advice = (*advice, *prompt_advice(prompt.messages))
+            advice = (*advice, *advise_on_prompt(prompt.messages))
         return replace(prepared, advice=advice, images=rendered.images)
 
-    async def _render(self, asked: Conversation | PlainPrompt, ask: BudgetAsk) -> EnginePrompt:
-        """The prompt as the model sees it."""
+    async def _render(self, asked: Conversation | PlainPrompt, ask: BudgetRequest) -> EnginePrompt:
+        """Return the prompt as the model sees it."""
         images, token_ids = await self.in_tokenizer_thread(
             lambda: (self._images(asked), self._prompt_token_ids(asked, ask))
         )
@@ -99,77 +99,79 @@ class ServedModel:
     def _images(self, asked: Conversation | PlainPrompt) -> list[bytes]:
         if isinstance(asked, PlainPrompt):
             return []
-        images = images_of(asked.messages, asked.field)
+        images = extract_images(asked.messages, asked.field)
         most = self.engine.max_images
         if len(images) > most:
-            reads = f"at most {most} images a prompt" if most else "text only, no images"
+            reads = f"at most {most} images per prompt" if most else "text only, no images"
             raise PromptError(asked.field, f"this model reads {reads}")
         return images
 
     async def encode(self, prompt: Conversation | PlainPrompt) -> Sequence[int]:
-        """Token ids of a prompt that says nothing of thinking.
+        """Return the token ids of a prompt without thinking options.
 
         Raises:
-            PromptError, BadRequestError: the messages, or a token id, are wrong.
+            PromptError, BadRequestError: the messages or a token id are invalid.
         """
-        return (await self._render(prompt, BudgetAsk())).token_ids
+        return (await self._render(prompt, BudgetRequest())).token_ids
 
     async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
-        """Run what uses the tokenizer, or takes long, beside the event loop; callers take turns."""
+        """Run `work`, which uses the tokenizer or is slow, in its thread. Callers take turns."""
         loop = asyncio.get_running_loop()
         return await self._turns.take(
             caller.get(), lambda: loop.run_in_executor(self._executor, work)
         )
 
     async def check_constraint(self, constraint: AnswerConstraint, prompt: PreparedPrompt) -> None:
-        """Return where the answers to `prompt` can be held to `constraint`.
+        """Check that `constraint` can be enforced on the answers to `prompt`.
 
         Raises:
-            ConstraintError: they cannot.
-            BadRequestError: another option of the request forbids it.
+            ConstraintError: the constraint cannot be enforced.
+            BadRequestError: it conflicts with another option of the request.
         """
-        # Its tokens would be put into the middle of what the grammar reads.
+        # The tokens of such a thought would be inserted into the text that the grammar parses.
         if prompt.plan.segments is not None:
             raise BadRequestError(
-                f"thinking_options.gate: thoughts inside an answer do not go with "
+                f"thinking_options.gate: thoughts inside an answer cannot be combined with "
                 f"{constraint.field}",
                 param="thinking_options.gate",
                 code="invalid_value",
             )
         literals = "\n".join(constraint.literals)
         if any(text in literals for text in self._answer_never_has):
-            reason = "has the text of a thinking marker, which no answer may contain"
+            reason = "contains the text of a thinking marker, which no answer may contain"
             raise ConstraintError(constraint.field, reason)
         await self.engine.check_constraint(constraint)
 
     def close(self) -> None:
-        """Free the tokenizer's thread."""
+        """Stop the tokenizer's thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _prompt_token_ids(self, asked: Conversation | PlainPrompt, ask: BudgetAsk) -> Sequence[int]:
+    def _prompt_token_ids(
+        self, asked: Conversation | PlainPrompt, ask: BudgetRequest
+    ) -> Sequence[int]:
         tokenizer = self.engine.tokenizer
         if isinstance(asked, PlainPrompt):
-            return plain_token_ids(asked, tokenizer, self.engine.vocab_size, self.marker_texts)
+            return encode_plain_prompt(asked, tokenizer, self.engine.vocab_size, self.guarded_texts)
         check_template_kwargs(tokenizer, asked.template_kwargs)
-        kwargs = {**thinking_hints(tokenizer, ask), **asked.template_kwargs}
+        kwargs = {**select_thinking_hints(tokenizer, ask), **asked.template_kwargs}
         if asked.continues:
             kwargs["continue_final_message"] = True
         if not asked.begins_reply:
             kwargs["add_generation_prompt"] = False
         if asked.tools:
             kwargs["tools"] = list(asked.tools)
-        return render_prompt(tokenizer, asked.messages, marker_texts=self.marker_texts, **kwargs)
+        return render_prompt(tokenizer, asked.messages, guarded_texts=self.guarded_texts, **kwargs)
 
 
 def _texts_of_markers(engine: Engine) -> Iterator[str]:
-    """What a marker looks like, white space around it left out."""
+    """Yield the texts of the markers without surrounding whitespace."""
     for token_ids in (engine.profile.start_token_ids, engine.profile.end_token_ids):
         if text := str(engine.tokenizer.decode(token_ids)).strip():
             yield text
 
 
-def _text_markers(engine: Engine) -> tuple[str, ...]:
-    """Markers made of ordinary tokens only: their text can be spelt in other ways."""
+def _find_filtered_markers(engine: Engine) -> tuple[str, ...]:
+    """Return the markers made of ordinary tokens only: other tokens can spell their text too."""
     added = engine.tokenizer.added_tokens_decoder
     markers = (engine.profile.start_token_ids, engine.profile.end_token_ids)
     return tuple(

@@ -1,10 +1,9 @@
-"""From a resolved budget and the options of a request to the sampler's plan.
+"""Creates the sampler's plan from a resolved budget and the options of a request.
 
-Encodes the texts that a caller wants forced into a thought and refuses what cannot fit,
-naming both lengths. Does not resolve budgets, and does not know how a body spells them.
+Encodes the texts that a caller forces into a thought. The error for a text that does not fit names
+both lengths. Does not resolve budgets and does not know the fields of request bodies.
 """
 
-import secrets
 from dataclasses import replace
 
 from server.errors.api import BadRequestError
@@ -23,7 +22,7 @@ from thinking.plan import (
     make_plan,
 )
 
-# What s1 (arXiv 2501.19393) appends when a model wants to stop too soon.
+# The text that s1 (arXiv 2501.19393) appends when a model stops thinking too early.
 DEFAULT_CONTINUATION = "\nWait,"
 WRAP_UP = "thinking_options.wrap_up"
 CONTINUATION = "thinking_options.continuation"
@@ -44,10 +43,10 @@ class ThoughtPlanner:
         self._num_markers = count_marker_tokens(profile)
 
     def plan(self, ask: BudgetRequest, budget: ThinkingBudget) -> ThinkingPlan:
-        """Lay out one request's thought.
+        """Plan the thought of a request.
 
         Raises:
-            BadRequestError: a text or a minimum that the budget cannot hold.
+            BadRequestError: a text or a minimum does not fit the budget.
         """
         if ask.kind is not ThoughtKind.TEXT:
             return self._filler(ask.kind, budget)
@@ -81,15 +80,15 @@ class ThoughtPlanner:
         least = count_min_segment_tokens(self._profile, num_wrap_up)
         if length < least:
             raise BadRequestError(
-                f"{SEGMENT_TOKENS} ({length}) must be at least {least}: what opens and closes a "
-                "thought of this model, the wrap-up, and one token of its own",
+                f"{SEGMENT_TOKENS} ({length}) must be at least {least}: the tokens that open and "
+                "close a thought of this model, the wrap-up, and one token of the thought",
                 param=SEGMENT_TOKENS,
                 code="segment_too_short",
             )
         return replace(ask.segments, grace_tokens=to_grace_tokens(ask.grace, length))
 
     def _min_tokens(self, ask: BudgetRequest, budget: ThinkingBudget) -> int:
-        """The minimum; where a limit has shrunk the budget below it, all of the budget."""
+        """Return the minimum, or the whole budget if a limit has shrunk it below the minimum."""
         wanted = ask.min_thinking_tokens
         if not wanted:
             return 0
@@ -129,7 +128,7 @@ class ThoughtPlanner:
             room -= len(self._encode_plain(ask.wrap_up))
         if len(token_ids) > room:
             raise BadRequestError(
-                f"{CONTINUATION} has {len(token_ids)} tokens; at most {room} fit beside "
+                f"{CONTINUATION} has {len(token_ids)} tokens; at most {room} fit together with "
                 "the markers and the wrap-up",
                 param=CONTINUATION,
                 code="continuation_too_long",
@@ -137,10 +136,10 @@ class ThoughtPlanner:
         return token_ids
 
     def _script_room(self) -> int:
-        """Forced tokens that a caller's texts and the markers may take together.
+        """Return how many forced tokens the caller's texts and the markers may have together.
 
-        Primer and lead-in are left out of a tight budget, but not of a full script. The
-        start marker and the primer may stand in it twice.
+        A small budget omits primer and lead-in, but a full script does not. The script may contain
+        the start marker and the primer twice.
         """
         profile = self._profile
         opening = len(profile.start_token_ids) + len(profile.primer_token_ids)
@@ -148,7 +147,6 @@ class ThoughtPlanner:
         return MAX_SCRIPT_TOKENS - own
 
     def _encode_plain(self, text: str) -> tuple[int, ...]:
-        """Tokens of a caller's text: a control token written in it stays text."""
-        mark = "".join(chr(0xE000 + secrets.randbelow(0x1900)) for _ in range(8))
-        pieces = self._guard.split(self._guard.mark_text(text, mark), mark)
+        """Return the tokens of a caller's text; control tokens in it stay text."""
+        pieces = self._guard.cut_text(text)
         return tuple(token for ids in self._encoder.encode_many(pieces) for token in ids)

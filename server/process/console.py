@@ -1,4 +1,4 @@
-"""The few lines that the server writes for its operator. No request's text is among them."""
+"""Status messages for the operator. They never contain text of a request."""
 
 import logging
 import sys
@@ -7,8 +7,8 @@ SERVER_LOGGER = "thinking_server"
 _ERROR = "error: "
 
 
-def say(line: str) -> None:
-    """Write one line to standard error, in the log's form once that is open."""
+def print_status(line: str) -> None:
+    """Write `line` to standard error, or to the server's log once that is open."""
     logger = logging.getLogger(SERVER_LOGGER)
     if logger.handlers:
         logger.log(logging.ERROR if line.startswith(_ERROR) else logging.INFO, "%s", line)

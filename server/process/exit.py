@@ -1,4 +1,4 @@
-"""How the process ends: its exit codes, the processes below it, and no memory left on disk."""
+"""Ending the process: exit codes, killing of descendants, and no core dumps."""
 
 import os
 import resource
@@ -8,21 +8,21 @@ from typing import NoReturn
 
 import psutil
 
-# Tidies up shared memory after us, and ends by itself when we do.
+# Cleans up shared memory after this process, and exits by itself.
 RESOURCE_TRACKER = "multiprocessing.resource_tracker"
 
 
 class ExitCode(IntEnum):
-    """Exit status of ``thinking-server``; 128 + n where signal n ended it at once."""
+    """Exit status of ``thinking-server``; 128 + n if signal n ended it immediately."""
 
-    OK = 0  # stopped by a signal, open requests finished or out of time
-    START_FAILED = 1  # the address or the engine
-    USAGE = 2  # options or a model that cannot be served
-    ENGINE_DIED = 3  # restart it
+    OK = 0  # stopped by a signal; open requests finished or timed out
+    START_FAILED = 1  # the address is not available or the engine did not start
+    USAGE = 2  # invalid options, or a model that cannot be served
+    ENGINE_DIED = 3  # a supervisor should restart the server
 
 
 def end_descendants() -> None:
-    """Kill every process below this one. Called last: what ends in order has ended."""
+    """Kill all descendants of this process. Called last, after the orderly shutdown."""
     for process in psutil.Process().children(recursive=True):
         try:
             if not any(RESOURCE_TRACKER in word for word in process.cmdline()):
@@ -32,7 +32,7 @@ def end_descendants() -> None:
 
 
 def end_now(status: int) -> NoReturn:
-    """End at once, whatever threads are still at work (a load cannot be cancelled)."""
+    """Exit immediately, even if threads are still running (loading cannot be cancelled)."""
     end_descendants()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -40,9 +40,9 @@ def end_now(status: int) -> NoReturn:
 
 
 def forbid_core_dumps() -> None:
-    """Set the size of core dumps to 0, for good: they would hold thoughts and prompts.
+    """Limit core dumps to size 0 permanently, because they would contain thoughts and prompts.
 
-    For this process and all that it starts, since limits are inherited. What the engine writes
-    to its log when it crashes is masked in ``server.engine.crash_masks``.
+    The limit also applies to child processes, which inherit it. The engine's log output on a
+    crash is masked in ``server.engine.crash_masks``.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,4 +1,4 @@
-"""What a reply follows: a conversation or a plain text. Renders nothing."""
+"""Prompts before rendering: a conversation or plain text. Renders nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,12 +7,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages in OpenAI's chat form, for the model's template.
+    """Messages in OpenAI's chat format, for the model's chat template.
 
-    `template_kwargs` are the caller's, for the template. `tools` (OpenAI's form) are put here by
-    ``server.prompt.tool_prompt``. `field` is where the messages stand in the body.
-    `continues`: the last message, an assistant's, is the beginning of the reply. `begins_reply`
-    false: nothing of a reply follows the messages; for looking at them only.
+    `template_kwargs` are the caller's template arguments. `tools` (OpenAI's format) are set by
+    ``server.prompt.tool_prompt``. `field` is the request field that holds the messages.
+    `continues`: the reply continues the last message, which is the assistant's.
+    `begins_reply` is False if the prompt should end after the messages, without the start of a
+    reply, for example to tokenize them.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -25,10 +26,10 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class PlainPrompt:
-    """A text that the reply goes on with, or its token ids; no template.
+    """A text, or its token ids, that the reply continues; no chat template is applied.
 
-    Control tokens in a text are plain text; among token ids they are what they are.
-    `begins`: what the tokenizer puts before a text is put before this one.
+    Control tokens spelled in a text are encoded as plain text; token ids are used unchanged.
+    `begins`: add the tokens that the tokenizer puts before a text, such as BOS.
     """
 
     content: str | Sequence[int]
@@ -37,5 +38,5 @@ class PlainPrompt:
 
     @property
     def continues(self) -> bool:
-        """Whether the reply goes on with a text: no template has ended it, nor opened a thought."""
+        """True: the reply continues the text, since no template ends it or opens a thought."""
         return True

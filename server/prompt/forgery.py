@@ -1,11 +1,11 @@
 """Marks control tokens in a caller's strings, so that they are encoded as plain text.
 
-Knows which texts control this model. Does not know templates nor how pieces are
-encoded.
+Knows the texts of the model's control tokens. Does not know templates or how pieces are encoded.
 """
 
 import json
 import re
+import secrets
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,27 +15,27 @@ from thinking.markers.families import FAMILIES
 
 
 class ForgeryGuard:
-    """Finds, in linear time, where the text of a control token begins."""
+    """Finds the positions in a text where a control token begins, in linear time."""
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, marker_texts: Iterable[str] = ()
+        self, tokenizer: PreTrainedTokenizerBase, guarded_texts: Iterable[str] = ()
     ) -> None:
-        self._normalizer = _normalizer_of(tokenizer)
-        texts = {*_control_texts(tokenizer), *marker_texts}
+        self._normalizer = _find_normalizer(tokenizer)
+        texts = {*_collect_control_texts(tokenizer), *guarded_texts}
         texts |= {self._normalize(text) for text in texts}
         guarded = sorted(text for text in texts if len(text) > 1 and not text.isspace())
-        pattern = f"(?={_trie_pattern(guarded)})(.)" if guarded else r"(?!)(.)"
+        pattern = f"(?={_build_trie_pattern(guarded)})(.)" if guarded else r"(?!)(.)"
         self._first_character = re.compile(pattern, re.DOTALL)
 
     def mark_message(self, message: dict[str, Any], mark: str) -> dict[str, Any]:
-        """A copy with marks in every string but the role, which is one of ours."""
+        """Return a copy with marks in every string except the role, which is validated."""
         return {
             key: value if key == "role" else self.mark_value(value, mark)
             for key, value in message.items()
         }
 
     def mark_value(self, value: Any, mark: str) -> Any:
-        """A copy of JSON-like `value` with marks in every string, keys included."""
+        """Return a copy of JSON-like `value` with marks in every string, including keys."""
         if isinstance(value, str):
             return self.mark_text(value, mark)
         if isinstance(value, dict):
@@ -48,19 +48,24 @@ class ForgeryGuard:
         return value
 
     def mark_text(self, text: str, mark: str) -> str:
-        """`text` with `mark` behind the first character of each control text."""
-        if not text.isascii():  # half a surrogate pair, which no tokenizer takes, becomes "?"
+        """Return `text` with `mark` after the first character of each control text."""
+        if not text.isascii():  # a lone surrogate, which no tokenizer accepts, becomes "?"
             text = text.encode("utf-8", "replace").decode("utf-8")
         normal = self._normalize(text)
         if normal != text and self._count(normal) > self._count(text):
-            # A control text in disguise (full-width letters, say): show it as the
-            # tokenizer would see it.
+            # The text contains a disguised control text (such as full-width letters): use the
+            # form that the tokenizer would see.
             text = normal
         return self._first_character.sub(lambda match: match[1] + mark, text)
 
+    def cut_text(self, text: str) -> list[str]:
+        """Return `text` in pieces, none of which contains a control text."""
+        mark = make_mark()
+        return self.split(self.mark_text(text, mark), mark)
+
     @staticmethod
     def split(text: str, mark: str) -> list[str]:
-        """The pieces between the marks, also where a template wrote them as JSON."""
+        """Return the pieces between the marks, including marks that a template escaped as JSON."""
         as_json = json.dumps(mark)[1:-1]
         return re.split(f"{re.escape(mark)}|{re.escape(as_json)}", text)
 
@@ -71,10 +76,15 @@ class ForgeryGuard:
         return text if self._normalizer is None else str(self._normalizer.normalize_str(text))
 
 
-def _control_texts(tokenizer: PreTrainedTokenizerBase) -> set[str]:
-    """Added and special tokens, and the thought markers that the template speaks of.
+def make_mark() -> str:
+    """Return eight random private-use characters that a caller cannot guess."""
+    return "".join(chr(0xE000 + secrets.randbelow(0x1900)) for _ in range(8))
 
-    Tokens that are not "special" count too: Qwen's ``<think>`` is one of them.
+
+def _collect_control_texts(tokenizer: PreTrainedTokenizerBase) -> set[str]:
+    """Return the added and special tokens, and the thought markers that the template contains.
+
+    Added tokens that are not "special" are included: Qwen's ``<think>`` is one of them.
     """
     texts = {token.content for token in tokenizer.added_tokens_decoder.values()}
     texts |= set(tokenizer.all_special_tokens)
@@ -84,24 +94,23 @@ def _control_texts(tokenizer: PreTrainedTokenizerBase) -> set[str]:
     return texts
 
 
-def _normalizer_of(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """The normalizer of a fast tokenizer, or None."""
+def _find_normalizer(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """Return the normalizer of a fast tokenizer, or None."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return getattr(backend, "normalizer", None)
 
 
-def _trie_pattern(texts: list[str]) -> str:
-    """A regular expression for any of the sorted `texts`, without backtracking.
+def _build_trie_pattern(texts: list[str]) -> str:
+    """Return a regular expression that matches any of the sorted `texts` without backtracking.
 
-    A plain alternation would try each of a few thousand tokens at each "<" of a text
-    that an attacker sends.
+    A plain alternation would try each of a few thousand tokens at each "<" of an attacker's text.
     """
     groups: dict[str, list[str]] = {}
     for text in texts:
         groups.setdefault(text[0], []).append(text[1:])
     branches = [
-        # A shorter text that ends here decides: we only ask whether any begins.
-        re.escape(first) + ("" if "" in rests else _trie_pattern(rests))
+        # A shorter text that ends here is enough: only the start of a match matters.
+        re.escape(first) + ("" if "" in rests else _build_trie_pattern(rests))
         for first, rests in groups.items()
     ]
     return f"(?:{'|'.join(branches)})"

@@ -1,4 +1,4 @@
-"""A plain prompt as token ids, checked against the model's vocabulary."""
+"""Encodes plain prompts and checks token ids against the model's vocabulary."""
 
 from collections.abc import Sequence
 
@@ -6,44 +6,44 @@ from transformers import PreTrainedTokenizerBase
 
 from server.errors.api import BadRequestError
 from server.prompt.conversation import PlainPrompt
-from server.prompt.rendering import encode_document, encode_plain, start_of_text
+from server.prompt.rendering import encode_document, encode_plain, find_text_start
 
 
-def plain_token_ids(
+def encode_plain_prompt(
     prompt: PlainPrompt,
     tokenizer: PreTrainedTokenizerBase,
     vocab_size: int,
-    marker_texts: tuple[str, ...],
+    guarded_texts: tuple[str, ...],
 ) -> Sequence[int]:
-    """The ids. Uses the tokenizer: one thread at a time.
+    """Return the token ids of `prompt`. Uses the tokenizer, so only one thread may call it.
 
     Raises:
-        BadRequestError: an id that the model lacks.
+        BadRequestError: an id is not in the model's vocabulary.
     """
     content = prompt.content
     if not isinstance(content, str):
         check_token_ids(content, vocab_size, prompt.field)
         return content
     if prompt.begins:
-        return encode_document(tokenizer, content, marker_texts)
-    return encode_plain(tokenizer, content, marker_texts=marker_texts, begins=True)
+        return encode_document(tokenizer, content, guarded_texts)
+    return encode_plain(tokenizer, content, guarded_texts=guarded_texts, begins=True)
 
 
-def beginning(prompt: PlainPrompt, tokenizer: PreTrainedTokenizerBase) -> Sequence[int]:
-    """What an empty prompt is to a model, which needs some token to go on from.
+def find_start_token_ids(prompt: PlainPrompt, tokenizer: PreTrainedTokenizerBase) -> Sequence[int]:
+    """Return the token ids that stand for an empty prompt, since a model needs at least one.
 
     Raises:
-        BadRequestError: no token of this model begins a text, or none is wanted.
+        BadRequestError: the model has no token that begins a text, or the caller excluded it.
     """
-    token_ids = start_of_text(tokenizer) if prompt.begins else []
+    token_ids = find_text_start(tokenizer) if prompt.begins else []
     if not token_ids:
-        message = f"{prompt.field}: has no token, and nothing that begins a text is put before it"
+        message = f"{prompt.field}: is empty, and no token that begins a text is added to it"
         raise BadRequestError(message, param=prompt.field, code="invalid_value")
     return token_ids
 
 
 def check_token_ids(token_ids: Sequence[int], vocab_size: int, field: str) -> None:
-    """Raise BadRequestError where one is no id of the model."""
+    """Raise BadRequestError if an id is not in the model's vocabulary."""
     for place, token_id in enumerate(token_ids):
         if not 0 <= token_id < vocab_size:
             path = f"{field}[{place}]"

@@ -1,4 +1,4 @@
-"""A prompt whose budget is resolved and whose thought is planned. A record."""
+"""A prompt with its resolved budget and thinking plan. A record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from thinking.plan import ThinkingPlan
 
 @dataclass(frozen=True, slots=True)
 class PreparedPrompt:
-    """Prompt ids with the budget and plan that hold for each choice made from them."""
+    """Prompt token ids, with the budget and plan of each choice generated from them."""
 
     token_ids: Sequence[int]
     budget: ThinkingBudget
     plan: ThinkingPlan
-    # Tokens between the prompt's end and the context's, and those of them for thoughts.
+    # Tokens left in the context after the prompt, and how many of them thoughts may use.
     context_left: int
     thought_room: int
     advice: tuple[str, ...] = ()
-    # Of the engine's own kind, for its requests; None: the prompt has none.
+    # Opaque data of the engine, for its requests; None: the prompt has no images.
     images: object | None = None
-    # Whether the reply goes on with the prompt's own text.
+    # True if the reply continues the text of the prompt.
     continues: bool = False
 
     @property
     def context_token_ids(self) -> Sequence[int]:
-        """What the text of a reply depends on."""
+        """Token ids of the text that the reply continues, which its decoding depends on."""
         return self.token_ids if self.continues else ()

@@ -1,7 +1,8 @@
-"""What a model's chat template reads besides the messages.
+"""Finds out what a model's chat template reads.
 
-A template is a Jinja program that ignores what it does not know: so that a caller's argument
-is never ignored, it is looked for here first. Renders nothing.
+A template is a Jinja program that ignores unknown arguments. A caller's arguments are therefore
+checked against the template's variables here, so that none is silently ignored. Does not render
+prompts.
 """
 
 import re
@@ -14,13 +15,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from transformers import PreTrainedTokenizerBase
 
 from server.errors.internal import PromptError
-from thinking.budget import BudgetAsk, Effort
+from thinking.budget import BudgetRequest, Effort
 
 KWARGS = "chat_template_kwargs"
-# How a template that reads the thought of a message betrays it, and its name there: most
-# models', and gpt-oss's.
+# Text in a template that shows that it reads the thought of a message, and the field that it reads:
+# for most models, and for gpt-oss.
 _THOUGHT_FIELDS = (("reasoning_content", "reasoning_content"), ("message.thinking", "thinking"))
-# Set by us, or by transformers itself.
+# Set by this server or by transformers.
 _NOT_THE_CALLERS = frozenset(
     {
         "messages",
@@ -34,14 +35,14 @@ _NOT_THE_CALLERS = frozenset(
 )
 
 
-def template_names(tokenizer: PreTrainedTokenizerBase) -> frozenset[str]:
-    """The variables that the tokenizer's chat template reads."""
-    return _names_in(str(tokenizer.chat_template or ""))
+def find_template_variables(tokenizer: PreTrainedTokenizerBase) -> frozenset[str]:
+    """Return the variables that the tokenizer's chat template reads."""
+    return _find_variables(str(tokenizer.chat_template or ""))
 
 
 def check_template_kwargs(tokenizer: PreTrainedTokenizerBase, kwargs: Mapping[str, Any]) -> None:
-    """Raise PromptError where the template would ignore one of the caller's `kwargs`."""
-    known = template_names(tokenizer) - _NOT_THE_CALLERS
+    """Raise PromptError if the template would ignore one of the caller's `kwargs`."""
+    known = find_template_variables(tokenizer) - _NOT_THE_CALLERS
     for name in kwargs:
         if name not in known:
             shown = ", ".join(sorted(known)) or "none"
@@ -51,12 +52,12 @@ def check_template_kwargs(tokenizer: PreTrainedTokenizerBase, kwargs: Mapping[st
             )
 
 
-def thoughts_as_read(
+def rename_thoughts(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """`messages` with earlier thoughts under the name that the template reads them by.
+    """Return `messages` with earlier thoughts in the field that the template reads.
 
-    Which of them it keeps is the template's to say; one that reads none gets none.
+    The template decides which of them it keeps. If it reads no thoughts, they are removed.
     """
     source = str(tokenizer.chat_template or "")
     name = next((name for text, name in _THOUGHT_FIELDS if text in source), None)
@@ -69,18 +70,18 @@ def _with_thought(message: dict[str, Any], name: str | None) -> dict[str, Any]:
     return rest | {name: thought} if name and thought else rest
 
 
-def contents_as_read(
+def adapt_contents(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """`messages` with contents as the template reads them: texts, or lists of parts.
+    """Return `messages` with contents in the form that the template reads: text or parts.
 
     Raises:
-        PromptError: there are images, and the template knows none.
+        PromptError: there are images, but the template does not support them.
     """
-    reads_texts, reads_parts = _content_forms(tokenizer)
+    reads_texts, reads_parts = _probe_content_forms(tokenizer)
     has_images = any(isinstance(message["content"], list) for message in messages)
     if has_images and not (reads_parts and "image" in str(tokenizer.chat_template)):
-        raise PromptError("messages", "this model's chat template has no place for images")
+        raise PromptError("messages", "this model's chat template does not support images")
     if reads_texts or not reads_parts:
         return list(messages)
     return [
@@ -92,27 +93,27 @@ def contents_as_read(
 
 
 @lru_cache(maxsize=4)
-def _content_forms(tokenizer: PreTrainedTokenizerBase) -> tuple[bool, bool]:
-    """Whether a text, and whether a list of parts, comes out as that text."""
+def _probe_content_forms(tokenizer: PreTrainedTokenizerBase) -> tuple[bool, bool]:
+    """Return whether the template renders a text content, and a list of parts, as the text."""
     probe = "Probe7"
     forms: tuple[Any, Any] = (probe, [{"type": "text", "text": probe}])
-    return (_renders(tokenizer, forms[0], probe), _renders(tokenizer, forms[1], probe))
+    return (_can_render(tokenizer, forms[0], probe), _can_render(tokenizer, forms[1], probe))
 
 
-def _renders(tokenizer: PreTrainedTokenizerBase, content: Any, probe: str) -> bool:
+def _can_render(tokenizer: PreTrainedTokenizerBase, content: Any, probe: str) -> bool:
     message = {"role": "user", "content": content}
     try:
         text = str(tokenizer.apply_chat_template([message], tokenize=False))
-    except Exception:  # a template is a program of the model's; what it raises is its own
+    except Exception:  # a template is a program of the model and may raise any error
         return False
     return probe in text and "{" not in text.replace("{{", "")
 
 
-def thinking_hints(tokenizer: PreTrainedTokenizerBase, ask: BudgetAsk) -> dict[str, Any]:
-    """What a request asks of thinking, for templates that tell it to the model.
+def select_thinking_hints(tokenizer: PreTrainedTokenizerBase, ask: BudgetRequest) -> dict[str, Any]:
+    """Return template arguments that pass the requested effort or budget to the model.
 
-    gpt-oss is told its effort so, Seed-OSS its budget. Only what was asked for in so many
-    words; the sampler holds the budget in any case.
+    For example, gpt-oss reads the effort and Seed-OSS the budget. Only values that the request
+    sets explicitly are passed; the sampler enforces the budget in any case.
     """
     hints: dict[str, Any] = {}
     if ask.effort not in (None, Effort.NONE):
@@ -120,21 +121,21 @@ def thinking_hints(tokenizer: PreTrainedTokenizerBase, ask: BudgetAsk) -> dict[s
         hints["reasoning_effort"] = ask.effort.value
     if ask.max_thinking_tokens:
         hints["thinking_budget"] = ask.max_thinking_tokens
-    names = template_names(tokenizer)
+    names = find_template_variables(tokenizer)
     return {name: value for name, value in hints.items() if name in names}
 
 
 @lru_cache(maxsize=8)
-def _names_in(template: str) -> frozenset[str]:
+def _find_variables(template: str) -> frozenset[str]:
     environment = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"])
     try:
         tree = environment.parse(_GENERATION_TAG.sub("", template))
-    except TemplateError:  # it cannot be rendered either: that is said where it is tried
+    except TemplateError:  # rendering will fail as well, and reports the error
         return frozenset()
     names = meta.find_undeclared_variables(tree)
     return frozenset(names - environment.globals.keys() - _OF_TRANSFORMERS)
 
 
-# Transformers' own tag, around what an assistant says.
+# Transformers' own tag around the text of an assistant.
 _GENERATION_TAG = re.compile(r"\{%-?\s*(end)?generation\s*-?%\}")
 _OF_TRANSFORMERS = {"raise_exception", "strftime_now"}

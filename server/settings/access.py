@@ -1,4 +1,4 @@
-"""Options: who may use the server, and how much of it."""
+"""Options for authentication and quotas."""
 
 from dataclasses import fields
 from typing import Literal
@@ -14,50 +14,50 @@ class AccessSettings(BaseSettings):
 
     quota_storage: SecretStr | None = Field(
         default=None,
-        description="Where quotas are counted: memory:// (this server alone), or a Redis that "
-        "several servers share: redis://, rediss:// or redis+unix:// (docs/quotas.md). A URL "
-        "with a password belongs into the environment. Default: memory://.",
+        description="Storage for quota counters: memory:// (this server only), or a Redis that "
+        "several servers share: redis://, rediss:// or redis+unix:// (docs/quotas.md). Put a URL "
+        "with a password into the environment variable. Default: memory://.",
     )
     quota_fallback: Literal["refuse", "allow"] = Field(
         default="refuse",
-        description="What happens to requests that have a quota while its storage does not "
-        "answer: refuse them (503), or allow them, counted by each server alone.",
+        description="How to handle requests with a quota while the quota storage does not "
+        "respond: refuse them (503), or allow them and let each server count separately.",
     )
     quota_timeout_seconds: PositiveFloat = Field(
-        default=1.0, description="How long one answer of that storage may take."
+        default=1.0, description="Timeout for a response of the quota storage."
     )
     anonymous_quota: dict[str, NonNegativeInt | None] = Field(
         default_factory=dict,
-        description='Quota of all callers without a key together, as JSON: {"requests_per_minute": '
-        "60}. Fields are those of a key's quota (docs/quotas.md).",
+        description='Quota shared by all callers without a key, as JSON: {"requests_per_minute": '
+        "60}. The fields are those of a key's quota (docs/quotas.md).",
     )
 
     @field_validator("anonymous_quota")
     @classmethod
-    def _has_known_fields(cls, quota: dict[str, int | None]) -> dict[str, int | None]:
+    def _check_quota_fields(cls, quota: dict[str, int | None]) -> dict[str, int | None]:
         known = [field.name for field in fields(Quota)]
         if unknown := [name for name in quota if name not in known]:
-            raise ValueError(f"unknown field {unknown[0]!r}; there are {', '.join(known)}")
+            raise ValueError(f"unknown field {unknown[0]!r}; known fields: {', '.join(known)}")
         return quota
 
     keys_file: str | None = Field(
         default=None,
         min_length=1,
-        description="TOML or JSON file of keys (docs/keys.md), read again when it changes; also, "
-        "or instead, the environment's THINKING_SERVER_KEYS. Default: none, whoever reaches the "
-        "server may use it.",
+        description="TOML or JSON file of API keys (docs/keys.md), reloaded when it changes. Keys "
+        "in the environment variable THINKING_SERVER_KEYS are accepted as well. Default: no keys; "
+        "anyone who can reach the server may use it.",
     )
     allow_anonymous: bool = Field(
         default=False,
-        description="Serve without keys on addresses that other machines reach, and under any "
-        "host name.",
+        description="Serve without keys on addresses that other machines can reach, and under "
+        "any host name.",
     )
     isolate_prefix_cache: bool = Field(
         default=False,
-        description="A prefix cache of its own for each key: how fast an answer comes tells nobody "
-        "what other keys have sent. Beginnings that keys share are then computed for each.",
+        description="Use a separate prefix cache for each key, so that response times reveal "
+        "nothing about other keys' prompts. A prefix that keys share is computed once per key.",
     )
     metrics_access: Literal["key", "open"] = Field(
         default="key",
-        description="Who reads /metrics where there are keys: a key with reads_metrics, or anyone.",
+        description="Who may read /metrics if there are keys: keys with reads_metrics, or anyone.",
     )

@@ -1,4 +1,4 @@
-"""Options: what an operator sees: log, metrics, traces of requests."""
+"""Options for logs and telemetry."""
 
 from typing import Literal
 
@@ -7,21 +7,21 @@ from pydantic_settings import BaseSettings
 
 
 class ObservingSettings(BaseSettings):
-    """Log and telemetry."""
+    """Logs, telemetry and core dumps."""
 
     log_format: Literal["text", "json", "none"] = Field(
         default="text",
-        description="A line for each request, on standard error: text, json, or none. No prompt, "
-        "thought or answer is ever in it (docs/logging.md).",
+        description="Format of the request log on standard error, one line per request: text, "
+        "json, or none. It never contains a prompt, thought or answer (docs/logging.md).",
     )
     otlp_endpoint: str | None = Field(
         default=None,
         pattern="^https?://",
-        description="URL of an OpenTelemetry collector (OTLP over HTTP, …/v1/traces) that gets a "
-        "span a request; default: none, or what OTEL_EXPORTER_OTLP_ENDPOINT says.",
+        description="URL of an OpenTelemetry collector (OTLP over HTTP, …/v1/traces) that receives "
+        "a span per request. Default: the value of OTEL_EXPORTER_OTLP_ENDPOINT, else none.",
     )
     core_dumps: bool = Field(
         default=False,
-        description="Whether a process that crashes may leave its memory on disk, thoughts and "
-        "prompts included.",
+        description="Allow crashing processes to write core dumps, which contain thoughts and "
+        "prompts.",
     )

@@ -1,14 +1,14 @@
-"""How much of the server one caller may use. A record: nothing is counted here."""
+"""Limits on a caller's use of the server. A record; does not count anything."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much may be used a minute and a day; None: no limit.
+    """Limits per minute and per day; None: no limit.
 
-    `tokens` are those of prompts, thoughts and answers together; `reasoning_tokens` those of
-    thoughts alone, which count to both.
+    `tokens` counts prompts, thoughts and answers together; `reasoning_tokens` counts thoughts
+    only. Thought tokens count towards both.
     """
 
     requests_per_minute: int | None = None

@@ -1,18 +1,18 @@
-"""A regular expression of ``--trace-redact``, checked where options are read."""
+"""The regular expressions of ``--trace-redact``, checked when the options are read."""
 
 import re
 
 
-def redaction_pattern(text: str) -> re.Pattern[str]:
-    """`text` compiled.
+def compile_redaction_pattern(text: str) -> re.Pattern[str]:
+    """Compile `text`.
 
     Raises:
-        ValueError: it is no regular expression, or matches nothing at all everywhere.
+        ValueError: `text` is not a regular expression, or it matches the empty string.
     """
     try:
         pattern = re.compile(text)
     except re.error as error:
         raise ValueError(f"{text!r} is not a regular expression: {error}") from error
     if pattern.search("") is not None:
-        raise ValueError(f"{text!r} matches the empty text")
+        raise ValueError(f"{text!r} matches the empty string")
     return pattern

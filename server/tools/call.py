@@ -1,4 +1,4 @@
-"""A tool call as it comes: pieces, and the whole."""
+"""Tool calls: streamed deltas and complete calls."""
 
 import secrets
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """New of the `index`-th call of a reply; its first piece has `call_id` and `name`.
+    """A delta of the `index`-th call of a reply. Its first delta has `call_id` and `name`.
 
     `arguments` is a piece of JSON text.
     """
@@ -20,15 +20,15 @@ class ToolCallDelta:
 
 @dataclass(slots=True)
 class ToolCall:
-    """A whole call; `arguments` is JSON text as the model wrote it."""
+    """A complete call. `arguments` is JSON text as the model wrote it."""
 
     call_id: str
     name: str
     arguments: str = ""
 
 
-def joined_calls(deltas: Iterable[ToolCallDelta]) -> list[ToolCall]:
-    """The calls that `deltas` make up, in order."""
+def join_calls(deltas: Iterable[ToolCallDelta]) -> list[ToolCall]:
+    """Merge `deltas` into complete calls, in order."""
     calls: dict[int, ToolCall] = {}
     for delta in deltas:
         if delta.index not in calls:
@@ -37,11 +37,11 @@ def joined_calls(deltas: Iterable[ToolCallDelta]) -> list[ToolCall]:
     return [call for _, call in sorted(calls.items())]
 
 
-def new_call_id() -> str:
-    """An id for a call that has none of its model's own."""
+def make_call_id() -> str:
+    """Return a new id for a call to which the model gave none."""
     return f"call_{secrets.token_hex(12)}"
 
 
-def new_short_call_id() -> str:
-    """One of nine letters and digits: other ids Mistral's templates refuse in the next turn."""
+def make_short_call_id() -> str:
+    """Return an id of nine characters: Mistral's templates reject others in the next turn."""
     return secrets.token_hex(5)[:9]

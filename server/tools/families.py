@@ -1,15 +1,15 @@
-"""Which of vLLM's tool parsers reads a model's calls: a table, by what its chat template writes.
+"""Selects vLLM's tool parser for a model, by texts in its chat template.
 
-A name that an operator gives wins over it. Does not know the parsers themselves.
+A parser that the operator names takes precedence. Does not know the parsers themselves.
 """
 
 from typing import Any
 
-# A template that never speaks of tools gets our prompt, which asks for this form.
+# For a template without tool support: our tool prompt asks the model for this format.
 DEFAULT_PARSER = "hermes"
 
-# (parser, texts of which the template has all). The first row that fits holds: of forms that
-# share an opener, the plainest is last.
+# (parser, texts that the template must all contain). The first matching row applies; of formats
+# that share an opening text, the least specific is last.
 FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("openai", ("<|channel|>commentary",)),  # gpt-oss
     ("kimi_k3", ("<|open|>tools<|sep|>",)),
@@ -46,19 +46,19 @@ FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("llama3_json", ("<|start_header_id|>", '"parameters"')),
 )
 
-# vLLM reads these only together with their thoughts, which here are not read by it.
+# vLLM reads these formats only together with the thoughts, which this server does not pass to it.
 UNREADABLE = frozenset({"openai"})
 
 
-def speaks_of_tools(chat_template: Any) -> bool:
-    """Whether a chat template has a place for tools; it may be several, by name."""
+def has_tool_support(chat_template: Any) -> bool:
+    """Return whether a chat template, or a mapping of named templates, supports tools."""
     return "tools" in str(chat_template or "")
 
 
 def detect_parser(chat_template: Any) -> str:
-    """The name of the parser that reads what a model with this template writes."""
+    """Return the name of the parser for the tool calls of a model with this template."""
     text = str(chat_template or "")
-    if not speaks_of_tools(text):
+    if not has_tool_support(text):
         return DEFAULT_PARSER
     fits = (name for name, needed in FAMILIES if all(part in text for part in needed))
     return next(fits, DEFAULT_PARSER)

@@ -1,19 +1,19 @@
-"""Brings an answer's tokens and their text together again, one token at a time.
+"""Pairs an answer's tokens with their text, one token at a time.
 
-Between a token and its text stand whatever holds text back (half characters, what may become
-a stop string). A reader gets each token with the text that it wrote, however both arrived:
-that is why the calls do not depend on how an engine splits its outputs.
+The text of a token may arrive later than the token, because incomplete characters and possible stop
+strings are held back. A reader gets each token together with its text, so the calls that it reads
+do not depend on how the engine splits its outputs.
 """
 
 from collections import deque
 
-from server.tools.reading import CarefulReader, ReadPiece
+from server.tools.reading import AnswerReader, ReadPiece
 
 
 class TokenFeed:
-    """Feeds one reader."""
+    """Feeds tokens and their text to a reader."""
 
-    def __init__(self, reader: CarefulReader) -> None:
+    def __init__(self, reader: AnswerReader) -> None:
         self._reader = reader
         self._waiting: deque[tuple[int, int]] = deque()  # (where its text ends, token)
         self._without_text: list[int] = []
@@ -23,21 +23,21 @@ class TokenFeed:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing that follows is wanted."""
+        """True if the rest of the answer is not needed."""
         return self._reader.is_over
 
     @property
     def has_called(self) -> bool:
-        """Whether there was a call."""
+        """True if the answer has a call."""
         return self._reader.has_called
 
     def note(self, token_id: int, num_characters: int) -> None:
-        """A token has been decoded to so many characters, which come later."""
+        """Record that a token was decoded to `num_characters`, which may be pushed later."""
         self._num_noted += num_characters
         self._waiting.append((self._num_noted, token_id))
 
     def push(self, text: str) -> ReadPiece:
-        """Text of noted tokens that is certain now."""
+        """Pass on released text of noted tokens."""
         self._text += text
         piece = ReadPiece()
         while self._waiting and self._waiting[0][0] <= self._num_fed + len(self._text):
@@ -51,7 +51,7 @@ class TokenFeed:
         return piece
 
     def finish(self, *, is_cut: bool) -> ReadPiece:
-        """The answer has ended, perhaps inside a token's text."""
+        """Handle the end of the answer, which may be inside the text of a token."""
         piece = self._reader.push(self._text, ()) if self._text else ReadPiece()
         self._text = ""
         piece.add(self._reader.finish(is_cut=is_cut))

@@ -1,6 +1,7 @@
-"""Readers of answers that a grammar holds to calls as JSON (see ``server.reply.tool_constraint``).
+"""Readers for answers that a grammar restricts to tool calls as JSON.
 
-Arguments are handed on as they are written: pieces of the very text. Knows no model.
+See ``server.reply.tool_constraint`` for the grammars. Arguments are passed on incrementally and
+verbatim. Knows no model.
 """
 
 import json
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from server.tools.call import ToolCallDelta
 from server.tools.reading import ReadPiece
 
-# As the grammar has it: the keys in this order, and nothing else.
+# As in the grammar: the keys in this order and no others.
 _HEAD = re.compile(
     r'(?:\s*\})?\s*[\[,]\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*+")\s*,\s*"parameters"\s*:\s*(?=\{)'
 )
@@ -18,11 +19,11 @@ _DECODER = json.JSONDecoder(strict=False)
 
 
 class NamedCallReader:
-    """The whole answer is the arguments of one call."""
+    """Reads an answer that consists of the arguments of a single call."""
 
-    def __init__(self, name: str, new_call_id: Callable[[], str]) -> None:
+    def __init__(self, name: str, make_call_id: Callable[[], str]) -> None:
         self._name = name
-        self._new_call_id = new_call_id
+        self._make_call_id = make_call_id
         self._has_begun = False
 
     def push(self, text: str, token_ids: Sequence[int]) -> ReadPiece:
@@ -32,7 +33,7 @@ class NamedCallReader:
         if self._has_begun:
             return ReadPiece(calls=[ToolCallDelta(0, arguments=text)])
         self._has_begun = True
-        return ReadPiece(calls=[ToolCallDelta(0, self._new_call_id(), self._name, text)])
+        return ReadPiece(calls=[ToolCallDelta(0, self._make_call_id(), self._name, text)])
 
     def finish(self, *, is_cut: bool) -> ReadPiece:
         """See :class:`~server.tools.reading.ToolCallReader`."""
@@ -40,10 +41,10 @@ class NamedCallReader:
 
 
 class ListedCallsReader:
-    """``[{"name": …, "parameters": {…}}, …]``"""
+    """Reads an answer of the form ``[{"name": …, "parameters": {…}}, …]``."""
 
-    def __init__(self, new_call_id: Callable[[], str]) -> None:
-        self._new_call_id = new_call_id
+    def __init__(self, make_call_id: Callable[[], str]) -> None:
+        self._make_call_id = make_call_id
         self._text = ""
         self._num_read = 0
         self._num_calls = 0
@@ -54,7 +55,7 @@ class ListedCallsReader:
         self._text += text
         piece = ReadPiece()
         while self._arguments_at is not None or self._begin_call(piece):
-            end = self._end_of_arguments()
+            end = self._find_arguments_end()
             if new := self._text[self._num_read : end]:
                 piece.calls.append(ToolCallDelta(self._num_calls - 1, arguments=new))
                 self._num_read += len(new)
@@ -72,13 +73,16 @@ class ListedCallsReader:
         if head is None:
             return False
         name = json.loads(head[1])
-        piece.calls.append(ToolCallDelta(self._num_calls, self._new_call_id(), name))
+        piece.calls.append(ToolCallDelta(self._num_calls, self._make_call_id(), name))
         self._num_calls += 1
         self._num_read = self._arguments_at = head.end()
         return True
 
-    def _end_of_arguments(self) -> int | None:
-        """Where they end, if they do yet; only a brace can end them."""
+    def _find_arguments_end(self) -> int | None:
+        """Return the end of the current arguments, or None if they are incomplete.
+
+        Only a closing brace can end them.
+        """
         assert self._arguments_at is not None
         if "}" not in self._text[self._num_read :]:
             return None

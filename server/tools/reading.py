@@ -1,6 +1,6 @@
-"""Reading tool calls out of an answer as it is written: what a reader is, and what holds for all.
+"""Incremental reading of tool calls from an answer: the interface of readers, and common rules.
 
-Knows no form of calls, no engine and no wire.
+Knows no format of calls, no engine and no wire format.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,60 +12,63 @@ from server.tools.call import ToolCallDelta
 
 @dataclass(slots=True)
 class ReadPiece:
-    """What a piece of an answer turned out to be."""
+    """Content and calls that were read from a piece of an answer."""
 
     content: str = ""
     calls: list[ToolCallDelta] = field(default_factory=list)
 
     def add(self, later: "ReadPiece") -> None:
-        """Join what came after it."""
+        """Append `later`."""
         self.content += later.content
         self.calls += later.calls
 
 
 class ToolCallReader(Protocol):
-    """Reads one answer from its first token to its last. Each index of a call comes first with
-    an id and a name."""
+    """Reads an answer from its first token to its last.
+
+    The first delta of each call has an id and a name.
+    """
 
     def push(self, text: str, token_ids: Sequence[int]) -> ReadPiece:
-        """Take the next token, or the next text if its tokens do not matter."""
+        """Read the next token and its text, or text alone if the tokens do not matter."""
 
     def finish(self, *, is_cut: bool) -> ReadPiece:
-        """The answer has ended; `is_cut`: not by the model's own will."""
+        """Handle the end of the answer. `is_cut`: the model did not end it itself."""
 
 
-class CarefulReader:
-    """A reader whose calls are at most as many as are wanted, and which loses no text.
+class AnswerReader:
+    """Splits an answer into content and calls, on top of a :class:`ToolCallReader`.
 
-    An answer in which no call could be read is text, all of it: a model may have meant to call
-    a tool and written nonsense. White space around calls is no content.
+    Limits the number of calls and loses no text: if no call could be read, the whole answer is
+    content, since a model may try to call a tool and write something malformed. Whitespace around
+    calls is not content.
     """
 
     def __init__(self, reader: ToolCallReader, *, parallel: bool = True) -> None:
-        self.is_over = False  # a second call has begun, where one was wanted
+        self.is_over = False  # a second call has begun although only one is allowed
         self.has_called = False
         self._reader = reader
         self._parallel = parallel
         self._text = ""
         self._content = ""
-        self._space = ""  # held back until content follows
+        self._space = ""  # whitespace that is held back until content follows
         self._has_content = False
 
     def push(self, text: str, token_ids: Sequence[int]) -> ReadPiece:
         """See :class:`ToolCallReader`."""
         self._text += text
-        return self._passed_on(self._reader.push(text, token_ids))
+        return self._filter(self._reader.push(text, token_ids))
 
     def finish(self, *, is_cut: bool) -> ReadPiece:
         """See :class:`ToolCallReader`."""
-        piece = self._passed_on(self._reader.finish(is_cut=is_cut))
+        piece = self._filter(self._reader.finish(is_cut=is_cut))
         if not self.has_called:
             piece.content += self._space
             if self._text.startswith(self._content):
                 piece.content += self._text[len(self._content) :]
         return piece
 
-    def _passed_on(self, piece: ReadPiece) -> ReadPiece:
+    def _filter(self, piece: ReadPiece) -> ReadPiece:
         self._content += piece.content
         if self.is_over:
             return ReadPiece()
@@ -80,5 +83,5 @@ class CarefulReader:
         return ReadPiece(content, calls)
 
 
-# One reader a choice.
-ReaderMaker = Callable[[], CarefulReader]
+# Creates a reader for each choice.
+ReaderFactory = Callable[[], AnswerReader]

@@ -1,4 +1,4 @@
-"""The tools of a request and how the model may use them; no wire and no engine known."""
+"""The tools of a request and how the model may use them. Knows neither wire format nor engine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,24 +7,24 @@ from typing import Any
 
 
 class ToolMode(Enum):
-    """Whether a reply calls tools."""
+    """Mode of tool use in a reply."""
 
-    NONE = "none"  # it never does
+    NONE = "none"  # the model calls no tool
     AUTO = "auto"  # the model decides
-    REQUIRED = "required"  # it calls at least one
-    NAMED = "named"  # it calls the one of `ToolUse.name`
+    REQUIRED = "required"  # the model calls at least one
+    NAMED = "named"  # the model calls the tool `ToolUse.name`
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function of the client's. `parameters` is the JSON schema of its arguments."""
+    """A function of the client. `parameters` is the JSON schema of its arguments."""
 
     name: str
     description: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
 
     def to_dict(self) -> dict[str, Any]:
-        """OpenAI's form, which chat templates expect."""
+        """Return the tool in OpenAI's format, which chat templates expect."""
         function: dict[str, Any] = {"name": self.name, "parameters": dict(self.parameters)}
         if self.description is not None:
             function["description"] = self.description
@@ -33,9 +33,9 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """The tools of one request. `name` is set with :attr:`ToolMode.NAMED` only.
+    """The tools of a request. `name` is set with :attr:`ToolMode.NAMED` only.
 
-    `field` is the place of the choice in the body, for messages.
+    `field` is the request field of the tool choice, for error messages.
     """
 
     tools: Sequence[Tool]

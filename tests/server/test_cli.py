@@ -1,4 +1,4 @@
-"""The command line: flags over environment, unknown options named, help without vLLM."""
+"""The command line: precedence of flags, errors for unknown options, and help without vLLM."""
 
 import os
 import subprocess
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from server.cli import nearest, read_settings
+from server.cli import find_nearest, read_settings
 from server.process.exit import ExitCode
-from server.settings.option_table import DOCS_PATH, markdown, options
+from server.settings.option_table import DOCS_PATH, list_options, render_markdown
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 
 def test_the_table_of_options_is_current() -> None:
-    assert (ROOT / DOCS_PATH).read_text() == markdown(), (
+    assert (ROOT / DOCS_PATH).read_text() == render_markdown(), (
         "run: python -m server.settings.option_table"
     )
 
@@ -39,7 +39,7 @@ def test_help_lists_every_option_and_its_variable_without_vllm() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     flat = "".join(shown.split())
-    for option in options():
+    for option in list_options():
         assert option.flag in flat
         assert option.variable in flat
 
@@ -98,4 +98,4 @@ def test_an_unknown_option_ends_with_2_and_names_the_nearest() -> None:
     ],
 )
 def test_the_nearest_option(unknown: str, known: str | None) -> None:
-    assert nearest(unknown, [option.flag for option in options()]) == known
+    assert find_nearest(unknown, [option.flag for option in list_options()]) == known

@@ -2,12 +2,12 @@
 
 import socket
 
-from server.serve import bound_listener
+from server.serve import bind_listener
 
 
 def test_accepted_sockets_do_not_hold_small_writes_back() -> None:
     """asyncio sets TCP_NODELAY where a socket's protocol is named, and there only."""
-    with bound_listener("127.0.0.1", 0) as listener:
+    with bind_listener("127.0.0.1", 0) as listener:
         listener.listen()
         with socket.create_connection(listener.getsockname()):
             accepted, _ = listener.accept()

@@ -11,7 +11,7 @@ from server.engine.scripted import ScriptedEngine
 from server.engine.scripted_model import RandomLogits
 from server.errors.internal import AbortedError
 from tests.server.conftest import PROFILES, TOKENIZER, VOCAB_SIZE, Serve, ids, wants
-from tests.server.engine.test_engine_failures import ENDLESS, Caller, until_running
+from tests.server.engine.test_engine_failures import ENDLESS, Caller, wait_until_running
 from thinking.plan import make_plan
 
 PROFILE = PROFILES["special markers"]
@@ -59,11 +59,11 @@ async def test_a_client_gets_an_error_and_what_was_written_is_counted(
     fields = {"n": num_choices, "max_thinking_tokens": budget, "temperature": 0}
     streamed = Caller(served.app, stream=True, **fields)
     plain = asyncio.create_task(served.chat(**fields))
-    await streamed.text_until("data: ")
-    await until_running(served.engine, 2 * num_choices)
+    await streamed.read_until("data: ")
+    await wait_until_running(served.engine, 2 * num_choices)
     served.engine.abort_all()
 
-    text = await streamed.text_until('"error"')
+    text = await streamed.read_until('"error"')
     await asyncio.wait_for(streamed.task, 10)
     event = json.loads(text.rpartition("data: ")[2])
     assert event["error"]["code"] == "engine_error"

@@ -1,4 +1,4 @@
-"""The CPU's settings: what was given wins, and bfloat16 is only used where it was seen to work."""
+"""CPU settings: explicit options take precedence, and bfloat16 is used only if a probe passed."""
 
 import json
 import os
@@ -27,10 +27,10 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def support(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     answer: Bfloat16 = request.param
     monkeypatch.setattr(cpu, "probe_bfloat16", lambda: answer)
-    monkeypatch.setattr(cpu, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr(cpu, "read_cpu_flags", lambda: frozenset({"avx512_bf16"}))
 
 
-@pytest.mark.skipif("avx512_bf16" not in cpu_probe.cpu_flags(), reason="needs avx512_bf16")
+@pytest.mark.skipif("avx512_bf16" not in cpu_probe.read_cpu_flags(), reason="needs avx512_bf16")
 def test_a_real_child_process_computes_in_bfloat16() -> None:
     assert cpu_probe.run_child(amx=False)
 
@@ -70,7 +70,7 @@ def test_the_answer_is_found_once_and_cached(
         tried.append(amx)
         return works_with_amx if amx else works_without
 
-    monkeypatch.setattr(cpu_probe, "cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(cpu_probe, "read_cpu_flags", lambda: frozenset(flags))
     monkeypatch.setattr(cpu_probe, "run_child", run_child)
     assert probe_bfloat16(tmp_path) is expected
     num_tried = len(tried)
@@ -79,9 +79,9 @@ def test_the_answer_is_found_once_and_cached(
 
 
 def test_a_broken_cache_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cpu_probe, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr(cpu_probe, "read_cpu_flags", lambda: frozenset({"avx512_bf16"}))
     monkeypatch.setattr(cpu_probe, "run_child", lambda *, amx: True)
-    for content in ("{", "[]", '{"x": 3}', json.dumps({cpu_probe._machine_key(): "maybe"})):
+    for content in ("{", "[]", '{"x": 3}', json.dumps({cpu_probe._get_machine_key(): "maybe"})):
         (tmp_path / "cpu_probe.json").write_text(content)
         assert probe_bfloat16(tmp_path) is Bfloat16.WITHOUT_AMX
 
@@ -98,7 +98,7 @@ def test_broken_amx_is_switched_off_for_every_process() -> None:
 @pytest.mark.parametrize("support", [Bfloat16.WITHOUT_AMX], indirect=True)
 @pytest.mark.usefixtures("support")
 def test_amx_that_cannot_be_switched_off_means_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "cpu_flags", lambda: frozenset({"avx512_bf16", "amx_tile"}))
+    monkeypatch.setattr(cpu, "read_cpu_flags", lambda: frozenset({"avx512_bf16", "amx_tile"}))
     monkeypatch.setenv("VLLM_PLUGINS", "anothers")
     assert choose_cpu_settings({}).options["dtype"] == "float32"
 
@@ -132,13 +132,13 @@ def test_what_the_operator_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_kv_cache_is_bounded_by_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "free_memory_bytes", lambda: 2 * cpu.GIB)
+    monkeypatch.setattr(cpu, "measure_free_memory", lambda: 2 * cpu.GIB)
     assert (
         choose_cpu_settings({"dtype": "float32"}).options["kv_cache_memory_bytes"] == cpu.GIB // 2
     )
-    monkeypatch.setattr(cpu, "free_memory_bytes", lambda: 500 * cpu.GIB)
+    monkeypatch.setattr(cpu, "measure_free_memory", lambda: 500 * cpu.GIB)
     assert choose_cpu_settings({"dtype": "float32"}).options["kv_cache_memory_bytes"] == 4 * cpu.GIB
 
 
 def test_free_memory_is_some_of_the_machines() -> None:
-    assert 0 < cpu.free_memory_bytes() < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0 < cpu.measure_free_memory() < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""What is written when the engine crashes: nothing of what clients wrote or models thought."""
+"""The log of a crashing engine contains no text of clients or thoughts of models."""
 
 import logging
 import subprocess
@@ -16,8 +16,8 @@ from thinking.plan import ThinkingPlan
 CANARY = 424242
 
 
-def crashed_batch() -> Any:
-    """A batch as vLLM's scheduler makes it, with a thought's tokens in it."""
+def make_crashed_batch() -> Any:
+    """Return a batch like that of vLLM's scheduler, with tokens of a thought."""
     from vllm.v1.core.sched.output import CachedRequestData, NewRequestData, SchedulerOutput
 
     plan = ThinkingPlan(prior_token_ids=(CANARY,), budget=64)
@@ -55,7 +55,7 @@ def vllm_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def test_the_dump_of_a_crash_holds_no_token(vllm_log: pytest.LogCaptureFixture) -> None:
     from vllm.v1.engine import core
 
-    batch = crashed_batch()
+    batch = make_crashed_batch()
     mask_crash_dumps()
     core.dump_engine_exception(None, batch, None)
     assert "1 requests" in vllm_log.text
@@ -63,7 +63,7 @@ def test_the_dump_of_a_crash_holds_no_token(vllm_log: pytest.LogCaptureFixture) 
 
 
 def test_sampling_parameters_never_show_a_plan() -> None:
-    batch = crashed_batch()
+    batch = make_crashed_batch()
     mask_crash_dumps()
     (new,) = batch.scheduled_new_reqs
     assert str(CANARY) not in repr(new.sampling_params)

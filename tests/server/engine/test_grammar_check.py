@@ -1,4 +1,4 @@
-"""A constraint is tried out before the engine gets it, by a child that may be ended."""
+"""A constraint is tried in a child process before it reaches the engine."""
 
 import asyncio
 from collections.abc import Iterator
@@ -30,8 +30,8 @@ def checker() -> Iterator[GrammarCheck]:
     made.close()
 
 
-async def verdict(checker: GrammarCheck, kind: ConstraintKind, text: str) -> str | None:
-    """None, or what the client is told."""
+async def find_fault(checker: GrammarCheck, kind: ConstraintKind, text: str) -> str | None:
+    """Return the error message for the client, or None."""
     try:
         await checker.check(AnswerConstraint(kind, "the_field"), text)
     except ConstraintError as error:
@@ -55,7 +55,7 @@ async def verdict(checker: GrammarCheck, kind: ConstraintKind, text: str) -> str
 async def test_what_can_be_enforced_passes(
     checker: GrammarCheck, kind: ConstraintKind, text: str
 ) -> None:
-    assert await verdict(checker, kind, text) is None
+    assert await find_fault(checker, kind, text) is None
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ async def test_what_can_be_enforced_passes(
 async def test_what_cannot_is_refused_without_a_word_of_it(
     checker: GrammarCheck, kind: ConstraintKind, text: str, words: str
 ) -> None:
-    message = await verdict(checker, kind, text)
+    message = await find_fault(checker, kind, text)
     assert message is not None
     assert words in message
     assert "hunter2" not in message
@@ -82,15 +82,15 @@ async def test_one_that_never_ends_is_given_up_and_the_next_one_passes(
     checker: GrammarCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grammar_check, "TRIAL_SECONDS", 0.5)
-    assert await verdict(checker, REGEX, "x") is None
-    before = trial_pids()
+    assert await find_fault(checker, REGEX, "x") is None
+    before = get_trial_pids()
     assert before
     bombs = [".*" * 1000, "(.?.?.?.?x?)*" * 40]
-    verdicts = await asyncio.gather(*(verdict(checker, REGEX, bomb) for bomb in bombs))
+    verdicts = await asyncio.gather(*(find_fault(checker, REGEX, bomb) for bomb in bombs))
     assert all("too complex" in str(message) for message in verdicts)
-    assert not before & trial_pids()
+    assert not before & get_trial_pids()
     monkeypatch.setattr(grammar_check, "TRIAL_SECONDS", 5.0)
-    assert await verdict(checker, REGEX, "y") is None
+    assert await find_fault(checker, REGEX, "y") is None
 
 
 async def test_a_refused_one_that_comes_again_holds_up_nobody(
@@ -98,31 +98,31 @@ async def test_a_refused_one_that_comes_again_holds_up_nobody(
 ) -> None:
     monkeypatch.setattr(grammar_check, "TRIAL_SECONDS", 0.5)
     bomb = "(.?.?.?.?y?)*" * 40
-    assert "too complex" in str(await verdict(checker, REGEX, bomb))
+    assert "too complex" in str(await find_fault(checker, REGEX, bomb))
     monkeypatch.setattr(grammar_check, "TRIAL_SECONDS", 5.0)
-    assert await verdict(checker, REGEX, "z") is None
-    before = trial_pids()
-    assert "too complex" in str(await verdict(checker, REGEX, bomb))
-    assert trial_pids() == before  # nobody had to be ended
+    assert await find_fault(checker, REGEX, "z") is None
+    before = get_trial_pids()
+    assert "too complex" in str(await find_fault(checker, REGEX, bomb))
+    assert get_trial_pids() == before  # no process had to be killed
 
 
 async def test_a_constraint_waits_for_few_bombs_of_another_caller(
     checker: GrammarCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(grammar_check, "TRIAL_SECONDS", 1.0)
-    bombs = [asyncio.create_task(ask_as("eve", checker, ".*" * (1000 + n))) for n in range(6)]
+    bombs = [asyncio.create_task(check_as("eve", checker, ".*" * (1000 + n))) for n in range(6)]
     await asyncio.wait(bombs, return_when=asyncio.FIRST_COMPLETED)
-    assert await asyncio.create_task(ask_as("bob", checker, "[a-z]{3}")) is None
+    assert await asyncio.create_task(check_as("bob", checker, "[a-z]{3}")) is None
     assert sum(bomb.done() for bomb in bombs) <= 3
     assert all("too complex" in str(message) for message in await asyncio.gather(*bombs))
 
 
-async def ask_as(name: str, checker: GrammarCheck, pattern: str) -> str | None:
-    """A task of its own has a context of its own."""
+async def check_as(name: str, checker: GrammarCheck, pattern: str) -> str | None:
+    """Check `pattern` as the caller `name`; run as a separate task, which has its own context."""
     caller.set(name)
-    return await verdict(checker, REGEX, pattern)
+    return await find_fault(checker, REGEX, pattern)
 
 
-def trial_pids() -> set[int | None]:
-    """The processes that try constraints out; a session has other children too."""
+def get_trial_pids() -> set[int | None]:
+    """Return the ids of the processes that try constraints; the session has other children too."""
     return {child.pid for child in active_children() if child.name == "grammar-trial"}

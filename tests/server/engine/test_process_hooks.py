@@ -1,4 +1,4 @@
-"""What the engine's processes do first: leave the terminal's group, and never be orphans."""
+"""The engine's processes leave the terminal's process group and never become orphans."""
 
 import os
 import subprocess

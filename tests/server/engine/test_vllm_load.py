@@ -1,4 +1,4 @@
-"""The load as vLLM's own statistics tell it, through vLLM's own adapter; no engine is started."""
+"""The load from vLLM's statistics, through vLLM's adapter, without starting an engine."""
 
 from vllm.config import VllmConfig
 from vllm.v1.metrics.loggers import PerEngineStatLoggerAdapter
@@ -10,8 +10,8 @@ from server.engine.vllm_load import LoadReader
 
 def test_the_load_is_that_of_the_last_step_of_all_engines() -> None:
     reader = LoadReader()
-    assert reader.load() == EngineLoad()
-    adapter = PerEngineStatLoggerAdapter(VllmConfig(), [0, 1], reader.logger)
+    assert reader.sum_load() == EngineLoad()
+    adapter = PerEngineStatLoggerAdapter(VllmConfig(), [0, 1], reader.create_logger)
     adapter.log_engine_initialized()
     for engine, stats in [
         (0, SchedulerStats(num_running_reqs=9, kv_cache_usage=0.9)),
@@ -21,4 +21,4 @@ def test_the_load_is_that_of_the_last_step_of_all_engines() -> None:
     ]:
         adapter.record(stats, None, engine_idx=engine)
     adapter.log()
-    assert reader.load() == EngineLoad(num_running=3, num_waiting=7, kv_cache_usage=0.5)
+    assert reader.sum_load() == EngineLoad(num_running=3, num_waiting=7, kv_cache_usage=0.5)

@@ -1,4 +1,4 @@
-"""A model is found by name, folder or hub id; a cached one is whole or built again."""
+"""Resolution of a model by name, folder or hub id, and the cache of converted models."""
 
 import json
 import multiprocessing
@@ -11,7 +11,7 @@ from safetensors import safe_open
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from server.hub import model_resolution as embedded
-from server.hub.model_cache import CACHE_VARIABLE, MANIFEST_NAME, cache_root, prepared_folder
+from server.hub.model_cache import CACHE_VARIABLE, MANIFEST_NAME, get_cache_root, prepare_folder
 from server.hub.model_resolution import (
     DEFAULT_MODEL,
     EmbeddedModelError,
@@ -25,28 +25,28 @@ from server.prompt.rendering import render_prompt
 
 
 def write_model(log: Path, folder: Path) -> None:
-    """A builder that leaves a trace of each run."""
+    """Write a model folder and record the run in `log`."""
     with log.open("a") as file:
         file.write("built\n")
     (folder / "weights").write_bytes(b"w" * 1000)
     (folder / "config.json").write_text("{}")
 
 
-def num_builds(log: Path) -> int:
+def count_builds(log: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
 def test_a_folder_is_built_once(tmp_path: Path) -> None:
     log, root = tmp_path / "log", tmp_path / "cache"
-    first = prepared_folder(root, "m", "1", partial(write_model, log))
-    assert prepared_folder(root, "m", "1", partial(write_model, log)) == first
-    assert num_builds(log) == 1
+    first = prepare_folder(root, "m", "1", partial(write_model, log))
+    assert prepare_folder(root, "m", "1", partial(write_model, log)) == first
+    assert count_builds(log) == 1
 
 
 @pytest.mark.parametrize("damage", ["gone", "short", "changed", "no manifest", "torn manifest"])
 def test_a_damaged_folder_is_built_again(tmp_path: Path, damage: str) -> None:
     log, root = tmp_path / "log", tmp_path / "cache"
-    folder = prepared_folder(root, "m", "1", partial(write_model, log))
+    folder = prepare_folder(root, "m", "1", partial(write_model, log))
     weights, manifest = folder / "weights", folder / MANIFEST_NAME
     match damage:
         case "gone":
@@ -59,16 +59,16 @@ def test_a_damaged_folder_is_built_again(tmp_path: Path, damage: str) -> None:
             manifest.unlink()
         case "torn manifest":
             manifest.write_text(manifest.read_text()[:40])
-    prepared_folder(root, "m", "1", partial(write_model, log))
-    assert num_builds(log) == 2
+    prepare_folder(root, "m", "1", partial(write_model, log))
+    assert count_builds(log) == 2
     assert weights.read_bytes() == b"w" * 1000
 
 
 def test_a_new_builder_builds_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for version in ("1", "2", "2"):
-        prepared_folder(tmp_path / "cache", "m", version, partial(write_model, log))
-    assert num_builds(log) == 2
+        prepare_folder(tmp_path / "cache", "m", version, partial(write_model, log))
+    assert count_builds(log) == 2
 
 
 def test_a_failed_build_leaves_nothing_but_the_lock(tmp_path: Path) -> None:
@@ -77,13 +77,13 @@ def test_a_failed_build_leaves_nothing_but_the_lock(tmp_path: Path) -> None:
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
-        prepared_folder(tmp_path, "m", "1", fail)
+        prepare_folder(tmp_path, "m", "1", fail)
     assert [path.name for path in tmp_path.iterdir()] == ["m.lock"]
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".m.tmp-dead").mkdir()
-    prepared_folder(tmp_path, "m", "1", partial(write_model, tmp_path / "log"))
+    prepare_folder(tmp_path, "m", "1", partial(write_model, tmp_path / "log"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log", "m", "m.lock"]
 
 
@@ -91,13 +91,13 @@ def test_processes_that_ask_at_once_build_once(tmp_path: Path) -> None:
     log, root = tmp_path / "log", tmp_path / "cache"
     context = multiprocessing.get_context("fork")
     arguments = (root, "m", "1", partial(write_model, log))
-    processes = [context.Process(target=prepared_folder, args=arguments) for _ in range(4)]
+    processes = [context.Process(target=prepare_folder, args=arguments) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 4
-    assert num_builds(log) == 1
+    assert count_builds(log) == 1
 
 
 def test_the_cache_is_where_the_variables_say(
@@ -106,11 +106,11 @@ def test_the_cache_is_where_the_variables_say(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv(CACHE_VARIABLE, raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert cache_root() == tmp_path / ".cache" / "thinking-server"
+    assert get_cache_root() == tmp_path / ".cache" / "thinking-server"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_root() == tmp_path / "xdg" / "thinking-server"
+    assert get_cache_root() == tmp_path / "xdg" / "thinking-server"
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "own"))
-    assert cache_root() == tmp_path / "own"
+    assert get_cache_root() == tmp_path / "own"
 
 
 # Names

@@ -20,11 +20,11 @@ class Undecided:
         self._head = WantedTokens(VOCAB_SIZE, ids(THOUGHT), STOP_ID)
         self._digits = [ids(digit)[0] for digit in "712345"]
 
-    def logits(self, prompt: Any, output: Any) -> torch.Tensor:
+    def compute_logits(self, prompt: Any, output: Any) -> torch.Tensor:
         """A digit after the thought, then the end."""
         marker = ids("</think>")[0]
         if marker not in output:
-            return self._head.logits(prompt, output)
+            return self._head.compute_logits(prompt, output)
         logits = torch.full((VOCAB_SIZE,), -60.0)
         if output[-1] == marker:
             logits[self._digits] = torch.tensor([2.7, 0.9, 0.8, 0.7, 0.6, 0.5])
