@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.prompt.advice import LARGE_CONTEXT, STEP_BY_STEP, prompt_advice
+from server.prompt.advice import LARGE_CONTEXT, STEP_BY_STEP, advise_on_prompt
 from tests.server.conftest import Serve, wants
 
 
-def user(content: Any) -> dict[str, Any]:
+def make_message(content: Any) -> dict[str, Any]:
     return {"role": "user", "content": content}
 
 
@@ -25,9 +25,11 @@ def user(content: Any) -> dict[str, Any]:
     ],
 )
 def test_who_asks_to_think_is_told_that_it_is_done_anyway(text: str) -> None:
-    assert prompt_advice([user(text)]) == (STEP_BY_STEP,)
-    assert prompt_advice([{"role": "system", "content": text}, user("2+2?")]) == (STEP_BY_STEP,)
-    assert prompt_advice([user([{"type": "text", "text": text}])]) == (STEP_BY_STEP,)
+    assert advise_on_prompt([make_message(text)]) == (STEP_BY_STEP,)
+    assert advise_on_prompt([{"role": "system", "content": text}, make_message("2+2?")]) == (
+        STEP_BY_STEP,
+    )
+    assert advise_on_prompt([make_message([{"type": "text", "text": text}])]) == (STEP_BY_STEP,)
 
 
 @pytest.mark.parametrize(
@@ -40,24 +42,26 @@ def test_who_asks_to_think_is_told_that_it_is_done_anyway(text: str) -> None:
     ],
 )
 def test_who_asks_for_something_else_is_left_alone(text: str) -> None:
-    assert prompt_advice([user(text)]) == ()
+    assert advise_on_prompt([make_message(text)]) == ()
 
 
 def test_what_the_assistant_wrote_is_not_the_clients() -> None:
     said = {"role": "assistant", "content": "Let's think step by step."}
-    assert prompt_advice([user("hi"), said, user("and?")]) == ()
+    assert advise_on_prompt([make_message("hi"), said, make_message("and?")]) == ()
 
 
 def test_a_context_that_dwarfs_the_question_is_pointed_out() -> None:
     question = "Who wrote it?" * 10
-    assert prompt_advice([user("x" * 16_000), user(question)]) == (LARGE_CONTEXT,)
-    assert prompt_advice([user("x" * 5_000), user(question)]) == ()
-    assert prompt_advice([user("x" * 16_000), user("y" * 16_000)]) == ()
+    assert advise_on_prompt([make_message("x" * 16_000), make_message(question)]) == (
+        LARGE_CONTEXT,
+    )
+    assert advise_on_prompt([make_message("x" * 5_000), make_message(question)]) == ()
+    assert advise_on_prompt([make_message("x" * 16_000), make_message("y" * 16_000)]) == ()
 
 
-@given(st.lists(st.builds(user, st.text() | st.none()), max_size=4))
+@given(st.lists(st.builds(make_message, st.text() | st.none()), max_size=4))
 def test_any_conversation_can_be_advised_on(messages: list[dict[str, Any]]) -> None:
-    prompt_advice(messages)
+    advise_on_prompt(messages)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,6 @@ async def test_advice_is_in_the_receipt_where_the_model_thinks(
     serve: Serve, options: dict[str, Any], fields: dict[str, Any], advised: bool
 ) -> None:
     served = serve(wants("hm</think>4"), **options)
-    reply = await served.chat(messages=[user("Think step by step: 2+2?")], **fields)
+    reply = await served.chat(messages=[make_message("Think step by step: 2+2?")], **fields)
     receipt = reply.json()["choices"][0]["thinking"]
     assert receipt["advice"] == ([STEP_BY_STEP] if advised else [])

@@ -27,26 +27,26 @@ NAMED_ADD: dict[str, Any] = {"type": "function", "function": {"name": "add"}}
 
 @pytest.fixture
 def serve(serve: Serve) -> Serve:
-    """With room for tools in a prompt of letters."""
+    """`serve` with a context long enough for tools in a byte-level prompt."""
     return partial(serve, max_model_len=4096)
 
 
-def written(name: str, arguments: str) -> str:
-    """A call as Hermes writes it."""
+def write_call(name: str, arguments: str) -> str:
+    """Return a call in the format of Hermes."""
     return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One choice: content, calls as (name, arguments), and how it ended."""
+    """A choice: content, calls as (name, arguments), and finish reason."""
 
     content: str | None
     calls: list[tuple[str, str]]
     finish_reason: str
 
 
-async def whole(served: Served, **fields: Any) -> Turn:
-    """The choice of a reply that is not streamed."""
+async def get_turn(served: Served, **fields: Any) -> Turn:
+    """Return the choice of a reply that is not streamed."""
     response = await served.chat(**({"temperature": 0} | fields))
     assert response.status_code == 200, response.text
     (choice,) = response.json()["choices"]
@@ -57,8 +57,8 @@ async def whole(served: Served, **fields: Any) -> Turn:
     return Turn(choice["message"]["content"], pairs, choice["finish_reason"])
 
 
-async def streamed(served: Served, **fields: Any) -> Turn:
-    """The choice of a streamed reply; each call has come with its id and name first."""
+async def stream_turn(served: Served, **fields: Any) -> Turn:
+    """Return the choice of a streamed reply; assert that each call starts with its id and name."""
     content, finish_reason = "", ""
     calls: list[tuple[str, str]] = []
     for event in await served.events(**({"temperature": 0} | fields)):
@@ -76,13 +76,13 @@ async def streamed(served: Served, **fields: Any) -> Turn:
     return Turn(content or (None if calls else ""), calls, finish_reason)
 
 
-async def both(served: Served, **fields: Any) -> Turn:
-    """The choice; streamed and not it is the same."""
-    turn = await whole(served, **fields)
-    assert await streamed(served, **fields) == turn
+async def get_both(served: Served, **fields: Any) -> Turn:
+    """Return the choice, and assert that it is the same with streaming."""
+    turn = await get_turn(served, **fields)
+    assert await stream_turn(served, **fields) == turn
     return turn
 
 
-def listed(*calls: tuple[str, dict[str, Any]]) -> str:
-    """Calls as the grammar of a required call has them."""
+def write_call_list(*calls: tuple[str, dict[str, Any]]) -> str:
+    """Return calls in the format of the grammar for required calls."""
     return json.dumps([{"name": name, "parameters": arguments} for name, arguments in calls])

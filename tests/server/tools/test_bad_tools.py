@@ -14,11 +14,11 @@ RESULT = {"role": "tool", "tool_call_id": "c1", "content": "2"}
 FORMAT = {"type": "json_object"}
 
 
-def function(**fields: Any) -> dict[str, Any]:
+def make_function(**fields: Any) -> dict[str, Any]:
     return {"type": "function", "function": {"name": "f", **fields}}
 
 
-def nested(depth: int) -> dict[str, Any]:
+def make_nested_schema(depth: int) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "object"}
     for _ in range(depth):
         schema = {"type": "object", "properties": {"x": schema}}
@@ -29,14 +29,22 @@ BAD: list[tuple[dict[str, Any], str | None, str]] = [
     ({"tools": "add"}, "tools", "array"),
     ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].custom", "unknown"),
     ({"tools": [{"type": "web_search"}]}, "tools[0].type", "function"),
-    ({"tools": [function(name="a b")]}, "tools[0].function.name", "pattern"),
-    ({"tools": [function(name="x" * 65)]}, "tools[0].function.name", "pattern"),
-    ({"tools": [function(parameters="{}")]}, "tools[0].function.parameters", "object"),
-    ({"tools": [function(parameters={"type": "array"})]}, "tools[0].function.parameters", "object"),
-    ({"tools": [function(parameters=nested(40))]}, "tools[0].function.parameters", "nest"),
-    ({"tools": [function(parameter={})]}, "tools[0].function.parameter", "parameters"),
+    ({"tools": [make_function(name="a b")]}, "tools[0].function.name", "pattern"),
+    ({"tools": [make_function(name="x" * 65)]}, "tools[0].function.name", "pattern"),
+    ({"tools": [make_function(parameters="{}")]}, "tools[0].function.parameters", "object"),
+    (
+        {"tools": [make_function(parameters={"type": "array"})]},
+        "tools[0].function.parameters",
+        "object",
+    ),
+    (
+        {"tools": [make_function(parameters=make_nested_schema(40))]},
+        "tools[0].function.parameters",
+        "nest",
+    ),
+    ({"tools": [make_function(parameter={})]}, "tools[0].function.parameter", "parameters"),
     ({"tools": [ADD, ADD]}, "tools", "different name"),
-    ({"tools": [function(name=f"f{i}") for i in range(129)]}, "tools", "128"),
+    ({"tools": [make_function(name=f"f{i}") for i in range(129)]}, "tools", "128"),
     ({"tool_choice": "required"}, "tool_choice", "needs tools"),
     ({"tool_choice": NAMED_ADD}, "tool_choice", "needs tools"),
     ({"tools": [LOOK_UP], "tool_choice": NAMED_ADD}, "tool_choice", "of tools"),
@@ -92,7 +100,7 @@ async def test_it_is_named(
 
 
 async def test_what_is_not_enforced_is_refused_where_it_would_have_to_be(serve: Serve) -> None:
-    tool = function(parameters={"type": "object", "properties": {"x": {"multipleOf": 3}}})
+    tool = make_function(parameters={"type": "object", "properties": {"x": {"multipleOf": 3}}})
     served = serve(wants("</think>ok"))
     assert (await served.chat(tools=[tool])).status_code == 200
     response = await served.chat(tools=[tool], tool_choice="required")

@@ -1,13 +1,13 @@
-"""A reader gets each token with its text, and as soon as that is whole."""
+"""A reader gets each token together with its text, as soon as the text is complete."""
 
 from collections.abc import Sequence
 
 from server.tools.feeding import TokenFeed
-from server.tools.reading import CarefulReader, ReadPiece
+from server.tools.reading import AnswerReader, ReadPiece
 
 
 class Recorder:
-    """Takes all for content, and remembers how it came."""
+    """Treats all text as content and records each push."""
 
     def __init__(self) -> None:
         self.pushed: list[tuple[str, tuple[int, ...]]] = []
@@ -22,7 +22,7 @@ class Recorder:
 
 def test_a_token_comes_with_its_text_at_once() -> None:
     recorder = Recorder()
-    feed = TokenFeed(CarefulReader(recorder))
+    feed = TokenFeed(AnswerReader(recorder))
     for token_id, size in ((1, 2), (2, 0), (3, 1), (4, 3)):
         feed.note(token_id, size)
     assert feed.push("ab").content == "ab"

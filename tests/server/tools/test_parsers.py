@@ -1,4 +1,4 @@
-"""The table of families: each parser is there, loads, and reads what its family writes."""
+"""The table of families: each parser exists, loads, and reads the format of its family."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,13 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from server.engine.start_errors import EngineConfigError
-from server.engine.tool_parsing import ToolParsing, parser_names
-from server.tools.call import joined_calls
+from server.engine.tool_parsing import ToolParsing, list_parsers
+from server.tools.call import join_calls
 from server.tools.families import FAMILIES, UNREADABLE, detect_parser
 from server.tools.feeding import TokenFeed
-from server.tools.reading import CarefulReader, ReadPiece
+from server.tools.reading import AnswerReader, ReadPiece
 from server.tools.tool import Tool
-from server.tools.visible_tokens import call_token_ids
+from server.tools.visible_tokens import find_call_token_ids
 from tests.server.conftest import TOKENIZER, make_profile
 from tests.toy_tokenizers import CHATML, byte_level
 
@@ -48,7 +48,7 @@ WRITTEN = {
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in FAMILIES}))
 def test_every_parser_of_the_table_is_one_of_vllms(name: str) -> None:
-    assert name in parser_names()
+    assert name in list_parsers()
 
 
 @pytest.mark.parametrize("special", [True, False], ids=["special", "added"])
@@ -58,7 +58,7 @@ def test_a_familys_call_is_read(name: str, special: bool) -> None:
     tokenizer = byte_level((*tokens, *SPECIAL)) if special else byte_level(SPECIAL, added=tokens)
     before = "" if text.startswith("{") else "I add."  # bare JSON is a call only at the beginning
     piece = _read(tokenizer, name, before + text)
-    (call,) = joined_calls(piece.calls)
+    (call,) = join_calls(piece.calls)
     assert (call.name, call.arguments.replace(" ", "")) == ("add", '{"a":7}')
     assert call.call_id
     assert piece.content == before
@@ -66,7 +66,7 @@ def test_a_familys_call_is_read(name: str, special: bool) -> None:
 
 def _read(tokenizer: PreTrainedTokenizerBase, name: str, text: str) -> ReadPiece:
     feed = TokenFeed(
-        CarefulReader(ToolParsing(tokenizer, name).new_reader([Tool("add", None, NUMBER)]))
+        AnswerReader(ToolParsing(tokenizer, name).create_reader([Tool("add", None, NUMBER)]))
     )
     piece = ReadPiece()
     decode: Callable[[list[int]], str] = tokenizer.decode
@@ -107,7 +107,7 @@ def test_a_parser_that_does_not_suit_the_model_is_refused_or_replaced() -> None:
 def test_tokens_of_calls_are_shown_and_those_around_turns_are_not() -> None:
     tokenizer = byte_level(("[TOOL_CALLS]", "<|pad|>", *SPECIAL))
     profile = make_profile(stop_token_ids=())
-    shown = call_token_ids(tokenizer, profile)
+    shown = find_call_token_ids(tokenizer, profile)
     texts = {tokenizer.convert_ids_to_tokens(token_id) for token_id in shown}
     assert "[TOOL_CALLS]" in texts
     assert not texts & set(SPECIAL)

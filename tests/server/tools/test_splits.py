@@ -1,4 +1,4 @@
-"""Properties: however an answer is split, its calls are the same; nothing hidden shows."""
+"""Properties: calls do not depend on how an answer is split, and nothing hidden is shown."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ from server.tools.tool import Tool
 from server.tools.visible_tokens import find_call_token_ids
 from tests.server.choice.test_decoder import TABLES, prepared
 from tests.server.conftest import MARKER_TEXTS, PROFILES, STOP_ID, TOKENIZER, ids
-from tests.server.tools.conftest import listed, written
+from tests.server.tools.conftest import write_call, write_call_list
 
 PARSING = ToolParsing(TOKENIZER, "hermes")
 TOOLS = [Tool("add"), Tool("look-up")]
@@ -36,7 +36,7 @@ sizes = st.lists(st.integers(1, 40), max_size=30)
 
 
 def read(text: str, reader: AnswerReader, split: list[int], stops: tuple[str, ...]) -> ChoiceDelta:
-    """All deltas of an answer, joined; its tokens come in outputs of these sizes."""
+    """Return the merged deltas of an answer whose tokens arrive in outputs of sizes `split`."""
     settings = DecodingSettings(
         TABLES,
         TOKENIZER,
@@ -57,7 +57,7 @@ def read(text: str, reader: AnswerReader, split: list[int], stops: tuple[str, ..
     return whole
 
 
-def told(delta: ChoiceDelta) -> tuple[str, list[tuple[str, str]]]:
+def summarize(delta: ChoiceDelta) -> tuple[str, list[tuple[str, str]]]:
     return delta.content, [(call.name, call.arguments) for call in join_calls(delta.tool_calls)]
 
 
@@ -66,10 +66,10 @@ def told(delta: ChoiceDelta) -> tuple[str, list[tuple[str, str]]]:
 def test_calls_of_the_models_form(
     made: list[tuple[str, dict[str, Any]]], before: str, split: list[int], stops: tuple[str, ...]
 ) -> None:
-    texts = [written(name, json.dumps(given, ensure_ascii=False)) for name, given in made]
+    texts = [write_call(name, json.dumps(given, ensure_ascii=False)) for name, given in made]
     text = before + "\n".join(texts)
     results = [
-        told(read(text, AnswerReader(PARSING.create_reader(TOOLS)), pieces, stops))
+        summarize(read(text, AnswerReader(PARSING.create_reader(TOOLS)), pieces, stops))
         for pieces in (split, [1] * len(text), [])
     ]
     assert results[0] == results[1] == results[2]
@@ -86,14 +86,14 @@ def test_calls_of_the_models_form(
 def test_calls_that_a_grammar_made(
     made: list[tuple[str, dict[str, Any]]], split: list[int]
 ) -> None:
-    text = listed(*made)
-    result = told(read(text, AnswerReader(ListedCallsReader(make_call_id)), split, ()))
+    text = write_call_list(*made)
+    result = summarize(read(text, AnswerReader(ListedCallsReader(make_call_id)), split, ()))
     assert result == ("", [(name, json.dumps(given)) for name, given in made])
 
 
 @given(st.text('[{"name: add,parmets}\\', max_size=60), sizes)
 def test_no_text_is_lost_where_there_was_no_call(text: str, split: list[int]) -> None:
-    result = told(read(text, AnswerReader(ListedCallsReader(make_call_id)), split, ()))
+    result = summarize(read(text, AnswerReader(ListedCallsReader(make_call_id)), split, ()))
     assert result == (text, [])
 
 
@@ -102,8 +102,8 @@ def test_no_text_is_lost_where_there_was_no_call(text: str, split: list[int]) ->
 def test_what_a_cut_answer_tells_is_the_beginning_of_the_whole(
     made: list[tuple[str, dict[str, Any]]], length: int
 ) -> None:
-    text = listed(*made)[:length]
-    content, found = told(read(text, AnswerReader(ListedCallsReader(make_call_id)), [], ()))
+    text = write_call_list(*made)[:length]
+    content, found = summarize(read(text, AnswerReader(ListedCallsReader(make_call_id)), [], ()))
     assert content == ("" if found else text)
     for (name, piece), (wanted, whole) in zip(found, made, strict=False):
         assert name == wanted
