@@ -19,7 +19,7 @@ class Demand:
 
     @property
     def total_tokens(self) -> int:
-        """All tokens together."""
+        """The sum of all tokens."""
         return self.prompt_tokens + self.reasoning_tokens + self.answer_tokens
 
 
