@@ -2,7 +2,8 @@
 
 Traces may be read with a key that has `reads_traces`, or with the token from the environment.
 Without keys and token, only clients on this machine may read them, and only if the server shows
-thoughts anyway. Feedback reveals nothing; the key that made the request may give it.
+thoughts anyway. Feedback reveals nothing: a key may give it on its own requests, one with
+`reads_traces` on all.
 """
 
 import hmac
@@ -10,7 +11,7 @@ import os
 
 from fastapi import Request
 
-from server.account.account import account_of
+from server.account.account import get_account
 from server.errors.api import ApiError, NotAllowedError
 from server.keys.credentials import read_presented_secret
 from server.keys.key import ANONYMOUS, ANONYMOUS_ID, AccessKey
@@ -57,7 +58,7 @@ class TraceAccess:
         Raises:
             ApiError: 401 for a missing or wrong token; 403 if no token could grant access.
         """
-        key = account_of(request).key
+        key = get_account(request).key
         if key.reads_traces:
             return
         if key.key_id != ANONYMOUS_ID:
