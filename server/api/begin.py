@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 
-from server.account.account import RequestAccount, account_of
+from server.account.account import RequestAccount, get_account
 from server.api.body import StrictModel, read_body
 from server.api.fields.thinking import ThinkingBody, read_thinking_body
 from server.dialects.resolution import ThinkingParams
@@ -90,7 +90,7 @@ async def begin_without_dialects(
     services = services_of(request)
     model = services.slot.ready_model()
     parsed = await read_body(request, body)
-    account = account_of(request)
+    account = get_account(request)
     context = RequestContext(request, services, model, account, parsed, ThinkingParams())
     return context, await _admit(context, await prepare(context))
 
@@ -106,7 +106,7 @@ async def read_request(
     services = services_of(request)
     model = services.slot.ready_model()
     parsed, thinking = await read_thinking_body(request, body)
-    return RequestContext(request, services, model, account_of(request), parsed, thinking)
+    return RequestContext(request, services, model, get_account(request), parsed, thinking)
 
 
 async def _admit(context: RequestContext[Any], prepared: Prepared[WorkT]) -> WorkT:

@@ -1,8 +1,9 @@
-"""Middleware: a body that is too large, or takes too long to arrive, is refused.
+"""Middleware that limits the size of request bodies and the time that they take to arrive.
 
-A declared length is refused before a byte is read; a chunked body as soon as it has grown too
-long. Without a deadline a client that sends one byte a minute would hold its request for ever.
-Does not read bodies itself; what comes after a body (the client's leaving) has no time limit.
+A body whose declared length is too large is rejected before a byte is read, a chunked body as soon
+as it exceeds the limit. Without a time limit, a client that sends one byte a minute could keep its
+request open for ever. Does not read bodies itself. Messages after the body (the disconnect) have no
+time limit.
 """
 
 import asyncio
@@ -11,20 +12,18 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors.api import BodyTimeoutError, BodyTooLargeError
+from server.http.middleware import HttpMiddleware
 
 
-class BodyLimitMiddleware:
-    """Raises where the body is read; the error handlers answer it."""
+class BodyLimitMiddleware(HttpMiddleware):
+    """Raises BodyTooLargeError when the app reads too large a body."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
-        self.app = app
+        super().__init__(app)
         self.max_body_bytes = max_body_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on with a counting `receive`."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the app with a `receive` that counts the bytes of the body."""
         declared = Headers(scope=scope).get("content-length", "")
         is_too_long = declared.isdecimal() and int(declared[:20]) > self.max_body_bytes
         num_read = 0
@@ -42,18 +41,15 @@ class BodyLimitMiddleware:
         await self.app(scope, receive_counted, send)
 
 
-class BodyTimeoutMiddleware:
-    """Raises where the body is read; the error handlers answer it."""
+class BodyTimeoutMiddleware(HttpMiddleware):
+    """Raises BodyTimeoutError when the app waits too long for the body."""
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
-        self.app = app
+        super().__init__(app)
         self.seconds = seconds
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on with a `receive` that has a deadline until the body is complete."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the app with a `receive` that has a deadline until the body is complete."""
         deadline = asyncio.get_running_loop().time() + self.seconds
         is_complete = False
 

@@ -14,28 +14,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.account.account import RequestAccount
 from server.errors.shapes import is_anthropic_request
 from server.errors.translation import to_api_error
+from server.http.middleware import HttpMiddleware
 from server.metrics import Metrics
 
 # Called with the account of each request that has ended.
 Observer = Callable[[RequestAccount], None]
 
 
-class AccountMiddleware:
+class AccountMiddleware(HttpMiddleware):
     """Sets ``scope["state"]["account"]``; `observers` are called last.
 
     The endpoint of a request that matches no route is "unknown", whatever its path.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, observers: Sequence[Observer] = ()) -> None:
-        self.app = app
+        super().__init__(app)
         self.metrics = metrics
         self.observers = observers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app; settle the account when the response has ended."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         state = scope.setdefault("state", {})
         account = state["account"] = RequestAccount(
             state["request_id"],

@@ -7,20 +7,21 @@ refuses them. Refuses nothing itself.
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.http.middleware import HttpMiddleware
 from server.state import EngineSlot
 
 
-class DrainingMiddleware:
+class DrainingMiddleware(HttpMiddleware):
     """Adds ``connection: close`` to responses that begin while `slot` drains.
 
     The HTTP server closes the connection because of that header.
     """
 
     def __init__(self, app: ASGIApp, slot: EngineSlot) -> None:
-        self.app = app
+        super().__init__(app)
         self.slot = slot
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app, adding the header to its response."""
 
         async def send_and_close(message: Message) -> None:

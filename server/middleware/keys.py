@@ -8,9 +8,10 @@ holder may do.
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.account.account import account_of
+from server.account.account import get_account
 from server.callers.context import cache_owner, caller
 from server.errors.api import ApiError, NotAllowedError
+from server.http.middleware import HttpMiddleware
 from server.keys.anonymous import check_host
 from server.keys.credentials import read_presented_secret
 from server.keys.key import AccessKey
@@ -36,29 +37,30 @@ class InvalidKeyError(ApiError):
         )
 
 
-class KeyMiddleware:
+class KeyMiddleware(HttpMiddleware):
     """Sets the key of the request's account, or answers the request with an error."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
-        self.app = app
+        super().__init__(app)
         self.services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the app, or answer 401 or 403. Websockets are not supported and are closed."""
+        """Close websockets, which are not supported; see :class:`HttpMiddleware` for the rest."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app, or answer 401 or 403."""
+        account = get_account(Request(scope))
+        try:
+            account.key = self._key_of(scope)
+        except ApiError as error:
+            response = await answer(Request(scope), error)
+            await response(scope, receive, send)
             return
-        if scope["type"] == "http":
-            account = account_of(Request(scope))
-            try:
-                account.key = self._key_of(scope)
-            except ApiError as error:
-                response = await answer(Request(scope), error)
-                await response(scope, receive, send)
-                return
-            await self._pass_on(account.key, scope, receive, send)
-            return
-        await self.app(scope, receive, send)
+        await self._pass_on(account.key, scope, receive, send)
 
     async def _pass_on(self, key: AccessKey, scope: Scope, receive: Receive, send: Send) -> None:
         owner = key.key_id if self.services.settings.isolate_prefix_cache else None

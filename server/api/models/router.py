@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from server.account.account import account_of
+from server.account.account import get_account
 from server.api.models.anthropic import model_info, model_list
 from server.errors.shapes import is_anthropic_request
 from server.keys.key import AccessKey
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 async def list_models(request: Request) -> dict[str, Any]:
     """The served model, where the key may use it: its context length, its thinking limits."""
     model = services_of(request).slot.ready_model()
-    key = account_of(request).key
+    key = get_account(request).key
     models = [model] if key.may_use(model.engine.model_name) else []
     if is_anthropic_request(request.scope):
         return model_list(models, key)
@@ -33,7 +33,7 @@ async def list_models(request: Request) -> dict[str, Any]:
 async def retrieve_model(request: Request, model_name: str) -> dict[str, Any]:
     """The served model, where `model_name` is its name."""
     model = services_of(request).slot.ready_model()
-    key = account_of(request).key
+    key = get_account(request).key
     check_model(key, model.engine.model_name, model_name, param=None)
     return model_info(model, key) if is_anthropic_request(request.scope) else _card(model, key)
 

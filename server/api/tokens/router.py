@@ -3,33 +3,33 @@
 Encodes as the server does where it answers: a control token typed in a text is plain text.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 
-from server.account.account import account_of
+from server.account.account import get_account
 from server.api.body import read_body
 from server.api.openapi import body_documentation
 from server.api.tokens.protocol import DetokenizeRequest, TokenizeRequest
 from server.keys.permissions import check_model
+from server.model.served_model import ServedModel
 from server.prompt.conversation import Conversation
 from server.prompt.plain_prompt import check_token_ids
 from server.prompt.tool_prompt import with_tools
 from server.state import services_of
 
 router = APIRouter(tags=["tokens"])
+BodyT = TypeVar("BodyT", TokenizeRequest, DetokenizeRequest)
 
 
 @router.post(
     "/tokenize",
-    summary="Say which tokens a text or a conversation is",
+    summary="Tokenize text or a conversation",
     openapi_extra=body_documentation(TokenizeRequest),
 )
 async def tokenize(request: Request) -> dict[str, Any]:
     """The prompt's token ids, as the model would see them."""
-    model = services_of(request).slot.ready_model()
-    body = await read_body(request, TokenizeRequest)
-    check_model(account_of(request).key, model.engine.model_name, body.model)
+    model, body = await _read(request, TokenizeRequest)
     prompt = body.to_prompt()
     if isinstance(prompt, Conversation):
         prompt = with_tools(prompt, body.tool_use, model.engine.tokenizer.chat_template)
@@ -48,14 +48,12 @@ async def tokenize(request: Request) -> dict[str, Any]:
 
 @router.post(
     "/detokenize",
-    summary="Say which text some tokens are",
+    summary="Detokenize token ids",
     openapi_extra=body_documentation(DetokenizeRequest),
 )
 async def detokenize(request: Request) -> dict[str, Any]:
     """The tokens' text, special tokens included."""
-    model = services_of(request).slot.ready_model()
-    body = await read_body(request, DetokenizeRequest)
-    check_model(account_of(request).key, model.engine.model_name, body.model)
+    model, body = await _read(request, DetokenizeRequest)
     check_token_ids(body.tokens, model.engine.vocab_size, "tokens")
     tokenizer = model.engine.tokenizer
     text = await model.in_tokenizer_thread(
@@ -66,13 +64,21 @@ async def detokenize(request: Request) -> dict[str, Any]:
     return {"prompt": text}
 
 
-@router.get("/tokenizer_info", summary="Describe the tokenizer, as lm-eval asks for it")
+@router.get("/tokenizer_info", summary="Get tokenizer information")
 async def tokenizer_info(request: Request) -> dict[str, Any]:
     """The special tokens and the chat template; vLLM's shape, as far as clients read it."""
     engine = services_of(request).slot.ready_model().engine
-    check_model(account_of(request).key, engine.model_name, None)
+    check_model(get_account(request).key, engine.model_name, None)
     tokenizer = engine.tokenizer
     names = ("bos_token", "eos_token", "pad_token", "unk_token", "chat_template")
     return {"tokenizer_class": type(tokenizer).__name__} | {
         name: None if (value := getattr(tokenizer, name)) is None else str(value) for name in names
     }
+
+
+async def _read(request: Request, body: type[BodyT]) -> tuple[ServedModel, BodyT]:
+    """Return the model and the body, which names a model that the caller may use."""
+    model = services_of(request).slot.ready_model()
+    parsed = await read_body(request, body)
+    check_model(get_account(request).key, model.engine.model_name, parsed.model)
+    return model, parsed

@@ -59,7 +59,7 @@ async def test_a_sampling_field_reaches_the_engine_by_its_name(serve: Serve, nam
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_setting_reaches_vllm_by_its_name(name: str) -> None:
-    value = {3: 2.0} if name == "logit_bias" else SENT[name]
+    value: Any = {3: 2.0} if name == "logit_bias" else SENT[name]
     settings = SamplingSettings(max_tokens=9, **{name: value})
     params = to_sampling_params(EngineRequest("r", [1], settings, ThinkingPlan()))
     assert getattr(params, name) == value

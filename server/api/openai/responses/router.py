@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from server.account.account import account_of
+from server.account.account import get_account
 from server.api.begin import RequestContext, begin
 from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.responses.items import Item
@@ -107,7 +107,7 @@ async def _encoded(run: ResponseRun) -> AsyncGenerator[bytes, None]:
 
 
 def _stored_of_key(request: Request) -> KeyResponses[Item]:
-    return services_of(request).responses.of(account_of(request).key.key_id)
+    return services_of(request).responses.of(get_account(request).key.key_id)
 
 
 def _stored(request: Request, response_id: str) -> StoredResponse[Item]:

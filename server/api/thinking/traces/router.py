@@ -6,7 +6,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from server.account.account import account_of
+from server.account.account import get_account
 from server.api.body import read_body
 from server.api.openapi import body_documentation
 from server.api.thinking.traces.protocol import FeedbackRequest, trace_query
@@ -35,7 +35,7 @@ async def give_feedback(request: Request) -> Response:
     feedback = await read_body(request, FeedbackRequest)
     verdict = feedback.to_verdict()
     try:
-        key = account_of(request).key
+        key = get_account(request).key
         await recorder.add_verdict(feedback.id, verdict, None if key.reads_traces else key.key_id)
     except UnknownTraceError:
         raise _unknown_trace("id") from None

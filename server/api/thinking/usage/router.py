@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from server.account.account import account_of
+from server.account.account import get_account
 from server.quotas.kinds import QUOTA_KINDS
 from server.quotas.usage import QuotaUsage, format_time
 from server.state import services_of
@@ -21,7 +21,7 @@ async def get_usage(request: Request) -> dict[str, Any]:
 
     What running requests have reserved counts as used.
     """
-    quotas, key = services_of(request).quotas, account_of(request).key
+    quotas, key = services_of(request).quotas, get_account(request).key
     usages = {s.window.kind.name: s for s in await quotas.get_usage(key)}
     return {
         "object": "thinking.usage",
