@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+
+from tests.examples import register_profiles
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Server
@@ -33,8 +34,7 @@ def _shared_servers(item: pytest.Item) -> int:
     return max(place if name in names else 0 for place, name in enumerate(SHARED_SERVERS, 1))
 
 
-settings.register_profile("thinking-server", deadline=None)
-settings.load_profile("thinking-server")
+register_profiles()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.attack.conftest import CHAT, JSON_HEAD, Attacked, status_of
+from tests.examples import examples
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 POST = f"POST {CHAT} HTTP/1.1\r\n{JSON_HEAD}".encode()
@@ -113,7 +114,7 @@ def test_there_is_no_upgrade(attacked: Attacked) -> None:
     attacked.check_well()
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.one_of(
@@ -155,7 +156,7 @@ KNOWN = st.sampled_from(
 )
 
 
-@settings(max_examples=80, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(80), suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(NAMES | KNOWN, VALUES), max_size=8))
 def test_no_headers_make_a_server_error(
     attacked: Attacked, headers: list[tuple[str, bytes]]

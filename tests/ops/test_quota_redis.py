@@ -25,6 +25,7 @@ from server.quotas.refusal import QuotaExceededError
 from server.quotas.storage import PAUSE_SECONDS, QuotaStorageUrlError, open_counters
 from server.settings.quota import Quota
 from server.state import open_services
+from tests.examples import examples
 from tests.ops.programs import free_port, listens, running
 from tests.server.quotas.machine import QuotaMachine
 
@@ -73,7 +74,7 @@ def test_the_laws_hold_over_two_servers(redis_port: int) -> None:
     run_state_machine_as_test(
         RedisMachine,
         settings=settings(
-            max_examples=15,
+            max_examples=examples(15),
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),

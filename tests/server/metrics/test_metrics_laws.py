@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from server.app import create_app
 from server.errors.causes import CAUSES
 from server.metrics.choices import EARLY_ENDS
+from tests.examples import examples
 from tests.ops import programs
 from tests.server.conftest import Serve, chat_body, make_services, wants
 from tests.server.engine.test_engine_failures import ENDLESS, Caller, wait_until_running
@@ -20,7 +21,7 @@ from tests.server.scraping import scrape
 from thinking.strategies.protocol import STRATEGY_NAMES
 
 APP_PER_EXAMPLE = settings(
-    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 MODELS = (None, "hm</think>fine", "so<|im_end|>", "la " * 400)
 bodies = st.fixed_dictionaries(

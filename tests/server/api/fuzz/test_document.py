@@ -9,6 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 
 from server.app import create_app
+from tests.examples import examples
 from tests.server.conftest import MODEL, make_services
 
 document = schemathesis.openapi.from_dict(create_app(make_services()).openapi())
@@ -20,7 +21,7 @@ CHECKS = [
 
 
 @document.parametrize()
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), suppress_health_check=list(HealthCheck))
 def test_no_request_is_a_server_error(base_url: str, case: schemathesis.Case[Any]) -> None:
     _name_the_model(case)
     response = case.call(base_url, timeout=60)

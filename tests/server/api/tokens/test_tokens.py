@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.server.conftest import MODEL, TOKENIZER, VOCAB_SIZE, Serve, Served, ids
 
 MESSAGES = [{"role": "user", "content": "How many?"}]
@@ -33,7 +34,7 @@ def served(serve: Serve) -> Served:
     return serve(max_model_len=2048)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=30))
 async def test_a_text_survives_the_way_there_and_back(served: Served, text: str) -> None:
     reply = await tokenize(served, prompt=text, add_special_tokens=False)

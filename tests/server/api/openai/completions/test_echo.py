@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from server.api.openai.logprobs import LOWEST_LOGPROB
 from server.engine.scripted_model import RandomLogits, WantedTokens
+from tests.examples import examples
 from tests.server.api.openai.completions.requests import (
     PROMPT,
     complete,
@@ -69,7 +70,7 @@ def check_places(choice: dict[str, Any]) -> None:
             follows_bytes = False
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.text(max_size=20), min_size=1, max_size=3),
     st.integers(0, 30),

@@ -10,6 +10,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from server.engine.scripted_model import RandomLogits
+from tests.examples import examples
 from tests.server.api.openai.responses.conftest import (
     answer_of,
     items_of,
@@ -69,7 +70,7 @@ async def test_a_stream_folds_to_the_response_that_is_not_streamed(
         assert streamed[name] == whole[name], name
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(25))
 @given(
     seed=st.integers(0, 10_000),
     budget=st.integers(0, 60),
