@@ -7,7 +7,7 @@ further. Knows nothing of HTTP or of which field a client used: a dialect fills 
 :class:`BudgetRequest`, with the name of the field for the receipt.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import ceil
@@ -144,24 +144,14 @@ def resolve_budget(
     requested, source = _choose_requested(request, policy)
     max_tokens = min(context_left, max_completion_tokens or context_left)
     reserve = _resolve_answer_reserve(request, max_tokens, max_completion_tokens)
-    room = max_tokens - reserve
-    room_name = (
-        LimitedBy.MAX_COMPLETION_TOKENS
-        if max_completion_tokens is not None and max_completion_tokens <= context_left
-        else LimitedBy.CONTEXT
-    )
-    budget = requested
-    limited_by = None
-    for limit, name in (
+    is_own_limit = max_completion_tokens is not None and max_completion_tokens <= context_left
+    room_name = LimitedBy.MAX_COMPLETION_TOKENS if is_own_limit else LimitedBy.CONTEXT
+    limits = (
         (policy.model_ceiling, LimitedBy.MODEL),
         (policy.key_ceiling, LimitedBy.KEY),
-        (room, room_name),
-    ):
-        if limit is not None and (budget is None or limit < budget):
-            # Unlimited thinking that is merely bounded by a limit does not count as cut.
-            limited_by = name if budget is not None else limited_by
-            budget = limit
-    assert budget is not None  # `room` is always a limit
+        (max_tokens - reserve, room_name),
+    )
+    budget, limited_by = _apply_limits(requested, limits)
     if (shrunk := _shrink_under_load(budget, request, policy)) < budget:
         budget, limited_by = shrunk, LimitedBy.LOAD
     return ThinkingBudget(
@@ -173,6 +163,22 @@ def resolve_budget(
         grace_tokens=to_grace_tokens(request.grace, budget),
         max_tokens=max_tokens,
     )
+
+
+def _apply_limits(
+    requested: int | None, limits: Sequence[tuple[int | None, LimitedBy]]
+) -> tuple[int, LimitedBy | None]:
+    """Return the budget under `limits` (None: no limit), and the one that cut it.
+
+    Unlimited thinking that is merely bounded by a limit does not count as cut.
+    """
+    budget, limited_by = requested, None
+    for limit, name in limits:
+        if limit is not None and (budget is None or limit < budget):
+            limited_by = name if budget is not None else limited_by
+            budget = limit
+    assert budget is not None  # the room in the reply is always a limit
+    return budget, limited_by
 
 
 def _shrink_under_load(budget: int, request: BudgetRequest, policy: BudgetPolicy) -> int:

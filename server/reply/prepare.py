@@ -27,6 +27,7 @@ from server.reply.tool_readers import reader_maker
 from server.state import Services
 from server.tools.tool import ToolMode, ToolUse
 from server.traces.capture import TraceHead, traced_sampling
+from server.traces.recorder import TraceRecorder
 from thinking.budget import BudgetRequest
 from thinking.segments import AnswerEnd
 from thinking.strategies.protocol import Strategy
@@ -69,9 +70,7 @@ async def prepare_reply(
         max_seconds=services.settings.max_request_seconds,
     )
     if services.traces is not None and keeps_trace:
-        head = _trace_head(model, request, job, account.key.key_id)
-        passes_thought = shows_thought or request.keeps_thought
-        reply = replace(reply, recording=Recording(head, services.traces, passes_thought))
+        reply = replace(reply, recording=_recording(services.traces, reply, request))
     has_limit = limits.total is not None or limits.answer is not None
     return Prepared(demand_of(job, has_limit=has_limit), reply)
 
@@ -188,15 +187,15 @@ def _search(
     )
 
 
-def _trace_head(
-    model: ServedModel, request: ReplyRequest, job: GenerationJob, key_id: str
-) -> TraceHead:
+def _recording(recorder: TraceRecorder, reply: Reply, request: ReplyRequest) -> Recording:
+    """Return where the trace of `reply` goes, and its beginning."""
     assert isinstance(request.prompt, Conversation)
-    return TraceHead(
+    head = TraceHead(
         trace_id=request.reply_id,
-        model=model.engine.model_name,
+        model=reply.model.engine.model_name,
         messages=normalize_messages(request.prompt.messages, knows_developer=True),
-        sampling=traced_sampling(job),
-        markers=model.marker_pair,
-        key_id=key_id,
+        sampling=traced_sampling(reply.job),
+        markers=reply.model.marker_pair,
+        key_id=reply.account.key.key_id,
     )
+    return Recording(head, recorder, reply.shows_thought or request.keeps_thought)
