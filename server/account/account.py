@@ -95,7 +95,7 @@ class RequestAccount:
         self.metrics.observe_tokens(reasoning=reasoning, answer=answer, injected=injected)
 
 
-def account_of(request: Request) -> RequestAccount:
+def get_account(request: Request) -> RequestAccount:
     """Return the account of `request`, which the middleware has opened."""
     account = request.state.account
     assert isinstance(account, RequestAccount)
