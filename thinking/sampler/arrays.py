@@ -1,9 +1,9 @@
-"""The array library that a sampler computes with: numpy on the CPU, torch on a GPU.
+"""The array library that the sampler computes with: numpy on the CPU, torch on a GPU.
 
-A step is about a hundred operations on a few hundred numbers, so on the CPU what an
-operation costs before it begins is all that counts: numpy's is a fifth of torch's. The
-code that uses an ``Array`` keeps to what both spell alike (operators, indexing, ``any``,
-``all``); the rest is here. Knows nothing of what the arrays mean.
+A step is about a hundred operations on a few hundred numbers. On the CPU its cost is the
+fixed overhead per operation, and numpy's is a fifth of torch's. Code that uses an ``Array``
+is limited to what both libraries spell alike (operators, indexing, ``any``, ``all``); the
+rest is here. Knows nothing of what the arrays mean.
 """
 
 from collections.abc import Sequence
@@ -16,35 +16,35 @@ Array = Any  # numpy.ndarray or torch.Tensor
 
 
 class ArrayLibrary(Protocol):
-    """Arrays on one device; dtypes by the names that both libraries share."""
+    """Arrays on one device. Dtypes are given by the names that both libraries share."""
 
     def zeros(self, shape: Sequence[int], dtype: str) -> Array:
-        """An array of zeros."""
+        """Return an array of zeros."""
 
     def put(self, values: Any, dtype: str) -> Array:
-        """Numbers of the host as an array. A copy to a GPU is queued, not waited for."""
+        """Return numbers of the host as an array; does not wait for the copy to a GPU."""
 
     def where(self, condition: Array, yes: Any, no: Any) -> Array:
-        """Elementwise choice."""
+        """Return `yes` where `condition` is true, else `no`, elementwise."""
 
     def minimum(self, first: Array, second: Array) -> Array:
-        """Elementwise minimum."""
+        """Return the elementwise minimum."""
 
     def concatenate(self, first: Array, second: Array) -> Array:
-        """Two ``[n, …]`` arrays side by side."""
+        """Join two ``[n, …]`` arrays along their second dimension."""
 
     def logsumexp(self, values: Array) -> Array:
-        """``[n, k]`` to ``[n, 1]``."""
+        """Reduce ``[n, k]`` to ``[n, 1]``."""
 
     def view(self, tensor: torch.Tensor) -> Array:
-        """The same memory as `tensor`."""
+        """Return `tensor` as an array, on the same memory."""
 
     def tensor(self, array: Array) -> torch.Tensor:
-        """The same memory as `array`."""
+        """Return `array` as a tensor, on the same memory."""
 
 
 class NumpyArrays:
-    """Arrays of the CPU."""
+    """numpy arrays on the CPU."""
 
     def zeros(self, shape: Sequence[int], dtype: str) -> Array:
         """See :class:`ArrayLibrary`."""
@@ -80,7 +80,7 @@ class NumpyArrays:
 
 
 class TorchArrays:
-    """Arrays of any torch device."""
+    """torch tensors on any device."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -123,5 +123,5 @@ class TorchArrays:
 
 
 def arrays_for(device: torch.device) -> ArrayLibrary:
-    """The faster library for `device`."""
+    """Return the faster library for `device`."""
     return NumpyArrays() if device.type == "cpu" else TorchArrays(device)

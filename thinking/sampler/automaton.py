@@ -1,9 +1,9 @@
 """The state of the automaton: one row of a few numbers for each request of a batch.
 
-State is one int32 row a slot, so a step costs the same at thought length 100 and
-100,000. How it changes with a token is for ``thinking.sampler.transition``, what it means for the
-next token for ``thinking.sampler.constraints``; which batch row sits in which slot is for the
-engine's adapter. Nothing here knows vLLM.
+State is one int32 row per slot, so a step costs the same at thought length 100 and
+100,000. ``thinking.sampler.row_state`` defines the row, ``thinking.sampler.transition`` updates
+it with a token, and ``thinking.sampler.constraints`` applies it to the next one. The engine's
+adapter assigns slots to batch rows. Does not know vLLM.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,20 @@ from thinking.plan import MAX_SCRIPT_TOKENS, ThinkingPlan
 from thinking.sampler.answer_tail import AnswerTails
 from thinking.sampler.kept_logits import KeptLogits
 from thinking.sampler.loop_tensors import LoopImage, LoopTensors
-from thinking.sampler.row_state import Field, Level, make_row, plan_values, state_values
+from thinking.sampler.row_state import (
+    Field,
+    Level,
+    make_row,
+    read_plan_values,
+    read_state_values,
+)
 from thinking.sampler.tables import AutomatonTables
 from thinking.tracker import ThinkingTracker
 
 
 @dataclass(frozen=True, slots=True)
 class SlotImage:
-    """One slot as it will be written to the device."""
+    """Contents of one slot, to be written to the device."""
 
     state: list[int]
     levels: list[float]
@@ -38,8 +44,8 @@ class ThinkingAutomaton:
 
     Shapes: state ``[capacity + 1, len(Field)]`` and scripts ``[capacity + 1,
     MAX_SCRIPT_TOKENS]``, int32; levels ``[capacity + 1, len(Level)]``, float32. The last
-    slot is scratch: it takes the tokens of rows that have none. With loop guard and answer
-    tails 3.0 KB a slot, besides the logits that mixing keeps.
+    slot is scratch: rows without a new token write to it. 3.0 KB per slot with loop guard and
+    answer tails, not counting the logits kept for mixing.
     """
 
     def __init__(self, tables: AutomatonTables, capacity: int, device: torch.device) -> None:
@@ -60,11 +66,11 @@ class ThinkingAutomaton:
         return len(self.state) - 1
 
     def load(self, slot: int, plan: ThinkingPlan, output_token_ids: list[int]) -> None:
-        """Start a slot at the next :meth:`flush`.
+        """Stage a request for `slot`; :meth:`flush` writes it.
 
-        Tokens generated earlier (of a resumed request) are replayed. Logits kept from
-        before a segment are not had again: a request that is resumed inside a segment
-        leaves it unmixed.
+        The tokens that a resumed request has already generated are replayed. Logits kept from
+        before a segment cannot be restored: the logits after a segment in which a request was
+        preempted are not mixed.
         """
         tracker = ThinkingTracker(self.tables.tracker, plan)
         answer = [
@@ -76,7 +82,9 @@ class ThinkingAutomaton:
         kept_row = self.kept.assign(slot, wanted=segments is not None and segments.mixes)
         self._staged[slot] = SlotImage(
             state=make_row(
-                state_values(tracker.state), plan_values(plan), {Field.KEPT_ROW: kept_row}
+                read_state_values(tracker.state),
+                read_plan_values(plan),
+                {Field.KEPT_ROW: kept_row},
             ),
             levels=[
                 1.0 if plan.early_exit is None else plan.early_exit,
@@ -85,12 +93,12 @@ class ThinkingAutomaton:
             ],
             script=plan.script,
             loop=LoopImage.of(tracker.loop),
-            tail=self.tails.tail_of(answer) if segments is not None else b"",
+            tail=self.tails.make_tail(answer) if segments is not None else b"",
             strings=() if segments is None else segments.strings,
         )
 
     def flush(self) -> None:
-        """Write the slots that were loaded; must precede the next step."""
+        """Write the staged slots; must be called before the next step."""
         if not self._staged:
             return
         images = list(self._staged.values())

@@ -1,7 +1,7 @@
-"""The rows of one step: which row of the logits is which slot, and what its rows ask for.
+"""The batch of a step: the slot of each row of the logits, and the options that its rows use.
 
-Made on the host when the batch changes, so that a step need not ask the device whether
-anybody wants a rare option.
+Built on the host when the batch changes, so that a step does not have to query the device
+about rarely used options. Does not know the state of the rows.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from thinking.sampler.arrays import Array, ArrayLibrary
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What at least one row of a batch asks for."""
+    """Options used by at least one row of a batch."""
 
     guarded: bool = False  # the loop guard
     gated: bool = False  # thoughts inside the answer
@@ -22,21 +22,21 @@ class Features:
 
     @classmethod
     def of(cls, plans: Sequence[ThinkingPlan]) -> "Features":
-        """The union of what `plans` ask for."""
+        """Return the union of the options that `plans` use."""
         return cls(
             guarded=any(plan.loop_guard is not None for plan in plans),
             gated=any(plan.segments is not None for plan in plans),
-            listening=any(_mode(plan) is GateMode.AFTER for plan in plans),
+            listening=any(_get_gate_mode(plan) is GateMode.AFTER for plan in plans),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows with a plan.
+    """The rows with a plan.
 
-    `rows` (of the logits) and `slots` are int64 ``[n]``. `exits`, `entropies` and `mixes`
-    are the positions, int64 ``[k]``, of those that ask for what costs a pass over the
-    vocabulary; None: nobody.
+    `rows` (of the logits) and `slots` are int64 ``[n]``. `exits`, `entropies` and `mixes` are
+    the positions, int64 ``[k]``, of the rows with an option that costs a pass over the
+    vocabulary; None if there are none.
     """
 
     rows: Array
@@ -48,16 +48,16 @@ class Batch:
 
     @property
     def num_rows(self) -> int:
-        """n."""
+        """The number of rows, n."""
         return len(self.rows)
 
 
 def make_batch(
     rows: Sequence[int], slots: Sequence[int], plans: Sequence[ThinkingPlan], arrays: ArrayLibrary
 ) -> Batch:
-    """Lay out a batch; the three sequences have one entry a row."""
+    """Build a batch; the three sequences have one entry per row."""
 
-    def positions(wanted: list[bool]) -> Array | None:
+    def find_positions(wanted: list[bool]) -> Array | None:
         if not any(wanted):
             return None
         found = [index for index, want in enumerate(wanted) if want]
@@ -67,11 +67,11 @@ def make_batch(
         rows=arrays.put(rows, "int64"),
         slots=arrays.put(slots, "int64"),
         features=Features.of(plans),
-        exits=positions([plan.early_exit is not None for plan in plans]),
-        entropies=positions([_mode(plan) is GateMode.ENTROPY for plan in plans]),
-        mixes=positions([plan.segments is not None and plan.segments.mixes for plan in plans]),
+        exits=find_positions([plan.early_exit is not None for plan in plans]),
+        entropies=find_positions([_get_gate_mode(plan) is GateMode.ENTROPY for plan in plans]),
+        mixes=find_positions([plan.segments is not None and plan.segments.mixes for plan in plans]),
     )
 
 
-def _mode(plan: ThinkingPlan) -> GateMode:
+def _get_gate_mode(plan: ThinkingPlan) -> GateMode:
     return GateMode.NEVER if plan.segments is None else plan.segments.mode

@@ -1,8 +1,8 @@
-"""What an automaton's state leaves of the next token: written into the logits.
+"""Constrains the next token to what the automaton's state allows, by writing to the logits.
 
-Never changes the state, besides the logits that mixing keeps: a step whose samples are
-thrown away may be done again. Touches single columns of the logits only, and whole rows
-only where a row asks for mixing; no branch depends on data on the device.
+Never changes the state, except for the logits kept for mixing, so a step whose samples are
+discarded may be repeated. Touches single columns of the logits; whole rows only if they use
+mixing. No branch depends on data on the device. Does not know how the state changes.
 """
 
 import torch
@@ -12,12 +12,12 @@ from thinking.plan import MAX_SCRIPT_TOKENS
 from thinking.sampler.arrays import Array
 from thinking.sampler.automaton import ThinkingAutomaton
 from thinking.sampler.batch import Batch
-from thinking.sampler.gating import narrowed, open_gates
+from thinking.sampler.gating import find_open_gates, narrow_on_cpu
 from thinking.sampler.row_state import Field, Level
 
 NEG_INF = float("-inf")
-# Far from any other logit, and from overflow, whatever a bias, a penalty or the temperature
-# does to it afterwards: the softmax is exactly 1.
+# Far above any other logit, and far from overflow, whatever a bias, a penalty or the
+# temperature does to it afterwards: its softmax is exactly 1.
 FORCED = 1e20
 
 
@@ -25,40 +25,40 @@ def constrain(automaton: ThinkingAutomaton, logits: torch.Tensor, batch: Batch) 
     """Constrain the next token, in place.
 
     Args:
-        automaton: has seen all tokens that were sampled.
+        automaton: must have seen all sampled tokens.
         logits: float32 ``[batch, vocab]``; rows outside `batch` are not touched.
-        batch: the rows that have a plan.
+        batch: the rows with a plan.
     """
     tables, arrays = automaton.tables, automaton.arrays
     state = automaton.state[batch.slots]
     phase = state[:, Field.PHASE]
     forced = (phase != Phase.THINKING) & (phase != Phase.ANSWER)
-    # Where nothing is forced the cursor may stand anywhere, also behind the script.
+    # Where nothing is forced, the cursor may be anywhere, even past the end of the script.
     cursor = state[:, Field.CURSOR].clip(max=MAX_SCRIPT_TOKENS - 1)
     token_ids = automaton.scripts[batch.slots, cursor]
 
     if batch.features.gated:
-        opens = open_gates(automaton, logits, batch, state)
+        opens = find_open_gates(automaton, logits, batch, state)
         if batch.mixes is not None:
             _mix(automaton, logits, batch, state, opens)
         token_ids = arrays.where(opens, tables.segment_signal_id, token_ids)
         forced = forced | opens
     if batch.exits is not None:
-        leaves = _leaves_early(automaton, logits, batch, state)
-        token_ids = arrays.where(leaves, tables.exit_stand_in_id, token_ids)
-        forced = forced | leaves
+        exits = _find_early_exits(automaton, logits, batch, state)
+        token_ids = arrays.where(exits, tables.exit_stand_in_id, token_ids)
+        forced = forced | exits
     values = arrays.view(logits)
     _restrict(automaton, values, batch, state)
     values[batch.rows, token_ids] = arrays.where(forced, FORCED, values[batch.rows, token_ids])
 
 
 def _restrict(automaton: ThinkingAutomaton, logits: Array, batch: Batch, state: Array) -> None:
-    """Take away the tokens that a state forbids.
+    """Remove the tokens that the state forbids.
 
-    In a thought the probability of ends that may not be sampled is moved to the stand-in,
-    exactly: the stop tokens' always; while the thought must go on, also that of a tool
-    call and of the token that would complete the end marker. In an answer no marker may
-    become whole, no signal be given, and the first token not be an end.
+    In a thought, the exact probability of ends that may not be sampled is moved to the
+    stand-in: always that of the stop tokens; below the minimum, also that of a tool call and of
+    the token that would complete the end marker. In an answer, no marker may be completed, no
+    signal may be sampled, and the first token may not be a stop token.
     """
     tables, arrays = automaton.tables, automaton.arrays
     columns = (batch.rows[:, None], tables.watched_token_ids)
@@ -88,24 +88,26 @@ def _restrict(automaton: ThinkingAutomaton, logits: Array, batch: Batch, state: 
     logits[columns] = arrays.where(tables.eos_columns & thinking, sums, values)
 
 
-def _leaves_early(
+def _find_early_exits(
     automaton: ThinkingAutomaton, logits: torch.Tensor, batch: Batch, state: Array
 ) -> Array:
-    """Whether (bool ``[n]``) a thought, at a boundary, is signed off as the end marker has
-    become probable. Only rows that ask pay for the softmax of their logits."""
+    """Return where (bool ``[n]``) a thought at a boundary ends, as its end marker is probable.
+
+    Only rows with this option pay for the softmax of their logits.
+    """
     assert batch.exits is not None
     arrays = automaton.arrays
     enough = state[:, Field.NUM_HIDDEN] + 1 >= state[:, Field.MIN_TOKENS]
     thinking = state[:, Field.PHASE] == Phase.THINKING
     probing = thinking & enough & (state[:, Field.AT_BOUNDARY] == 1)
-    positions = narrowed(batch.exits, probing)
+    positions = narrow_on_cpu(batch.exits, probing)
     rows = logits[arrays.tensor(batch.rows[positions])]
     end_logits = rows[:, automaton.tables.end_first]
     probabilities = (end_logits - torch.logsumexp(rows, dim=1)).exp()
-    leaves = arrays.zeros((batch.num_rows,), "bool")
+    exits = arrays.zeros((batch.num_rows,), "bool")
     levels = automaton.levels[batch.slots[positions], Level.EXIT]
-    leaves[positions] = arrays.view(probabilities) > levels
-    return leaves & probing
+    exits[positions] = arrays.view(probabilities) > levels
+    return exits & probing
 
 
 def _mix(
@@ -115,14 +117,14 @@ def _mix(
     state: Array,
     opens: Array,
 ) -> None:
-    """Keep the logits where a segment begins; mix with them where one has just ended."""
+    """Keep the logits where a segment begins; mix them in where one has just ended."""
     assert batch.mixes is not None
     tensor = automaton.arrays.tensor
-    leaves = (state[:, Field.ANSWER_BEGINS] == 1) & (state[:, Field.IN_SEGMENT] == 1)
-    positions = narrowed(batch.mixes, opens | leaves)
+    resumes = (state[:, Field.ANSWER_BEGINS] == 1) & (state[:, Field.IN_SEGMENT] == 1)
+    positions = narrow_on_cpu(batch.mixes, opens | resumes)
     rows = tensor(batch.rows[positions])
     places = tensor(state[positions, Field.KEPT_ROW])
     weights = tensor(automaton.levels[batch.slots[positions], Level.MIX])
     now = logits[rows]
     automaton.kept.keep(places, now, tensor(opens[positions]))
-    logits[rows] = automaton.kept.mixed(places, now, weights, tensor(leaves[positions]))
+    logits[rows] = automaton.kept.mix(places, now, weights, tensor(resumes[positions]))

@@ -1,9 +1,8 @@
-"""The logits from before a segment, kept until the answer goes on (for mixing).
+"""The logits from before a segment, kept until the answer resumes (for mixing).
 
-Only rows that ask have a place: one row of float32 logits each, so at most
-twice as many as the batch has rows (256 such rows of a vocabulary of 150,000: 154 to 307 MB;
-usually none). Knows nothing
-of phases.
+Only rows that use mixing have a place, one row of float32 logits each. The pool holds at most
+twice as many places as the batch has such rows (256 of them at a vocabulary of 150,000: 154
+to 307 MB; usually none). Knows nothing of phases.
 """
 
 import torch
@@ -14,8 +13,8 @@ from thinking.sampler.arrays import TorchArrays
 class KeptLogits:
     """A pool of logits rows.
 
-    Shapes: logits ``[places, vocab_size]``, float32; filled ``[places]``, bool: whether a
-    row has been kept for the segment that runs. Place 0 belongs to nobody.
+    Shapes: logits ``[places, vocab_size]``, float32; filled ``[places]``, bool: whether
+    logits are kept for the current segment. Place 0 is unused.
     """
 
     def __init__(self, vocab_size: int, device: torch.device) -> None:
@@ -26,7 +25,7 @@ class KeptLogits:
         self._emptied: list[int] = []
 
     def assign(self, slot: int, *, wanted: bool) -> int:
-        """The place of `slot`'s new request, empty; 0 where it wants none."""
+        """Return an empty place for the new request in `slot`; 0 if not `wanted`."""
         place = self._place_of_slot.pop(slot, 0)
         if not wanted:
             return 0
@@ -38,12 +37,12 @@ class KeptLogits:
         return place
 
     def flush(self) -> None:
-        """Make room for the places that were assigned, and empty them."""
+        """Make room for the places assigned since the last call, and empty them."""
         if not self._emptied:
             return
         places, needed = self.logits.shape[0], max(self._emptied) + 1
         if needed > places:
-            missing = max(needed, 2 * places) - places  # doubled: a copy is not made each time
+            missing = max(needed, 2 * places) - places  # doubled, to copy rarely
             pad = torch.nn.functional.pad
             self.logits = pad(self.logits, (0, 0, 0, missing))
             self.filled = pad(self.filled, (0, missing))
@@ -56,21 +55,21 @@ class KeptLogits:
         self.logits[places] = torch.where(opens[:, None], logits, self.logits[places])
         self.filled[places] = self.filled[places] | opens
 
-    def mixed(
+    def mix(
         self,
         places: torch.Tensor,
         logits: torch.Tensor,
         weights: torch.Tensor,
-        leaves: torch.Tensor,
+        resumes: torch.Tensor,
     ) -> torch.Tensor:
-        """`logits` interpolated with the kept ones where `leaves` (bool ``[n]``).
+        """Return `logits` interpolated with the kept ones where `resumes` (bool ``[n]``).
 
-        `weights` (float32 ``[n]``) is the share of `logits`. A shift of one row's logits
-        changes no distribution, so this is the interpolation of log-probabilities of
+        `weights` (float32 ``[n]``) is the share of `logits`. Adding a constant to a row's logits
+        does not change its distribution, so this is the interpolation of log-probabilities of
         Quiet-STaR (arXiv 2403.09629, section 4.4).
         """
         weights = weights[:, None]
         after = torch.where(weights > 0, weights * logits, 0.0)  # 0 × -inf would be NaN
         before = torch.where(weights < 1, (1 - weights) * self.logits[places], 0.0)
-        mixes = leaves & self.filled[places]
+        mixes = resumes & self.filled[places]
         return torch.where(mixes[:, None], after + before, logits)

@@ -1,7 +1,7 @@
 """The loop guard of a whole batch: ``thinking.loop_guard`` over arrays.
 
-A fixed amount of work a row and step, however long the thought: a window of the last
-``MAX_PERIOD`` tokens and one run length a period.
+The work per row and step is fixed, however long the thought: a window of the last
+``MAX_PERIOD`` tokens and one run length per period. Knows nothing of phases.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from thinking.loop_guard import MAX_PERIOD, LoopDetector
 from thinking.sampler.arrays import Array, ArrayLibrary
 
 NO_TOKEN = -1
-NEVER = np.iinfo(np.int16).max  # a run that is never reached
+NEVER = np.iinfo(np.int16).max  # a run length that is never reached
 
 
 class LoopTensors:
-    """Slots of loop state.
+    """Loop state of each slot.
 
-    Shapes ``[capacity, MAX_PERIOD]``; column ``p - 1`` belongs to period p: `history`
-    (int32, the token p steps ago), `runs` and `needed` (int16). 512 bytes a slot.
+    Shapes ``[slots, MAX_PERIOD]``; column ``p - 1`` belongs to period p: `history`
+    (int32, the token p steps ago), `runs` and `needed` (int16). 512 bytes per slot.
     """
 
     def __init__(self, slots: int, arrays: ArrayLibrary) -> None:
@@ -33,14 +33,14 @@ class LoopTensors:
         self.needed[:] = NEVER
 
     def write(self, slots: Array, images: Sequence["LoopImage"]) -> None:
-        """Take over detectors, one image a slot of `slots` (int64 ``[n]``)."""
+        """Set the state of each of `slots` (int64 ``[n]``) to its detector's image."""
         put = self._arrays.put
         self.history[slots] = put(np.stack([image.history for image in images]), "int32")
         self.runs[slots] = put(np.stack([image.runs for image in images]), "int16")
         self.needed[slots] = put(np.stack([image.needed for image in images]), "int16")
 
-    def look(self, slots: Array, token_ids: Array) -> "LoopLook":
-        """See what a token a slot would do; nothing changes before :meth:`store`.
+    def preview(self, slots: Array, token_ids: Array) -> "LoopUpdate":
+        """Return the state after one more token per slot, without storing it.
 
         Args:
             slots: int64 ``[n]``; token_ids: int32 ``[n]``.
@@ -51,18 +51,18 @@ class LoopTensors:
         longer = self.runs[slots].clip(max=NEVER - 2) + 1
         runs = longer * (history == token_ids)
         loops = (runs >= self.needed[slots]).any(1)
-        return LoopLook(self._arrays.concatenate(token_ids, history[:, :-1]), runs, loops)
+        return LoopUpdate(self._arrays.concatenate(token_ids, history[:, :-1]), runs, loops)
 
-    def store(self, slots: Array, look: "LoopLook", keep: Array) -> None:
-        """Keep what was seen where the thought goes on (bool ``[n]``), else forget all."""
+    def store(self, slots: Array, update: "LoopUpdate", keep: Array) -> None:
+        """Store `update` where the thought goes on (`keep`, bool ``[n]``); else clear the slot."""
         keep = keep[:, None]
-        self.history[slots] = self._arrays.where(keep, look.history, NO_TOKEN)
-        self.runs[slots] = look.runs * keep
+        self.history[slots] = self._arrays.where(keep, update.history, NO_TOKEN)
+        self.runs[slots] = update.runs * keep
 
 
 @dataclass(frozen=True, slots=True)
 class LoopImage:
-    """One detector as columns, int64 ``[MAX_PERIOD]`` each."""
+    """State of one detector, by period; int64 ``[MAX_PERIOD]`` each."""
 
     history: NDArray[np.int64]
     runs: NDArray[np.int64]
@@ -70,7 +70,7 @@ class LoopImage:
 
     @classmethod
     def of(cls, detector: LoopDetector | None) -> "LoopImage":
-        """A detector's state; None: one that never sees a loop."""
+        """Return the state of `detector`; for None, of a detector that never sees a loop."""
         history = np.full(MAX_PERIOD, NO_TOKEN, dtype=np.int64)
         runs = np.zeros(MAX_PERIOD, dtype=np.int64)
         needed = np.full(MAX_PERIOD, NEVER, dtype=np.int64)
@@ -86,8 +86,8 @@ class LoopImage:
 
 
 @dataclass(frozen=True, slots=True)
-class LoopLook:
-    """State after one more token, and whether (bool ``[n]``) the thought then loops."""
+class LoopUpdate:
+    """Loop state after one more token, and whether (bool ``[n]``) the thought now loops."""
 
     history: Array
     runs: Array

@@ -128,7 +128,7 @@ def make_row(*parts: Mapping[Field, int]) -> list[int]:
     return [int(values[field]) for field in sorted(Field)]
 
 
-def state_values(state: TrackerState) -> dict[Field, int]:
+def read_state_values(state: TrackerState) -> dict[Field, int]:
     """Return the values of the fields that change with each token."""
     return {
         Field.PHASE: state.phase,
@@ -146,7 +146,7 @@ def state_values(state: TrackerState) -> dict[Field, int]:
     }
 
 
-def plan_values(plan: ThinkingPlan) -> dict[Field, int]:
+def read_plan_values(plan: ThinkingPlan) -> dict[Field, int]:
     """Return the values of the fields that hold the request's plan."""
     segments = plan.segments
     return {

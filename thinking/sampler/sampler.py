@@ -1,9 +1,8 @@
-"""The sampler: keeps the automaton in step with a batch whose rows come and go.
+"""The sampler: keeps the automaton in sync with a batch whose rows change.
 
-Both of an engine's worries are handled here: which batch row holds which request, and
-which output tokens the automaton has not seen yet. An engine adapter calls
-:meth:`ThinkingSampler.update` when its batch changes and :meth:`ThinkingSampler.apply`
-once a step. It knows token lists and logits, not vLLM.
+Tracks which batch row holds which request, and which output tokens the automaton has not
+seen yet. An engine adapter calls :meth:`ThinkingSampler.update` when its batch changes and
+:meth:`ThinkingSampler.apply` once per step. Knows token lists and logits, not vLLM.
 """
 
 from collections.abc import Mapping
@@ -23,8 +22,8 @@ from thinking.sampler.transition import advance
 class SamplerRow:
     """One request in the batch.
 
-    `output_token_ids` is the engine's own list: it grows as tokens are sampled. A row
-    object stays the same while its request moves between batch rows.
+    `output_token_ids` is the engine's own list, which grows as tokens are sampled. A request
+    keeps its row object when it moves to another batch row.
     """
 
     plan: ThinkingPlan
@@ -34,7 +33,7 @@ class SamplerRow:
 
 
 class ThinkingSampler:
-    """Rows of a batch that have a plan; other rows cost nothing.
+    """The rows of a batch that have a plan; other rows cost nothing.
 
     Invariant: distinct rows hold distinct slots, and a slot is free unless a row of the
     last :meth:`update` holds it.
@@ -49,12 +48,12 @@ class ThinkingSampler:
     def update(self, rows: Mapping[int, SamplerRow]) -> None:
         """Set the batch: `rows` maps a row of the logits to its request."""
         self._rows = list(rows.values())
-        slots = self._give_slots()
+        slots = self._assign_slots()
         plans = [row.plan for row in self._rows]
         self._batch = make_batch(list(rows), slots, plans, self._arrays) if rows else None
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
-        """Take the tokens sampled since the last step and constrain the next, in place.
+        """Read the tokens sampled since the last step and constrain the next ones, in place.
 
         Args:
             logits: float32 ``[batch, vocab]``; rows without a plan are not touched.
@@ -65,8 +64,8 @@ class ThinkingSampler:
         constrain(self.automaton, logits, self._batch)
         return logits
 
-    def _give_slots(self) -> list[int]:
-        """A slot for each row, loaded where the row is new."""
+    def _assign_slots(self) -> list[int]:
+        """Return the slot of each row; new rows are loaded into a free one."""
         taken = {row.slot for row in self._rows}
         free = (slot for slot in range(self.automaton.capacity) if slot not in taken)
         slots = []
@@ -80,9 +79,9 @@ class ThinkingSampler:
         return slots
 
     def _catch_up(self, batch: Batch) -> None:
-        """Feed the automaton one token a row until all are seen: normally one round.
+        """Feed the automaton one token per row until all are seen: normally one round.
 
-        A row whose sample was thrown away (a prompt still being read) has no new token.
+        A row whose sample was discarded (its prompt is still being read) has no new token.
         """
         while True:
             token_ids, behind = [], []

@@ -1,6 +1,7 @@
-"""What all rows of a batch share: marker automata and token classes, as arrays.
+"""Marker automata and token classes of a model, as arrays that all rows share.
 
-``thinking.tracker_state.TrackerTables`` in another form; made once a model and device.
+Holds the same data as ``thinking.tracker_state.TrackerTables``; built once per model and
+device. Knows nothing of requests.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,14 +17,14 @@ TOOL_CALL = 2
 
 
 class AutomatonTables:
-    """What all rows of one model share, as arrays of `arrays`.
+    """Arrays that all rows of one model share.
 
     `token_bytes` is the text of each token, for gates that wait for a string.
 
     `symbol_of_token` (int32) and `class_of_token` (uint8, bits ``BOUNDARY`` and
-    ``TOOL_CALL``) have shape ``[vocab_size]``. `watched_token_ids` (int64 ``[k]``) are all
-    tokens whose logits a state can change besides a forced one; the ``*_columns`` (bool
-    ``[k]``) say which of them have which meaning.
+    ``TOOL_CALL``) have shape ``[vocab_size]``. `watched_token_ids` (int64 ``[k]``) are the
+    tokens, other than a forced one, whose logits a state can change; the ``*_columns`` (bool
+    ``[k]``) are masks over them, by meaning.
     """
 
     def __init__(
@@ -59,9 +60,9 @@ class AutomatonTables:
         self.class_of_token = arrays.put(classes, "uint8")
         self.start_table = arrays.put(np.ravel(tracker.start_table), "int32")
         self.end_table = arrays.put(np.ravel(tracker.end_table), "int32")
-        self._watch()
+        self._set_watched_tokens()
 
-    def _watch(self) -> None:
+    def _set_watched_tokens(self) -> None:
         profile = self.tracker.profile
         stops = [t for t in profile.stop_token_ids if t < self.vocab_size]
         ends = [profile.end_token_ids[-1]]
@@ -70,15 +71,15 @@ class AutomatonTables:
         singles = (self.eos_stand_in_id, self.exit_stand_in_id, self.segment_signal_id)
         watched = list(dict.fromkeys((*stops, *ends, *starts, *tools, *singles)))
 
-        def columns(token_ids: Iterable[int]) -> Array:
+        def make_mask(token_ids: Iterable[int]) -> Array:
             wanted = set(token_ids)
             return self.arrays.put([token_id in wanted for token_id in watched], "bool")
 
         self.watched_token_ids = self.arrays.put(watched, "int64")
-        self.stop_columns = columns(stops)
-        self.end_columns = columns(ends)
-        self.start_columns = columns(starts)
-        self.tool_columns = columns(tools)
-        self.eos_columns = columns([self.eos_stand_in_id])
-        self.exit_columns = columns([self.exit_stand_in_id])
-        self.signal_columns = columns([self.segment_signal_id])
+        self.stop_columns = make_mask(stops)
+        self.end_columns = make_mask(ends)
+        self.start_columns = make_mask(starts)
+        self.tool_columns = make_mask(tools)
+        self.eos_columns = make_mask([self.eos_stand_in_id])
+        self.exit_columns = make_mask([self.exit_stand_in_id])
+        self.signal_columns = make_mask([self.segment_signal_id])

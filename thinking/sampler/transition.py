@@ -30,7 +30,7 @@ def advance(
         features: what the slots' plans use; the rest is skipped.
     """
     rows = automaton.state[slots]
-    look = automaton.loop.look(slots, token_ids) if features.guarded else None
+    loop = automaton.loop.preview(slots, token_ids) if features.guarded else None
     step = _Step(automaton.tables, rows.T, token_ids)
     step.follow_scripts(gated=features.gated)
     if features.gated:
@@ -40,14 +40,14 @@ def advance(
         step.end_at_tool_calls()
     step.count_tokens()
     step.match_markers()
-    ends = step.find_ends(None if look is None else look.loops)
+    ends = step.find_ends(None if loop is None else loop.loops)
     step.close_thoughts(ends)
     step.continue_thoughts(ends)
     step.begin_answers(ends)
     step.now.store(rows.T)
     automaton.state[slots] = rows
-    if look is not None:
-        automaton.loop.store(slots, look, step.thinking & ends.undisturbed)
+    if loop is not None:
+        automaton.loop.store(slots, loop, step.thinking & ends.undisturbed)
     if features.listening:
         automaton.tails.push(slots, token_ids, step.answering)
 
@@ -57,11 +57,11 @@ class _Ends:
     """Which thoughts end with this token, and why (bool ``[n]``); causes exclude each other."""
 
     natural: Array  # the model has completed the end marker
-    signed: Array  # a stand-in was sampled: for the end of the reply, or for an early exit
+    by_stand_in: Array  # a stand-in was sampled: for the end of the reply, or for an early exit
     cut: Array  # closed by us: budget, grace or loop
     held_open: Array  # an end below the minimum: the thought goes on
-    left: Array  # natural, signed or cut
-    undisturbed: Array  # neither left nor held open
+    closes: Array  # natural, by stand-in or cut
+    undisturbed: Array  # neither closes nor is held open
     at_boundary: Array  # the token ends a sentence or line of a thought that may go on
     spare: Array  # int32: tokens that may still be thought before the close must be forced
 
@@ -111,7 +111,7 @@ class _Step:
         segment_at = before[Field.SEGMENT_AT]
         signal = self._token_ids == self._tables.segment_signal_id
         opens = may_open_segment(before, self._arrays) & signal
-        room = segment_room(before, self._arrays)
+        room = compute_segment_room(before, self._arrays)
         room = self._arrays.minimum(room, before[Field.SEGMENT_TOKENS])
         now.limit = where(opens, now.num_hidden + room, now.limit)
         now.num_segments_left = now.num_segments_left - opens * 1
@@ -167,10 +167,10 @@ class _Step:
         undecided = thinking & ~natural
         exits = undecided & (self._token_ids == tables.exit_stand_in_id)
         wants_end = undecided & (self._token_ids == tables.eos_stand_in_id)
-        signed = (exits & (before[Field.HAS_EXIT] == 1)) | (wants_end & ~too_soon)
+        by_stand_in = (exits & (before[Field.HAS_EXIT] == 1)) | (wants_end & ~too_soon)
 
         spare = now.limit - now.num_hidden - (self.close_stop - before[Field.CLOSE_AT])
-        free = (undecided & ~signed) | self.opened
+        free = (undecided & ~by_stand_in) | self.opened
         exhausted = free & (spare <= 0)
         free = free & ~exhausted
         held_open = free & too_soon & wants_end
@@ -181,9 +181,9 @@ class _Step:
             held_open = held_open | (loops & too_soon)
             cut = cut | loops
         cut = exhausted | (cut & ~held_open)
-        left = natural | signed | cut
-        undisturbed = ~(left | held_open)
-        return _Ends(natural, signed, cut, held_open, left, undisturbed, at_boundary, spare)
+        closes = natural | by_stand_in | cut
+        undisturbed = ~(closes | held_open)
+        return _Ends(natural, by_stand_in, cut, held_open, closes, undisturbed, at_boundary, spare)
 
     def close_thoughts(self, ends: _Ends) -> None:
         """Set the script position from which a thought is closed."""
@@ -192,9 +192,9 @@ class _Step:
         # A marker that the model has begun is completed, without the wrap-up.
         begun = where(now.end_match > 0, before[Field.END_AT] + now.end_match, close_at)
         cursor = where(ends.natural, before[Field.LEAD_AT], now.cursor)
-        cursor = where(ends.signed, close_at, cursor)
+        cursor = where(ends.by_stand_in, close_at, cursor)
         now.cursor = where(ends.cut, begun, cursor)
-        now.phase = where(ends.left, int(Phase.CLOSING), now.phase)
+        now.phase = where(ends.closes, int(Phase.CLOSING), now.phase)
         now.end_match = now.end_match * ends.undisturbed
         now.at_boundary = ends.at_boundary & ends.undisturbed
 
@@ -210,7 +210,7 @@ class _Step:
     def begin_answers(self, ends: _Ends) -> None:
         """Begin the answer where a close has ended."""
         now = self.now
-        ended = (self.closing | ends.left) & (now.cursor == self.close_stop)
+        ended = (self.closing | ends.closes) & (now.cursor == self.close_stop)
         now.phase = self._arrays.where(ended, int(Phase.ANSWER), now.phase)
         now.cursor = now.cursor * ~ended
         now.answer_begins = ended
@@ -228,10 +228,10 @@ def may_open_segment(columns: Array, arrays: ArrayLibrary) -> Array:
     cost = 2 + opening + columns[Field.LEAD_AT] - columns[Field.CLOSE_AT]
     answering = columns[Field.PHASE] == Phase.ANSWER
     left = columns[Field.NUM_SEGMENTS_LEFT] > 0
-    return answering & left & rested & (segment_room(columns, arrays) >= cost)
+    return answering & left & rested & (compute_segment_room(columns, arrays) >= cost)
 
 
-def segment_room(columns: Array, arrays: ArrayLibrary) -> Array:
+def compute_segment_room(columns: Array, arrays: ArrayLibrary) -> Array:
     """Return the number of hidden tokens (int32 ``[n]``) that still fit.
 
     One token of the reply is left for the answer. `columns` is state, int32

@@ -1,11 +1,11 @@
-"""Keeps a seeded request from killing vLLM's CPU worker while its prompt is read in parts.
+"""A patch that stops seeded requests from crashing vLLM's CPU worker during chunked prefill.
 
-vLLM 0.32 draws a sample for such a row too, throws it away, and turns the row's generator
-back by an offset, which CPU generators do not have: ``RuntimeError: CPU Generator does not
-use offset`` (``vllm/v1/worker/gpu_model_runner.py``, ``_bookkeeping_sync``), the end of the
-engine. Any prompt longer than the step's token limit does it, and so do many short ones
-together. Here those rows have no generator during that step: nothing is drawn from it, so
-the reply is the same whether its prompt was read in parts or at once. Knows no plans.
+vLLM 0.32 draws a sample for such a row too, discards it, and rewinds the row's generator by an
+offset, which CPU generators do not have: ``RuntimeError: CPU Generator does not use offset``
+(``vllm/v1/worker/gpu_model_runner.py``, ``_bookkeeping_sync``). This ends the engine. Any
+prompt longer than the step's token limit triggers it, and so do many short ones together. With
+the patch, these rows have no generator during the step. Nothing is drawn from it, so the reply
+is the same whether its prompt was read in chunks or at once. Does not know plans.
 """
 
 import functools
@@ -18,7 +18,7 @@ _PATCHED = "_seeded_prefill"
 
 
 def keep_generators(runner_class: type[Any]) -> None:
-    """Patch `runner_class` (vLLM's ``CPUModelRunner``), once."""
+    """Patch `runner_class` (vLLM's ``CPUModelRunner``); further calls have no effect."""
     original: Callable[..., Any] = runner_class.sample_tokens
     if getattr(original, _PATCHED, False):
         return

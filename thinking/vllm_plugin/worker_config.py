@@ -1,7 +1,7 @@
-"""What both adapters read of vLLM: the model's markers and a request's plan.
+"""The values that both adapters read from vLLM: the model's markers and a request's plan.
 
 The markers come from ``additional_config["thinking"]``, a plan from
-``SamplingParams.extra_args["thinking"]``.
+``SamplingParams.extra_args["thinking"]``. Does not know which runner is used.
 """
 
 from vllm.config import VllmConfig
@@ -18,8 +18,8 @@ from thinking.tracker_state import TrackerTables
 ADDITIONAL_CONFIG_KEY = "thinking"
 
 
-def model_tables(vllm_config: VllmConfig, arrays: ArrayLibrary) -> AutomatonTables:
-    """The tables of the model that a worker serves."""
+def make_model_tables(vllm_config: VllmConfig, arrays: ArrayLibrary) -> AutomatonTables:
+    """Build the tables of the model that the worker serves."""
     additional = vllm_config.additional_config
     assert isinstance(additional, dict)  # set by VllmEngine
     profile = MarkerProfile.from_dict(additional[ADDITIONAL_CONFIG_KEY])
@@ -32,8 +32,8 @@ def model_tables(vllm_config: VllmConfig, arrays: ArrayLibrary) -> AutomatonTabl
     )
 
 
-def plan_of(params: SamplingParams) -> ThinkingPlan | None:
-    """A request's plan; None: none was made for it.
+def read_plan(params: SamplingParams) -> ThinkingPlan | None:
+    """Return a request's plan, or None if it has none.
 
     Raises:
         ValueError: see :meth:`ThinkingPlan.check`.

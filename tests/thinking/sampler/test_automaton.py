@@ -27,7 +27,7 @@ from thinking.sampler.arrays import ArrayLibrary, NumpyArrays, TorchArrays
 from thinking.sampler.automaton import ThinkingAutomaton
 from thinking.sampler.batch import Features
 from thinking.sampler.constraints import FORCED
-from thinking.sampler.row_state import Field, make_row, plan_values, state_values
+from thinking.sampler.row_state import Field, make_row, read_plan_values, read_state_values
 from thinking.sampler.sampler import SamplerRow, ThinkingSampler
 from thinking.sampler.tables import AutomatonTables
 from thinking.sampler.transition import advance
@@ -188,16 +188,16 @@ def test_the_order_of_the_columns_has_no_meaning(data: st.DataObject) -> None:
 
 def test_a_row_has_each_field_exactly_once() -> None:
     plan = make_plan(EARLY, 50)
-    state = state_values(ThinkingTracker(TrackerTables(EARLY, frozenset()), plan).state)
+    state = read_state_values(ThinkingTracker(TrackerTables(EARLY, frozenset()), plan).state)
     kept = {Field.KEPT_ROW: 3}
-    row = make_row(state, plan_values(plan), kept)
+    row = make_row(state, read_plan_values(plan), kept)
     assert (row[Field.BUDGET], row[Field.KEPT_ROW]) == (50, 3)
     incomplete = {field: value for field, value in state.items() if field is not Field.LIMIT}
-    for parts in ((state, plan_values(plan)), (incomplete, plan_values(plan), kept)):
+    for parts in ((state, read_plan_values(plan)), (incomplete, read_plan_values(plan), kept)):
         with pytest.raises(AssertionError, match="missing"):
             make_row(*parts)
     with pytest.raises(AssertionError, match="repeated"):
-        make_row(state, plan_values(plan), kept, {Field.LIMIT: 1})
+        make_row(state, read_plan_values(plan), kept, {Field.LIMIT: 1})
 
 
 def churn(
