@@ -1,4 +1,4 @@
-"""The child process that tries grammars, since even a small one can block a compiler for ever.
+"""The child process that tries grammars, since even a small one can block a compiler forever.
 
 It compiles a grammar as the engine does (xgrammar, same tokens), generates a few random tokens,
 and reports what is wrong. If it hangs, crashes or uses too much memory, its parent

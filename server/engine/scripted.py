@@ -119,7 +119,7 @@ class ScriptedEngine:
         self._fail_all(GivenUpError("given up"))
 
     def abort_all(self) -> None:
-        """Abort all requests unasked, as vLLM may."""
+        """Abort all requests without being told to, as vLLM may."""
         self._fail_all(AbortedError("aborted by the engine"))
 
     def _fail_all(self, error: EngineError) -> None:

@@ -28,7 +28,7 @@ def to_sampling_params(request: EngineRequest) -> SamplingParams:
         ValueError: vLLM rejects a value (``VLLMValidationError`` is a subclass).
     """
     return SamplingParams(
-        **_by_vllm_names(request.sampling),
+        **_rename_for_vllm(request.sampling),
         prompt_logprobs=request.num_prompt_logprobs,
         stop_token_ids=list(request.stop_token_ids) or None,
         structured_outputs=to_structured_outputs(request.constraint),
@@ -38,15 +38,15 @@ def to_sampling_params(request: EngineRequest) -> SamplingParams:
     )
 
 
-def _by_vllm_names(sampling: SamplingSettings) -> dict[str, Any]:
-    """Return the settings as arguments of vLLM's, which has the same names but one."""
+def _rename_for_vllm(sampling: SamplingSettings) -> dict[str, Any]:
+    """Return the settings under the names of vLLM's arguments, of which one differs."""
     values = {field.name: getattr(sampling, field.name) for field in fields(sampling)}
     values["logprobs"] = values.pop("num_logprobs")
     return {name: _to_builtin(value) for name, value in values.items()}
 
 
 def _to_builtin(value: Any) -> Any:
-    """Return a mapping as a dict (None where empty) and a tuple as a list, as vLLM expects."""
+    """Return a mapping as a dict (None if empty) and a tuple as a list, as vLLM expects."""
     if isinstance(value, Mapping):
         return dict(value) or None
     return list(value) if isinstance(value, tuple) else value

@@ -25,11 +25,11 @@ class EngineRequestError(EngineError):
 
 
 class AbortedError(EngineError):
-    """The engine gave a request up that nobody had asked it to."""
+    """The engine aborted a request on its own initiative."""
 
 
 class GivenUpError(EngineError):
-    """The engine was told to give all requests up: the server ends."""
+    """The engine gave up all requests because the server is shutting down."""
 
 
 class ConstraintError(EngineRequestError):

@@ -1,7 +1,7 @@
 """Ends a child process when its parent has died, whatever the cause.
 
 vLLM ends its processes when the parent shuts down in order. This module covers the other cases
-(kill -9, out of memory), where an orphan would keep memory and cores for ever. The watch starts
+(kill -9, out of memory), where an orphan would keep memory and cores forever. The watch starts
 when a child imports the server's entry point, which multiprocessing does first, so that a child is
 watched even while it loads; vLLM's plugin hook starts it for forked children. At that first moment
 multiprocessing does not know the parent yet, so the watch polls ``os.getppid()``, which changes

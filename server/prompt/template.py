@@ -109,18 +109,20 @@ def _can_render(tokenizer: PreTrainedTokenizerBase, content: Any, probe: str) ->
     return probe in text and "{" not in text.replace("{{", "")
 
 
-def select_thinking_hints(tokenizer: PreTrainedTokenizerBase, ask: BudgetRequest) -> dict[str, Any]:
+def select_thinking_hints(
+    tokenizer: PreTrainedTokenizerBase, request: BudgetRequest
+) -> dict[str, Any]:
     """Return template arguments that pass the requested effort or budget to the model.
 
     For example, gpt-oss reads the effort and Seed-OSS the budget. Only values that the request
     sets explicitly are passed; the sampler enforces the budget in any case.
     """
     hints: dict[str, Any] = {}
-    if ask.effort not in (None, Effort.NONE):
-        assert ask.effort is not None
-        hints["reasoning_effort"] = ask.effort.value
-    if ask.max_thinking_tokens:
-        hints["thinking_budget"] = ask.max_thinking_tokens
+    if request.effort not in (None, Effort.NONE):
+        assert request.effort is not None
+        hints["reasoning_effort"] = request.effort.value
+    if request.max_thinking_tokens:
+        hints["thinking_budget"] = request.max_thinking_tokens
     names = find_template_variables(tokenizer)
     return {name: value for name, value in hints.items() if name in names}
 

@@ -1,4 +1,4 @@
-"""A request that the engine aborts unasked ends with an error, whichever engine it is."""
+"""A request that the engine aborts by itself ends with an error, with either engine."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ async def test_the_scripted_engine_raises() -> None:
     await engine.close()
 
 
-def vllm_output(finish_reason: str | None) -> Any:
+def make_vllm_output(finish_reason: str | None) -> Any:
     from vllm.outputs import CompletionOutput, RequestOutput
 
     token_ids = list(ids("a"))
@@ -43,11 +43,11 @@ def test_vllms_output_raises() -> None:
     from server.engine.vllm_messages import to_engine_output
 
     for reason in (None, "stop", "length"):
-        output = to_engine_output(vllm_output(reason), REQUEST)
+        output = to_engine_output(make_vllm_output(reason), REQUEST)
         assert output.finish_reason == reason
         assert output.token_ids == list(ids("a"))
     with pytest.raises(AbortedError):
-        to_engine_output(vllm_output("abort"), REQUEST)
+        to_engine_output(make_vllm_output("abort"), REQUEST)
 
 
 @pytest.mark.parametrize("num_choices", [1, 3])

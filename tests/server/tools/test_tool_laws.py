@@ -203,6 +203,6 @@ async def test_the_openai_client_reads_calls(serve: Serve) -> None:
 
 
 async def test_streams_keep_a_call_that_a_stop_token_ends(serve: Serve) -> None:
-    """The closing tag is missing: the call is whole all the same."""
+    """A call without its closing tag is complete."""
     served = serve(wants(f"</think>{CALL.removesuffix('</tool_call>')}"))
     assert (await stream_turn(served, tools=[ADD])).calls == [("add", ARGUMENTS)]
