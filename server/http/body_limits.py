@@ -2,7 +2,7 @@
 
 A body whose declared length is too large is rejected before a byte is read, a chunked body as soon
 as it exceeds the limit. Without a time limit, a client that sends one byte a minute could keep its
-request open for ever. Does not read bodies itself. Messages after the body (the disconnect) have no
+request open forever. Does not read bodies itself. Messages after the body (the disconnect) have no
 time limit.
 """
 
