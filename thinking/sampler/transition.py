@@ -1,4 +1,4 @@
-"""How the state of a batch changes with one token a row: the tracker, over arrays.
+"""Updates the state of a batch with one token per row: the tracker, over arrays.
 
 A pure function of the token ids; logits are not read. Every row takes the same operations and
 no branch depends on data, so the host never waits for the device. ``thinking.tracker`` is the
@@ -54,7 +54,10 @@ def advance(
 
 @dataclass(slots=True)
 class _Ends:
-    """Which thoughts end with this token, and why (bool ``[n]``); causes exclude each other."""
+    """The thoughts that end with this token, by cause; masks are bool ``[n]``.
+
+    `natural`, `by_stand_in`, `cut` and `held_open` exclude each other.
+    """
 
     natural: Array  # the model has completed the end marker
     by_stand_in: Array  # a stand-in was sampled: for the end of the reply, or for an early exit
@@ -67,13 +70,13 @@ class _Ends:
 
 
 class _Step:
-    """One token a row.
+    """The transition of n rows with one token each.
 
-    Columns are int32 ``[n]``. `now` is the state as it changes; `before` (``[len(Field), n]``)
-    is the state before the token, read for the plan's fields. The masks `answering`, `thinking`
-    and `closing` (bool ``[n]``) say what the token is to its row, `opened` whether it completes
-    a forced text after which the model thinks. `close_stop` is the script position at which a
-    close ends.
+    `before` (int32 ``[len(Field), n]``) is the state before the token and is read for the plan's
+    fields; `now` is the state as it changes. The masks `answering`, `thinking` and `closing`
+    (bool ``[n]``) say what the token is to its row; `opened` is true where it is the last
+    forced token before the model thinks. `close_stop` is the script position at which a close
+    ends.
     """
 
     __slots__ = (
@@ -94,7 +97,7 @@ class _Step:
         self.grace = before[Field.GRACE]
 
     def follow_scripts(self, *, gated: bool) -> None:
-        """Move past a forced token; after the last one of an opening the model thinks."""
+        """Move past a forced token; after the last one of an opening, let the model think."""
         now, before = self.now, self.before
         forced = ~(self.answering | self.thinking)
         cursor = now.cursor + forced
@@ -106,7 +109,7 @@ class _Step:
         now.phase = self._arrays.where(self.opened, int(Phase.THINKING), now.phase)
 
     def open_segments(self) -> None:
-        """Begin a thought where the token is the signal for one."""
+        """Begin a segment where the token is its signal."""
         now, before, where = self.now, self.before, self._arrays.where
         segment_at = before[Field.SEGMENT_AT]
         signal = self._token_ids == self._tables.segment_signal_id
@@ -130,7 +133,7 @@ class _Step:
         self.grace = where(in_segment, before[Field.SEGMENT_GRACE], before[Field.GRACE])
 
     def end_at_tool_calls(self) -> None:
-        """Begin the answer with a tool call, unless it comes too soon; no segment follows."""
+        """Begin the answer at a tool call, if the minimum is reached; allow no more segments."""
         now = self.now
         calls = (self._classes & TOOL_CALL) != 0
         called = self.thinking & calls & (now.num_hidden >= self.before[Field.MIN_TOKENS])
@@ -148,7 +151,7 @@ class _Step:
         now.num_since = (now.num_since + 1) * answering
 
     def match_markers(self) -> None:
-        """Follow the start marker in answers, the end marker in answers and thoughts."""
+        """Match the start marker in answers, and the end marker in answers and thoughts."""
         now, tables, answering = self.now, self._tables, self.answering
         symbol, width = tables.symbol_of_token[self._token_ids], tables.num_symbols
         now.start_match = tables.start_table[now.start_match * width + symbol] * answering
@@ -186,7 +189,7 @@ class _Step:
         return _Ends(natural, by_stand_in, cut, held_open, closes, undisturbed, at_boundary, spare)
 
     def close_thoughts(self, ends: _Ends) -> None:
-        """Set the script position from which a thought is closed."""
+        """Move to the script position from which each ending thought is closed."""
         now, before, where = self.now, self.before, self._arrays.where
         close_at = before[Field.CLOSE_AT]
         # A marker that the model has begun is completed, without the wrap-up.
@@ -199,7 +202,7 @@ class _Step:
         now.at_boundary = ends.at_boundary & ends.undisturbed
 
     def continue_thoughts(self, ends: _Ends) -> None:
-        """Force the continuation after an end that comes too soon, where it fits the budget."""
+        """Force the continuation after an end below the minimum, where it fits the budget."""
         now, before, where = self.now, self.before, self._arrays.where
         close_end = before[Field.CLOSE_END]
         length = before[Field.SEGMENT_AT] - close_end

@@ -217,7 +217,7 @@ def churn(
             row, tracker = batch[index]
             assert row.slot is not None
             assert state_of(sampler.automaton, row.slot) == expected(tracker)
-            if rng.random() < 0.8:  # else: the sample was thrown away
+            if rng.random() < 0.8:  # else: the sample was discarded
                 token = rng.choice(sorted(allowed_by(logits[index])))
                 row.output_token_ids.append(token)
                 tracker.advance(token)

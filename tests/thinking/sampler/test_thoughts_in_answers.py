@@ -1,4 +1,4 @@
-"""Law 7: thoughts inside the answer, through the real sampler on made-up logits."""
+"""Law 7: thoughts inside the answer, with the real sampler on synthetic logits."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,7 +45,7 @@ Model = Callable[[list[int]], torch.Tensor]
 def generate(
     shared: TrackerTables, plan: ThinkingPlan, model: Model, num_tokens: int
 ) -> list[tuple[int, TokenKind]]:
-    """Sample `num_tokens` from `model` under `plan`, as an engine would."""
+    """Return `num_tokens` tokens sampled from `model` under `plan`, and their kinds."""
     shared_tables = AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES)
     sampler = ThinkingSampler(shared_tables, 1, CPU)
     tracker = ThinkingTracker(shared, plan)
@@ -62,14 +62,14 @@ def generate(
 
 
 def wants(token_id: int) -> Model:
-    """A model that is sure of one token."""
+    """Return a model that is certain of one token."""
     logits = torch.zeros(VOCAB_SIZE)
     logits[token_id] = 60.0
     return lambda _: logits
 
 
 def shape_of(taken: list[tuple[int, TokenKind]]) -> str:
-    """One letter a token: `a` of the answer, `h` hidden."""
+    """Return one letter per token: `a` for the answer, `h` for hidden."""
     return "".join("a" if kind is TokenKind.ANSWER else "h" for _, kind in taken)
 
 
@@ -150,7 +150,7 @@ def test_entropy_is_shannons_in_nats() -> None:
     assert torch.allclose(entropy(rows), torch.tensor([2.0, 1.0]).log())
 
 
-def test_a_string_opens_the_gate_however_it_is_cut_into_tokens() -> None:
+def test_a_string_opens_the_gate_however_it_is_split_into_tokens() -> None:
     """Token 8 is "ab", token 9 is "b"."""
     assert (TOKEN_BYTES[8], TOKEN_BYTES[9]) == (b"ab", b"b")
     answer = [9, 8, 9, 8, 8]
@@ -210,7 +210,7 @@ def test_a_tool_call_in_a_thought_ends_it_and_is_never_touched_again() -> None:
     assert shape_of(taken) == "hhhh" + "a" * 36
 
 
-def test_a_tool_call_that_comes_too_soon_becomes_a_wish_to_end() -> None:
+def test_a_tool_call_below_the_minimum_is_treated_as_an_end() -> None:
     plan = make_plan(TAGS, 40, ThinkingRules(min_tokens=6, continuation_token_ids=(21, 22)))
     taken = generate(shared(TAGS), plan, wants(TOOL), 20)
     ids = [token_id for token_id, _ in taken]

@@ -1,8 +1,8 @@
-"""Stand-ins for vLLM's two model runners: batches that come, move, pause and go.
+"""Stand-ins for vLLM's two model runners: requests join, move, pause and leave.
 
 They drive the real adapter classes through vLLM's real interface classes (`BatchUpdate`,
 `LogitsProcRequestState`, `LogitsContext`), on CPU tensors, as the runners themselves do.
-Every request has a tracker beside it, so that each step can be compared.
+Every request has its own tracker, so that each step can be compared.
 """
 
 import random
@@ -35,7 +35,7 @@ NEW, SAMPLED, DISCARDED = range(3)
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What the adapters read of a ``VllmConfig``; the model's part is the real one."""
+    """The part of a ``VllmConfig`` that the adapters read, with a real model config."""
 
     model_config: ModelConfig
     additional_config: dict[str, Any]
@@ -48,7 +48,7 @@ class _Scheduler:
 
 
 def worker_config(folder: Path, profile: MarkerProfile) -> WorkerConfig:
-    """A configuration of a model that has a tokenizer and no weights."""
+    """Return the configuration of a model that has a tokenizer and no weights."""
     shape = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": 1}
     config = LlamaConfig(vocab_size=VOCAB_SIZE, architectures=["LlamaForCausalLM"], **shape)
     config.save_pretrained(folder)
@@ -58,7 +58,7 @@ def worker_config(folder: Path, profile: MarkerProfile) -> WorkerConfig:
 
 @dataclass(eq=False, slots=True)
 class Running:
-    """One request; `plan` None: it did not come from our server."""
+    """A request; `plan` is None if it did not come from our server."""
 
     plan: ThinkingPlan | None
     tables: TrackerTables
@@ -72,17 +72,17 @@ class Running:
 
     @property
     def params(self) -> SamplingParams:
-        """As the engine hands them to a worker."""
+        """Sampling parameters, as the engine passes them to a worker."""
         extra = None if self.plan is None else {"thinking": self.plan.to_dict()}
         return SamplingParams(extra_args=extra)
 
     @property
     def is_full(self) -> bool:
-        """Whether the history has no room for another token."""
+        """True if the history has no room for another token."""
         return len(self.prompt) + len(self.output) >= MAX_MODEL_LEN - 1
 
     def sample(self, logits: torch.Tensor) -> int:
-        """Check one row of constrained logits (zeros before) and take a token of it."""
+        """Check one row of constrained logits (zeros before) and sample a token from it."""
         if self.plan is None:
             assert logits.eq(0).all(), "a row without a plan was touched"
             token_id = self.rng.randrange(VOCAB_SIZE)
@@ -103,11 +103,11 @@ class Running:
         else:
             assert forced is None
             token_id = self.rng.choice(logits.isfinite().nonzero().flatten().tolist())
-            # Ends come often enough to be met.
+            # Sample ends often enough for them to be tested.
             interesting = (*profile.end_token_ids, profile.eos_stand_in_id)
-            wish = self.rng.choice(interesting)
-            if self.rng.random() < 0.2 and logits[wish].isfinite():
-                token_id = wish
+            end = self.rng.choice(interesting)
+            if self.rng.random() < 0.2 and logits[end].isfinite():
+                token_id = end
         self.tracker.advance(token_id)
         assert self.tracker.num_hidden <= self.plan.budget
         return token_id
@@ -126,7 +126,7 @@ class RunnerV1:
         self.batch: list[Running] = []
 
     def step(self, leave: set[Running], join: list[Running], rng: random.Random) -> None:
-        """One step of the engine; some samples are thrown away."""
+        """Run one step of the engine; some samples are discarded."""
         self.processor.update_state(self._update(leave, join, rng))
         logits = self.processor.apply(torch.zeros(len(self.batch), VOCAB_SIZE))
         for row, request in enumerate(self.batch):
@@ -163,7 +163,7 @@ class RunnerV1:
 class HistoryBuffer:
     """The part of the runner's buffers that a processor reads: one int32 array, twice.
 
-    The runner's own need pinned memory or a Triton kernel to be filled.
+    The runner's own buffers need pinned memory, or a Triton kernel to be filled.
     """
 
     def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
@@ -172,7 +172,7 @@ class HistoryBuffer:
 
 
 class RunnerV2:
-    """Slots with the token history on the "device"; a step's batch is any part of them."""
+    """Slots with the token history on the "device"; a step's batch is any subset of them."""
 
     def __init__(self, config: WorkerConfig, device: torch.device | None = None) -> None:
         device = device or torch.device("cpu")
@@ -190,7 +190,7 @@ class RunnerV2:
         self.slots: dict[int, Running] = {}
 
     def step(self, leave: set[Running], join: list[Running], rng: random.Random) -> None:
-        """One step; slots are reused last in, first out, as vLLM's free list does."""
+        """Run one step; slots are reused last in, first out, as by vLLM's free list."""
         for slot in [slot for slot, request in self.slots.items() if request in leave]:
             del self.slots[slot]
         for request in join:
@@ -236,7 +236,7 @@ class RunnerV2:
         rows = logits.cpu()
         for row, slot in enumerate(scheduled):
             if rng.random() < 0.1:
-                continue  # a prompt that is read in chunks: its sample is thrown away
+                continue  # a prompt that is read in chunks: its sample is discarded
             request = self.slots[slot]
             token_id = request.sample(rows[row])
             length = len(request.prompt) + len(request.output)

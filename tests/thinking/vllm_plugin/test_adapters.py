@@ -30,18 +30,13 @@ Runner = RunnerV1 | RunnerV2
 NUM_STEPS = 5_000  # by two runners
 
 
-@pytest.fixture(params=PROFILES)
-def profile(request: pytest.FixtureRequest) -> MarkerProfile:
-    return PROFILES[request.param]
-
-
 @pytest.fixture
 def config(tmp_path: Path, profile: MarkerProfile) -> WorkerConfig:
     return worker_config(tmp_path, profile)
 
 
 def any_plan(profile: MarkerProfile, rng: random.Random) -> ThinkingPlan | None:
-    """A plan with any options; sometimes none at all."""
+    """Return a plan with random options; sometimes None."""
     if rng.random() < 0.2:
         return None
     gates = (
@@ -63,7 +58,7 @@ def any_plan(profile: MarkerProfile, rng: random.Random) -> ThinkingPlan | None:
 
 
 def churn(runner: Runner, profile: MarkerProfile, num_steps: int) -> int:
-    """Requests join, leave, are preempted and come back; the number that joined."""
+    """Let requests join, leave, be preempted and resume; return the number that joined."""
     rng = random.Random(11)
     tables = tracker_tables(profile)
     running: list[Running] = []

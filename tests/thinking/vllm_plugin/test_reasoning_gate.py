@@ -1,4 +1,4 @@
-"""The gate as vLLM calls it, held against the tracker."""
+"""The gate, called as vLLM calls it, compared with the tracker."""
 
 import pytest
 

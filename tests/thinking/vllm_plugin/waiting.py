@@ -1,7 +1,7 @@
-"""Noticing that a computation asks the device for a value, which makes the host wait.
+"""Detects that a computation reads a value from the device, which makes the host wait.
 
-On a GPU torch itself does it; elsewhere every operation is looked at, so that the law can
-be tested where there is no GPU.
+On a GPU torch itself detects it. Elsewhere every operation is inspected, so that the law can
+be tested without a GPU.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ INDEXING = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_}
 
 
 class _NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Fails on operations whose result must be known on the host."""
+    """A dispatch mode that fails on operations whose result the host must know."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         packet = func.overloadpacket
@@ -31,7 +31,7 @@ class _NoWaiting(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def no_waiting(device: torch.device) -> Iterator[None]:
-    """Make every wait for `device` an error."""
+    """Raise an error on every wait for `device`."""
     if device.type != "cuda":
         with _NoWaiting():  # type: ignore[no-untyped-call]
             yield
