@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs clients of others, each into an environment of its own: what they pin need not suit
-# the server, nor each other.
+# Installs third-party clients, each into a separate environment: their pinned versions need not
+# be compatible with the server or with each other.
 #
 #   deploy/client-env.sh NAME …   (of tests/sdk/requirements/NAME.txt, `node` or `curl`)
 #
-# Ends up in .cache/clients/NAME, curl with jq in the system. Doing it again does nothing: a stamp, written last, holds what
-# was installed. Does not know what the clients are for.
+# Installs into .cache/clients/NAME; curl and jq into the system. A second run does nothing: a
+# stamp, written last, records what was installed. Does not know what the clients are for.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=deploy/uv.sh
@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 locks=tests/sdk/requirements
 node=tests/sdk/node
 
-# Reads what decides the content of an environment from standard input.
+# Prints the key of an environment; standard input holds what decides its content.
 key_of() { { echo "$PWD ${PYTHON:-}" && cat; } | sha256sum | cut -d' ' -f1; }
 stamped() { [ "$(cat "$1/.installed" 2>/dev/null)" = "$2" ]; }
 
@@ -38,7 +38,7 @@ install_node_clients() {
     say "installing the npm clients into $folder"
     mkdir -p "$folder"
     cp $node/package.json $node/package-lock.json "$folder"
-    # No package of ours needs its scripts, and none of theirs is run unseen.
+    # None of the packages needs its install scripts, so none is run.
     (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
     echo "$key" >"$folder/.installed"
 }
@@ -46,7 +46,7 @@ install_node_clients() {
 [ $# -gt 0 ] || fail "which client? $(basename -s .txt $locks/*.txt | xargs) node curl"
 mkdir -p .cache/clients
 exec 9>.cache/clients/.lock
-flock 9 # two `make` at once: the second waits, then finds the work done
+flock 9 # two concurrent `make`: the second waits, then finds the work done
 for name in "$@"; do
     if [ "$name" = node ]; then
         install_node_clients

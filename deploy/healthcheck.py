@@ -1,7 +1,7 @@
-"""Exit status for a container's health check: 0 when ``GET /health`` answers 200.
+"""Exit status for a container's health check: 0 if ``GET /health`` answers 200.
 
-Only the standard library, so that it starts at once; knows nothing of the server but its
-port, which is read from the same variable as the server reads.
+Uses only the standard library, so that it starts at once; knows nothing of the server but its
+port, which it reads from the same variable as the server.
 """
 
 import http.client

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Installs thinking-server and all it needs into .venv, exactly as locked.
+# Installs thinking-server and its dependencies into .venv, exactly as locked.
 #
 #   deploy/install.sh [--no-dev]
 #
-#   DEVICE=cpu|cuda       which build of the engine; default: cuda where a GPU answers
+#   DEVICE=cpu|cuda       build of the engine; default: cuda if nvidia-smi finds a GPU
 #   DEVICE=preinstalled   the system's Python already has vLLM (its published image): install
-#                         the server beside it, and no environment
-#   PYTHON=python3.12     the interpreter; default: python3 if new enough, else uv brings one
+#                         the server beside it, without an environment
+#   PYTHON=python3.12     the interpreter; default: python3 if new enough, else uv fetches one
 #
-# `make setup` and the images run this same file. Doing it again does nothing, in no time:
-# a stamp, written last, holds what was installed. Interrupted, it starts over where it was.
-# Does not know of models: the server fetches and prepares those.
+# `make setup` and the images run this file. A second run does nothing: a stamp, written last,
+# records what was installed. After an interruption the next run continues. Does not know of
+# models: the server fetches and prepares those.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=deploy/uv.sh
 . deploy/uv.sh
 
-# Where nobody will write bytecode later (an image says so itself), it has to be made now: else
-# each of the server's processes compiles what it imports of torch and vLLM anew at every start.
+# If bytecode cannot be written later (an image sets this variable), it has to be compiled now:
+# otherwise each of the server's processes compiles its imports of torch and vLLM at every start.
 if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then export UV_COMPILE_BYTECODE=1; fi
 
 locks=deploy/requirements
@@ -40,16 +40,16 @@ fi
 
 hash_of() { sha256sum | cut -d' ' -f1; }
 
-# All that decides which packages end up in .venv; the path too, as scripts in there hold it.
+# Everything that decides which packages are in .venv; also the path, which scripts there contain.
 packages_key="$({ echo "$PWD $device $dev ${PYTHON:-}"
     cat deploy/install.sh deploy/uv.sh "$locks"/*.txt; } | hash_of)"
-# Apart, so that a new entry point or a linter's setting costs no round over all packages.
+# Separate, so that a new entry point or a linter setting does not reinstall all packages.
 project_key="$(hash_of <pyproject.toml)"
 
 stamped() { [ "$(cut -d' ' -f"$1" "$stamp" 2>/dev/null)" = "$2" ]; }
 up_to_date() { stamped 1 "$packages_key" && stamped 2 "$project_key"; }
 
-# The one library that vLLM's CPU extension wants of the system; torch carries its own OpenMP.
+# The only system library that vLLM's CPU extension needs; torch ships its own OpenMP.
 check_libraries() {
     if [[ $(PATH="$PATH:/sbin:/usr/sbin" ldconfig -p) != *libnuma.so.1* ]]; then
         apt_install libnuma1
@@ -65,20 +65,20 @@ make_environment() {
         [ -z "${PYTHON:-}" ] || fail "PYTHON=$PYTHON: needs Python 3.11 to 3.14"
         python=3.12 # uv fetches one
     fi
-    say "making $venv with $python"
+    say "creating $venv with $python"
     "$uv" venv --quiet --clear --no-project --python "$python" "$venv"
 }
 
-# Sets $torch_from: how uv is told where torch's CPU build is, which PyPI does not have.
+# Sets $torch_from: the source of torch's CPU build, which PyPI does not have.
 find_torch() {
     local probe=("$uv" pip install --quiet --dry-run --no-deps -r "$locks/torch-cpu.txt")
     say "looking for $(grep '^torch' "$locks/torch-cpu.txt")${UV_FIND_LINKS:+ in $UV_FIND_LINKS}"
     torch_from=here
     if "${probe[@]}" 2>/dev/null; then return; fi
-    say "not there; looking in PyTorch's own index"
+    say "not found; looking in PyTorch's own index"
     torch_from=pytorch
     if "${probe[@]}" --torch-backend=cpu 2>/dev/null; then return; fi
-    say "not there; taking PyPI's CUDA build, which works on a CPU too but is 3 GB larger"
+    say "not found; using PyPI's CUDA build, which also runs on a CPU but is 3 GB larger"
     torch_from=pypi
 }
 
@@ -91,8 +91,8 @@ install_locked() {
     pytorch) files+=("$locks/torch-cpu.txt") options+=(--torch-backend=cpu) ;;
     esac
     say "installing what is locked in ${files[*]#"$locks/"}"
-    # `sync`, not `install`: it installs the lock and nothing else. `install` would follow the
-    # packages' own requirements and bring back what the lock leaves out on purpose.
+    # `sync`, not `install`: it installs exactly the lock. `install` would follow the packages'
+    # own requirements and bring back what the lock leaves out on purpose.
     "$uv" pip sync "${options[@]}" "${files[@]}"
     if [ "$torch_from" = pypi ]; then
         "$uv" pip install "$(sed -n 's/^\(torch==[^+]*\)+cpu$/\1/p' "$locks/torch-cpu.txt")"
@@ -101,13 +101,13 @@ install_locked() {
 
 install_project() {
     say "installing thinking-server itself"
-    # With the setuptools from the lock, so that nothing is fetched for the build.
+    # With the locked setuptools, so that nothing is fetched for the build.
     "$uv" pip install --quiet --no-deps --no-build-isolation -e .
-    compile_rooms "$venv/bin/python"
+    compile_sources "$venv/bin/python"
 }
 
-# uv compiles what it installs, which our own sources are not.
-compile_rooms() {
+# uv compiles only installed packages, not our own sources.
+compile_sources() {
     if [ -n "${UV_COMPILE_BYTECODE:-}" ]; then "$1" -m compileall -q -x examples thinker thinking server clients; fi
 }
 
@@ -115,10 +115,10 @@ if [ "$device" = preinstalled ]; then
     find_uv
     settings_from_pip
     say "installing thinking-server beside the system's vLLM"
-    # Fails where that is not the version we are made for.
+    # Fails if that is not the version that we need.
     "$uv" pip install --system --break-system-packages --no-build-isolation \
         --overrides "$locks/overrides.txt" -e '.[cuda,embedded,redis,telemetry]'
-    compile_rooms python3
+    compile_sources python3
     exit
 fi
 
@@ -131,7 +131,7 @@ if up_to_date; then exit 0; fi
 
 mkdir -p .cache
 exec 9>.cache/install.lock
-flock 9 # two `make` at once: the second waits, then finds the work done
+flock 9 # two concurrent `make`: the second waits, then finds the work done
 if up_to_date; then exit 0; fi
 
 started=$SECONDS

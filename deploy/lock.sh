@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Resolves pyproject.toml into the locks of deploy/requirements/, and the clients of others in
+# Resolves pyproject.toml into the locks of deploy/requirements/, and the third-party clients in
 # tests/sdk/requirements/ (`make lock`).
 #
 #   deploy/lock.sh [--upgrade | --upgrade-package NAME …]   (any option of `uv pip compile`)
 #
-# Without options the versions already locked are kept as far as they still fit.
+# Without options, locked versions are kept as far as they still fit.
 # Works the same on every machine: no GPU and no torch wheel is needed to resolve.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . deploy/uv.sh
 find_uv
 settings_from_pip
-unset UV_FIND_LINKS # what one machine has lying about must not end up in everyone's lock
+unset UV_FIND_LINKS # local wheels of one machine must not end up in everyone's lock
 
 locks=deploy/requirements
 compile() {

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Builds an image without a Docker engine and shows what it does, then removes all of it.
+# Builds an image without a Docker engine, tests it, then removes everything.
 #
 #   deploy/prove-image.sh [options of `buildah build`]
 #   TARGET=cuda deploy/prove-image.sh …
 #
-# Needs root, buildah, podman, runc and curl; debootstrap too, unless PYTHON_IMAGE names a base
-# image that can be had. Takes more than ten minutes and 20 GB of $TMPDIR. Settings of a package
+# Needs root, buildah, podman, runc and curl; also debootstrap, unless PYTHON_IMAGE names an
+# available base image. Takes more than ten minutes and 20 GB of $TMPDIR. Settings of a package
 # index are given as options: --build-arg PIP_FIND_LINKS=… --volume /wheels:/wheels:ro …
-# It shows: the build, a start with a read-only root file system as an ordinary user, an answer
-# within its budget, the health check, an end with 0 after SIGTERM, and that it does not start
-# where all could come in: on all addresses without keys.
+# It tests: the build, a start with a read-only root file system as an ordinary user, an answer
+# within its budget, the health check, exit status 0 after SIGTERM, and that it refuses to start
+# on all addresses without keys.
 #
-# With TARGET=cuda it builds that image: on VLLM_IMAGE, or, where the published one can't be had,
-# on a stand-in for it, a Debian with vLLM's CUDA wheel in the system's Python. It shows that our
-# packages go in beside it and that the server reads its options; no GPU, so no answer.
+# With TARGET=cuda it builds that image: on VLLM_IMAGE, or, if the published one is not available,
+# on a substitute, a Debian with vLLM's CUDA wheel in the system's Python. It tests that our
+# packages install beside it and that the server reads its options; no GPU, so no answer.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -37,7 +37,7 @@ clean_up() {
 trap clean_up EXIT
 
 make_base() {
-    say "making a base image with debootstrap"
+    say "creating a base image with debootstrap"
     debootstrap --variant=minbase --include=python3,python3-pip,ca-certificates \
         bookworm "$work/base" http://deb.debian.org/debian >"$work/debootstrap.log" ||
         { tail "$work/debootstrap.log" >&2; fail "debootstrap"; }
@@ -54,11 +54,11 @@ build() {
     with_buildah --build-arg "$base=${!base}" "$@" --target "$target" --tag "$image" .
 }
 
-# vLLM where the published image has it: in the system's Python.
+# Installs vLLM where the published image has it: in the system's Python.
 make_vllm_base() {
     local version
     version=$(sed -n 's/^ARG VLLM_VERSION=//p' Dockerfile)
-    say "making a stand-in for vLLM's image, with vllm==$version"
+    say "creating a substitute for vLLM's image, with vllm==$version"
     mkdir "$work/context"
     with_buildah "$@" --tag localhost/thinking-vllm --file - "$work/context" <<END
 FROM $PYTHON_IMAGE
@@ -71,13 +71,13 @@ END
 read_options_beside_vllm() {
     run_image --rm --network=none --entrypoint python3 "$image" -c 'import importlib.metadata as m, server.cli
 print(m.version("thinking-server"), m.version("vllm"), m.version("torch"))'
-    # All of it is read: a pipe closed early would end the container with an error.
+    # grep reads all of it: a pipe closed early would end the container with an error.
     run_image --rm --network=none "$image" --help | grep -- --max-thinking-tokens >/dev/null ||
         fail "--help"
 }
 
 start() {
-    say "starting"
+    say "starting the container"
     install --directory --owner 10001 "$work/models"
     run_image --detach --name "$container" --network=host --shm-size 1g \
         --volume "$work/models:/models" --env THINKING_SERVER_PORT="$port" "$image" --host 127.0.0.1 >/dev/null
@@ -91,10 +91,10 @@ wait_healthy() {
         sleep 1
     done
     with_podman logs "$container" >&2
-    fail "it does not become healthy"
+    fail "the container does not become healthy"
 }
 
-ask() {
+request_reply() {
     local reply
     reply=$(curl --silent --show-error --fail --max-time 120 \
         "http://127.0.0.1:$port/v1/chat/completions" --header 'Content-Type: application/json' \
@@ -111,13 +111,13 @@ stop() {
     with_podman kill --signal TERM "$container" >/dev/null
     local code
     code=$(timeout 60 podman "${storage[@]}" wait "$container")
-    [ "$code" = 0 ] || fail "SIGTERM ended it with $code"
+    [ "$code" = 0 ] || fail "exit status $code after SIGTERM"
 }
 
 refuse_to_be_open() {
     local code=0 said
     said=$(run_image --rm --network=host --env THINKING_SERVER_PORT="$port" "$image" 2>&1) || code=$?
-    [ "$code" = 2 ] || fail "without keys, on all addresses, it ended with $code: $said"
+    [ "$code" = 2 ] || fail "exit status $code without keys on all addresses: $said"
 }
 
 if [ "${TARGET:-cpu}" = cuda ]; then
@@ -128,14 +128,14 @@ if [ "${TARGET:-cpu}" = cuda ]; then
     build cuda VLLM_IMAGE "$@"
     read_options_beside_vllm
     refuse_to_be_open
-    say "the CUDA image builds, reads its options beside vLLM, and is not open"
+    say "the CUDA image builds, reads its options beside vLLM, and refuses to be open"
     exit
 fi
 if [ -z "${PYTHON_IMAGE:-}" ]; then make_base; fi
 build cpu PYTHON_IMAGE "$@"
 start
 wait_healthy
-ask
+request_reply
 stop
 refuse_to_be_open
-say "the image builds, starts read-only, answers within its budget, ends with 0, and is not open"
+say "the image builds, starts read-only, answers within its budget, exits with 0, and refuses to be open"

