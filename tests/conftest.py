@@ -1,5 +1,4 @@
-"""What all tests share: Hypothesis without deadlines, since a busy machine is no failure, and
-one real server for all that need one."""
+"""What all tests share: Hypothesis's profiles, and real servers for all that need one."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -9,44 +8,66 @@ import pytest
 from tests.examples import register_profiles
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Server
+    from tests.e2e.process import Server
+    from tests.e2e.shared import SharedServers
 
 ENGINE_GROUP = pytest.mark.xdist_group("engine")
-SHARED_SERVERS = ("server", "thinker_server")
+# In the order of tests.e2e.shared, which imports what the other tests do without.
+SHARED_SERVERS = ("cramped_server", "seeing_server", "thinker_server", "server")
+
+register_profiles()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on the real engine go to one worker: they share servers, and the machine's cores.
 
-    Those that start their own come first, since a shared one, once started, takes its memory
-    until the end.
+    Those that start their own come first, meanwhile the first of the shared servers loads. Then
+    one shared server after the other; the test that ends it is the last one that it serves.
     """
     for item in items:
-        if item.get_closest_marker("e2e") or item.get_closest_marker("sdk"):
+        if item.get_closest_marker("e2e"):
             item.add_marker(ENGINE_GROUP)
-    items.sort(key=_shared_servers)
+            names = _fixtures_of(item)
+            if "next_server_loads" not in names:  # one list for all parameters of a test
+                names.insert(0, "next_server_loads")
+    items.sort(key=lambda item: (_place(item), bool(item.get_closest_marker("ends_server"))))
 
 
-def _shared_servers(item: pytest.Item) -> int:
-    """The last of the shared servers that a test needs, or 0."""
+def _fixtures_of(item: pytest.Item) -> list[str]:
     names: list[str] = getattr(item, "fixturenames", [])
+    return names
+
+
+def _place(item: pytest.Item) -> int:
+    """The place of the last of the shared servers that a test needs, or 0."""
+    names = _fixtures_of(item)
     return max(place if name in names else 0 for place, name in enumerate(SHARED_SERVERS, 1))
 
 
-register_profiles()
+@pytest.fixture(scope="session")
+def shared_servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> "Iterator[SharedServers]":
+    """The real servers that the tests of this session share."""
+    from tests.e2e.shared import SharedServers
+
+    wanted = {name for item in request.session.items for name in _fixtures_of(item)}
+    in_order = [name for name in SHARED_SERVERS if name in wanted]
+    servers = SharedServers(tmp_path_factory.mktemp("servers"), in_order)
+    try:
+        yield servers
+    finally:
+        servers.end()
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Server]":
-    """One real server for the whole session, with a quota that nobody reaches.
+def next_server_loads(shared_servers: "SharedServers") -> None:
+    """The first of the shared servers loads from the first test on the real engine on."""
+    shared_servers.prepare()
 
-    Tests must leave it as they found it.
-    """
-    from tests.e2e.conftest import started_server
 
-    log_path = tmp_path_factory.mktemp("server") / "log.txt"
-    arguments = ["--anonymous-quota", '{"reasoning_tokens_per_day": 1000000000}']
-    with started_server(log_path, arguments) as running:
-        running.wait_ready()
-        yield running
+@pytest.fixture(scope="session")
+def server(shared_servers: "SharedServers") -> "Server":
+    """Return one real server for all tests of the embedded model, which leave it as it was."""
+    return shared_servers.use("server")

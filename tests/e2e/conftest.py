@@ -1,158 +1,26 @@
-"""The real server on the embedded model: started once, as a user starts it."""
+"""Fixtures of the servers that only these tests share."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
-import httpx
-import psutil
 import pytest
 
-from server.hub.model_resolution import resolve_model
-
-READY_SECONDS = 240.0  # a cold machine imports vLLM three times
-END_SECONDS = 20.0
-KV_CACHE_GIB = "1"
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A running ``thinking-server``; `log_path` has all that it wrote."""
-
-    base_url: str
-    process: subprocess.Popen[bytes]
-    log_path: Path
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def log(self) -> str:
-        return self.log_path.read_text(errors="replace")
-
-    async def get_text(self, path: str) -> str:
-        async with httpx.AsyncClient(base_url=self.base_url, timeout=30) as client:
-            return (await client.get(path)).raise_for_status().text
-
-    def children(self) -> list[psutil.Process]:
-        """The engine's processes, core first."""
-        return [
-            process
-            for process in psutil.Process(self.pid).children(recursive=True)
-            if "resource_tracker" not in " ".join(process.cmdline())
-        ]
-
-    def wait_ready(self) -> None:
-        """Return when ``/health`` is 200; fail the test when it never is."""
-        until = time.monotonic() + READY_SECONDS
-        while time.monotonic() < until:
-            if self.process.poll() is not None:
-                pytest.fail(f"the server ended with {self.process.returncode}:\n{self.log()}")
-            try:
-                if httpx.get(f"{self.base_url}/health", timeout=5).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.5)
-        pytest.fail(f"the server is not ready after {READY_SECONDS:g} s:\n{self.log()}")
-
-
-@contextmanager
-def started_server(
-    log_path: Path,
-    arguments: Sequence[str] = (),
-    *,
-    own_group: bool = False,
-    port: int | None = None,
-) -> Iterator[Server]:
-    """Start the server, on a free port where none is named; it may still be loading."""
-    port = port or free_port()
-    command = [sys.executable, "-m", "server", "--port", str(port), *arguments]
-    with started_process(command, port, log_path, own_group=own_group) as running:
-        yield running
-
-
-@contextmanager
-def started_process(
-    command: Sequence[str], port: int, log_path: Path, *, own_group: bool = False
-) -> Iterator[Server]:
-    """Start what listens on `port`; ended by pid at the end."""
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"VLLM_CPU_KVCACHE_SPACE": KV_CACHE_GIB},
-            start_new_session=own_group,
-        )
-    server = Server(f"http://127.0.0.1:{port}", process, log_path)
-    try:
-        yield server
-    finally:
-        _end(server)
-
-
-@dataclass(frozen=True, slots=True)
-class ThinkerServer(Server):
-    """A server on the thinker, with its reward model and a trace store."""
-
-    scorer_url: str
+from tests.e2e.process import Server
+from tests.e2e.shared import SharedServers, ThinkerServer
 
 
 @pytest.fixture(scope="session")
-def thinker_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThinkerServer]:
-    """One for the session, beside vLLM's own pooling server on the thinker's scorer."""
-    folder = tmp_path_factory.mktemp("thinker")
-    with started_scorer(folder / "scorer.txt") as scorer:
-        arguments = ["--model", "thinker", "--scorer-url", scorer.base_url]
-        arguments += ["--trace-store", str(folder / "traces.sqlite")]
-        with started_server(folder / "log.txt", arguments) as running:
-            scorer.wait_ready()
-            running.wait_ready()
-            yield ThinkerServer(
-                running.base_url, running.process, running.log_path, scorer.base_url
-            )
+def cramped_server(shared_servers: SharedServers) -> Server:
+    """Return the server whose cache has no room for its requests."""
+    return shared_servers.use("cramped_server")
 
 
-@contextmanager
-def started_scorer(log_path: Path) -> Iterator[Server]:
-    """Start vLLM's pooling server as an operator would. It may still be loading."""
-    port = free_port()
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", resolve_model("thinker-scorer").path_or_hub_id]
-    command += ["--runner", "pooling", "--dtype", "float32", "--enforce-eager"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    with started_process(command, port, log_path) as running:
-        yield running
+@pytest.fixture(scope="session")
+def seeing_server(shared_servers: SharedServers) -> Server:
+    """Return the server on a tiny model that reads images."""
+    return shared_servers.use("seeing_server")
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _end(server: Server) -> None:
-    if server.process.poll() is not None:
-        return
-    children = server.children()
-    # Twice: a fixture need not wait for open requests.
-    for _ in range(2):
-        server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
-    try:
-        server.process.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        server.process.kill()
-        server.process.wait()
-    for child in children:
-        if child.is_running():
-            child.kill()
+@pytest.fixture(scope="session")
+def thinker_server(shared_servers: SharedServers) -> ThinkerServer:
+    """Return the server on the thinker, beside its reward model."""
+    running = shared_servers.use("thinker_server")
+    assert isinstance(running, ThinkerServer)
+    return running

@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 from transformers import AutoTokenizer
 
 from server.hub.model_resolution import resolve_model
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 
 pytestmark = pytest.mark.e2e
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from openai import AsyncOpenAI
 
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 
 pytestmark = pytest.mark.e2e
 

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.faults.crowd import Plan, find_left_over, run_crowd
 from benchmarks.faults.outcome import Outcome, Tally
-from tests.e2e.conftest import ThinkerServer
+from tests.e2e.shared import ThinkerServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -1,4 +1,7 @@
-"""What a supervisor and a client see when the server is stopped, and when its engine dies."""
+"""What a supervisor and a client see when the server is stopped, and when its engine dies.
+
+Most of these end a server that others have used before (``ends_server``).
+"""
 
 import itertools
 import json
@@ -16,22 +19,29 @@ import psutil
 import pytest
 
 from server.process.exit import ExitCode
-from tests.e2e.conftest import Server, free_port, started_server
+from tests.e2e.process import (
+    Server,
+    assert_can_start_again,
+    assert_gone,
+    free_port,
+    started_server,
+)
+from tests.e2e.shared import ThinkerServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 END_SECONDS = 15.0
 REFUSED = 0  # in place of a status
 LOAD_SECONDS = 60.0  # of a process that is about to import vLLM, on a busy machine
-EOS_TOKEN_ID = 2  # of the embedded model: kept away, so that replies have a known length
 
 
 @dataclass
 class OpenStream:
-    """A streamed chat, read by a thread of its own; `events` grows."""
+    """A streamed chat of a known length, read by a thread; `events` grows."""
 
     server: Server
-    max_tokens: int
+    model: str
+    num_tokens: int
     events: list[dict[str, Any]] = field(default_factory=list)
     done: bool = False
     was_cut: bool = False
@@ -46,11 +56,11 @@ class OpenStream:
 
     def _read(self) -> None:
         body = {
-            "model": "smollm2-135m-instruct",
+            "model": self.model,
             "messages": [{"role": "user", "content": "Tell me a long story."}],
-            "max_completion_tokens": self.max_tokens,
+            "max_completion_tokens": self.num_tokens,
             "max_thinking_tokens": 0,
-            "logit_bias": {str(EOS_TOKEN_ID): -100},
+            "ignore_eos": True,
             "stream": True,
         }
         url = f"{self.server.base_url}/v1/chat/completions"
@@ -72,87 +82,93 @@ class OpenStream:
         assert not self._thread.is_alive()
 
 
-def test_ctrl_c_lets_open_streams_finish_and_leaves_nothing(tmp_path: Path) -> None:
-    with started_server(tmp_path / "log.txt", own_group=True) as server:
-        server.wait_ready()
-        children = server.children()
-        stream = OpenStream(server, max_tokens=60)
-        # As a terminal does it: every process of the group gets the signal.
-        os.killpg(server.pid, signal.SIGINT)
-        time.sleep(0.3)
-        assert httpx.get(f"{server.base_url}/health", timeout=60).status_code == 503
-        assert _chat_status(server) == 503
+@pytest.mark.ends_server
+def test_ctrl_c_lets_open_streams_finish_and_leaves_nothing(server: Server) -> None:
+    children = server.children()
+    before = len(server.log())
+    stream = OpenStream(server, "smollm2-135m-instruct", num_tokens=60)
+    # As a terminal does it: every process of the group gets the signal.
+    os.killpg(server.pid, signal.SIGINT)
+    time.sleep(0.3)
+    assert httpx.get(f"{server.base_url}/health", timeout=60).status_code == 503
+    assert _chat_status(server) == 503
+    stream.wait()
+    assert stream.done
+    assert stream.events[-1]["choices"][0]["finish_reason"] == "length"
+    assert server.process.wait(END_SECONDS) == ExitCode.OK, server.log()
+    assert "Traceback" not in server.log()[before:]
+    assert_gone(children)
+    assert_can_start_again(server)
+
+
+@pytest.mark.ends_server
+def test_streams_that_outlast_the_drain_end_with_an_error(thinker_server: ThinkerServer) -> None:
+    before = len(thinker_server.log())
+    streams = [OpenStream(thinker_server, "thinker", num_tokens=900) for _ in range(2)]
+    thinker_server.process.send_signal(signal.SIGTERM)
+    for stream in streams:
         stream.wait()
-        assert stream.done
-        assert stream.events[-1]["choices"][0]["finish_reason"] == "length"
-        assert server.process.wait(END_SECONDS) == ExitCode.OK, server.log()
-        assert "Traceback" not in server.log()
-        _assert_gone(children)
+        assert stream.events[-1]["error"]["code"] == "shutting_down"
+        assert not stream.was_cut
+    assert thinker_server.process.wait(END_SECONDS) == ExitCode.OK, thinker_server.log()
+    log = thinker_server.log()[before:]
+    assert "cut off: 2" in log
+    # The log's last lines wait in a queue: they are written before the end.
+    assert log.count('"error": "shutting_down"') == 2
+    assert "Traceback" not in log
 
 
+@pytest.mark.ends_server
 def test_a_killed_engine_ends_streams_with_an_error_and_the_process_with_its_code(
+    seeing_server: Server,
+) -> None:
+    children = seeing_server.children()
+    stream = OpenStream(seeing_server, "tiny", num_tokens=1500)
+    health: list[int] = []
+    children[0].kill()
+    died = time.monotonic()
+    while seeing_server.process.poll() is None and time.monotonic() < died + END_SECONDS:
+        health.append(_health_status(seeing_server))
+        time.sleep(0.05)
+    assert seeing_server.process.poll() == ExitCode.ENGINE_DIED, seeing_server.log()
+    assert time.monotonic() - died < END_SECONDS
+    stream.wait()
+    assert stream.events[-1]["error"]["code"] == "engine_dead"
+    assert not stream.was_cut
+    # 503, then refused: a busy machine may have no time to ask in between.
+    assert set(health) <= {200, 503, REFUSED}
+    assert 200 not in itertools.dropwhile(lambda code: code == 200, health)
+    assert_gone(children)
+    assert_can_start_again(seeing_server)
+
+
+@pytest.mark.ends_server
+def test_a_killed_worker_ends_the_process_with_the_engines_code(cramped_server: Server) -> None:
+    children = cramped_server.children()
+    children[-1].kill()  # the deepest: a worker, where the core has one
+    assert cramped_server.process.wait(END_SECONDS) == ExitCode.ENGINE_DIED, cramped_server.log()
+    assert_gone(children)
+    assert_can_start_again(cramped_server)
+
+
+def test_a_server_killed_while_it_loads_leaves_nothing_and_another_one_answers(
     tmp_path: Path,
 ) -> None:
-    with started_server(tmp_path / "log.txt") as server:
-        server.wait_ready()
-        children = server.children()
-        stream = OpenStream(server, max_tokens=4000)
-        health: list[int] = []
-        children[0].kill()
-        died = time.monotonic()
-        while server.process.poll() is None and time.monotonic() < died + END_SECONDS:
-            health.append(_health_status(server))
-            time.sleep(0.05)
-        assert server.process.poll() == ExitCode.ENGINE_DIED, server.log()
-        assert time.monotonic() - died < END_SECONDS
-        stream.wait()
-        assert stream.events[-1]["error"]["code"] == "engine_dead"
-        assert not stream.was_cut
-        # 503, then refused: a busy machine may have no time to ask in between.
-        assert set(health) <= {200, 503, REFUSED}
-        assert 200 not in itertools.dropwhile(lambda code: code == 200, health)
-        _assert_gone(children)
+    """One life after the other, on one port, as a supervisor would start them.
 
-
-def test_streams_that_outlast_the_drain_end_with_an_error(tmp_path: Path) -> None:
-    arguments = ("--drain-seconds", "1", "--log-format", "json")
-    with started_server(tmp_path / "log.txt", arguments) as server:
-        server.wait_ready()
-        streams = [OpenStream(server, max_tokens=4000) for _ in range(2)]
-        server.process.send_signal(signal.SIGTERM)
-        for stream in streams:
-            stream.wait()
-            assert stream.events[-1]["error"]["code"] == "shutting_down"
-            assert not stream.was_cut
-        assert server.process.wait(END_SECONDS) == ExitCode.OK, server.log()
-        log = server.log()
-        assert "cut off: 2" in log
-        # The log's last lines wait in a queue: they are written before the end.
-        assert log.count('"error": "shutting_down"') == 2
-        assert "Traceback" not in log
-
-
-def test_a_supervisor_brings_the_server_back_whatever_dies(tmp_path: Path) -> None:
-    """One life after the other, on one port, as a supervisor would start them."""
+    That a server killed while it serves leaves nothing is shown in ``tests/ops/test_replicas.py``.
+    """
     port = free_port()
     with started_server(tmp_path / "1.txt", port=port) as server:
-        server.wait_ready()
-        children = server.children()
-        children[-1].kill()  # the deepest: a worker, where the core has one
-        assert server.process.wait(END_SECONDS) == ExitCode.ENGINE_DIED, server.log()
-        _assert_gone(children)
-    with started_server(tmp_path / "2.txt", port=port) as server:
-        server.wait_ready()
-        assert _chat_status(server) == 200
-        children = server.children()
-        server.process.kill()
-        server.process.wait(END_SECONDS)
-        _assert_gone(children)
-    with started_server(tmp_path / "3.txt", port=port) as server:
         children = _children_while_loading(server)
         server.process.kill()
         server.process.wait(END_SECONDS)
-        _assert_gone(children, LOAD_SECONDS)
+        assert_gone(children, LOAD_SECONDS)
+    with started_server(tmp_path / "2.txt", port=port) as server:
+        until = time.monotonic() + LOAD_SECONDS
+        while _health_status(server) != 503:
+            assert time.monotonic() < until, server.log()
+            time.sleep(0.1)
 
 
 def _children_while_loading(server: Server) -> list[psutil.Process]:
@@ -197,9 +213,3 @@ def _health_status(server: Server) -> int:
         return httpx.get(f"{server.base_url}/health", timeout=2).status_code
     except httpx.TransportError:
         return REFUSED
-
-
-def _assert_gone(children: list[psutil.Process], seconds: float = 15.0) -> None:
-    # An orphan waits a second for an orderly end; a busy machine takes its time.
-    _, alive = psutil.wait_procs(children, timeout=seconds)
-    assert not alive

@@ -1,9 +1,6 @@
 """Images on the real engine: a tiny model that reads them, and one that does not."""
 
 import base64
-import subprocess
-import sys
-from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -11,21 +8,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.e2e.conftest import Server, started_server
+from tests.e2e.process import Server
 from tests.e2e.tiny_vision_model import TOKENS_PER_IMAGE
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def seeing_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server on the tiny model, under the name "tiny"."""
-    folder = tmp_path_factory.mktemp("vision")
-    command = [sys.executable, "-m", "tests.e2e.tiny_vision_model", str(folder / "tiny")]
-    subprocess.run(command, check=True, capture_output=True)
-    with started_server(folder / "log.txt", ["--model", str(folder / "tiny")]) as running:
-        running.wait_ready()
-        yield running
 
 
 def picture(color: str, kind: str = "PNG") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import Server, started_server
+from tests.e2e.process import Server, started_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -49,11 +49,9 @@ ARGUMENTS = ("--model", "thinker", "--dtype", "float32")
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """The replies of one worker."""
-    with started_server(tmp_path_factory.mktemp("alone") / "log.txt", ARGUMENTS) as server:
-        server.wait_ready()
-        found = replies(server)
+def alone(cramped_server: Server) -> list[dict[str, Any]]:
+    """The replies of one worker, one after the other: its small cache makes no difference."""
+    found = replies(cramped_server)
     assert {reply["receipt"]["stop"] for reply in found} >= {"budget", "none"}
     return found
 

@@ -7,24 +7,21 @@ the sampler knows of a thought must come back with them.
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.conftest import Server, started_server
+from tests.e2e.process import Server
+from tests.e2e.shared import CRAMPED_REQUESTS
 from thinker.chain import QUESTIONS, make_random_chain
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
-NUM_REQUESTS = 18
 NUM_STEPS = 14
 IN_SENTENCES = QUESTIONS[1]
-# Of 32 tokens each. One reply takes 6 to 10, and vLLM wants room for the longest one possible.
-NUM_BLOCKS = 20
-MAX_MODEL_LEN = 512
 # What makes a thought end, or hold; each leaves other traces in the sampler's state.
 KINDS: Sequence[dict[str, Any]] = (
     {"max_thinking_tokens": 400},
@@ -36,21 +33,10 @@ KINDS: Sequence[dict[str, Any]] = (
 )
 
 
-@pytest.fixture(scope="module")
-def cramped_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    arguments = ["--model", "thinker", "--max-model-len", str(MAX_MODEL_LEN)]
-    # In bfloat16, what else is in the batch decides between tokens that are equally likely.
-    arguments += ["--dtype", "float32"]
-    arguments += ["--num-gpu-blocks-override", str(NUM_BLOCKS), "--max-num-seqs", str(NUM_REQUESTS)]
-    with started_server(tmp_path_factory.mktemp("cramped") / "log.txt", arguments) as running:
-        running.wait_ready()
-        yield running
-
-
 def bodies() -> list[dict[str, Any]]:
     """As many of each kind; greedy or seeded, so that each has one right reply."""
     rng = Random(7)
-    chains = [make_random_chain(rng, 10, NUM_STEPS) for _ in range(NUM_REQUESTS)]
+    chains = [make_random_chain(rng, 10, NUM_STEPS) for _ in range(CRAMPED_REQUESTS)]
     return [
         {
             "model": "thinker",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 
 pytestmark = pytest.mark.e2e
 

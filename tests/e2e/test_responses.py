@@ -10,7 +10,7 @@ from openai import AsyncOpenAI, BadRequestError
 from openai.types.responses import Response
 from pydantic import BaseModel
 
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 from tests.server.api.openai.responses.folding import folded, without_ids
 
 pytestmark = pytest.mark.e2e

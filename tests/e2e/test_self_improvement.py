@@ -17,7 +17,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from clients.cli import main
-from tests.e2e.conftest import ThinkerServer
+from tests.e2e.shared import ThinkerServer
 from thinker.chain import MAX_STEPS, QUESTIONS, make_random_chain
 from thinker.fine_tuning import fine_tune, read_rows
 from thinker.folder import THINKER, read_folder

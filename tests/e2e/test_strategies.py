@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from server.hub.model_resolution import resolve_model
-from tests.e2e.conftest import ThinkerServer
+from tests.e2e.shared import ThinkerServer
 from thinker.chain import QUESTIONS, make_random_chain
 from thinker.vocabulary import ASSISTANT, END, START, TURN_END, USER, load_tokenizer
 
@@ -76,7 +76,7 @@ async def scores_of(server: ThinkerServer, replies: Sequence[tuple[str, str, str
     tokenizer = load_tokenizer(Path(resolve_model("thinker").path_or_hub_id))
     texts = [f"{USER}{q}{TURN_END}{ASSISTANT}{START}{t}{END}{a}" for q, t, a in replies]
     inputs = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
-    async with httpx.AsyncClient(base_url=server.scorer_url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=server.scorer.base_url, timeout=60) as client:
         response = await client.post("/classify", json={"input": inputs})
     return [entry["probs"][-1] for entry in response.raise_for_status().json()["data"]]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 
 pytestmark = pytest.mark.e2e
 

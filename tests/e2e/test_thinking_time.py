@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 
 pytestmark = pytest.mark.e2e
 

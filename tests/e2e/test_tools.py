@@ -9,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from server.reply.tool_constraint import MAX_CALLS
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 
 pytestmark = pytest.mark.e2e
 

@@ -1,4 +1,4 @@
-"""Tests on the real engine stay in one process, in the order that spares memory.
+"""Tests on the real engine stay in one process, in the order that spares starts and memory.
 
 Shown with the real pytest-xdist on a small suite that has our ``conftest.py``: once the group was
 silently not applied, and two processes ran engines until the memory was gone.
@@ -8,43 +8,112 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from tests import conftest
+from tests.e2e import shared
+from tests.e2e.shared import SharedServers
 from tests.house.sources import ROOT
 
 SUITE = """
 import os
 import pytest
 
-pytestmark = pytest.mark.{mark}
+pytestmark = pytest.mark.e2e
 
-@pytest.mark.parametrize("number", range(4))
-def test_{name}(number{fixture}):
+@pytest.mark.ends_server
+def test_that_ends_{name}({fixture}):
+    print("ran", "the end of {name}", os.environ["PYTEST_XDIST_WORKER"])
+
+@pytest.mark.parametrize("number", range(3))
+def test_{name}({fixture}, number):
     print("ran", "{name}", os.environ["PYTEST_XDIST_WORKER"])
 """
-OWN_SERVER_FIXTURE = '''
+OTHER_FIXTURES = '''
 import pytest
 
 @pytest.fixture
 def server():
     """In the place of the real one."""
+
+@pytest.fixture
+def thinker_server():
+    """Likewise."""
+
+@pytest.fixture
+def next_server_loads():
+    """Likewise."""
 '''
 
 
-def test_tests_on_the_engine_run_in_one_process_the_shared_server_last(tmp_path: Path) -> None:
+def test_tests_on_the_engine_run_in_one_process_one_shared_server_after_the_other(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "tests" / "examples.py", tmp_path / "tests")  # what it imports
     shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for folder, mark, name, fixture in (
-        ("a", "e2e", "shared", ", server"),
-        ("b", "sdk", "own", ""),
+    for folder, name, fixture in (
+        ("a", "embedded", "server"),
+        ("b", "thinker", "thinker_server"),
+        ("c", "own", "tmp_path"),
     ):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "conftest.py").write_text(OWN_SERVER_FIXTURE)
-        suite = SUITE.format(mark=mark, name=name, fixture=fixture)
-        (tmp_path / folder / f"test_{name}.py").write_text(suite)
-    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", "-rP", "a", "b"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        (tmp_path / folder / "conftest.py").write_text(OTHER_FIXTURES)
+        (tmp_path / folder / f"test_{name}.py").write_text(SUITE.format(name=name, fixture=fixture))
+    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", "-rP"]
+    done = subprocess.run(
+        [*command, "a", "b", "c"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
-    ran = re.findall(r"^ran (\w+) (\w+)$", done.stdout, re.MULTILINE)
-    assert [name for name, _ in ran] == ["own"] * 4 + ["shared"] * 4
+    ran = re.findall(r"^ran (.+) (\w+)$", done.stdout, re.MULTILINE)
+    expected = [
+        name
+        for each in ("own", "thinker", "embedded")
+        for name in [each] * 3 + [f"the end of {each}"]
+    ]
+    assert [name for name, _ in ran] == expected
     assert len({worker for _, worker in ran}) == 1
+
+
+def test_the_order_of_the_tests_is_that_of_the_servers() -> None:
+    assert tuple(shared.ORDER) == conftest.SHARED_SERVERS
+
+
+def test_a_server_loads_while_the_one_before_is_used_and_ends_when_the_next_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    class Pretended:
+        """In the place of a running server."""
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def wait_ready(self) -> None:
+            events.append(f"{self.name} is ready")
+
+    def starter(name: str) -> Callable[[Path], object]:
+        @contextmanager
+        def started(folder: Path) -> Iterator[Pretended]:
+            assert folder.is_dir()
+            events.append(f"{name} starts")
+            yield Pretended(name)
+            events.append(f"{name} ends")
+
+        return started
+
+    monkeypatch.setattr(shared, "ORDER", {name: starter(name) for name in "abcd"})
+    servers = SharedServers(tmp_path, ["a", "c", "d"])
+    servers.prepare()
+    assert events == ["a starts"]
+    for name in ("a", "c"):
+        servers.use(name)
+    assert events[1:] == ["a is ready", "c starts", "a ends", "c is ready", "d starts"]
+    servers.end()
+    assert events[6:] == ["c ends", "d ends"]

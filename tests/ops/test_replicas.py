@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import Server, started_server
+from tests.e2e.process import Server, assert_can_start_again, assert_gone, started_server
 from tests.ops.programs import free_port, program
 from tests.ops.proxy import nginx
 from tests.ops.test_quota_redis import redis_at
@@ -134,8 +134,12 @@ async def test_a_quota_holds_over_both_though_one_dies(replicas: Replicas) -> No
         await crowd.half_way.wait()
         assert await num_answered(one)
         assert await num_answered(other)
+        children = one.children()
         one.process.kill()
         await asyncio.gather(*clients)
+    # A killed server cannot end its engine; the engine notices, and a supervisor may go on.
+    assert_gone(children)
+    assert_can_start_again(one)
     # Every request was answered: with a reply, a refusal, or a 503 for a server that was gone.
     assert set(crowd.statuses) <= {200, 429, 503}
     assert crowd.statuses[200] > ANSWERED_BEFORE_THE_KILL

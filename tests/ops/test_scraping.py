@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 from tests.ops import programs
 from tests.ops.monitoring import Prometheus, prometheus, quick_rules, until
 from tests.ops.observed import RULES, questions

@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 
 import pytest
 
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 from tests.sdk.catalogue import CLIENTS, ENVIRONMENTS, NODE, ROOT, Client
 
 EXAMPLES = ROOT / "clients" / "examples"

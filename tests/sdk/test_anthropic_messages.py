@@ -7,7 +7,7 @@ import pytest
 from anthropic import Anthropic, BadRequestError
 from anthropic.types import Message, MessageParam, ThinkingBlock, ToolUseBlock
 
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 from tests.sdk.drivers.report import BUDGET, MAX_TOKENS, MODEL, QUESTION
 from tests.sdk.drivers.weather import (
     TOOL_NAME,

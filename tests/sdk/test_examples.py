@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 from tests.sdk.catalogue import CLIENTS
 from tests.sdk.conftest import ALL_MUST_RUN, EXAMPLES, need, run, tsx
 
@@ -78,12 +78,3 @@ def test_an_example_prints_the_receipt_of_its_budget(
 def test_langchain_prints_how_much_was_thought(output_of: Callable[[str], str]) -> None:
     (used,) = re.findall(r"^used: +(\d+)$", output_of("langchain_chat.py"), re.MULTILINE)
     assert 0 < int(used) <= BUDGET
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_an_example_fits_on_one_page(page: str) -> None:
-    assert len((EXAMPLES / page).read_text(encoding="utf-8").splitlines()) <= 90
-
-
-def test_the_typescript_keeps_the_types_of_the_sdks(node_folder: Path) -> None:
-    run([node_folder / "../node_modules/.bin/tsc", "--project", node_folder])

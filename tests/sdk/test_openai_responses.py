@@ -7,7 +7,7 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 from openai.types.responses import ParsedResponse, Response, ResponseReasoningItem
 
-from tests.e2e.conftest import Server
+from tests.e2e.process import Server
 from tests.sdk.drivers.report import BUDGET, MAX_TOKENS, MODEL, QUESTION
 from tests.sdk.drivers.weather import (
     TOOL_NAME,
