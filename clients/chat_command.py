@@ -41,8 +41,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--effort", help="effort instead of a budget: none, low, medium, …")
     parser.add_argument("--show-thoughts", action="store_true", help="print thoughts, if allowed")
     parser.add_argument("--system", metavar="TEXT", help="system message")
-    parser.add_argument("--temperature", type=require_at_least(0.0), metavar="T")
-    parser.add_argument("--max-completion-tokens", type=require_at_least(1), metavar="N")
+    parser.add_argument(
+        "--temperature", type=require_at_least(0.0), metavar="T", help="sampling temperature"
+    )
+    parser.add_argument(
+        "--max-completion-tokens",
+        type=require_at_least(1),
+        metavar="N",
+        help="maximum tokens of a reply",
+    )
     parser.add_argument(
         "--option",
         action="append",

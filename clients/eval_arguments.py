@@ -45,7 +45,10 @@ def _add_requests(group: "argparse._ArgumentGroup") -> None:
         "--samples", type=require_at_least(1), default=1, help="replies per task [1]"
     )
     group.add_argument(
-        "--temperature", type=require_at_least(0.0), metavar="T", help="[the server's default]"
+        "--temperature",
+        type=require_at_least(0.0),
+        metavar="T",
+        help="sampling temperature [the server's default]",
     )
     group.add_argument(
         "--seed",
@@ -54,7 +57,12 @@ def _add_requests(group: "argparse._ArgumentGroup") -> None:
         metavar="N",
         help="base of each task's own seed; 'none': send no seed [0]",
     )
-    group.add_argument("--max-completion-tokens", type=require_at_least(1), metavar="N")
+    group.add_argument(
+        "--max-completion-tokens",
+        type=require_at_least(1),
+        metavar="N",
+        help="maximum tokens of a reply",
+    )
     group.add_argument("--system", metavar="TEXT", help="system message for tasks without one")
     group.add_argument(
         "--option",

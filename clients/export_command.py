@@ -71,8 +71,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "conversational formats, split by prompt into training and validation.",
         allow_abbrev=False,
     )
-    parser.add_argument("--format", type=ExampleFormat, choices=list(ExampleFormat), required=True)
-    parser.add_argument("--output", required=True, metavar="FILE.jsonl")
+    parser.add_argument(
+        "--format",
+        type=ExampleFormat,
+        choices=list(ExampleFormat),
+        required=True,
+        help="format of the examples",
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="FILE.jsonl", help="file of the training examples"
+    )
     add_trace_options(parser)
     _add_example_options(parser.add_argument_group("examples"))
     parser.set_defaults(run=run)

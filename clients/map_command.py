@@ -64,10 +64,17 @@ def _add_thoughts(group: "argparse._ArgumentGroup") -> None:
         help="weights of the distribution after the thought [0,0.25,0.5,0.75,1]",
     )
     group.add_argument(
-        "--temperature", type=require_at_least(0.0), metavar="T", help="[the server's default]"
+        "--temperature",
+        type=require_at_least(0.0),
+        metavar="T",
+        help="sampling temperature [the server's default]",
     )
     group.add_argument(
-        "--seed", type=parse_optional_seed, default=0, metavar="N", help="'none': send no seed [0]"
+        "--seed",
+        type=parse_optional_seed,
+        default=0,
+        metavar="N",
+        help="sampling seed; 'none': send no seed [0]",
     )
     group.add_argument(
         "--show-thoughts", action="store_true", help="keep the thoughts in the JSON file"

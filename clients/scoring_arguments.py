@@ -14,10 +14,12 @@ def add_scoring_arguments(group: "argparse._ArgumentGroup") -> None:
         "--scoring",
         type=ScoringKind,
         choices=list(ScoringKind),
-        help="for tasks that define none [numeric if the answer is a number, else exact]",
+        help="scoring of tasks that define none [numeric if the answer is a number, else exact]",
     )
     group.add_argument("--pattern", metavar="REGEX", help="pattern for regex and blanks scoring")
-    group.add_argument("--tolerance", default="0", metavar="X", help="for numeric scoring [0]")
+    group.add_argument(
+        "--tolerance", default="0", metavar="X", help="tolerance for numeric scoring [0]"
+    )
 
 
 def parse_scoring_rule(arguments: argparse.Namespace) -> ScoringRule:

@@ -179,5 +179,5 @@ def _make_thought_before(rng: Random, box: Box, mix: CorpusMix) -> list[Fragment
 
 
 def _make_dialogue(question: list[str], reply: list[Fragment]) -> Example:
-    asked = [Fragment(text, learned=False) for text in (USER, *question, TURN_END, ASSISTANT)]
-    return [*asked, *reply, Fragment(TURN_END)]
+    prompt = [Fragment(text, learned=False) for text in (USER, *question, TURN_END, ASSISTANT)]
+    return [*prompt, *reply, Fragment(TURN_END)]

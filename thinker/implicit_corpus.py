@@ -56,10 +56,10 @@ class PairTokens(TextTokens):
 
     def make_pair(self, question: list[str], chain: Chain, num_layers: int) -> Pair:
         """Return the student's silent dialogue, and the teacher's up to its last step."""
-        asked = [i for text in (USER, *question, TURN_END, ASSISTANT) for i in self.ids_of(text)]
-        silent = [*asked, *self.ids_of(IMPLICIT_THOUGHT)]
+        prompt = [i for text in (USER, *question, TURN_END, ASSISTANT) for i in self.ids_of(text)]
+        silent = [*prompt, *self.ids_of(IMPLICIT_THOUGHT)]
         answer = [*self.ids_of(str(chain.result)), *self.ids_of(TURN_END)]
-        written = [*asked, *self.ids_of(START)]
+        written = [*prompt, *self.ids_of(START)]
         results = []
         for line in make_step_lines(chain):
             written += self.ids_of(line.text)

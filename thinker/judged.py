@@ -25,8 +25,10 @@ class JudgedDialogue:
 def judge_reply(question: list[str], reply: str, chain: Chain) -> JudgedDialogue:
     """Judge each piece of a reply; the fragments of `question` have token borders."""
     judge = Judge(chain)
-    asked = (USER, *question, TURN_END, ASSISTANT)
-    return JudgedDialogue(asked, tuple((piece, judge.read(piece)) for piece in split_pieces(reply)))
+    prompt = (USER, *question, TURN_END, ASSISTANT)
+    return JudgedDialogue(
+        prompt, tuple((piece, judge.read(piece)) for piece in split_pieces(reply))
+    )
 
 
 def make_judged_replies(seed: int, mix: SlipMix | None = None) -> Iterator[JudgedDialogue]:

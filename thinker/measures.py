@@ -44,14 +44,14 @@ def measure_scorer() -> None:
     _print_row("modulus", *names)
     _print_row(*["---"] * (len(names) + 1))
     for modulus in MODULI:
-        asks = [
+        questions = [
             question
             for question in make_held_out("scorer", modulus, CHAIN_STEPS, _NUM_CHAINS)
             for _ in range(_SAMPLES)
         ]
-        prompts = [make_prompt("".join(question), START) for _, question in asks]
+        prompts = [make_prompt("".join(question), START) for _, question in questions]
         written = [START + text for text in generate_replies(thinker, tokenizer, prompts, 1.0)]
-        found = measure_quality(SCORER, asks, written, _SAMPLES)
+        found = measure_quality(SCORER, questions, written, _SAMPLES)
         _print_row(str(modulus), *(f"{getattr(found, name):.3f}" for name in names))
 
 
@@ -69,23 +69,23 @@ def measure_thoughts() -> None:
                     continue
                 answers = [
                     predict_next_tokens(
-                        model, tokenizer, [make_prompt("".join(q), begin) for _, q in asks]
+                        model, tokenizer, [make_prompt("".join(q), begin) for _, q in questions]
                     )
-                    for asks in sets
+                    for questions in sets
                 ]
                 _print_row(kind, *map(_format_percent_right, sets, answers))
             written = [
                 generate_replies(
-                    model, tokenizer, [make_prompt("".join(q), START) for _, q in asks], 0.0
+                    model, tokenizer, [make_prompt("".join(q), START) for _, q in questions], 0.0
                 )
-                for asks in sets
+                for questions in sets
             ]
             answers = [[text.split(END)[-1].removesuffix(TURN_END) for text in w] for w in written]
             _print_row("explicit", *map(_format_percent_right, sets, answers))
 
 
-def _format_percent_right(asks: list[Question], answers: list[str]) -> str:
-    right = [str(c.result) == answer for (c, _), answer in zip(asks, answers, strict=True)]
+def _format_percent_right(questions: list[Question], answers: list[str]) -> str:
+    right = [str(c.result) == answer for (c, _), answer in zip(questions, answers, strict=True)]
     return f"{100 * sum(right) / len(right):.0f}"
 
 

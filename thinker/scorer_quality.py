@@ -33,7 +33,10 @@ class Quality:
 
 
 def measure_quality(
-    folder: Path, asks: Sequence[tuple[Chain, list[str]]], written: Sequence[str], num_samples: int
+    folder: Path,
+    questions: Sequence[tuple[Chain, list[str]]],
+    written: Sequence[str],
+    num_samples: int,
 ) -> Quality:
     """Judge and score each reply; `num_samples` consecutive ones are of one chain."""
     tokens = JudgedTokens(PreTrainedTokenizerFast.from_pretrained(folder))
@@ -41,7 +44,7 @@ def measure_quality(
     step_scores: list[float] = []
     step_verdicts: list[bool] = []
     thought_scores, answer_scores, answer_verdicts = [], [], []
-    for (chain, question), reply in zip(asks, written, strict=True):
+    for (chain, question), reply in zip(questions, written, strict=True):
         dialogue = judge_reply(question, reply, chain)
         scores = compute_scores(model, tokens, dialogue)
         places = [place for place in dialogue.reply if place[1] is not None]

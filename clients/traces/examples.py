@@ -44,15 +44,15 @@ class Example:
     def to_dict(self, kind: ExampleFormat) -> dict[str, Any]:
         """Return the line as a JSON object."""
         prompt = [message.to_dict() for message in self.messages]
-        said = [{"role": "assistant", "content": self.completion}]
+        completion = [{"role": "assistant", "content": self.completion}]
         match kind:
             case ExampleFormat.SFT:
-                return {"prompt": prompt, "completion": said}
+                return {"prompt": prompt, "completion": completion}
             case ExampleFormat.MESSAGES:
-                return {"messages": [*prompt, *said]}
+                return {"messages": [*prompt, *completion]}
             case ExampleFormat.DPO:
                 rejected = [{"role": "assistant", "content": self.rejected}]
-                return {"prompt": prompt, "chosen": said, "rejected": rejected}
+                return {"prompt": prompt, "chosen": completion, "rejected": rejected}
 
 
 @dataclass(slots=True)

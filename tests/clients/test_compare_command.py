@@ -51,7 +51,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_runs_are_held_against_the_first(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_are_compared_with_the_first(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "a=always.json", "gate.json", "--output", "x.png"]) == ExitCode.OK
     said = capsys.readouterr().out
     assert "gate at its best: -1.0 points against a at its best" in said
@@ -67,7 +67,7 @@ def test_a_curve_is_not_continued_where_nothing_was_measured() -> None:
     assert interpolate_accuracy(ALWAYS, 4.0, TokenAxis.COMPLETION) is None
 
 
-def test_an_unfair_comparison_is_called_so(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unfair_comparison_is_flagged(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = make_report("other", (64, 89, 50.0), sha256="y")
     Path("other.json").write_bytes(other.to_json())
     assert main(["compare", "always.json", "other.json"]) == ExitCode.OK

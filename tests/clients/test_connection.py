@@ -22,7 +22,7 @@ def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert make_connection("--api-key", "y").api_key == "y"
 
 
-def test_without_either_it_is_the_server_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_either_the_server_on_this_machine_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     assert make_connection() == Connection(DEFAULT_URL, "none", None)

@@ -47,9 +47,9 @@ def test_our_server_gets_a_curve_a_knee_and_a_picture(
         {"question": "6 + 1", "answer": "13", "group": "wrong"},
     )
     budgets = f"0,8,{ENOUGH * 2},64"
-    asked = ["eval", tasks, "--url", our_url, "--budgets", budgets, "--temperature", "0"]
+    command = ["eval", tasks, "--url", our_url, "--budgets", budgets, "--temperature", "0"]
     options = ["--samples", "2", "--price-in", "1", "--price-out", "2", "--option", "grace=0"]
-    code = main([*asked, *options])
+    code = main([*command, *options])
     assert code == ExitCode.OK
     points = {point["budget"]: point for point in read_report()["points"]}
     assert [point["accuracy"]["share"] for point in points.values()] == [0, 0, 0.5, 0.5]
@@ -163,7 +163,9 @@ def test_a_failed_request_is_neither_right_nor_wrong_and_is_tried_again(
     assert read_report()["points"][0]["accuracy"]["right"] == 3
 
 
-def test_an_interrupted_run_goes_on_without_asking_twice(foreign_server: ForeignServer) -> None:
+def test_an_interrupted_run_resumes_without_repeating_requests(
+    foreign_server: ForeignServer,
+) -> None:
     foreign_server.closed_after = 5
     command = [
         "eval",
@@ -194,9 +196,9 @@ def test_an_interrupted_run_goes_on_without_asking_twice(foreign_server: Foreign
     foreign_server.gate.set()
     foreign_server.bodies.clear()
     assert main(command) == ExitCode.OK
-    asked = foreign_server.list_questions()
-    assert len(asked) == len(set(asked)) == 7
-    assert not set(asked) & set(answered)
+    requested = foreign_server.list_questions()
+    assert len(requested) == len(set(requested)) == 7
+    assert not set(requested) & set(answered)
     assert [point["replies"] for point in read_report()["points"]] == [6, 6]
 
 
@@ -222,7 +224,9 @@ def test_other_settings_do_not_mix_with_a_journal(
     assert len(foreign_server.bodies) == 4
 
 
-def test_more_budgets_samples_and_tasks_ask_only_what_is_new(foreign_server: ForeignServer) -> None:
+def test_more_budgets_samples_and_tasks_request_only_what_is_new(
+    foreign_server: ForeignServer,
+) -> None:
     command = ["eval", write_numbered_tasks(2), "--url", foreign_server.url, *QUICK]
     main([*command, "--budgets", "0"])
     foreign_server.bodies.clear()
@@ -234,7 +238,7 @@ def test_more_budgets_samples_and_tasks_ask_only_what_is_new(foreign_server: For
     assert sorted(foreign_server.list_questions()) == [("Question 2", 0), ("Question 2", 8)]
 
 
-def test_a_corrected_answer_is_scored_without_asking_again(foreign_server: ForeignServer) -> None:
+def test_a_corrected_answer_is_scored_without_a_new_request(foreign_server: ForeignServer) -> None:
     command = ["--url", foreign_server.url, "--budgets", "0", *QUICK]
     main(["eval", write_tasks({"question": "one", "answer": "41"}), *command])
     assert read_report()["points"][0]["accuracy"]["right"] == 0
@@ -274,7 +278,7 @@ def test_the_body_is_what_the_options_say(foreign_server: ForeignServer) -> None
     assert seeds == [0, 0, 1, 1], "one more for each sample, whatever the budget"
 
 
-def test_a_server_that_does_not_count_its_thought_is_said_to(
+def test_a_server_that_reports_no_thinking_tokens_is_noted(
     foreign_server: ForeignServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [
@@ -325,7 +329,7 @@ def test_an_option_that_is_no_json_is_refused(
     assert "--option" in capsys.readouterr().err
 
 
-def test_a_server_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_server_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["eval", "smoke", "--url", "http://127.0.0.1:1/v1", "--retries", "0"]
     assert main(command) == ExitCode.FAILED
     assert "http://127.0.0.1:1/v1" in capsys.readouterr().err

@@ -117,7 +117,7 @@ def test_weights_are_from_0_to_1(weights: str, capsys: pytest.CaptureFixture[str
     assert "from 0 to 1" in capsys.readouterr().err
 
 
-def test_the_servers_refusal_is_said_and_nothing_is_written(
+def test_the_servers_refusal_is_shown_and_nothing_is_written(
     our_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["map", "a" * 600, "--url", our_url, "--retries", "0"]
@@ -172,7 +172,7 @@ def other() -> Iterator[tuple[OtherServer, str]]:
         (['data: {"object": "thinking.map"}'], "an invalid map (id"),
     ],
 )
-def test_a_map_that_is_not_whole_is_an_error_and_nothing_is_written(
+def test_an_incomplete_map_is_an_error_and_nothing_is_written(
     other: tuple[OtherServer, str],
     lines: list[str] | None,
     said: str,
@@ -187,7 +187,7 @@ def test_a_map_that_is_not_whole_is_an_error_and_nothing_is_written(
     assert not list(Path().iterdir())
 
 
-def test_a_server_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_server_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["map", "a", "--url", "http://127.0.0.1:1/v1", "--model", "m", "--retries", "0"]
     assert main(command) == ExitCode.FAILED
     assert "http://127.0.0.1:1/v1: cannot be reached" in capsys.readouterr().err

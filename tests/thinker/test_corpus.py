@@ -73,8 +73,8 @@ def test_a_question_holds_the_whole_chain(
     seed: int, modulus: int, num_steps: int, which: int
 ) -> None:
     chain = make_random_chain(Random(seed), modulus, num_steps)
-    asked = "".join(QUESTIONS[which](chain))
-    numbers = [int(number) for number in re.findall(r"\d+", asked)]
+    question = "".join(QUESTIONS[which](chain))
+    numbers = [int(number) for number in re.findall(r"\d+", question)]
     operands = [operation.operand for operation in chain.operations]
     assert numbers == [chain.start, *operands, modulus]
 
@@ -93,8 +93,8 @@ def test_the_same_seed_gives_the_same_corpus() -> None:
 
 def test_the_question_is_never_learned_and_the_turns_end_always_is() -> None:
     for example in draw_examples():
-        asked = [fragment.text for fragment in example].index(ASSISTANT)
-        assert not any(fragment.learned for fragment in example[: asked + 1])
+        prompt_end = [fragment.text for fragment in example].index(ASSISTANT)
+        assert not any(fragment.learned for fragment in example[: prompt_end + 1])
         assert example[-1].text == TURN_END
         assert example[-1].learned
 
@@ -105,7 +105,7 @@ def test_every_thought_that_starts_ends() -> None:
         assert markers == [START, END] * (len(markers) // 2)
 
 
-def test_the_corpus_holds_every_kind_that_the_server_makes() -> None:
+def test_the_corpus_has_every_kind_of_thought_that_the_server_makes() -> None:
     texts = [join_text(example) for example in draw_examples()]
     replies = [text.split(ASSISTANT)[1] for text in texts]
     assert any(START not in reply for reply in replies)
@@ -121,5 +121,5 @@ def test_easy_and_hard_boxes_alternate(seed: int) -> None:
     contents = make_random_boxes(Random(seed))
     hard = [box.is_hard for box in contents]
     assert all(before != after for before, after in pairwise(hard))
-    asked = "".join(boxes.write_question(contents))
-    assert all(f"{box.colour} {box.chain.symbols}" in asked for box in contents)
+    question = "".join(boxes.write_question(contents))
+    assert all(f"{box.colour} {box.chain.symbols}" in question for box in contents)

@@ -31,9 +31,9 @@ def test_the_files_are_those_that_the_generator_writes(tmp_path: Path) -> None:
 def test_the_answers_of_the_chains_are_right(name: str, modulus: int) -> None:
     words = {"Add": "+", "Subtract": "-", "Multiply": "*", "plus": "+", "minus": "-", "times": "*"}
     for task in read_tasks(name):
-        asked = re.sub(r"(mod|modulo) \d+", "", task["question"])
-        signs = re.findall("|".join([*words, r"[-+*]"]), asked)
-        start, *operands = map(int, re.findall(r"\d+", asked))
+        question = re.sub(r"(mod|modulo) \d+", "", task["question"])
+        signs = re.findall("|".join([*words, r"[-+*]"]), question)
+        start, *operands = map(int, re.findall(r"\d+", question))
         value = start
         for sign, operand in zip(signs, operands, strict=True):
             value = {
@@ -47,6 +47,6 @@ def test_the_answers_of_the_chains_are_right(name: str, modulus: int) -> None:
 @pytest.mark.parametrize("modulus", [10, 100])
 def test_no_question_of_an_examination_is_met_in_training(modulus: int) -> None:
     trained = {example[1].text for example in islice(make_examples(1), NUM_TRAINED)}
-    asked = {task["question"] for task in read_tasks(f"chains-mod{modulus}")}
-    assert not asked & trained
-    assert len(asked) == 200
+    questions = {task["question"] for task in read_tasks(f"chains-mod{modulus}")}
+    assert not questions & trained
+    assert len(questions) == 200

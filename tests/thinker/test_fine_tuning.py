@@ -27,7 +27,7 @@ def test_only_the_completion_and_the_turns_end_are_learned() -> None:
     assert len(token_ids) == len(labels)
 
 
-def test_what_is_shown_often_is_found_more_probable() -> None:
+def test_an_example_becomes_more_probable_by_training() -> None:
     model, tokenizer = read_folder(THINKER)
     token_ids, labels = (torch.tensor([ids]) for ids in encode(tokenizer, ROW))
 

@@ -24,7 +24,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return load_tokenizer(WEIGHTS)
 
 
-def test_it_is_served_by_name_from_where_it_lies() -> None:
+def test_it_is_served_by_name_from_its_folder() -> None:
     resolved = resolve_model("Thinker")
     assert (resolved.served_name, Path(resolved.path_or_hub_id)) == ("thinker", WEIGHTS)
     assert not resolved.is_hub_id

@@ -16,7 +16,7 @@ from benchmarks.proof.intervals import compute_paired_difference, compute_wilson
     ("share", "verdict"),
     [(0.149, Verdict.SHOWN), (0.15, Verdict.SHOWN), (0.151, Verdict.NOT_SHOWN)],
 )
-def test_a_limit_may_be_reached_and_not_passed(share: float, verdict: Verdict) -> None:
+def test_a_limit_may_be_reached_but_not_passed(share: float, verdict: Verdict) -> None:
     assert claim_at_most("few", share, 0.15).verdict is verdict
     assert claim_at_least("many", 1 - share, 0.85).verdict is verdict
 
@@ -57,7 +57,7 @@ def test_a_difference_over_the_same_tasks_has_students_interval() -> None:
     assert not found.is_gain
 
 
-def test_a_gain_of_all_tasks_is_a_gain_and_the_other_way_round_is_none() -> None:
+def test_a_gain_of_all_tasks_is_a_gain_and_the_reverse_is_none() -> None:
     ours, theirs = dict.fromkeys("abc", 1.0), dict.fromkeys("abc", 0.0)
     assert compute_paired_difference(ours, theirs).is_gain
     assert not compute_paired_difference(theirs, ours).is_gain
@@ -70,7 +70,7 @@ def test_other_tasks_cannot_be_paired(theirs: dict[str, float]) -> None:
         compute_paired_difference({"a": 1.0, "b": 1.0}, theirs)
 
 
-def test_wilsons_interval_is_that_of_the_book() -> None:
+def test_wilsons_interval_matches_published_values() -> None:
     # Newcombe (Statistics in Medicine 17, 1998), table I: 81 of 263 and 0 of 20.
     assert compute_wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
     assert compute_wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)

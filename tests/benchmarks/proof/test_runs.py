@@ -34,7 +34,7 @@ def make_trial(label: str, tokens: float, right: int, folder: Path) -> Trial:
     return Trial(label, label, Measurement(folder / f"{label}.json", report), 8)
 
 
-def test_the_command_line_takes_what_an_experiment_asks_for() -> None:
+def test_the_command_line_accepts_the_arguments_of_every_experiment() -> None:
     for search in SEARCHES:
         run = EvalRun(
             "name",
@@ -56,7 +56,7 @@ def test_what_is_left_out_is_not_sent() -> None:
     assert not [a for a in arguments if a.startswith(("--limit", "--temp", "--max-comp"))]
 
 
-def test_a_task_set_or_model_that_is_not_there_is_skipped_by_its_name() -> None:
+def test_a_missing_task_set_or_model_is_skipped_by_name() -> None:
     with pytest.raises(SkippedError, match="chains-mod7"):
         find_task_file("chains-mod7")
     with pytest.raises(SkippedError, match="thinker-tomorrow"):
@@ -72,7 +72,7 @@ def test_other_weights_have_another_folder(tmp_path: Path) -> None:
     assert compute_fingerprint(tmp_path) != before
 
 
-def test_a_search_is_held_against_the_best_that_was_no_dearer(tmp_path: Path) -> None:
+def test_a_search_is_compared_with_the_best_that_used_no_more_tokens(tmp_path: Path) -> None:
     singles = [
         make_trial("a", 20, 3, tmp_path),
         make_trial("b", 60, 8, tmp_path),

@@ -25,7 +25,7 @@ clusters = st.integers(1, 6).flatmap(
         (81, 263, 0.2553, 0.3662),  # Newcombe's example, Statistics in Medicine 17 (1998)
     ],
 )
-def test_the_interval_is_wilson_s(right: int, total: int, low: float, high: float) -> None:
+def test_the_interval_is_wilsons(right: int, total: int, low: float, high: float) -> None:
     assert compute_wilson_interval(right, total) == pytest.approx((low, high), abs=5e-5)
 
 
@@ -70,7 +70,7 @@ def test_no_answer_has_no_accuracy() -> None:
         compute_accuracy([])
 
 
-def test_the_difference_is_newcombe_s() -> None:
+def test_the_difference_is_newcombes() -> None:
     # 56/70 against 48/80: example (a) of the paper, method 10 without correction.
     a = compute_accuracy((str(n), int(n < 56), 1) for n in range(70))
     b = compute_accuracy((str(n), int(n < 48), 1) for n in range(80))

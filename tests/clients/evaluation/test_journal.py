@@ -33,7 +33,7 @@ def write_journal(path: Path, count: int) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_cut_anywhere_it_keeps_all_whole_lines_and_takes_new_ones(
+def test_a_journal_cut_anywhere_keeps_all_complete_lines_and_accepts_new_ones(
     tmp_path: Path, data: st.DataObject
 ) -> None:
     path = tmp_path / "journal.jsonl"
@@ -52,7 +52,7 @@ def test_cut_anywhere_it_keeps_all_whole_lines_and_takes_new_ones(
         assert journal.replies[make_job(9).key] == make_reply()
 
 
-def test_a_line_that_is_spoilt_is_asked_again_and_the_others_are_kept(tmp_path: Path) -> None:
+def test_a_corrupt_line_is_requested_again_and_the_others_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     write_journal(path, 3)
     lines = path.read_bytes().splitlines(keepends=True)

@@ -56,7 +56,7 @@ def test_the_last_number_is_the_one_a_reader_sees(text: str, expected: str) -> N
 
 
 @pytest.mark.parametrize("text", ["", "none", "-", ",", "four"])
-def test_where_no_number_is_none_is_found(text: str) -> None:
+def test_a_text_without_a_number_has_none(text: str) -> None:
     assert find_last_number(text) is None
 
 
@@ -68,7 +68,7 @@ def test_numeric_takes_the_last_number(text: str, score: Score) -> None:
 
 
 @pytest.mark.parametrize(("text", "score"), [("3.14", RIGHT), ("3.15", RIGHT), ("3.16", WRONG)])
-def test_numeric_bears_the_tolerance_and_no_more(text: str, score: Score) -> None:
+def test_numeric_scoring_allows_the_tolerance_and_no_more(text: str, score: Score) -> None:
     assert make_rule("numeric", tolerance="0.01").score(text, ["3.14"]) == score
 
 
@@ -82,7 +82,7 @@ def test_exact_is_the_whole_text(text: str, score: Score) -> None:
 @pytest.mark.parametrize(
     ("text", "score"), [("A: 3. A: 42.", RIGHT), ("A: 42. A: 3.", WRONG), ("42", WRONG)]
 )
-def test_a_regex_finds_the_last_match_s_first_group(text: str, score: Score) -> None:
+def test_a_regex_finds_the_first_group_of_the_last_match(text: str, score: Score) -> None:
     assert make_rule("regex", r"A: (\d+)").score(text, ["42"]) == score
 
 

@@ -89,7 +89,7 @@ def test_any_bytes_are_tasks_or_broken_lines(tmp_path: Path, content: bytes) -> 
     assert {broken.line for broken in result.broken} <= set(lines)
 
 
-def test_files_of_windows_are_read_too(tmp_path: Path) -> None:
+def test_windows_files_are_read_too(tmp_path: Path) -> None:
     assert len(read(tmp_path, b"\xef\xbb\xbf" + GOOD + b"\r", b"\r", GOOD).tasks) == 2
 
 
@@ -98,7 +98,7 @@ def test_any_field_can_be_the_group(tmp_path: Path) -> None:
     assert read(tmp_path, line, group_by="level").tasks[0].group == "3"
 
 
-def test_a_field_that_looks_like_a_slip_of_the_pen_is_pointed_out(tmp_path: Path) -> None:
+def test_a_field_that_looks_like_a_typing_error_is_pointed_out(tmp_path: Path) -> None:
     line = {"question": "Q", "answer": "1", "scorring": "exact", "difficulty": "hard"}
     (advice,) = read(tmp_path, line).advice
     assert "'scorring'" in advice

@@ -75,7 +75,7 @@ def test_positions_are_put_into_the_texts_order() -> None:
     assert [position.token for position in make_map("a", "b", "c").positions] == ["a", "b", "c"]
 
 
-def test_the_table_has_the_best_first_with_what_stands_before() -> None:
+def test_the_table_has_the_best_first_with_the_text_before_it() -> None:
     lines = format_gain_table(make_map("a|", "\n", "c"), 2).splitlines()
     assert lines[2] == "| 2 | a\\|⏎[c] | -20.00 | -19.80 | +0.20 | 3 | natural |"
     assert lines[3].startswith("| 1 | a\\|[⏎] |")

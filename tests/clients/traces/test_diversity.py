@@ -18,7 +18,7 @@ def test_distinct_counts_different_ngrams_over_all() -> None:
 
 
 @given(TEXTS, st.integers(1, 3))
-def test_saying_it_all_again_never_raises_distinct(texts: list[str], n: int) -> None:
+def test_repeating_all_texts_never_raises_distinct(texts: list[str], n: int) -> None:
     assert 0 <= compute_distinct(texts + texts, n) <= compute_distinct(texts, n) <= 1
 
 

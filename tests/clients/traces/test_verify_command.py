@@ -74,7 +74,7 @@ def test_more_traces_than_a_page_are_all_read(
     assert list_scores(traced) == [[1.0]] * 5
 
 
-def test_the_token_is_taken_from_the_environment(
+def test_the_token_is_read_from_the_environment(
     start_traced: StartTraced,
     reference: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -112,7 +112,7 @@ def test_a_reference_without_answers_is_a_usage_error(tmp_path: Path, content: s
     assert main(["verify", str(tmp_path / "none.jsonl")]) == ExitCode.USAGE
 
 
-def test_a_server_without_traces_is_said_to_be_one(
+def test_a_server_without_traces_is_reported_as_such(
     start_traced: StartTraced,
     foreign_server: ForeignServer,
     reference: str,
