@@ -22,7 +22,7 @@ from server.reply.admit import Prepared, admit
 from server.reply.prepare import prepare_reply
 from server.reply.reply import Reply
 from server.reply.request import ReplyRequest
-from server.state import Services, services_of
+from server.state import Services, get_services
 
 BodyT = TypeVar("BodyT", bound=StrictModel)
 ReadT = TypeVar("ReadT", bound=StrictModel, covariant=True)
@@ -87,8 +87,8 @@ async def begin_without_dialects(
     Raises:
         ApiError: see :func:`begin`.
     """
-    services = services_of(request)
-    model = services.slot.ready_model()
+    services = get_services(request)
+    model = services.slot.get_ready_model()
     parsed = await read_body(request, body)
     account = get_account(request)
     context = RequestContext(request, services, model, account, parsed, ThinkingParams())
@@ -103,8 +103,8 @@ async def read_request(
     Raises:
         ApiError: the model is not ready, or the body is wrong.
     """
-    services = services_of(request)
-    model = services.slot.ready_model()
+    services = get_services(request)
+    model = services.slot.get_ready_model()
     parsed, thinking = await read_thinking_body(request, body)
     return RequestContext(request, services, model, get_account(request), parsed, thinking)
 

@@ -12,14 +12,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from server.api.security_documentation import add_security
-from server.dialects.reading import thinking_properties
+from server.dialects.reading import get_thinking_properties
 
 _REF = "#/components/schemas/{model}"
 _NULLABLE_INTEGER = {"type": ["integer", "null"]}
 _NULLABLE_STRING = {"type": ["string", "null"]}
 
 
-def completion_schema(kind: str, choice: Mapping[str, Any]) -> dict[str, Any]:
+def build_completion_schema(kind: str, choice: Mapping[str, Any]) -> dict[str, Any]:
     """A completion, of a chat or of a text, whose choices have the fields `choice` as well."""
     receipt = {"$ref": "#/components/schemas/Receipt"}
     fields = {"index": {"type": "integer"}, **choice, "thinking": receipt}
@@ -70,7 +70,7 @@ _SCHEMAS: dict[str, Any] = {
             "branches": {"type": "integer", "description": "Engine requests of a search."},
         },
     },
-    "ChatCompletion": completion_schema(
+    "ChatCompletion": build_completion_schema(
         "chat.completion",
         {
             "message": {"type": "object"},
@@ -114,14 +114,14 @@ def add_schemas(schemas: Mapping[str, Any]) -> None:
     _SCHEMAS.update(schemas)
 
 
-def chat_documentation(
+def document_chat(
     body: type[BaseModel], reply: str = "ChatCompletion", error: str = "Error"
 ) -> dict[str, Any]:
     """``openapi_extra`` of an endpoint that thinks; `reply` and `error` name its schemas."""
-    return reply_documentation(body, reply=reply, error=error)
+    return document_reply(body, reply=reply, error=error)
 
 
-def reply_documentation(
+def document_reply(
     body: type[BaseModel], *, reply: str, error: str, streams: bool = True
 ) -> dict[str, Any]:
     """``openapi_extra`` of an endpoint that may think; `reply` and `error` name schemas."""
@@ -129,29 +129,29 @@ def reply_documentation(
     _documented[body.__name__] = body
     _thinking.add(body.__name__)
     return {
-        "requestBody": {"required": True, "content": _json(body.__name__)},
+        "requestBody": {"required": True, "content": _to_json_content(body.__name__)},
         "responses": {
             "200": {
                 "description": "The reply; with `stream`, its chunks as server-sent events."
                 if streams
                 else "The reply.",
-                "content": _json(reply) | streamed,
+                "content": _to_json_content(reply) | streamed,
             },
             **{
-                status: {"description": text, "content": _json(error)}
+                status: {"description": text, "content": _to_json_content(error)}
                 for status, text in _ERRORS.items()
             },
         },
     }
 
 
-def body_documentation(body: type[BaseModel], *, streams: bool = False) -> dict[str, Any]:
+def document_body(body: type[BaseModel], *, streams: bool = False) -> dict[str, Any]:
     """``openapi_extra`` of an endpoint that reads `body` and answers with some object."""
     _documented[body.__name__] = body
     kinds = ["application/json", "text/event-stream"] if streams else ["application/json"]
     reply = {"description": "The reply.", "content": {kind: {"schema": {}} for kind in kinds}}
     return {
-        "requestBody": {"required": True, "content": _json(body.__name__)},
+        "requestBody": {"required": True, "content": _to_json_content(body.__name__)},
         "responses": {"200": reply},
     }
 
@@ -159,15 +159,15 @@ def body_documentation(body: type[BaseModel], *, streams: bool = False) -> dict[
 def install_openapi(app: FastAPI) -> None:
     """Make the app's document hold the schemas of our bodies."""
 
-    def document() -> dict[str, Any]:
+    def get_document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _build_document(app)
         return app.openapi_schema
 
-    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = get_document  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _build_document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
@@ -184,11 +184,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas.update(schema.pop("$defs", {}))
         if name in _thinking:
             # An object that is also the body's own keeps its own schema.
-            schema["properties"] = thinking_properties() | schema["properties"]
+            schema["properties"] = get_thinking_properties() | schema["properties"]
         schemas[name] = schema
     add_security(document)
     return document
 
 
-def _json(schema_name: str) -> dict[str, Any]:
+def _to_json_content(schema_name: str) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": _REF.format(model=schema_name)}}}

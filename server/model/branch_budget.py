@@ -7,7 +7,9 @@ from thinking.strategies.protocol import BranchShare, BudgetTooSmallError, Strat
 STRATEGY = "thinking_options.strategy"
 
 
-def share_of_branch(strategy: Strategy, budget: ThinkingBudget, num_markers: int) -> BranchShare:
+def compute_branch_share(
+    strategy: Strategy, budget: ThinkingBudget, num_markers: int
+) -> BranchShare:
     """Return the share of one branch in the budget of the whole search.
 
     Raises:
@@ -16,10 +18,10 @@ def share_of_branch(strategy: Strategy, budget: ThinkingBudget, num_markers: int
     try:
         return strategy.share(budget.budget, num_markers)
     except BudgetTooSmallError as error:
-        raise budget_too_small(strategy, budget, str(error)) from None
+        raise too_small_error(strategy, budget, str(error)) from None
 
 
-def budget_too_small(strategy: Strategy, budget: ThinkingBudget, reason: str) -> BadRequestError:
+def too_small_error(strategy: Strategy, budget: ThinkingBudget, reason: str) -> BadRequestError:
     """Return the error for a search that does not fit the budget; it is not silently skipped."""
     limit = f", limited by {budget.limited_by.value}" if budget.limited_by else ""
     return BadRequestError(

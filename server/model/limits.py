@@ -25,7 +25,7 @@ class ReplyLimits:
         return replace(self, load_share=1.0)
 
     def resolve(
-        self, ask: BudgetRequest, policy: BudgetPolicy, context_left: int
+        self, request: BudgetRequest, policy: BudgetPolicy, context_left: int
     ) -> ThinkingBudget:
         """Return the budget of a reply under these limits.
 
@@ -35,10 +35,10 @@ class ReplyLimits:
         policy = replace(policy, key_ceiling=self.key_ceiling, load_share=self.load_share)
         if self.answer is None:
             return resolve_budget(
-                ask, policy, max_completion_tokens=self.total, context_left=context_left
+                request, policy, max_completion_tokens=self.total, context_left=context_left
             )
         # The answer cannot be longer than this, so nothing more is reserved for it.
-        reserved = replace(ask, answer_reserve=self.answer)
+        reserved = replace(request, answer_reserve=self.answer)
         budget = resolve_budget(
             reserved, policy, max_completion_tokens=self.total, context_left=context_left
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from transformers import PreTrainedTokenizerBase
 
 from server.errors.api import BadRequestError, PromptTooLongError
-from server.model.branch_budget import budget_too_small, share_of_branch
+from server.model.branch_budget import compute_branch_share, too_small_error
 from server.model.limits import ReplyLimits
 from server.model.thought_planner import ThoughtPlanner
 from server.prompt.conversation import Conversation, PlainPrompt
@@ -38,9 +38,9 @@ PRIMED_DEFAULT_TOKENS = 128  # more gains little on models that were not trained
 class PromptDraft:
     """A rendered prompt with the options for its plan."""
 
-    asked: Conversation | PlainPrompt
+    prompt: Conversation | PlainPrompt
     token_ids: Sequence[int]
-    ask: BudgetRequest
+    request: BudgetRequest
     limits: ReplyLimits
 
 
@@ -70,8 +70,8 @@ class PromptPlanner:
         Raises:
             BudgetError, BadRequestError: the prompt is too long, or an option does not fit.
         """
-        if not draft.token_ids and isinstance(draft.asked, PlainPrompt):
-            start = find_start_token_ids(draft.asked, self._tokenizer)
+        if not draft.token_ids and isinstance(draft.prompt, PlainPrompt):
+            start = find_start_token_ids(draft.prompt, self._tokenizer)
             draft = replace(draft, token_ids=start)
         try:
             return self._plan(draft)
@@ -82,31 +82,33 @@ class PromptPlanner:
         return self._plan(replace(draft, limits=draft.limits.without_load))
 
     def _plan(self, draft: PromptDraft) -> PreparedPrompt:
-        if draft.ask.strategy is not None:
-            return self._prepare_search(draft, draft.ask.strategy)
-        prepared = self._planned(draft)
+        if draft.request.strategy is not None:
+            return self._prepare_search(draft, draft.request.strategy)
+        prepared = self._plan_with_budget(draft)
         if prepared.plan.opens:
             return prepared
-        if not draft.asked.continues:
+        if not draft.prompt.continues:
             # If the template opens a thought, close it in the prompt.
             closed = [*draft.token_ids, *self._profile.no_thought_token_ids]
-            prepared = self._planned(replace(draft, token_ids=closed))
+            prepared = self._plan_with_budget(replace(draft, token_ids=closed))
         if prepared.plan.thinks:
             return prepared
-        return replace(prepared, advice=self._advice(prepared.budget, draft))
+        return replace(prepared, advice=self._make_advice(prepared.budget, draft))
 
-    def _planned(self, draft: PromptDraft) -> PreparedPrompt:
+    def _plan_with_budget(self, draft: PromptDraft) -> PreparedPrompt:
         budget = self._resolve(draft)
-        return self._prepared(draft, budget, self._planner_for(draft).plan(draft.ask, budget))
+        return self._to_prepared(
+            draft, budget, self._choose_planner(draft).plan(draft.request, budget)
+        )
 
-    def _planner_for(self, draft: PromptDraft) -> ThoughtPlanner:
-        return self._inner_planner if draft.asked.continues else self._planner
+    def _choose_planner(self, draft: PromptDraft) -> ThoughtPlanner:
+        return self._inner_planner if draft.prompt.continues else self._planner
 
-    def _profile_for(self, draft: PromptDraft) -> MarkerProfile:
+    def _choose_profile(self, draft: PromptDraft) -> MarkerProfile:
         profile = self._profile
-        return profile.inside_text if draft.asked.continues else profile
+        return profile.inside_text if draft.prompt.continues else profile
 
-    def _prepared(
+    def _to_prepared(
         self, draft: PromptDraft, budget: ThinkingBudget, plan: ThinkingPlan
     ) -> PreparedPrompt:
         context_left = self._context - len(draft.token_ids)
@@ -116,7 +118,7 @@ class PromptPlanner:
             plan,
             context_left,
             context_left - budget.answer_reserve,
-            continues=draft.asked.continues,
+            continues=draft.prompt.continues,
         )
 
     def _prepare_search(self, draft: PromptDraft, strategy: Strategy) -> PreparedPrompt:
@@ -124,35 +126,37 @@ class PromptPlanner:
         alone = self._resolve(draft)
         # Branches run in parallel, so together they may be longer than the context.
         budget = self._resolve(draft, strategy.num_branches)
-        share = share_of_branch(strategy, budget, count_marker_tokens(self._profile_for(draft)))
+        share = compute_branch_share(
+            strategy, budget, count_marker_tokens(self._choose_profile(draft))
+        )
         context_left = self._context - len(draft.token_ids)
         thought_room = context_left - min(alone.answer_reserve, context_left)
         thought_tokens = min(share.thought_tokens, thought_room)
-        grace = to_grace_tokens(draft.ask.grace, thought_tokens) if share.has_grace else 0
+        grace = to_grace_tokens(draft.request.grace, thought_tokens) if share.has_grace else 0
         branch = replace(budget, budget=thought_tokens, grace_tokens=grace)
-        plan = self._planner_for(draft).plan(draft.ask, branch)
+        plan = self._choose_planner(draft).plan(draft.request, branch)
         if not plan.opens:
-            raise budget_too_small(strategy, budget, "cannot hold the markers of a thought")
-        prepared = self._prepared(draft, budget, plan)
+            raise too_small_error(strategy, budget, "cannot hold the markers of a thought")
+        prepared = self._to_prepared(draft, budget, plan)
         return replace(prepared, thought_room=thought_room)
 
     def _resolve(self, draft: PromptDraft, num_branches: int = 1) -> ThinkingBudget:
         context, num_prompt_tokens = self._context, len(draft.token_ids)
         if num_prompt_tokens >= context:
-            raise PromptTooLongError(num_prompt_tokens, context, param=draft.asked.field)
+            raise PromptTooLongError(num_prompt_tokens, context, param=draft.prompt.field)
         return draft.limits.resolve(
-            draft.ask, self._policy, (context - num_prompt_tokens) * num_branches
+            draft.request, self._policy, (context - num_prompt_tokens) * num_branches
         )
 
-    def _advice(self, budget: ThinkingBudget, draft: PromptDraft) -> tuple[str, ...]:
+    def _make_advice(self, budget: ThinkingBudget, draft: PromptDraft) -> tuple[str, ...]:
         if not budget.budget:
             return ()
-        num_markers = count_marker_tokens(self._profile_for(draft))
+        num_markers = count_marker_tokens(self._choose_profile(draft))
         text = f"this model's markers ({num_markers} tokens) do not fit a budget of {budget.budget}"
         return (f"{text}, so it did not think",)
 
 
-def budget_policy(settings: ServerSettings, *, native: bool) -> BudgetPolicy:
+def make_budget_policy(settings: ServerSettings, *, native: bool) -> BudgetPolicy:
     """Return the operator's budget policy. `native`: the model was trained to think."""
     default = settings.default_thinking_tokens
     if default is None:

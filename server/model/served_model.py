@@ -18,7 +18,7 @@ from server.engine.protocol import Engine, EnginePrompt
 from server.errors.api import BadRequestError
 from server.errors.internal import ConstraintError, PromptError
 from server.model.limits import ReplyLimits
-from server.model.prompt_planner import PromptDraft, PromptPlanner, budget_policy
+from server.model.prompt_planner import PromptDraft, PromptPlanner, make_budget_policy
 from server.prompt.advice import advise_on_prompt
 from server.prompt.conversation import Conversation, PlainPrompt
 from server.prompt.images import extract_images
@@ -45,10 +45,10 @@ class ServedModel:
         self._advises = settings.advice
         self.tables = TrackerTables(engine.profile, find_boundary_token_ids(engine.tokenizer))
         self.line_token_ids = find_line_token_ids(engine.tokenizer)
-        self.policy = budget_policy(settings, native=engine.profile.native)
+        self.policy = make_budget_policy(settings, native=engine.profile.native)
         own = (settings.thinking_start, settings.thinking_end)
         self.guarded_texts = tuple(text for text in own if text)
-        self._answer_never_has = tuple(_texts_of_markers(engine))
+        self._answer_never_has = tuple(_iterate_marker_texts(engine))
         self._planner = PromptPlanner(
             engine.profile, engine.tokenizer, self.policy, engine.max_model_len, self.guarded_texts
         )
@@ -70,7 +70,7 @@ class ServedModel:
     async def prepare(
         self,
         prompt: Conversation | PlainPrompt,
-        ask: BudgetRequest,
+        request: BudgetRequest,
         limits: ReplyLimits,
     ) -> PreparedPrompt:
         """Render the prompt and plan the thought.
@@ -79,31 +79,33 @@ class ServedModel:
             PromptError: the template rejects the messages.
             BudgetError, BadRequestError: the prompt is too long, or an option does not fit.
         """
-        rendered = await self._render(prompt, ask)
-        draft = PromptDraft(prompt, rendered.token_ids, ask, limits)
-        prepared = await self.in_tokenizer_thread(lambda: self._planner.plan(draft))
+        rendered = await self._render(prompt, request)
+        draft = PromptDraft(prompt, rendered.token_ids, request, limits)
+        prepared = await self.run_in_tokenizer_thread(lambda: self._planner.plan(draft))
         advice = prepared.advice
         if self._advises and prepared.plan.thinks and isinstance(prompt, Conversation):
             advice = (*advice, *advise_on_prompt(prompt.messages))
         return replace(prepared, advice=advice, images=rendered.images)
 
-    async def _render(self, asked: Conversation | PlainPrompt, ask: BudgetRequest) -> EnginePrompt:
+    async def _render(
+        self, prompt: Conversation | PlainPrompt, request: BudgetRequest
+    ) -> EnginePrompt:
         """Return the prompt as the model sees it."""
-        images, token_ids = await self.in_tokenizer_thread(
-            lambda: (self._images(asked), self._prompt_token_ids(asked, ask))
+        images, token_ids = await self.run_in_tokenizer_thread(
+            lambda: (self._extract_images(prompt), self._encode_prompt(prompt, request))
         )
         if not images:
             return EnginePrompt(token_ids)
         return await self.engine.with_images(token_ids, images)
 
-    def _images(self, asked: Conversation | PlainPrompt) -> list[bytes]:
-        if isinstance(asked, PlainPrompt):
+    def _extract_images(self, prompt: Conversation | PlainPrompt) -> list[bytes]:
+        if isinstance(prompt, PlainPrompt):
             return []
-        images = extract_images(asked.messages, asked.field)
+        images = extract_images(prompt.messages, prompt.field)
         most = self.engine.max_images
         if len(images) > most:
             reads = f"at most {most} images per prompt" if most else "text only, no images"
-            raise PromptError(asked.field, f"this model reads {reads}")
+            raise PromptError(prompt.field, f"this model reads {reads}")
         return images
 
     async def encode(self, prompt: Conversation | PlainPrompt) -> Sequence[int]:
@@ -114,7 +116,7 @@ class ServedModel:
         """
         return (await self._render(prompt, BudgetRequest())).token_ids
 
-    async def in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
+    async def run_in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
         """Run `work`, which uses the tokenizer or is slow, in its thread. Callers take turns."""
         loop = asyncio.get_running_loop()
         return await self._turns.take(
@@ -146,24 +148,26 @@ class ServedModel:
         """Stop the tokenizer's thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _prompt_token_ids(
-        self, asked: Conversation | PlainPrompt, ask: BudgetRequest
+    def _encode_prompt(
+        self, prompt: Conversation | PlainPrompt, request: BudgetRequest
     ) -> Sequence[int]:
         tokenizer = self.engine.tokenizer
-        if isinstance(asked, PlainPrompt):
-            return encode_plain_prompt(asked, tokenizer, self.engine.vocab_size, self.guarded_texts)
-        check_template_kwargs(tokenizer, asked.template_kwargs)
-        kwargs = {**select_thinking_hints(tokenizer, ask), **asked.template_kwargs}
-        if asked.continues:
+        if isinstance(prompt, PlainPrompt):
+            return encode_plain_prompt(
+                prompt, tokenizer, self.engine.vocab_size, self.guarded_texts
+            )
+        check_template_kwargs(tokenizer, prompt.template_kwargs)
+        kwargs = {**select_thinking_hints(tokenizer, request), **prompt.template_kwargs}
+        if prompt.continues:
             kwargs["continue_final_message"] = True
-        if not asked.begins_reply:
+        if not prompt.begins_reply:
             kwargs["add_generation_prompt"] = False
-        if asked.tools:
-            kwargs["tools"] = list(asked.tools)
-        return render_prompt(tokenizer, asked.messages, guarded_texts=self.guarded_texts, **kwargs)
+        if prompt.tools:
+            kwargs["tools"] = list(prompt.tools)
+        return render_prompt(tokenizer, prompt.messages, guarded_texts=self.guarded_texts, **kwargs)
 
 
-def _texts_of_markers(engine: Engine) -> Iterator[str]:
+def _iterate_marker_texts(engine: Engine) -> Iterator[str]:
     """Yield the texts of the markers without surrounding whitespace."""
     for token_ids in (engine.profile.start_token_ids, engine.profile.end_token_ids):
         if text := str(engine.tokenizer.decode(token_ids)).strip():

@@ -42,27 +42,27 @@ class ThoughtPlanner:
         self._guard = guard
         self._num_markers = count_marker_tokens(profile)
 
-    def plan(self, ask: BudgetRequest, budget: ThinkingBudget) -> ThinkingPlan:
+    def plan(self, request: BudgetRequest, budget: ThinkingBudget) -> ThinkingPlan:
         """Plan the thought of a request.
 
         Raises:
             BadRequestError: a text or a minimum does not fit the budget.
         """
-        if ask.kind is not ThoughtKind.TEXT:
-            return self._filler(ask.kind, budget)
+        if request.kind is not ThoughtKind.TEXT:
+            return self._plan_filler(request.kind, budget)
         rules = ThinkingRules(
             grace_tokens=budget.grace_tokens,
-            min_tokens=self._min_tokens(ask, budget),
-            early_exit=ask.early_exit,
-            loop_guard=ask.loop_guard,
-            wrap_up_token_ids=self._wrap_up(ask, budget),
-            continuation_token_ids=self._continuation(ask),
-            segments=self._segments(ask),
+            min_tokens=self._check_min_tokens(request, budget),
+            early_exit=request.early_exit,
+            loop_guard=request.loop_guard,
+            wrap_up_token_ids=self._encode_wrap_up(request, budget),
+            continuation_token_ids=self._encode_continuation(request),
+            segments=self._check_segments(request),
             max_tokens=budget.max_tokens,
         )
         return make_plan(self._profile, budget.budget, rules)
 
-    def _filler(self, kind: ThoughtKind, budget: ThinkingBudget) -> ThinkingPlan:
+    def _plan_filler(self, kind: ThoughtKind, budget: ThinkingBudget) -> ThinkingPlan:
         if kind is ThoughtKind.IMPLICIT and not self._profile.implicit_token_ids:
             raise BadRequestError(
                 f"{KIND}: this model was not trained to think implicitly; send 'text' or 'pause'",
@@ -72,11 +72,11 @@ class ThoughtPlanner:
         plan = make_filler_plan(self._profile, budget.budget, kind)
         return replace(plan, max_tokens=budget.max_tokens)
 
-    def _segments(self, ask: BudgetRequest) -> SegmentRules | None:
-        if ask.segments is None:
+    def _check_segments(self, request: BudgetRequest) -> SegmentRules | None:
+        if request.segments is None:
             return None
-        length = ask.segments.segment_tokens
-        num_wrap_up = len(self._encode_plain(ask.wrap_up)) if ask.wrap_up else 0
+        length = request.segments.segment_tokens
+        num_wrap_up = len(self._encode_plain(request.wrap_up)) if request.wrap_up else 0
         least = count_min_segment_tokens(self._profile, num_wrap_up)
         if length < least:
             raise BadRequestError(
@@ -85,11 +85,11 @@ class ThoughtPlanner:
                 param=SEGMENT_TOKENS,
                 code="segment_too_short",
             )
-        return replace(ask.segments, grace_tokens=to_grace_tokens(ask.grace, length))
+        return replace(request.segments, grace_tokens=to_grace_tokens(request.grace, length))
 
-    def _min_tokens(self, ask: BudgetRequest, budget: ThinkingBudget) -> int:
+    def _check_min_tokens(self, request: BudgetRequest, budget: ThinkingBudget) -> int:
         """Return the minimum, or the whole budget if a limit has shrunk it below the minimum."""
-        wanted = ask.min_thinking_tokens
+        wanted = request.min_thinking_tokens
         if not wanted:
             return 0
         granted = budget.budget if budget.limited_by is None else budget.requested
@@ -102,11 +102,11 @@ class ThoughtPlanner:
             )
         return min(wanted, budget.budget)
 
-    def _wrap_up(self, ask: BudgetRequest, budget: ThinkingBudget) -> tuple[int, ...]:
-        if not ask.wrap_up:
+    def _encode_wrap_up(self, request: BudgetRequest, budget: ThinkingBudget) -> tuple[int, ...]:
+        if not request.wrap_up:
             return ()
-        token_ids = self._encode_plain(ask.wrap_up)
-        room = min(self._script_room(), budget.budget)
+        token_ids = self._encode_plain(request.wrap_up)
+        room = min(self._count_script_room(), budget.budget)
         if len(token_ids) + self._num_markers > room:
             raise BadRequestError(
                 f"{WRAP_UP} has {len(token_ids)} tokens, and the markers "
@@ -117,15 +117,15 @@ class ThoughtPlanner:
             )
         return token_ids
 
-    def _continuation(self, ask: BudgetRequest) -> tuple[int, ...]:
-        if not ask.min_thinking_tokens:
+    def _encode_continuation(self, request: BudgetRequest) -> tuple[int, ...]:
+        if not request.min_thinking_tokens:
             return ()
-        if ask.continuation is None:
+        if request.continuation is None:
             return self._encoder.encode(DEFAULT_CONTINUATION)
-        token_ids = self._encode_plain(ask.continuation)
-        room = self._script_room() - self._num_markers
-        if ask.wrap_up:
-            room -= len(self._encode_plain(ask.wrap_up))
+        token_ids = self._encode_plain(request.continuation)
+        room = self._count_script_room() - self._num_markers
+        if request.wrap_up:
+            room -= len(self._encode_plain(request.wrap_up))
         if len(token_ids) > room:
             raise BadRequestError(
                 f"{CONTINUATION} has {len(token_ids)} tokens; at most {room} fit together with "
@@ -135,7 +135,7 @@ class ThoughtPlanner:
             )
         return token_ids
 
-    def _script_room(self) -> int:
+    def _count_script_room(self) -> int:
         """Return how many forced tokens the caller's texts and the markers may have together.
 
         A small budget omits primer and lead-in, but a full script does not. The script may contain

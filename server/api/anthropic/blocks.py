@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, only_schema
+from server.api.fields.only_values import OnlyValues, to_enum_schema
 
 CacheControl = Annotated[
     dict[str, Any] | None,
@@ -25,7 +25,7 @@ _REFUSED = {
 }
 
 
-def fault(text: str) -> PydanticCustomError:
+def validation_error(text: str) -> PydanticCustomError:
     """What is wrong with a value, in words that follow its field's name."""
     return PydanticCustomError("messages_api", "{text}", {"text": text})
 
@@ -36,7 +36,7 @@ class TextBlock(StrictModel):
     type: Literal["text"]
     text: str
     cache_control: CacheControl = None
-    citations: Annotated[Any, OnlyValues([]), only_schema([])] = None
+    citations: Annotated[Any, OnlyValues([]), to_enum_schema([])] = None
 
 
 class Base64Source(StrictModel):
@@ -47,12 +47,14 @@ class Base64Source(StrictModel):
     data: str
 
 
-def _only_base64(source: Any) -> Any:
+def _check_base64(source: Any) -> Any:
     kind = source.get("type") if isinstance(source, dict) else None
     if kind == "url":
-        raise fault("no address is ever fetched by this server; send the image as base64")
+        raise validation_error(
+            "no address is ever fetched by this server; send the image as base64"
+        )
     if kind == "file":
-        raise fault("this server stores no files; send the image as base64")
+        raise validation_error("this server stores no files; send the image as base64")
     return source
 
 
@@ -60,7 +62,7 @@ class ImageBlock(StrictModel):
     """An image."""
 
     type: Literal["image"]
-    source: Annotated[Base64Source, BeforeValidator(_only_base64)]
+    source: Annotated[Base64Source, BeforeValidator(_check_base64)]
     cache_control: CacheControl = None
 
 
@@ -102,11 +104,11 @@ def read_block(value: Any) -> StrictModel:
     if isinstance(kind, str) and kind in _MODELS:
         return _MODELS[kind].model_validate(value)
     if isinstance(kind, str) and (why := _REFUSED.get(kind)):
-        raise fault(f"{kind} blocks are not supported: {why}")
-    raise fault(f'each block should be {{"type": …}} with one of {", ".join(_MODELS)}')
+        raise validation_error(f"{kind} blocks are not supported: {why}")
+    raise validation_error(f'each block should be {{"type": …}} with one of {", ".join(_MODELS)}')
 
 
-def as_blocks(content: Any) -> Any:
+def to_blocks(content: Any) -> Any:
     """A string stands for one text block."""
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
@@ -115,14 +117,14 @@ def read_result_part(value: Any) -> StrictModel:
     """A block of a tool's result."""
     block = read_block(value)
     if not isinstance(block, TextBlock | ImageBlock):
-        raise fault("a tool's result should have text or image blocks")
+        raise validation_error("a tool's result should have text or image blocks")
     return block
 
 
 _ResultPart = TextBlock | ImageBlock
 _ResultContent = Annotated[
     list[Annotated[_ResultPart, PlainValidator(read_result_part, _ResultPart)]],
-    BeforeValidator(as_blocks, str | list[_ResultPart]),
+    BeforeValidator(to_blocks, str | list[_ResultPart]),
 ]
 
 
@@ -149,18 +151,18 @@ _MODELS: dict[str, type[StrictModel]] = {
 }
 Content = Annotated[
     list[Annotated[Block, PlainValidator(read_block, Block)]],
-    BeforeValidator(as_blocks, str | list[Block]),
+    BeforeValidator(to_blocks, str | list[Block]),
 ]
 
 
-def _only_text(value: Any) -> StrictModel:
+def _read_text_block(value: Any) -> StrictModel:
     block = read_block(value)
     if not isinstance(block, TextBlock):
-        raise fault("system should be a string or text blocks")
+        raise validation_error("system should be a string or text blocks")
     return block
 
 
 SystemContent = Annotated[
-    list[Annotated[TextBlock, PlainValidator(_only_text, TextBlock)]],
-    BeforeValidator(as_blocks, str | list[TextBlock]),
+    list[Annotated[TextBlock, PlainValidator(_read_text_block, TextBlock)]],
+    BeforeValidator(to_blocks, str | list[TextBlock]),
 ]

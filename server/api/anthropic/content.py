@@ -1,7 +1,7 @@
 """Content blocks of a reply, as the events that make them up.
 
 A streamed message sends the events; one that is not streamed is the same events, put
-together by :func:`blocks_of`. Knows no message around them.
+together by :func:`collect_blocks`. Knows no message around them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -62,7 +62,7 @@ class ContentWriter:
             if self._open != "text":
                 yield from self.close()
                 yield self._start({"type": "text", "text": ""})
-            yield self._delta({"type": "text_delta", "text": delta.content})
+            yield self._make_delta({"type": "text_delta", "text": delta.content})
         for call in delta.tool_calls:
             yield from self._push_call(call)
 
@@ -74,7 +74,7 @@ class ContentWriter:
             self._open = None
         elif kind == "thinking":
             signature = self._seal.seal(self._thought)
-            yield self._delta({"type": "signature_delta", "signature": signature})
+            yield self._make_delta({"type": "signature_delta", "signature": signature})
         if kind is not None:
             yield {"type": "content_block_stop", "index": self._index}
 
@@ -85,34 +85,34 @@ class ContentWriter:
             yield from self.begin_thought()
         self._thought += text
         if self._display is ThoughtDisplay.SHOWN:
-            yield self._delta({"type": "thinking_delta", "thinking": text})
+            yield self._make_delta({"type": "thinking_delta", "thinking": text})
 
     def _push_call(self, call: ToolCallDelta) -> Iterator[Event]:
         if self._open != "tool_use" or self._call_index != call.index:
             yield from self.close()
             self._call_index = call.index
-            block_id = tool_use_id(call.call_id or "")
+            block_id = to_tool_use_id(call.call_id or "")
             yield self._start(
                 {"type": "tool_use", "id": block_id, "name": call.name or "", "input": {}}
             )
         if call.arguments:
-            yield self._delta({"type": "input_json_delta", "partial_json": call.arguments})
+            yield self._make_delta({"type": "input_json_delta", "partial_json": call.arguments})
 
     def _start(self, block: dict[str, Any]) -> Event:
         self._index += 1
         self._open = block["type"]
         return {"type": "content_block_start", "index": self._index, "content_block": block}
 
-    def _delta(self, delta: dict[str, Any]) -> Event:
+    def _make_delta(self, delta: dict[str, Any]) -> Event:
         return {"type": "content_block_delta", "index": self._index, "delta": delta}
 
 
-def tool_use_id(call_id: str) -> str:
+def to_tool_use_id(call_id: str) -> str:
     """A call's id as Anthropic's clients know them."""
     return f"toolu_{call_id.removeprefix('call_')}"
 
 
-def blocks_of(events: Iterable[Event]) -> list[dict[str, Any]]:
+def collect_blocks(events: Iterable[Event]) -> list[dict[str, Any]]:
     """The blocks that `events` make up."""
     blocks: list[dict[str, Any]] = []
     json_texts: dict[int, str] = {}
@@ -130,11 +130,11 @@ def blocks_of(events: Iterable[Event]) -> list[dict[str, Any]]:
                 case {"text": text}:
                     blocks[-1]["text"] += text
     for index, text in json_texts.items():
-        blocks[index]["input"] = _json_object(text)
+        blocks[index]["input"] = _parse_arguments(text)
     return blocks
 
 
-def _json_object(text: str) -> dict[str, Any]:
+def _parse_arguments(text: str) -> dict[str, Any]:
     """A call's arguments; where `max_tokens` cut them, those that had come."""
     try:
         value = from_json(text, allow_partial=True)

@@ -36,14 +36,14 @@ Content = str | list[dict[str, Any]]
 Shown = TextBlock | ImageBlock
 
 
-def conversation_of(body: CountTokensRequest, seal: ThoughtSeal) -> Conversation:
+def to_conversation(body: CountTokensRequest, seal: ThoughtSeal) -> Conversation:
     """The conversation that `body` sends.
 
     Raises:
         BadRequestError: a block that may not stand where it does, or is not ours.
     """
     if body.messages[-1].role == "assistant":
-        raise _wrong(
+        raise _invalid_value_error(
             f"messages[{len(body.messages) - 1}].role",
             "the last message should not be the assistant's: an answer that has begun "
             "(prefill) cannot be gone on with",
@@ -51,7 +51,7 @@ def conversation_of(body: CountTokensRequest, seal: ThoughtSeal) -> Conversation
     reader = _TurnReader(seal)
     messages: list[ChatMessage] = []
     if body.system:
-        messages.append({"role": "system", "content": _lines(body.system)})
+        messages.append({"role": "system", "content": _join_lines(body.system)})
     for place, turn in enumerate(body.messages):
         for message in reader.read(turn, f"messages[{place}]"):
             _append(messages, message)
@@ -62,18 +62,18 @@ def _append(messages: list[ChatMessage], message: ChatMessage) -> None:
     """Turns of the user's in a row are one turn: many templates take no others."""
     last = messages[-1] if messages else message
     if last is not message and last["role"] == message["role"] == "user":
-        last["content"] = _joined(last["content"], message["content"])
+        last["content"] = _join(last["content"], message["content"])
     else:
         messages.append(message)
 
 
-def _joined(first: Content, second: Content) -> Content:
+def _join(first: Content, second: Content) -> Content:
     if isinstance(first, str) and isinstance(second, str):
         return f"{first}\n{second}"
-    return [*_parts(first), *_parts(second)]
+    return [*_to_parts(first), *_to_parts(second)]
 
 
-def _parts(content: Content) -> list[dict[str, Any]]:
+def _to_parts(content: Content) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
@@ -89,16 +89,16 @@ class _TurnReader:
         """One turn may become several messages: each result of a tool is its own."""
         places = [f"{field}.content[{place}]" for place in range(len(message.content))]
         for block, place in zip(message.content, places, strict=True):
-            _check_stands_right(block, message.role, place)
+            _check_role(block, message.role, place)
         if message.role == "assistant":
-            return [self._assistant(message.content, places)]
-        results = list(self._results(message.content, places))
-        shown = list(self._shown(message.content, places))
+            return [self._read_assistant(message.content, places)]
+        results = list(self._read_results(message.content, places))
+        shown = list(self._read_shown(message.content, places))
         if results and not shown:
             return results
-        return [*results, {"role": message.role, "content": _content(shown)}]
+        return [*results, {"role": message.role, "content": _to_content(shown)}]
 
-    def _shown(self, blocks: Sequence[Block], places: Sequence[str]) -> Iterator[Shown]:
+    def _read_shown(self, blocks: Sequence[Block], places: Sequence[str]) -> Iterator[Shown]:
         """Texts and images, those of results too: templates know images of the user's only."""
         for block, place in zip(blocks, places, strict=True):
             if isinstance(block, ToolResultBlock):
@@ -116,27 +116,29 @@ class _TurnReader:
         """Here, where its place in the body is known."""
         self._num_images += 1
         if self._num_images > MAX_IMAGES:
-            raise _wrong(place, f"a request may have {MAX_IMAGES} images")
+            raise _invalid_value_error(place, f"a request may have {MAX_IMAGES} images")
         if len(image.source.data) > MAX_IMAGE_BYTES * 4 // 3 + 4:
-            raise _wrong(f"{place}.source.data", f"an image may have {MAX_IMAGE_BYTES} bytes")
+            raise _invalid_value_error(
+                f"{place}.source.data", f"an image may have {MAX_IMAGE_BYTES} bytes"
+            )
         try:
             b64decode(image.source.data, validate=True)
         except ValueError:
-            raise _wrong(f"{place}.source.data", "is not valid base64") from None
+            raise _invalid_value_error(f"{place}.source.data", "is not valid base64") from None
 
-    def _assistant(self, blocks: Sequence[Block], places: Sequence[str]) -> ChatMessage:
+    def _read_assistant(self, blocks: Sequence[Block], places: Sequence[str]) -> ChatMessage:
         text, thoughts, calls = "", [], []
         for block, place in zip(blocks, places, strict=True):
             match block:
                 case TextBlock():
                     text += block.text
                 case ThinkingBlock():
-                    thoughts.append(self._thought(block, place))
+                    thoughts.append(self._open_thought(block, place))
                 case RedactedThinkingBlock():
-                    thoughts.append(self._opened(block.data, f"{place}.data"))
+                    thoughts.append(self._open_seal(block.data, f"{place}.data"))
                 case ToolUseBlock():
                     self._call_ids.add(block.id)
-                    calls.append(_call(block))
+                    calls.append(_to_tool_call(block))
         message: ChatMessage = {"role": "assistant", "content": text}
         if thoughts:
             message["reasoning_content"] = THOUGHT_BREAK.join(thoughts)
@@ -144,29 +146,33 @@ class _TurnReader:
             message["tool_calls"] = calls
         return message
 
-    def _thought(self, block: ThinkingBlock, place: str) -> str:
-        thought = self._opened(block.signature, f"{place}.signature")
+    def _open_thought(self, block: ThinkingBlock, place: str) -> str:
+        thought = self._open_seal(block.signature, f"{place}.signature")
         if block.thinking and block.thinking != thought:
-            raise _wrong(
+            raise _invalid_value_error(
                 f"{place}.signature", "does not belong to this 'thinking', which was changed"
             )
         return thought
 
-    def _opened(self, sealed: str, place: str) -> str:
+    def _open_seal(self, sealed: str, place: str) -> str:
         try:
             return self._seal.open(sealed)
         except SealError as error:
-            raise _wrong(place, str(error)) from None
+            raise _invalid_value_error(place, str(error)) from None
 
-    def _results(self, blocks: Sequence[Block], places: Sequence[str]) -> Iterator[ChatMessage]:
+    def _read_results(
+        self, blocks: Sequence[Block], places: Sequence[str]
+    ) -> Iterator[ChatMessage]:
         for block, place in zip(blocks, places, strict=True):
             if not isinstance(block, ToolResultBlock):
                 continue
             if block.tool_use_id not in self._call_ids:
-                raise _wrong(
+                raise _invalid_value_error(
                     f"{place}.tool_use_id", "should be the id of a tool_use block before it"
                 )
-            text = _lines([part for part in block.content or () if isinstance(part, TextBlock)])
+            text = _join_lines(
+                [part for part in block.content or () if isinstance(part, TextBlock)]
+            )
             yield {
                 "role": "tool",
                 "tool_call_id": block.tool_use_id,
@@ -174,32 +180,34 @@ class _TurnReader:
             }
 
 
-def _check_stands_right(block: Block, role: str, place: str) -> None:
+def _check_role(block: Block, role: str, place: str) -> None:
     if not isinstance(block, _KINDS[role]):
-        raise _wrong(place, f"{block.type} blocks do not belong into messages of role {role!r}")
+        raise _invalid_value_error(
+            place, f"{block.type} blocks do not belong into messages of role {role!r}"
+        )
 
 
-def _content(shown: Sequence[Shown]) -> Content:
+def _to_content(shown: Sequence[Shown]) -> Content:
     """One text, or parts where there are images."""
     texts = [block for block in shown if isinstance(block, TextBlock)]
-    return _lines(texts) if len(texts) == len(shown) else [_part(block) for block in shown]
+    return _join_lines(texts) if len(texts) == len(shown) else [_to_part(block) for block in shown]
 
 
-def _part(block: Shown) -> dict[str, Any]:
+def _to_part(block: Shown) -> dict[str, Any]:
     if isinstance(block, TextBlock):
         return {"type": "text", "text": block.text}
     url = f"data:{block.source.media_type};base64,{block.source.data}"
     return {"type": IMAGE_PART, "image_url": {"url": url}}
 
 
-def _lines(blocks: Sequence[TextBlock]) -> str:
+def _join_lines(blocks: Sequence[TextBlock]) -> str:
     return "\n".join(block.text for block in blocks)
 
 
-def _call(block: ToolUseBlock) -> dict[str, Any]:
+def _to_tool_call(block: ToolUseBlock) -> dict[str, Any]:
     function = {"name": block.name, "arguments": json.dumps(block.input, ensure_ascii=False)}
     return {"id": block.id, "type": "function", "function": function}
 
 
-def _wrong(param: str, problem: str) -> BadRequestError:
+def _invalid_value_error(param: str, problem: str) -> BadRequestError:
     return BadRequestError(f"{param}: {problem}", param=param, code="invalid_value")

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from server.api.openapi import add_schemas, chat_documentation
+from server.api.openapi import add_schemas, document_chat
 
 _INTEGER = {"type": "integer"}
 _STRING_OR_NULL = {"type": ["string", "null"]}
@@ -59,14 +59,14 @@ _SCHEMAS: dict[str, Any] = {
 add_schemas(_SCHEMAS)
 
 
-def message_documentation(body: type[BaseModel]) -> dict[str, Any]:
+def document_messages(body: type[BaseModel]) -> dict[str, Any]:
     """``openapi_extra`` of ``/v1/messages``."""
-    return chat_documentation(body, "AnthropicMessage", "AnthropicError")
+    return document_chat(body, "AnthropicMessage", "AnthropicError")
 
 
-def count_documentation(body: type[BaseModel]) -> dict[str, Any]:
+def document_token_count(body: type[BaseModel]) -> dict[str, Any]:
     """``openapi_extra`` of ``/v1/messages/count_tokens``."""
-    documentation = chat_documentation(body, "TokenCount", "AnthropicError")
+    documentation = document_chat(body, "TokenCount", "AnthropicError")
     answer = {"application/json": {"schema": {"$ref": "#/components/schemas/TokenCount"}}}
     documentation["responses"]["200"] = {"description": "The count.", "content": answer}
     return documentation

@@ -10,11 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from server.api.anthropic.blocks import CacheControl, Content, SystemContent, fault
+from server.api.anthropic.blocks import CacheControl, Content, SystemContent, validation_error
 from server.api.anthropic.tools import AnyTool, ToolChoice
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
-from server.api.fields.sampling import requested_sampling
+from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
+from server.api.fields.sampling import get_requested_sampling
 from server.api.fields.structured import JsonSchema
 from server.api.fields.thinking import ThinkingBody
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
@@ -50,19 +50,21 @@ class OutputConfig(StrictModel):
     )
 
 
-def _keeps_everything(edits: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+def _check_edits(edits: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
     """Claude Code asks to keep all thoughts, which is what happens here."""
     for edit in edits or ():
         is_about_thoughts = str(edit.get("type")).startswith("clear_thinking_")
         if not (is_about_thoughts and edit.get("keep") == "all"):
-            raise fault('only "clear_thinking_…" with "keep": "all" is taken: nothing is cleared')
+            raise validation_error(
+                'only "clear_thinking_…" with "keep": "all" is taken: nothing is cleared'
+            )
     return edits
 
 
 class ContextManagement(StrictModel):
     """``context_management`` of Anthropic's beta: taken where it changes nothing."""
 
-    edits: Annotated[list[dict[str, Any]] | None, AfterValidator(_keeps_everything)] = None
+    edits: Annotated[list[dict[str, Any]] | None, AfterValidator(_check_edits)] = None
 
 
 class CountTokensRequest(ThinkingBody):
@@ -88,8 +90,8 @@ class CountTokensRequest(ThinkingBody):
     # True to ignore: they change no reply of this server.
     cache_control: CacheControl = None
     context_management: ContextManagement | None = None
-    speed: Annotated[str | None, OnlyValues("standard"), only_schema("standard")] = None
-    mcp_servers: Annotated[Any, OnlyValues([]), only_schema([])] = None
+    speed: Annotated[str | None, OnlyValues("standard"), to_enum_schema("standard")] = None
+    mcp_servers: Annotated[Any, OnlyValues([]), to_enum_schema([])] = None
 
 
 class MessagesRequest(CountTokensRequest):
@@ -115,7 +117,7 @@ class MessagesRequest(CountTokensRequest):
     @property
     def sampling(self) -> dict[str, Any]:
         """The sampling fields that were sent."""
-        return requested_sampling(self)
+        return get_requested_sampling(self)
 
     @property
     def constraint(self) -> AnswerConstraint | None:

@@ -4,9 +4,9 @@ import secrets
 from dataclasses import replace
 
 from server.api.anthropic.content import ThoughtDisplay
-from server.api.anthropic.conversation import conversation_of
+from server.api.anthropic.conversation import to_conversation
 from server.api.anthropic.protocol import CountTokensRequest, MessagesRequest
-from server.api.anthropic.tools import tool_use
+from server.api.anthropic.tools import to_tool_use
 from server.api.begin import RequestContext
 from server.reply.admit import Prepared
 from server.reply.reply import Reply
@@ -27,7 +27,7 @@ async def prepare_message(context: RequestContext[MessagesRequest]) -> Prepared[
             sampling=body.sampling,
             stops=body.stop_sequences or (),
             constraint=body.constraint,
-            keeps_thought=thought_display(context) is not ThoughtDisplay.NONE,
+            keeps_thought=get_thought_display(context) is not ThoughtDisplay.NONE,
         )
     )
 
@@ -38,13 +38,13 @@ def to_reply_request(context: RequestContext[CountTokensRequest]) -> ReplyReques
     return ReplyRequest(
         reply_id=f"msg_{secrets.token_hex(12)}",
         model_name=body.model,
-        prompt=conversation_of(body, context.seal),
+        prompt=to_conversation(body, context.seal),
         thinking=context.thinking,
-        tool_use=tool_use(body.tools, body.tool_choice),
+        tool_use=to_tool_use(body.tools, body.tool_choice),
     )
 
 
-def thought_display(context: RequestContext[MessagesRequest]) -> ThoughtDisplay:
+def get_thought_display(context: RequestContext[MessagesRequest]) -> ThoughtDisplay:
     """Return how much of the thought its blocks show."""
     thinking = context.thinking
     if thinking.shows_thought:

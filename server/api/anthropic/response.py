@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.api.anthropic.content import ContentWriter, Event, blocks_of
+from server.api.anthropic.content import ContentWriter, Event, collect_blocks
 from server.choice.delta import ChoiceDelta, ChoiceResult
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
@@ -19,7 +19,7 @@ class MessageHead:
     model_name: str
     num_prompt_tokens: int
 
-    def message(self, content: Sequence[Any], result: ChoiceResult | None) -> dict[str, Any]:
+    def to_message(self, content: Sequence[Any], result: ChoiceResult | None) -> dict[str, Any]:
         """The message; `result` None: it has only begun."""
         return {
             "id": self.message_id,
@@ -27,11 +27,11 @@ class MessageHead:
             "role": "assistant",
             "model": self.model_name,
             "content": list(content),
-            **_stop(result),
-            "usage": self.usage(result),
+            **_to_stop_fields(result),
+            "usage": self.to_usage(result),
         }
 
-    def usage(self, result: ChoiceResult | None) -> dict[str, Any]:
+    def to_usage(self, result: ChoiceResult | None) -> dict[str, Any]:
         """Tokens. All of the prompt are input tokens: what a cache knew is not told apart."""
         num_thought = result.num_reasoning if result else 0
         num_output = num_thought + result.num_answer if result else 0
@@ -59,7 +59,7 @@ class MessageWriter:
 
     def start(self) -> Iterator[Event]:
         """Before anything has come."""
-        yield {"type": "message_start", "message": self._head.message((), None)}
+        yield {"type": "message_start", "message": self._head.to_message((), None)}
         yield PING
         if self._opens_with_thought:
             yield from self._content.begin_thought()
@@ -71,22 +71,22 @@ class MessageWriter:
             yield from self._content.close()
             yield {
                 "type": "message_delta",
-                "delta": _stop(result),
-                "usage": self._head.usage(result),
+                "delta": _to_stop_fields(result),
+                "usage": self._head.to_usage(result),
                 "thinking": result.receipt.to_dict(),
             }
             yield {"type": "message_stop"}
 
 
-def whole_message(
+def build_message(
     head: MessageHead, events: Sequence[Event], result: ChoiceResult
 ) -> dict[str, Any]:
     """The message that `events` make up, with its receipt."""
-    message = head.message(blocks_of(events), result)
+    message = head.to_message(collect_blocks(events), result)
     return {**message, "thinking": result.receipt.to_dict()}
 
 
-def _stop(result: ChoiceResult | None) -> dict[str, Any]:
+def _to_stop_fields(result: ChoiceResult | None) -> dict[str, Any]:
     if result is None:
         return {"stop_reason": None, "stop_sequence": None}
     # A client has to answer calls, whatever came after them.

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from server.api.anthropic.content import ContentWriter, Event
-from server.api.anthropic.documentation import count_documentation, message_documentation
+from server.api.anthropic.documentation import document_messages, document_token_count
 from server.api.anthropic.protocol import CountTokensRequest, MessagesRequest
-from server.api.anthropic.request import prepare_message, thought_display, to_reply_request
-from server.api.anthropic.response import MessageHead, MessageWriter, whole_message
+from server.api.anthropic.request import get_thought_display, prepare_message, to_reply_request
+from server.api.anthropic.response import MessageHead, MessageWriter, build_message
 from server.api.begin import begin, read_request
 from server.choice.delta import ChoiceResult
 from server.errors.api import PromptTooLongError
@@ -34,32 +34,34 @@ class MessageReply:
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The message as server-sent events."""
         for event in self.writer.start():
-            yield _sse(event)
+            yield _format_event(event)
         try:
-            async with aclosing(self.reply.deltas()) as deltas:
+            async with aclosing(self.reply.stream_deltas()) as deltas:
                 async for delta in deltas:
                     # Nothing of a hidden thought: the stream must know that it is silent.
-                    if events := b"".join(map(_sse, self.writer.push(delta))):
+                    if events := b"".join(map(_format_event, self.writer.push(delta))):
                         yield events
         except Exception as error:
-            yield _sse(report_error(error, self.reply.account).to_anthropic(self.request_id))
+            yield _format_event(
+                report_error(error, self.reply.account).to_anthropic(self.request_id)
+            )
 
-    async def whole(self) -> JSONResponse:
+    async def collect(self) -> JSONResponse:
         """The message at once."""
         events: list[Event] = list(self.writer.start())
         result: ChoiceResult | None = None
-        async with aclosing(self.reply.deltas()) as deltas:
+        async with aclosing(self.reply.stream_deltas()) as deltas:
             async for delta in deltas:
                 events += self.writer.push(delta)
                 result = delta.result
         assert result is not None  # of the last delta
-        return JSONResponse(whole_message(self.head, events, result))
+        return JSONResponse(build_message(self.head, events, result))
 
 
 @router.post(
     "",
     summary="Create a message",
-    openapi_extra=message_documentation(MessagesRequest),
+    openapi_extra=document_messages(MessagesRequest),
 )
 async def create_message(request: Request) -> Response:
     """Think within `thinking.budget_tokens`, or any other budget; then answer.
@@ -71,19 +73,19 @@ async def create_message(request: Request) -> Response:
     head = MessageHead(reply.job.request_id, engine.model_name, reply.num_prompt_tokens)
     writer = MessageWriter(
         head,
-        ContentWriter(thought_display(context), context.seal),
+        ContentWriter(get_thought_display(context), context.seal),
         opens_with_thought=reply.job.prompt.plan.opens,
     )
     message = MessageReply(reply, head, writer, request.state.request_id)
     if context.body.stream:
         return context.stream(message.stream())
-    return await context.wait(message.whole())
+    return await context.wait(message.collect())
 
 
 @router.post(
     "/count_tokens",
     summary="Count tokens in a message",
-    openapi_extra=count_documentation(CountTokensRequest),
+    openapi_extra=document_token_count(CountTokensRequest),
 )
 async def count_tokens(request: Request) -> Response:
     """Return what `usage.input_tokens` of the same message would be."""
@@ -95,5 +97,5 @@ async def count_tokens(request: Request) -> Response:
     return JSONResponse({"input_tokens": prepared.demand.prompt_tokens})
 
 
-def _sse(event: Event) -> bytes:
+def _format_event(event: Event) -> bytes:
     return format_sse_event(event, event["type"])

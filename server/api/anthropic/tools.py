@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from server.api.anthropic.blocks import CacheControl, fault
+from server.api.anthropic.blocks import CacheControl, validation_error
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, only_schema
+from server.api.fields.only_values import OnlyValues, to_enum_schema
 from server.errors.api import BadRequestError
 from server.tools.tool import Tool, ToolMode, ToolUse
 
@@ -33,19 +33,19 @@ _MODES = {
 }
 
 
-def _only_custom(tool: Any) -> Any:
+def _check_custom(tool: Any) -> Any:
     kind = tool.get("type") if isinstance(tool, dict) else None
     if kind in (None, "custom"):
         return tool
     known = (family for family in _FAMILIES if str(kind).startswith(family))
     name = next(known, None)
     what = f"the tool {name!r} of Anthropic's is" if name else "tools of other types are"
-    raise fault(f"{what} not supported: only tools of your own, with 'input_schema'")
+    raise validation_error(f"{what} not supported: only tools of your own, with 'input_schema'")
 
 
-def _of_objects(schema: dict[str, Any]) -> dict[str, Any]:
+def _check_object_schema(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type", "object") != "object":
-        raise fault("should be the JSON schema of an object")
+        raise validation_error("should be the JSON schema of an object")
     return {"type": "object", **schema}
 
 
@@ -53,7 +53,7 @@ class CustomTool(StrictModel):
     """A tool of the client's."""
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
-    input_schema: Annotated[dict[str, Any], AfterValidator(_of_objects)]
+    input_schema: Annotated[dict[str, Any], AfterValidator(_check_object_schema)]
     description: str | None = None
     type: Literal["custom"] | None = None
     cache_control: CacheControl = None
@@ -61,16 +61,16 @@ class CustomTool(StrictModel):
     strict: bool | None = Field(
         None, description="Taken; input is held to the schema where tool_choice demands a call."
     )
-    defer_loading: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
-    input_examples: Annotated[Any, OnlyValues([]), only_schema([])] = None
-    allowed_callers: Annotated[Any, OnlyValues(["direct"]), only_schema(["direct"])] = None
+    defer_loading: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
+    input_examples: Annotated[Any, OnlyValues([]), to_enum_schema([])] = None
+    allowed_callers: Annotated[Any, OnlyValues(["direct"]), to_enum_schema(["direct"])] = None
 
     def to_tool(self) -> Tool:
         """The same, without the wire."""
         return Tool(self.name, self.description, self.input_schema)
 
 
-AnyTool = Annotated[CustomTool, BeforeValidator(_only_custom)]
+AnyTool = Annotated[CustomTool, BeforeValidator(_check_custom)]
 
 
 class ToolChoice(StrictModel):
@@ -81,19 +81,19 @@ class ToolChoice(StrictModel):
     disable_parallel_tool_use: bool | None = None
 
     @model_validator(mode="after")
-    def _has_its_name(self) -> Self:
+    def _check_name(self) -> Self:
         if (self.type == "tool") != (self.name is not None):
-            raise fault('\'name\' goes with "type": "tool", and only there')
+            raise validation_error('\'name\' goes with "type": "tool", and only there')
         return self
 
 
-def tool_use(tools: list[CustomTool] | None, choice: ToolChoice | None) -> ToolUse | None:
+def to_tool_use(tools: list[CustomTool] | None, choice: ToolChoice | None) -> ToolUse | None:
     """How the model may use `tools`; None: there are none.
 
     Raises:
         BadRequestError: two tools have one name, or the choice is of one that there is not.
     """
-    _check(tools or (), choice)
+    _check_tools(tools or (), choice)
     if not tools:
         return None
     made = [tool.to_tool() for tool in tools]
@@ -103,17 +103,17 @@ def tool_use(tools: list[CustomTool] | None, choice: ToolChoice | None) -> ToolU
     return ToolUse(made, _MODES[choice.type], choice.name, parallel)
 
 
-def _check(tools: Sequence[CustomTool], choice: ToolChoice | None) -> None:
+def _check_tools(tools: Sequence[CustomTool], choice: ToolChoice | None) -> None:
     names = [tool.name for tool in tools]
     if len(set(names)) < len(names):
-        raise _wrong("tools", "each should have a name of its own")
+        raise _invalid_value_error("tools", "each should have a name of its own")
     if choice is None:
         return
     if choice.type in ("any", "tool") and not names:
-        raise _wrong("tool_choice", "there are no tools to choose from")
+        raise _invalid_value_error("tool_choice", "there are no tools to choose from")
     if choice.name is not None and choice.name not in names:
-        raise _wrong("tool_choice.name", "should be the name of one of tools")
+        raise _invalid_value_error("tool_choice.name", "should be the name of one of tools")
 
 
-def _wrong(param: str, problem: str) -> BadRequestError:
+def _invalid_value_error(param: str, problem: str) -> BadRequestError:
     return BadRequestError(f"{param}: {problem}", param=param, code="invalid_value")

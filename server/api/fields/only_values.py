@@ -14,7 +14,7 @@ class OnlyValues(BeforeValidator):
     """A field of the wire that this version takes only where it changes nothing."""
 
     def __init__(self, *values: Any, why: str = "is not supported yet") -> None:
-        shown = " or ".join(map(_spelt, values))
+        shown = " or ".join(map(_format_value, values))
 
         def check(value: Any) -> Any:
             # `True == 1`: compare types too.
@@ -26,14 +26,14 @@ class OnlyValues(BeforeValidator):
         super().__init__(check)
 
 
-def _spelt(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """As JSON has it; a text without its quotes, unless it is empty."""
     return value if isinstance(value, str) and value else json.dumps(value)
 
 
-def only_schema(*values: Any) -> WithJsonSchema:
+def to_enum_schema(*values: Any) -> WithJsonSchema:
     """The JSON schema of such a field."""
     return WithJsonSchema({"enum": [None, *values]})
 
 
-Unsupported = Annotated[None, OnlyValues(), only_schema()]
+Unsupported = Annotated[None, OnlyValues(), to_enum_schema()]

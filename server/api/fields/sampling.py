@@ -33,7 +33,7 @@ class SamplingFields(ThinkingBody):
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
 
 
-def requested_sampling(body: StrictModel, **more: Any) -> dict[str, Any]:
+def get_requested_sampling(body: StrictModel, **more: Any) -> dict[str, Any]:
     """Return the sampling fields that `body` has, and `more`, by the names of the engine.
 
     A field that is null or left out is not among them.

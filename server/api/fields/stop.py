@@ -8,7 +8,7 @@ MAX_STOP_STRINGS = 16
 MAX_STOP_CHARACTERS = 500  # of one: so much text is held back from a stream
 
 
-def _as_list(value: Any) -> Any:
+def _to_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
@@ -19,6 +19,6 @@ _Strings = Annotated[
 ]
 StopStrings = Annotated[
     _Strings | None,
-    BeforeValidator(_as_list),
+    BeforeValidator(_to_list),
     Field(description=f"A string or up to {MAX_STOP_STRINGS}; they see the answer only."),
 ]

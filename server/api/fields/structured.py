@@ -42,21 +42,21 @@ def _parse_json(value: Any) -> Any:
     try:
         return from_json(value, allow_inf_nan=False)
     except ValueError:
-        raise _fault("should be a JSON schema: an object, or its JSON text") from None
+        raise _validation_error("should be a JSON schema: an object, or its JSON text") from None
 
 
 def _check_grammar(text: str) -> str:
     if not _ROOT.search(text):
-        raise _fault("should have a rule 'root ::= …'")
+        raise _validation_error("should have a rule 'root ::= …'")
     return _check_pattern(text)
 
 
 def _check_pattern(text: str) -> str:
     if "\0" in text:
-        raise _fault("should not contain a NUL character")
+        raise _validation_error("should not contain a NUL character")
     counts = (int(count[:9]) for pair in _REPETITION.findall(text) for count in pair if count)
     if any(count > MAX_COUNT for count in counts):
-        raise _fault(f"should repeat nothing more than {MAX_COUNT} times")
+        raise _validation_error(f"should repeat nothing more than {MAX_COUNT} times")
     return text
 
 
@@ -82,9 +82,11 @@ class ResponseFormat(StrictModel):
     )
 
     @model_validator(mode="after")
-    def _has_its_schema(self) -> Self:
+    def _check_schema_given(self) -> Self:
         if (self.type == "json_schema") != (self.json_schema is not None):
-            raise _fault('\'json_schema\' goes with "type": "json_schema", and only there')
+            raise _validation_error(
+                '\'json_schema\' goes with "type": "json_schema", and only there'
+            )
         return self
 
     @property
@@ -92,7 +94,7 @@ class ResponseFormat(StrictModel):
         """None: any text."""
         if self.json_schema is not None:
             field = "response_format.json_schema.schema"
-            return _schema_constraint(self.json_schema.schema_, field)
+            return _to_schema_constraint(self.json_schema.schema_, field)
         if self.type == "json_object":
             return AnswerConstraint(ConstraintKind.JSON_OBJECT, "response_format")
         return None
@@ -126,24 +128,26 @@ class StructuredOutputs(StrictModel):
     )
 
     @model_validator(mode="after")
-    def _has_one_kind(self) -> Self:
+    def _check_one_kind(self) -> Self:
         given = [name for name in _KINDS if getattr(self, name) is not None]
         if len(given) != 1:
             names = " and ".join(name.rstrip("_") for name in given) or "none"
-            raise _fault(f"should have exactly one constraint, and has {names}")
+            raise _validation_error(f"should have exactly one constraint, and has {names}")
         if sum(map(len, self.choice or ())) > MAX_SCHEMA_CHARACTERS:
-            raise _fault(f"'choice' should have at most {MAX_SCHEMA_CHARACTERS} characters in all")
+            raise _validation_error(
+                f"'choice' should have at most {MAX_SCHEMA_CHARACTERS} characters in all"
+            )
         return self
 
     @property
     def constraint(self) -> AnswerConstraint:
         """The one that is given."""
         if self.json_ is not None:
-            return _schema_constraint(self.json_, "structured_outputs.json")
+            return _to_schema_constraint(self.json_, "structured_outputs.json")
         if self.regex is not None:
-            return _text_constraint(ConstraintKind.REGEX, self.regex)
+            return _to_text_constraint(ConstraintKind.REGEX, self.regex)
         if self.grammar is not None:
-            return _text_constraint(ConstraintKind.GRAMMAR, self.grammar)
+            return _to_text_constraint(ConstraintKind.GRAMMAR, self.grammar)
         if self.choice is not None:
             choices = tuple(dict.fromkeys(self.choice))
             field = "structured_outputs.choice"
@@ -151,7 +155,7 @@ class StructuredOutputs(StrictModel):
         return AnswerConstraint(ConstraintKind.JSON_OBJECT, "structured_outputs.json_object")
 
 
-def answer_constraint(
+def to_answer_constraint(
     response_format: ResponseFormat | None, structured_outputs: StructuredOutputs | None
 ) -> AnswerConstraint | None:
     """What holds for the answer; None: any text."""
@@ -162,7 +166,7 @@ def answer_constraint(
 _KINDS = tuple(StructuredOutputs.model_fields)
 
 
-def _schema_constraint(schema: dict[str, Any], field: str) -> AnswerConstraint:
+def _to_schema_constraint(schema: dict[str, Any], field: str) -> AnswerConstraint:
     return AnswerConstraint(
         ConstraintKind.JSON_SCHEMA,
         field,
@@ -171,9 +175,9 @@ def _schema_constraint(schema: dict[str, Any], field: str) -> AnswerConstraint:
     )
 
 
-def _text_constraint(kind: ConstraintKind, text: str) -> AnswerConstraint:
+def _to_text_constraint(kind: ConstraintKind, text: str) -> AnswerConstraint:
     return AnswerConstraint(kind, f"structured_outputs.{kind.value}", text=text, literals=(text,))
 
 
-def _fault(message: str) -> PydanticCustomError:
+def _validation_error(message: str) -> PydanticCustomError:
     return PydanticCustomError("structured", "{text}", {"text": message})

@@ -102,7 +102,7 @@ class ThinkingOptions(StrictModel):
     ] = None
     grace: Annotated[
         Any,
-        BeforeValidator(lambda value: _grace(value)),
+        BeforeValidator(lambda value: _check_grace(value)),
         WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "number"}]}),
         Field(
             description="Last tokens (integer) or share (0.0 to 1.0) of the budget in which a "
@@ -169,7 +169,7 @@ class ThinkingOptions(StrictModel):
     ] = None
 
 
-def _grace(value: Any) -> Any:
+def _check_grace(value: Any) -> Any:
     """An integer counts tokens, a float is a share: ``1`` and ``1.0`` differ."""
     if value is None or (type(value) is int and value >= 0):
         return value

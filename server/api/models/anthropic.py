@@ -8,14 +8,14 @@ from server.keys.key import AccessKey
 from server.model.served_model import ServedModel
 
 
-def model_list(models: Sequence[ServedModel], key: AccessKey) -> dict[str, Any]:
+def to_model_list(models: Sequence[ServedModel], key: AccessKey) -> dict[str, Any]:
     """A page with all `models`."""
-    infos = [model_info(model, key) for model in models]
+    infos = [to_model_info(model, key) for model in models]
     ids = [info["id"] for info in infos] or [None]
     return {"data": infos, "has_more": False, "first_id": ids[0], "last_id": ids[-1]}
 
 
-def model_info(model: ServedModel, key: AccessKey) -> dict[str, Any]:
+def to_model_info(model: ServedModel, key: AccessKey) -> dict[str, Any]:
     """The model, its context and its thinking limits."""
     created = datetime.fromtimestamp(model.created, UTC)
     return {

@@ -8,12 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from server.account.account import get_account
-from server.api.models.anthropic import model_info, model_list
+from server.api.models.anthropic import to_model_info, to_model_list
 from server.errors.shapes import is_anthropic_request
 from server.keys.key import AccessKey
 from server.keys.permissions import check_model
 from server.model.served_model import ServedModel
-from server.state import services_of
+from server.state import get_services
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -21,24 +21,26 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 @router.get("", summary="List models")
 async def list_models(request: Request) -> dict[str, Any]:
     """The served model, where the key may use it: its context length, its thinking limits."""
-    model = services_of(request).slot.ready_model()
+    model = get_services(request).slot.get_ready_model()
     key = get_account(request).key
     models = [model] if key.may_use(model.engine.model_name) else []
     if is_anthropic_request(request.scope):
-        return model_list(models, key)
-    return {"object": "list", "data": [_card(model, key) for model in models]}
+        return to_model_list(models, key)
+    return {"object": "list", "data": [_to_card(model, key) for model in models]}
 
 
 @router.get("/{model_name:path}", summary="Describe a model")
 async def retrieve_model(request: Request, model_name: str) -> dict[str, Any]:
     """The served model, where `model_name` is its name."""
-    model = services_of(request).slot.ready_model()
+    model = get_services(request).slot.get_ready_model()
     key = get_account(request).key
     check_model(key, model.engine.model_name, model_name, param=None)
-    return model_info(model, key) if is_anthropic_request(request.scope) else _card(model, key)
+    return (
+        to_model_info(model, key) if is_anthropic_request(request.scope) else _to_card(model, key)
+    )
 
 
-def _card(model: ServedModel, key: AccessKey) -> dict[str, Any]:
+def _to_card(model: ServedModel, key: AccessKey) -> dict[str, Any]:
     name, context = model.engine.model_name, model.engine.max_model_len
     return {
         "id": name,

@@ -14,7 +14,7 @@ from thinking.markers.profile import MarkerProfile
 LOWEST_LOGPROB = -9999.0
 
 
-def hidden_token_ids(profile: MarkerProfile) -> frozenset[int]:
+def get_hidden_token_ids(profile: MarkerProfile) -> frozenset[int]:
     """Tokens that are no alternative that is shown: single ones that are a marker."""
     markers = (profile.start_token_ids, profile.end_token_ids)
     return frozenset(ids[0] for ids in markers if len(ids) == 1)
@@ -24,20 +24,20 @@ class LogprobsWriter:
     """Writes the entries of one request."""
 
     def __init__(self, engine: Engine, num_top: int) -> None:
-        self._hidden_ids = hidden_token_ids(engine.profile)
+        self._hidden_ids = get_hidden_token_ids(engine.profile)
         self._tokenizer = engine.tokenizer
         self._num_top = num_top
 
     def to_dict(self, entries: Sequence[TokenLogprobs]) -> dict[str, Any]:
         """``choices[i].logprobs``."""
-        return {"content": [self._entry(entry) for entry in entries], "refusal": None}
+        return {"content": [self._to_entry(entry) for entry in entries], "refusal": None}
 
-    def _entry(self, entry: TokenLogprobs) -> dict[str, Any]:
+    def _to_entry(self, entry: TokenLogprobs) -> dict[str, Any]:
         shown = [top for top in entry.top if top.token_id not in self._hidden_ids]
-        top_logprobs = [self._token(top) for top in shown[: self._num_top]]
-        return {**self._token(entry.sampled), "top_logprobs": top_logprobs}
+        top_logprobs = [self._to_token(top) for top in shown[: self._num_top]]
+        return {**self._to_token(entry.sampled), "top_logprobs": top_logprobs}
 
-    def _token(self, token: TokenLogprob) -> dict[str, Any]:
+    def _to_token(self, token: TokenLogprob) -> dict[str, Any]:
         text: str = self._tokenizer.decode([token.token_id])
         is_part_of_character = "\N{REPLACEMENT CHARACTER}" in text
         return {

@@ -39,12 +39,12 @@ _CONTENT_SCHEMA = {
 }
 
 
-def _checked_content(content: Any) -> Any:
+def _check_content(content: Any) -> Any:
     """`content` as it is; anything but text and images is refused by name."""
     if content is None or isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise _fault("should be a string or a list of parts")
+        raise _validation_error("should be a string or a list of parts")
     for part in content:
         _check_part(part)
     return content
@@ -52,14 +52,16 @@ def _checked_content(content: Any) -> Any:
 
 def _check_part(part: Any) -> None:
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-        raise _fault('each part should be {"type": "text", "text": "…"}')
+        raise _validation_error('each part should be {"type": "text", "text": "…"}')
     if part["type"] == IMAGE_PART:
         _check_image(part)
         return
     if part["type"] not in ("text", "input_text", "output_text"):
-        raise _fault("only text and image_url parts are supported: no audio, no files")
+        raise _validation_error("only text and image_url parts are supported: no audio, no files")
     if set(part) - {"type", "text"} or not isinstance(part.get("text"), str):
-        raise _fault('a text part should be {"type": "text", "text": "…"} and nothing else')
+        raise _validation_error(
+            'a text part should be {"type": "text", "text": "…"} and nothing else'
+        )
 
 
 def _check_image(part: dict[str, Any]) -> None:
@@ -67,17 +69,19 @@ def _check_image(part: dict[str, Any]) -> None:
     is_object = isinstance(image, dict) and isinstance(image.get("url"), str)
     if set(part) != {"type", "image_url"} or not is_object:
         form = '{"type": "image_url", "image_url": {"url": "data:…"}}'
-        raise _fault(f"an image part should be {form}")
+        raise _validation_error(f"an image part should be {form}")
     assert isinstance(image, dict)
     # The model's own processor decides how finely it looks.
     if set(image) - {"url", "detail"} or image.get("detail") not in (None, "auto", "low", "high"):
-        raise _fault("image_url should have 'url', and may have 'detail': auto, low or high")
+        raise _validation_error(
+            "image_url should have 'url', and may have 'detail': auto, low or high"
+        )
 
 
-def _nothing(value: Any) -> Any:
+def _check_absent(value: Any) -> Any:
     if value in (None, []):
         return None
-    raise _fault("is not supported")
+    raise _validation_error("is not supported")
 
 
 def _check_depth(arguments: str) -> str:
@@ -88,23 +92,23 @@ def _check_depth(arguments: str) -> str:
         return arguments
     level = [value]
     for _ in range(MAX_SCHEMA_DEPTH):
-        level = [child for node in level for child in _children(node)]
+        level = [child for node in level for child in _get_children(node)]
         if not level:
             return arguments
-    raise _fault(f"should nest at most {MAX_SCHEMA_DEPTH} objects and arrays")
+    raise _validation_error(f"should nest at most {MAX_SCHEMA_DEPTH} objects and arrays")
 
 
-def _children(value: Any) -> list[Any]:
+def _get_children(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []
 
 
-def _fault(text: str) -> PydanticCustomError:
+def _validation_error(text: str) -> PydanticCustomError:
     return PydanticCustomError("message", "{text}", {"text": text})
 
 
-_Absent = Annotated[None, BeforeValidator(_nothing), WithJsonSchema({"type": "null"})]
+_Absent = Annotated[None, BeforeValidator(_check_absent), WithJsonSchema({"type": "null"})]
 
 
 class CalledFunction(StrictModel):
@@ -133,7 +137,7 @@ class Message(StrictModel):
     role: Role
     content: Annotated[
         str | list[dict[str, Any]] | None,
-        BeforeValidator(_checked_content),
+        BeforeValidator(_check_content),
         WithJsonSchema(_CONTENT_SCHEMA),
     ] = None
     name: str | None = None
@@ -148,17 +152,19 @@ class Message(StrictModel):
     function_call: _Absent = None
 
     @model_validator(mode="after")
-    def _has_content(self) -> Self:
+    def _check_role(self) -> Self:
         if self.content is None and self.role != "assistant":
-            raise _fault(f"content is required in a message of role {self.role!r}")
+            raise _validation_error(f"content is required in a message of role {self.role!r}")
         if self.role != "assistant" and (self.reasoning or self.reasoning_content):
-            raise _fault("reasoning belongs to messages of role 'assistant' only")
+            raise _validation_error("reasoning belongs to messages of role 'assistant' only")
         if self.reasoning and self.reasoning_content not in (None, self.reasoning):
-            raise _fault("reasoning and reasoning_content differ; send one of them")
+            raise _validation_error("reasoning and reasoning_content differ; send one of them")
         if self.role != "assistant" and self.tool_calls:
-            raise _fault("tool_calls belong to messages of role 'assistant' only")
+            raise _validation_error("tool_calls belong to messages of role 'assistant' only")
         if (self.role == "tool") != (self.tool_call_id is not None):
-            raise _fault("tool_call_id belongs to messages of role 'tool', and only there")
+            raise _validation_error(
+                "tool_call_id belongs to messages of role 'tool', and only there"
+            )
         return self
 
     def to_prompt(self) -> dict[str, Any]:
@@ -181,7 +187,7 @@ def check_tool_results(messages: Sequence[Message]) -> None:
     known: set[str] = set()
     for place, message in enumerate(messages):
         if message.tool_call_id is not None and message.tool_call_id not in known:
-            raise _fault(
+            raise _validation_error(
                 f"[{place}].tool_call_id should be the id of a call in an earlier "
                 "message's tool_calls"
             )

@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, only_schema
+from server.api.fields.only_values import OnlyValues, to_enum_schema
 from server.api.fields.sampling import SamplingFields
-from server.api.fields.structured import ResponseFormat, StructuredOutputs, answer_constraint
+from server.api.fields.structured import ResponseFormat, StructuredOutputs, to_answer_constraint
 from server.api.openai.vllm_fields import VllmFields
 from server.constraint.answer_constraint import AnswerConstraint
 
@@ -24,7 +24,7 @@ class StreamOptions(StrictModel):
     """``stream_options``."""
 
     include_usage: bool | None = None
-    include_obfuscation: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
+    include_obfuscation: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
 
 
 class ReplyFields(SamplingFields, VllmFields):
@@ -46,17 +46,17 @@ class ReplyFields(SamplingFields, VllmFields):
     user: str | None = None
 
     @model_validator(mode="after")
-    def _is_in_agreement(self) -> Self:
+    def _check_reply_fields(self) -> Self:
         if self.response_format is not None and self.structured_outputs is not None:
-            raise contradiction("response_format and structured_outputs: send one of them")
+            raise contradiction_error("response_format and structured_outputs: send one of them")
         if self.stream_options is not None and not self.stream:
-            raise contradiction("stream_options needs stream: true")
+            raise contradiction_error("stream_options needs stream: true")
         return self
 
     @property
     def constraint(self) -> AnswerConstraint | None:
         """What holds for the answer."""
-        return answer_constraint(self.response_format, self.structured_outputs)
+        return to_answer_constraint(self.response_format, self.structured_outputs)
 
     @property
     def includes_usage(self) -> bool:
@@ -64,6 +64,6 @@ class ReplyFields(SamplingFields, VllmFields):
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
 
-def contradiction(message: str) -> PydanticCustomError:
+def contradiction_error(message: str) -> PydanticCustomError:
     """Two fields that disagree."""
     return PydanticCustomError("contradiction", "{text}", {"text": message})

@@ -27,7 +27,7 @@ class ReplyHead:
         }
 
 
-def usage(num_prompt_tokens: int, results: Sequence[ChoiceResult]) -> dict[str, Any]:
+def to_usage(num_prompt_tokens: int, results: Sequence[ChoiceResult]) -> dict[str, Any]:
     """Tokens of all choices; the prompt counts once. ``completion ⊇ reasoning``."""
     num_reasoning = sum(result.num_reasoning for result in results)
     num_completion = num_reasoning + sum(result.num_answer for result in results)

@@ -21,14 +21,14 @@ class StreamWriter(Protocol):
     def includes_usage(self) -> bool:
         """Whether the last chunk tells the usage."""
 
-    def delta(self, delta: ChoiceDelta) -> bytes:
+    def write_delta(self, delta: ChoiceDelta) -> bytes:
         """What is new of one choice."""
 
-    def usage(self, results: Sequence[ChoiceResult]) -> bytes:
+    def write_usage(self, results: Sequence[ChoiceResult]) -> bytes:
         """The last chunk."""
 
 
-def error_event(error: ApiError) -> bytes:
+def format_error_event(error: ApiError) -> bytes:
     """An error after the stream has begun."""
     return f"data: {_to_json(error.to_dict())}\n\n".encode()
 
@@ -48,10 +48,10 @@ async def stream_events(
             async for delta in deltas:
                 if delta.result:
                     results.append(delta.result)
-                yield writer.delta(delta)
+                yield writer.write_delta(delta)
     except Exception as error:
-        yield error_event(report_error(error, account))
+        yield format_error_event(report_error(error, account))
         return
     if writer.includes_usage:
-        yield writer.usage(results)
+        yield writer.write_usage(results)
     yield DONE

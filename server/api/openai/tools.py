@@ -21,7 +21,7 @@ NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": Fal
 
 def _check_parameters(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type", "object") != "object":
-        raise tool_fault('should be a JSON schema with "type": "object"')
+        raise validation_error('should be a JSON schema with "type": "object"')
     serialize_schema(schema, enforced=False)
     return schema
 
@@ -56,13 +56,15 @@ class ToolDefinition(StrictModel):
         return Tool(function.name, function.description, parameters)
 
 
-def _names_differ(tools: list[ToolDefinition]) -> list[ToolDefinition]:
+def _check_names_differ(tools: list[ToolDefinition]) -> list[ToolDefinition]:
     if len({tool.function.name for tool in tools}) < len(tools):
-        raise tool_fault("should have a different name each")
+        raise validation_error("should have a different name each")
     return tools
 
 
-Tools = Annotated[list[ToolDefinition], Field(max_length=MAX_TOOLS), AfterValidator(_names_differ)]
+Tools = Annotated[
+    list[ToolDefinition], Field(max_length=MAX_TOOLS), AfterValidator(_check_names_differ)
+]
 
 
 class FunctionName(StrictModel):
@@ -97,12 +99,12 @@ Choice = Mode | NamedChoice | AllowedToolsChoice
 _MODES = ("none", "auto", "required")
 
 
-def _choice_form(value: Any) -> Any:
+def _check_choice_form(value: Any) -> Any:
     """One sentence for what could be wrong in three forms."""
     is_object = isinstance(value, dict) and value.get("type") in ("function", "allowed_tools")
     if is_object or (isinstance(value, str) and value in _MODES):
         return value
-    raise tool_fault(
+    raise validation_error(
         'should be "none", "auto", "required", {"type": "function", "function": {"name": "…"}} '
         'or {"type": "allowed_tools", "allowed_tools": {"mode": …, "tools": […]}}'
     )
@@ -110,7 +112,7 @@ def _choice_form(value: Any) -> Any:
 
 ToolChoice = Annotated[
     Mode | Annotated[NamedChoice | AllowedToolsChoice, Field(discriminator="type")],
-    BeforeValidator(_choice_form),
+    BeforeValidator(_check_choice_form),
 ]
 
 
@@ -122,13 +124,13 @@ def check_choice(choice: Choice | None, tools: Sequence[ToolDefinition]) -> None
     """
     known = {tool.function.name for tool in tools}
     if choice not in (None, "none", "auto") and not known:
-        raise tool_fault("needs tools")
-    if unknown := [name for name in _chosen(choice) if name not in known]:
+        raise validation_error("needs tools")
+    if unknown := [name for name in _get_chosen_names(choice) if name not in known]:
         place = "function.name" if isinstance(choice, NamedChoice) else "allowed_tools.tools"
-        raise tool_fault(f"{place} should be of tools ({len(unknown)} is not)")
+        raise validation_error(f"{place} should be of tools ({len(unknown)} is not)")
 
 
-def tool_use(
+def to_tool_use(
     tools: Sequence[ToolDefinition] | None, choice: Choice | None, *, parallel: bool | None
 ) -> ToolUse | None:
     """None: the request has no tools."""
@@ -139,7 +141,7 @@ def tool_use(
     if isinstance(choice, NamedChoice):
         mode, name = ToolMode.NAMED, choice.function.name
     elif isinstance(choice, AllowedToolsChoice):
-        names = _chosen(choice)
+        names = _get_chosen_names(choice)
         offered = [tool for tool in offered if tool.name in names]
         mode = ToolMode(choice.allowed_tools.mode)
     elif choice is not None:
@@ -147,7 +149,7 @@ def tool_use(
     return ToolUse(offered, mode, name, parallel=parallel is not False)
 
 
-def _chosen(choice: Choice | None) -> list[str]:
+def _get_chosen_names(choice: Choice | None) -> list[str]:
     if isinstance(choice, NamedChoice):
         return [choice.function.name]
     if isinstance(choice, AllowedToolsChoice):
@@ -155,6 +157,6 @@ def _chosen(choice: Choice | None) -> list[str]:
     return []
 
 
-def tool_fault(text: str) -> PydanticCustomError:
+def validation_error(text: str) -> PydanticCustomError:
     """What is wrong, in a sentence that follows the field's name."""
     return PydanticCustomError("tools", "{text}", {"text": text})

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, only_schema
+from server.api.fields.only_values import OnlyValues, to_enum_schema
 
 MAX_STOP_TOKEN_IDS = 128
 MAX_ALLOWED_TOKEN_IDS = 10_000
@@ -23,9 +23,11 @@ _LOOPS = "is not supported: see thinking_options.loop_guard"
 _REQUEST_ID = "is not supported: send it as the header x-request-id"
 
 
-def only(*values: Any, why: str = "is not supported") -> tuple[BeforeValidator, WithJsonSchema]:
+def accept_only(
+    *values: Any, why: str = "is not supported"
+) -> tuple[BeforeValidator, WithJsonSchema]:
     """Annotations of a field that is taken with these values only."""
-    return OnlyValues(*values, why=why), only_schema(*values)
+    return OnlyValues(*values, why=why), to_enum_schema(*values)
 
 
 class VllmFields(StrictModel):
@@ -47,28 +49,28 @@ class VllmFields(StrictModel):
     # True to ignore: it changes no reply of this server.
     session_id: str | None = None
 
-    use_beam_search: Annotated[Any, *only(False, why=_SEARCH)] = None
-    length_penalty: Annotated[Any, *only(1.0, 1, why=_SEARCH)] = None
-    skip_special_tokens: Annotated[Any, *only(True, why=_TEXT)] = None
-    spaces_between_special_tokens: Annotated[Any, *only(True, why=_TEXT)] = None
-    include_stop_str_in_output: Annotated[Any, *only(False, why=_TEXT)] = None
-    return_token_ids: Annotated[Any, *only(False, why=_IDS)] = None
-    return_tokens_as_token_ids: Annotated[Any, *only(False, why=_IDS)] = None
-    return_token_offsets: Annotated[Any, *only(False)] = None
-    logprob_token_ids: Annotated[Any, *only([])] = None
-    prompt_logprobs: Annotated[Any, *only(why=_PROMPT_LOGPROBS)] = None
-    bad_words: Annotated[Any, *only([], why=_BAD_WORDS)] = None
-    repetition_detection: Annotated[Any, *only(why=_LOOPS)] = None
-    request_id: Annotated[Any, *only(why=_REQUEST_ID)] = None
-    truncate_prompt_tokens: Annotated[Any, *only()] = None
-    truncation_side: Annotated[Any, *only()] = None
-    priority: Annotated[Any, *only(0)] = None
-    watermarking: Annotated[Any, *only(False)] = None
-    stream_interval: Annotated[Any, *only(1)] = None
-    cache_salt: Annotated[Any, *only()] = None
-    kv_transfer_params: Annotated[Any, *only()] = None
-    ec_transfer_params: Annotated[Any, *only()] = None
-    routed_experts_prompt_start: Annotated[Any, *only(0)] = None
-    mm_payload: Annotated[Any, *only()] = None
-    return_mm_kwargs: Annotated[Any, *only(False)] = None
-    vllm_xargs: Annotated[Any, *only({})] = None
+    use_beam_search: Annotated[Any, *accept_only(False, why=_SEARCH)] = None
+    length_penalty: Annotated[Any, *accept_only(1.0, 1, why=_SEARCH)] = None
+    skip_special_tokens: Annotated[Any, *accept_only(True, why=_TEXT)] = None
+    spaces_between_special_tokens: Annotated[Any, *accept_only(True, why=_TEXT)] = None
+    include_stop_str_in_output: Annotated[Any, *accept_only(False, why=_TEXT)] = None
+    return_token_ids: Annotated[Any, *accept_only(False, why=_IDS)] = None
+    return_tokens_as_token_ids: Annotated[Any, *accept_only(False, why=_IDS)] = None
+    return_token_offsets: Annotated[Any, *accept_only(False)] = None
+    logprob_token_ids: Annotated[Any, *accept_only([])] = None
+    prompt_logprobs: Annotated[Any, *accept_only(why=_PROMPT_LOGPROBS)] = None
+    bad_words: Annotated[Any, *accept_only([], why=_BAD_WORDS)] = None
+    repetition_detection: Annotated[Any, *accept_only(why=_LOOPS)] = None
+    request_id: Annotated[Any, *accept_only(why=_REQUEST_ID)] = None
+    truncate_prompt_tokens: Annotated[Any, *accept_only()] = None
+    truncation_side: Annotated[Any, *accept_only()] = None
+    priority: Annotated[Any, *accept_only(0)] = None
+    watermarking: Annotated[Any, *accept_only(False)] = None
+    stream_interval: Annotated[Any, *accept_only(1)] = None
+    cache_salt: Annotated[Any, *accept_only()] = None
+    kv_transfer_params: Annotated[Any, *accept_only()] = None
+    ec_transfer_params: Annotated[Any, *accept_only()] = None
+    routed_experts_prompt_start: Annotated[Any, *accept_only(0)] = None
+    mm_payload: Annotated[Any, *accept_only()] = None
+    return_mm_kwargs: Annotated[Any, *accept_only(False)] = None
+    vllm_xargs: Annotated[Any, *accept_only({})] = None

@@ -6,9 +6,9 @@ from pydantic import Field, model_validator
 
 from server.api.body import StrictModel
 from server.api.openai.messages import Message
-from server.api.openai.reply_fields import contradiction
-from server.api.openai.tools import Tools, tool_use
-from server.api.openai.vllm_fields import only
+from server.api.openai.reply_fields import contradiction_error
+from server.api.openai.tools import Tools, to_tool_use
+from server.api.openai.vllm_fields import accept_only
 from server.prompt.conversation import Conversation, PlainPrompt
 from server.prompt.messages import MAX_MESSAGES
 from server.tools.tool import ToolUse
@@ -42,34 +42,36 @@ class TokenizeRequest(StrictModel):
         None, description="For the model's chat template, where it reads them."
     )
     tools: Tools | None = Field(None, description="Functions that the model is told of.")
-    chat_template: Annotated[Any, *only(why=_TEMPLATE)] = None
-    media_io_kwargs: Annotated[Any, *only({})] = None
-    mm_processor_kwargs: Annotated[Any, *only({})] = None
+    chat_template: Annotated[Any, *accept_only(why=_TEMPLATE)] = None
+    media_io_kwargs: Annotated[Any, *accept_only({})] = None
+    mm_processor_kwargs: Annotated[Any, *accept_only({})] = None
 
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Self:
+    def _check_consistency(self) -> Self:
         if (self.prompt is None) == (self.messages is None):
-            raise contradiction("send one of prompt and messages")
+            raise contradiction_error("send one of prompt and messages")
         if self.messages is None:
-            self._check_is_of_text()
+            self._check_prompt_fields()
             return self
         if self.add_special_tokens:
-            raise contradiction("add_special_tokens is of prompt: a template writes its own")
+            raise contradiction_error("add_special_tokens is of prompt: a template writes its own")
         if self.continue_final_message and self.add_generation_prompt:
-            raise contradiction("continue_final_message and add_generation_prompt: send one")
+            raise contradiction_error("continue_final_message and add_generation_prompt: send one")
         if self.continue_final_message and self.messages[-1].role != "assistant":
-            raise contradiction("continue_final_message needs a last message of role 'assistant'")
+            raise contradiction_error(
+                "continue_final_message needs a last message of role 'assistant'"
+            )
         return self
 
-    def _check_is_of_text(self) -> None:
+    def _check_prompt_fields(self) -> None:
         for name in _OF_MESSAGES:
             if getattr(self, name) is not None:
-                raise contradiction(f"{name} goes with messages")
+                raise contradiction_error(f"{name} goes with messages")
 
     @property
     def tool_use(self) -> ToolUse | None:
         """The tools that a conversation's model is told of."""
-        return tool_use(self.tools, None, parallel=None)
+        return to_tool_use(self.tools, None, parallel=None)
 
     def to_prompt(self) -> Conversation | PlainPrompt:
         """What is to be encoded, as a request for a reply would have it."""

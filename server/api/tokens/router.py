@@ -9,14 +9,14 @@ from fastapi import APIRouter, Request
 
 from server.account.account import get_account
 from server.api.body import read_body
-from server.api.openapi import body_documentation
+from server.api.openapi import document_body
 from server.api.tokens.protocol import DetokenizeRequest, TokenizeRequest
 from server.keys.permissions import check_model
 from server.model.served_model import ServedModel
 from server.prompt.conversation import Conversation
 from server.prompt.plain_prompt import check_token_ids
 from server.prompt.tool_prompt import with_tools
-from server.state import services_of
+from server.state import get_services
 
 router = APIRouter(tags=["tokens"])
 BodyT = TypeVar("BodyT", TokenizeRequest, DetokenizeRequest)
@@ -25,11 +25,11 @@ BodyT = TypeVar("BodyT", TokenizeRequest, DetokenizeRequest)
 @router.post(
     "/tokenize",
     summary="Tokenize text or a conversation",
-    openapi_extra=body_documentation(TokenizeRequest),
+    openapi_extra=document_body(TokenizeRequest),
 )
 async def tokenize(request: Request) -> dict[str, Any]:
     """The prompt's token ids, as the model would see them."""
-    model, body = await _read(request, TokenizeRequest)
+    model, body = await _read_body(request, TokenizeRequest)
     prompt = body.to_prompt()
     if isinstance(prompt, Conversation):
         prompt = with_tools(prompt, body.tool_use, model.engine.tokenizer.chat_template)
@@ -49,14 +49,14 @@ async def tokenize(request: Request) -> dict[str, Any]:
 @router.post(
     "/detokenize",
     summary="Detokenize token ids",
-    openapi_extra=body_documentation(DetokenizeRequest),
+    openapi_extra=document_body(DetokenizeRequest),
 )
 async def detokenize(request: Request) -> dict[str, Any]:
     """The tokens' text, special tokens included."""
-    model, body = await _read(request, DetokenizeRequest)
+    model, body = await _read_body(request, DetokenizeRequest)
     check_token_ids(body.tokens, model.engine.vocab_size, "tokens")
     tokenizer = model.engine.tokenizer
-    text = await model.in_tokenizer_thread(
+    text = await model.run_in_tokenizer_thread(
         lambda: tokenizer.decode(
             body.tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
@@ -65,9 +65,9 @@ async def detokenize(request: Request) -> dict[str, Any]:
 
 
 @router.get("/tokenizer_info", summary="Get tokenizer information")
-async def tokenizer_info(request: Request) -> dict[str, Any]:
+async def get_tokenizer_info(request: Request) -> dict[str, Any]:
     """The special tokens and the chat template; vLLM's shape, as far as clients read it."""
-    engine = services_of(request).slot.ready_model().engine
+    engine = get_services(request).slot.get_ready_model().engine
     check_model(get_account(request).key, engine.model_name, None)
     tokenizer = engine.tokenizer
     names = ("bos_token", "eos_token", "pad_token", "unk_token", "chat_template")
@@ -76,9 +76,9 @@ async def tokenizer_info(request: Request) -> dict[str, Any]:
     }
 
 
-async def _read(request: Request, body: type[BodyT]) -> tuple[ServedModel, BodyT]:
+async def _read_body(request: Request, body: type[BodyT]) -> tuple[ServedModel, BodyT]:
     """Return the model and the body, which names a model that the caller may use."""
-    model = services_of(request).slot.ready_model()
+    model = get_services(request).slot.get_ready_model()
     parsed = await read_body(request, body)
     check_model(get_account(request).key, model.engine.model_name, parsed.model)
     return model, parsed

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
-from server.api.fields.sampling import requested_sampling
+from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
+from server.api.fields.sampling import get_requested_sampling
 from server.api.openai.messages import Message, check_tool_results
-from server.api.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction
-from server.api.openai.tools import NamedChoice, ToolChoice, Tools, check_choice, tool_use
-from server.api.openai.vllm_fields import only
+from server.api.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction_error
+from server.api.openai.tools import NamedChoice, ToolChoice, Tools, check_choice, to_tool_use
+from server.api.openai.vllm_fields import accept_only
 from server.prompt.messages import MAX_MESSAGES
 from server.tools.tool import ToolMode, ToolUse
 
@@ -47,14 +47,14 @@ class ChatCompletionRequest(ReplyFields):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     service_tier: Annotated[
-        str | None, OnlyValues("auto", "default"), only_schema("auto", "default")
+        str | None, OnlyValues("auto", "default"), to_enum_schema("auto", "default")
     ] = None
-    verbosity: Annotated[str | None, OnlyValues("medium"), only_schema("medium")] = None
-    functions: Annotated[Any, OnlyValues([], why="send tools"), only_schema([])] = None
+    verbosity: Annotated[str | None, OnlyValues("medium"), to_enum_schema("medium")] = None
+    functions: Annotated[Any, OnlyValues([], why="send tools"), to_enum_schema([])] = None
     function_call: Annotated[
-        Any, OnlyValues("none", "auto", why="send tool_choice"), only_schema("none", "auto")
+        Any, OnlyValues("none", "auto", why="send tool_choice"), to_enum_schema("none", "auto")
     ] = None
-    modalities: Annotated[Any, OnlyValues(["text"]), only_schema(["text"])] = None
+    modalities: Annotated[Any, OnlyValues(["text"]), to_enum_schema(["text"])] = None
     audio: Unsupported = None
     prediction: Unsupported = None
     web_search_options: Unsupported = None
@@ -65,43 +65,45 @@ class ChatCompletionRequest(ReplyFields):
     add_generation_prompt: bool | None = Field(
         None, description="false goes with continue_final_message, and only there."
     )
-    echo: Annotated[Any, *only(False, why="is not supported in a chat")] = None
-    add_special_tokens: Annotated[Any, *only(False, why=_TEMPLATE)] = None
-    chat_template: Annotated[Any, *only(why=_TEMPLATE)] = None
-    documents: Annotated[Any, *only([])] = None
-    media_io_kwargs: Annotated[Any, *only({})] = None
-    mm_processor_kwargs: Annotated[Any, *only({})] = None
-    return_prompt_text: Annotated[Any, *only(False)] = None
+    echo: Annotated[Any, *accept_only(False, why="is not supported in a chat")] = None
+    add_special_tokens: Annotated[Any, *accept_only(False, why=_TEMPLATE)] = None
+    chat_template: Annotated[Any, *accept_only(why=_TEMPLATE)] = None
+    documents: Annotated[Any, *accept_only([])] = None
+    media_io_kwargs: Annotated[Any, *accept_only({})] = None
+    mm_processor_kwargs: Annotated[Any, *accept_only({})] = None
+    return_prompt_text: Annotated[Any, *accept_only(False)] = None
 
     @field_validator("messages")
     @classmethod
-    def _results_have_calls(cls, messages: list[Message]) -> list[Message]:
+    def _check_tool_results(cls, messages: list[Message]) -> list[Message]:
         check_tool_results(messages)
         return messages
 
     @field_validator("tool_choice")
     @classmethod
-    def _is_among_tools(cls, choice: Any, info: ValidationInfo) -> Any:
+    def _check_tool_choice(cls, choice: Any, info: ValidationInfo) -> Any:
         if "tools" in info.data:  # otherwise they are at fault themselves
             check_choice(choice, info.data["tools"] or ())
         return choice
 
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Self:
+    def _check_consistency(self) -> Self:
         if (
             self.max_tokens is not None
             and self.max_completion_tokens is not None
             and self.max_tokens != self.max_completion_tokens
         ):
-            raise contradiction("max_tokens and max_completion_tokens differ; send one of them")
+            raise contradiction_error(
+                "max_tokens and max_completion_tokens differ; send one of them"
+            )
         if self.top_logprobs is not None and not self.logprobs:
-            raise contradiction("top_logprobs needs logprobs: true")
-        if fault := self._calls_against_form():
-            raise contradiction(fault)
+            raise contradiction_error("top_logprobs needs logprobs: true")
+        if fault := self._find_format_conflict():
+            raise contradiction_error(fault)
         self._check_continuation()
         return self
 
-    def _calls_against_form(self) -> str | None:
+    def _find_format_conflict(self) -> str | None:
         """Why the answer cannot both call tools and have its form."""
         use = self.tool_use
         if use is None or use.mode is ToolMode.NONE:
@@ -120,19 +122,21 @@ class ChatCompletionRequest(ReplyFields):
     def _check_continuation(self) -> None:
         continues = bool(self.continue_final_message)
         if continues and self.messages[-1].role != "assistant":
-            raise contradiction("continue_final_message needs a last message of role 'assistant'")
+            raise contradiction_error(
+                "continue_final_message needs a last message of role 'assistant'"
+            )
         if self.add_generation_prompt is not None and self.add_generation_prompt == continues:
-            raise contradiction(
+            raise contradiction_error(
                 "add_generation_prompt: should be false with continue_final_message, else true"
             )
 
     @property
     def tool_use(self) -> ToolUse | None:
         """The tools; None: the request has none."""
-        return tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
+        return to_tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
 
     @property
-    def names_tool(self) -> bool:
+    def has_named_tool(self) -> bool:
         """Whether one function is demanded by its name."""
         return isinstance(self.tool_choice, NamedChoice)
 
@@ -140,7 +144,7 @@ class ChatCompletionRequest(ReplyFields):
     def sampling(self) -> dict[str, Any]:
         """The sampling fields that were sent."""
         num_logprobs = (self.top_logprobs or 0) if self.logprobs else None
-        return requested_sampling(self, num_logprobs=num_logprobs)
+        return get_requested_sampling(self, num_logprobs=num_logprobs)
 
     @property
     def reply_limit(self) -> int | None:

@@ -4,40 +4,40 @@ from collections.abc import Sequence
 from typing import Any
 
 from server.api.openai.logprobs import LogprobsWriter
-from server.api.openai.reply_head import ReplyHead, usage
+from server.api.openai.reply_head import ReplyHead, to_usage
 from server.choice.delta import ChoiceDelta, ChoiceResult
 from server.tools.call import join_calls
 
 
-def finish_reason(result: ChoiceResult, *, names_tool: bool) -> str:
+def get_finish_reason(result: ChoiceResult, *, has_named_tool: bool) -> str:
     """OpenAI's: where a function was demanded by its name, its call is no reason of its own."""
-    if names_tool and result.finish_reason == "tool_calls":
+    if has_named_tool and result.finish_reason == "tool_calls":
         return "stop"
     return result.finish_reason
 
 
-def chat_completion(
+def build_chat_completion(
     head: ReplyHead,
     choices: Sequence[ChoiceDelta],
     *,
     shows_thought: bool,
     logprobs: LogprobsWriter | None,
-    names_tool: bool = False,
+    has_named_tool: bool = False,
 ) -> dict[str, Any]:
     """The whole reply; each of `choices` has its result."""
     results = [choice.result for choice in choices if choice.result]
     return {
         **head.to_dict("chat.completion"),
         "choices": [
-            _message(choice, shows_thought=shows_thought)
-            | _ending(choice, logprobs, names_tool=names_tool)
+            _to_message(choice, shows_thought=shows_thought)
+            | _to_ending(choice, logprobs, has_named_tool=has_named_tool)
             for choice in choices
         ],
-        "usage": usage(head.num_prompt_tokens, results),
+        "usage": to_usage(head.num_prompt_tokens, results),
     }
 
 
-def _message(choice: ChoiceDelta, *, shows_thought: bool) -> dict[str, Any]:
+def _to_message(choice: ChoiceDelta, *, shows_thought: bool) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": choice.content, "refusal": None}
     if calls := join_calls(choice.tool_calls):
         message["content"] = choice.content or None
@@ -55,12 +55,12 @@ def _message(choice: ChoiceDelta, *, shows_thought: bool) -> dict[str, Any]:
     return {"index": choice.index, "message": message}
 
 
-def _ending(
-    choice: ChoiceDelta, logprobs: LogprobsWriter | None, *, names_tool: bool
+def _to_ending(
+    choice: ChoiceDelta, logprobs: LogprobsWriter | None, *, has_named_tool: bool
 ) -> dict[str, Any]:
     assert choice.result is not None
     return {
         "logprobs": logprobs.to_dict(choice.logprobs) if logprobs else None,
-        "finish_reason": finish_reason(choice.result, names_tool=names_tool),
+        "finish_reason": get_finish_reason(choice.result, has_named_tool=has_named_tool),
         "thinking": choice.result.receipt.to_dict(),
     }

@@ -7,12 +7,12 @@ from starlette.responses import Response
 from server.api.begin import begin
 from server.api.openai.chat.protocol import ChatCompletionRequest
 from server.api.openai.chat.request import prepare_chat
-from server.api.openai.chat.response import chat_completion
+from server.api.openai.chat.response import build_chat_completion
 from server.api.openai.chat.stream import ChunkWriter
 from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.reply_head import ReplyHead
 from server.api.openai.stream import stream_events
-from server.api.openapi import chat_documentation
+from server.api.openapi import document_chat
 
 router = APIRouter()
 
@@ -21,7 +21,7 @@ router = APIRouter()
     "/v1/chat/completions",
     tags=["chat"],
     summary="Create a chat completion",
-    openapi_extra=chat_documentation(ChatCompletionRequest),
+    openapi_extra=document_chat(ChatCompletionRequest),
 )
 async def create_chat_completion(request: Request) -> Response:
     """Think, hidden, within `max_thinking_tokens`; then answer.
@@ -37,20 +37,22 @@ async def create_chat_completion(request: Request) -> Response:
             head,
             includes_usage=body.includes_usage,
             logprobs=logprobs,
-            names_tool=body.names_tool,
+            has_named_tool=body.has_named_tool,
         )
 
-        async def roles() -> list[bytes]:
-            return [writer.role(reply.job.num_choices)]
+        async def write_roles() -> list[bytes]:
+            return [writer.write_roles(reply.job.num_choices)]
 
-        return context.stream(stream_events(writer, roles, reply.deltas(), context.account))
+        return context.stream(
+            stream_events(writer, write_roles, reply.stream_deltas(), context.account)
+        )
     choices = await context.wait(reply.collect())
     return JSONResponse(
-        chat_completion(
+        build_chat_completion(
             head,
             choices,
             shows_thought=reply.shows_thought,
             logprobs=logprobs,
-            names_tool=body.names_tool,
+            has_named_tool=body.has_named_tool,
         )
     )

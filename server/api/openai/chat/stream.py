@@ -9,9 +9,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from server.api.openai.chat.response import finish_reason
+from server.api.openai.chat.response import get_finish_reason
 from server.api.openai.logprobs import LogprobsWriter
-from server.api.openai.reply_head import ReplyHead, usage
+from server.api.openai.reply_head import ReplyHead, to_usage
 from server.choice.delta import ChoiceDelta, ChoiceResult
 from server.tools.call import ToolCallDelta
 
@@ -27,17 +27,17 @@ class ChunkWriter:
         *,
         includes_usage: bool,
         logprobs: LogprobsWriter | None,
-        names_tool: bool = False,
+        has_named_tool: bool = False,
     ) -> None:
         self.includes_usage = includes_usage
-        self._names_tool = names_tool
+        self._names_tool = has_named_tool
         self._head = head
         self._logprobs = logprobs
         opening = _to_json(head.to_dict("chat.completion.chunk"))[:-1]
         self._opening = f'data: {opening},"choices":['
         self._closing = '],"usage":null}\n\n' if includes_usage else "]}\n\n"
 
-    def role(self, num_choices: int) -> bytes:
+    def write_roles(self, num_choices: int) -> bytes:
         """The first chunk of each choice."""
         delta = '"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}'
         return "".join(
@@ -45,7 +45,7 @@ class ChunkWriter:
             for index in range(num_choices)
         ).encode()
 
-    def delta(self, delta: ChoiceDelta) -> bytes:
+    def write_delta(self, delta: ChoiceDelta) -> bytes:
         """What is new of one choice; its last chunk carries the receipt."""
         logprobs = "null"
         if self._logprobs and delta.logprobs:
@@ -53,21 +53,21 @@ class ChunkWriter:
         ending = '"finish_reason":null'
         if result := delta.result:
             receipt = _to_json(result.receipt.to_dict())
-            reason = finish_reason(result, names_tool=self._names_tool)
+            reason = get_finish_reason(result, has_named_tool=self._names_tool)
             ending = f'"finish_reason":"{reason}","thinking":{receipt}'
         return (
-            f'{self._opening}{{"index":{delta.index},"delta":{{{_texts(delta)}}},'
+            f'{self._opening}{{"index":{delta.index},"delta":{{{_format_texts(delta)}}},'
             f'"logprobs":{logprobs},{ending}}}{self._closing}'
         ).encode()
 
-    def usage(self, results: Sequence[ChoiceResult]) -> bytes:
+    def write_usage(self, results: Sequence[ChoiceResult]) -> bytes:
         """The last chunk, where asked for: no choices."""
         chunk: dict[str, Any] = self._head.to_dict("chat.completion.chunk")
-        counts = usage(self._head.num_prompt_tokens, results)
+        counts = to_usage(self._head.num_prompt_tokens, results)
         return f"data: {_to_json(chunk | {'choices': [], 'usage': counts})}\n\n".encode()
 
 
-def _texts(delta: ChoiceDelta) -> str:
+def _format_texts(delta: ChoiceDelta) -> str:
     texts = []
     if delta.reasoning:
         thought = _to_json(delta.reasoning)
@@ -75,12 +75,12 @@ def _texts(delta: ChoiceDelta) -> str:
     if delta.content:
         texts.append(f'"content":{_to_json(delta.content)}')
     if delta.tool_calls:
-        calls = [_call(call) for call in delta.tool_calls]
+        calls = [_to_call(call) for call in delta.tool_calls]
         texts.append(f'"tool_calls":{_to_json(calls)}')
     return ",".join(texts)
 
 
-def _call(call: ToolCallDelta) -> dict[str, Any]:
+def _to_call(call: ToolCallDelta) -> dict[str, Any]:
     """The first piece of a call has its id and name."""
     if call.call_id is None:
         return {"index": call.index, "function": {"arguments": call.arguments}}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.api.openapi import completion_schema
+from server.api.openapi import build_completion_schema
 
 _LISTS = {
     "type": ["object", "null"],
@@ -14,7 +14,7 @@ _LISTS = {
     },
 }
 SCHEMAS: dict[str, Any] = {
-    "Completion": completion_schema(
+    "Completion": build_completion_schema(
         "text_completion",
         {
             "text": {"type": "string"},

@@ -25,7 +25,7 @@ class Echo:
     lists: TokenLists | None = None
 
 
-async def echoes(
+async def read_echoes(
     replies: Sequence[Reply],
     prompts: Sequence[str | list[int]],
     writer: TokenListsWriter | None,
@@ -38,7 +38,7 @@ async def echoes(
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(_echo(reply, prompt, writer))
+                group.create_task(_read_echo(reply, prompt, writer))
                 for reply, prompt in zip(replies, prompts, strict=True)
             ]
     except ExceptionGroup as failed:  # for one reason
@@ -46,24 +46,26 @@ async def echoes(
     return [task.result() for task in tasks]
 
 
-async def _echo(reply: Reply, prompt: str | list[int], writer: TokenListsWriter | None) -> Echo:
+async def _read_echo(
+    reply: Reply, prompt: str | list[int], writer: TokenListsWriter | None
+) -> Echo:
     token_ids = reply.job.prompt.token_ids
     tokenizer = reply.model.engine.tokenizer
     # In a text, only what the tokenizer has put before it is special.
     is_text = isinstance(prompt, str)
-    offsets, decoded = await reply.model.in_tokenizer_thread(
+    offsets, decoded = await reply.model.run_in_tokenizer_thread(
         lambda: text_offsets(tokenizer, token_ids, shows_special=not is_text)
     )
     text = prompt if isinstance(prompt, str) else decoded
     if writer is None:
         return Echo(text)
-    entries = await _measured(reply, writer.num_top)
+    entries = await _measure_prompt(reply, writer.num_top)
     # A tokenizer may make a text longer than it was (a space before it, say).
     within = [min(offset, len(text)) for offset in offsets]
-    return Echo(text, writer.of_prompt(token_ids, entries, within))
+    return Echo(text, writer.write_prompt(token_ids, entries, within))
 
 
-async def _measured(reply: Reply, num_top: int) -> Sequence[TokenLogprobs | None]:
+async def _measure_prompt(reply: Reply, num_top: int) -> Sequence[TokenLogprobs | None]:
     """The log-probabilities of a prompt's tokens."""
     request = EngineRequest(
         request_id=f"{reply.job.request_id}-echo",

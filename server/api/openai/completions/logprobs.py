@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.api.openai.logprobs import LOWEST_LOGPROB, hidden_token_ids
+from server.api.openai.logprobs import LOWEST_LOGPROB, get_hidden_token_ids
 from server.choice.delta import ChoiceDelta
 from server.choice.token_text import token_text
 from server.engine.protocol import Engine, TokenLogprobs
@@ -46,9 +46,9 @@ class TokenListsWriter:
     def __init__(self, engine: Engine, num_top: int) -> None:
         self.num_top = num_top
         self._tokenizer = engine.tokenizer
-        self._hidden_ids = hidden_token_ids(engine.profile)
+        self._hidden_ids = get_hidden_token_ids(engine.profile)
 
-    def of_answer(self, delta: ChoiceDelta, offset: int, end_offset: int) -> TokenLists:
+    def write_answer(self, delta: ChoiceDelta, offset: int, end_offset: int) -> TokenLists:
         """What `delta` has; `offset` characters stand before the answer, and at `end_offset`
         it ends. The token that ends an answer is one of its tokens, without text."""
         lists = TokenLists()
@@ -59,7 +59,7 @@ class TokenListsWriter:
             self._append(lists, entry.sampled.token_id, entry, end_offset)
         return lists
 
-    def of_prompt(
+    def write_prompt(
         self,
         token_ids: Sequence[int],
         entries: Sequence[TokenLogprobs | None],
@@ -75,18 +75,18 @@ class TokenListsWriter:
         self, lists: TokenLists, token_id: int, entry: TokenLogprobs | None, begin: int
     ) -> None:
         lists.tokens.append(token_text(self._tokenizer, token_id))
-        lists.token_logprobs.append(None if entry is None else _floored(entry.sampled.logprob))
-        lists.top_logprobs.append(None if entry is None else self._top(entry))
+        lists.token_logprobs.append(None if entry is None else _floor(entry.sampled.logprob))
+        lists.top_logprobs.append(None if entry is None else self._get_top(entry))
         lists.text_offset.append(begin)
 
-    def _top(self, entry: TokenLogprobs) -> dict[str, float]:
+    def _get_top(self, entry: TokenLogprobs) -> dict[str, float]:
         """The likeliest, and the token itself; of two that look alike the likelier."""
         shown = [top for top in entry.top if top.token_id not in self._hidden_ids]
         texts: dict[str, float] = {}
         for top in (*shown[: self.num_top], entry.sampled):
-            texts.setdefault(token_text(self._tokenizer, top.token_id), _floored(top.logprob))
+            texts.setdefault(token_text(self._tokenizer, top.token_id), _floor(top.logprob))
         return texts
 
 
-def _floored(logprob: float) -> float:
+def _floor(logprob: float) -> float:
     return max(logprob, LOWEST_LOGPROB)

@@ -25,23 +25,25 @@ _SCHEMA = {
 }
 
 
-def _as_prompts(value: Any) -> list[str | list[int]]:
+def _to_prompts(value: Any) -> list[str | list[int]]:
     """A list of prompts; null is the beginning of a text."""
     if value is None or isinstance(value, str):
         return [value or ""]
     if not isinstance(value, list):
-        raise _fault(f"should be {_WHAT}")
+        raise _validation_error(f"should be {_WHAT}")
     if not value:
-        raise _fault("should not be an empty list")
+        raise _validation_error("should not be an empty list")
     if _are_ids(value):
         return [value]
     is_text = isinstance(value[0], str)
     for place, prompt in enumerate(value):
         if isinstance(prompt, str) != is_text or not (is_text or _are_ids(prompt)):
             kind = "a string" if is_text else "a token id or a list of token ids"
-            raise _fault(f"prompt[{place}] should be {kind}, as the whole should be {_WHAT}")
+            raise _validation_error(
+                f"prompt[{place}] should be {kind}, as the whole should be {_WHAT}"
+            )
         if prompt == []:
-            raise _fault(f"prompt[{place}] should not be an empty list")
+            raise _validation_error(f"prompt[{place}] should not be an empty list")
     return value
 
 
@@ -50,11 +52,11 @@ def _are_ids(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
-def _fault(message: str) -> PydanticCustomError:
+def _validation_error(message: str) -> PydanticCustomError:
     return PydanticCustomError("prompt", "{text}", {"text": message})
 
 
-def prompt_fields(prompts: Sequence[str | list[int]]) -> list[str]:
+def get_prompt_fields(prompts: Sequence[str | list[int]]) -> list[str]:
     """How messages call each of them."""
     if len(prompts) == 1:
         return ["prompt"]
@@ -63,7 +65,7 @@ def prompt_fields(prompts: Sequence[str | list[int]]) -> list[str]:
 
 Prompts = Annotated[
     list[str | list[int]],
-    BeforeValidator(_as_prompts),
+    BeforeValidator(_to_prompts),
     WithJsonSchema(_SCHEMA),
     Field(
         max_length=MAX_ALL_CHOICES,

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from server.api.fields.sampling import requested_sampling
+from server.api.fields.sampling import get_requested_sampling
 from server.api.openai.completions.prompt_field import MAX_ALL_CHOICES, Prompts
-from server.api.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction
-from server.api.openai.vllm_fields import only
+from server.api.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction_error
+from server.api.openai.vllm_fields import accept_only
 
 # OpenAI's default of `max_tokens`; a thought comes on top of it.
 DEFAULT_ANSWER_TOKENS = 16
@@ -48,17 +48,17 @@ class CompletionRequest(ReplyFields):
     add_special_tokens: bool | None = Field(
         None, description="false: nothing that the tokenizer puts before a text."
     )
-    suffix: Annotated[Any, *only("", why=_SUFFIX)] = None
-    prompt_embeds: Annotated[Any, *only()] = None
+    suffix: Annotated[Any, *accept_only("", why=_SUFFIX)] = None
+    prompt_embeds: Annotated[Any, *accept_only()] = None
 
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Self:
+    def _check_consistency(self) -> Self:
         if self.max_tokens == 0 and not self.echo:
-            raise contradiction("max_tokens should be at least 1, or go with echo: true")
+            raise contradiction_error("max_tokens should be at least 1, or go with echo: true")
         if self.best_of is not None and self.best_of != self.num_choices:
-            raise contradiction("best_of: should be n: choosing among more is not supported")
+            raise contradiction_error("best_of: should be n: choosing among more is not supported")
         if self.num_choices * len(self.prompt) > MAX_ALL_CHOICES:
-            raise contradiction(
+            raise contradiction_error(
                 f"prompt, n: at most {MAX_ALL_CHOICES} choices of all prompts together"
             )
         return self
@@ -71,7 +71,7 @@ class CompletionRequest(ReplyFields):
     @property
     def sampling(self) -> dict[str, Any]:
         """The sampling fields that were sent."""
-        return requested_sampling(self, num_logprobs=self.logprobs)
+        return get_requested_sampling(self, num_logprobs=self.logprobs)
 
     @property
     def max_answer_tokens(self) -> int | None:

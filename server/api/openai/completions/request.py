@@ -6,9 +6,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from server.api.begin import RequestContext
-from server.api.openai.completions.echo import Echo, echoes
+from server.api.openai.completions.echo import Echo, read_echoes
 from server.api.openai.completions.logprobs import TokenListsWriter
-from server.api.openai.completions.prompt_field import prompt_fields
+from server.api.openai.completions.prompt_field import get_prompt_fields
 from server.api.openai.completions.protocol import CompletionRequest
 from server.choice.delta import ChoiceDelta, ChoiceResult
 from server.prompt.conversation import PlainPrompt
@@ -37,21 +37,21 @@ class Completion:
         """Whether the client reads the thoughts."""
         return self.group.replies[0].shows_thought
 
-    async def echoes(self) -> list[Echo]:
+    async def read_echoes(self) -> list[Echo]:
         """What stands before each choice; none where none was asked for."""
         if not self.body.echo:
             return [Echo()] * self.group.num_choices
-        of_prompts = await echoes(self.group.replies, self.body.prompt, self.lists)
+        of_prompts = await read_echoes(self.group.replies, self.body.prompt, self.lists)
         return [echo for echo in of_prompts for _ in range(self.body.num_choices)]
 
-    async def deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
+    async def stream_deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
         """What the choices have, as it comes; closing it ends them all."""
         if not self.body.generates:
             for index in range(self.group.num_choices):
                 reply = self.group.replies[index // self.body.num_choices]
-                yield ChoiceDelta(index, result=_measured_only(reply))
+                yield ChoiceDelta(index, result=_to_empty_result(reply))
             return
-        async with aclosing(self.group.deltas()) as deltas:
+        async with aclosing(self.group.stream_deltas()) as deltas:
             async for delta in deltas:
                 yield delta
 
@@ -65,10 +65,10 @@ async def prepare_completion(
         ApiError: see :func:`server.reply.prepare.prepare_reply`.
     """
     reply_id = f"{ID_PREFIX}{secrets.token_hex(16)}"
-    fields = prompt_fields(context.body.prompt)
+    fields = get_prompt_fields(context.body.prompt)
     return join_prepared(
         [
-            await context.prepare(_reply_request(context, place, field, f"{reply_id}-{place}"))
+            await context.prepare(_to_reply_request(context, place, field, f"{reply_id}-{place}"))
             for place, field in enumerate(fields)
         ]
     )
@@ -86,7 +86,7 @@ def open_completion(
     return Completion(reply_id, body, ReplyGroup(replies), lists)
 
 
-def _reply_request(
+def _to_reply_request(
     context: RequestContext[CompletionRequest], place: int, field: str, reply_id: str
 ) -> ReplyRequest:
     body = context.body
@@ -106,7 +106,7 @@ def _reply_request(
     )
 
 
-def _measured_only(reply: Reply) -> ChoiceResult:
+def _to_empty_result(reply: Reply) -> ChoiceResult:
     """Of a choice that is its prompt and nothing else."""
     tracker = ThinkingTracker(reply.model.tables, ThinkingPlan())
     receipt = make_receipt(reply.job.prompt.budget, tracker, 0.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from server.api.openai.completions.echo import Echo
 from server.api.openai.completions.logprobs import TokenLists, TokenListsWriter
-from server.api.openai.reply_head import ReplyHead, usage
+from server.api.openai.reply_head import ReplyHead, to_usage
 from server.choice.delta import ChoiceDelta, ChoiceResult
 from server.http.streaming import format_sse_event
 
@@ -37,75 +37,75 @@ class CompletionWriter:
         self._echoed: dict[int, int] = {}
         self._written: dict[int, int] = {}
 
-    def whole(self, choices: Sequence[ChoiceDelta], echoes: Sequence[Echo]) -> dict[str, Any]:
+    def write_whole(self, choices: Sequence[ChoiceDelta], echoes: Sequence[Echo]) -> dict[str, Any]:
         """The reply; each of `choices` has its result, and its echo stands before it."""
         written = [
-            self._whole_choice(choice, echo) for choice, echo in zip(choices, echoes, strict=True)
+            self._build_choice(choice, echo) for choice, echo in zip(choices, echoes, strict=True)
         ]
         results = [choice.result for choice in choices if choice.result]
         return {
             **self._head.to_dict(KIND),
             "choices": written,
-            "usage": usage(self._head.num_prompt_tokens, results),
+            "usage": to_usage(self._head.num_prompt_tokens, results),
         }
 
-    def echo(self, index: int, echo: Echo) -> bytes:
+    def write_echo(self, index: int, echo: Echo) -> bytes:
         """The first chunk of a choice that begins with its prompt."""
         self._note_echo(index, echo)
-        return self._chunk([_piece(index, echo.text, echo.lists)])
+        return self._format_chunk([_make_piece(index, echo.text, echo.lists)])
 
-    def delta(self, delta: ChoiceDelta) -> bytes:
+    def write_delta(self, delta: ChoiceDelta) -> bytes:
         """What is new of one choice; its last chunk carries the receipt."""
-        piece = _piece(delta.index, delta.content, self._lists_of(delta))
+        piece = _make_piece(delta.index, delta.content, self._write_lists(delta))
         if delta.reasoning:
-            piece |= _thought(delta.reasoning)
-        return self._chunk([piece | _ending(delta.result)])
+            piece |= _to_thought_fields(delta.reasoning)
+        return self._format_chunk([piece | _to_ending(delta.result)])
 
-    def usage(self, results: Sequence[ChoiceResult]) -> bytes:
+    def write_usage(self, results: Sequence[ChoiceResult]) -> bytes:
         """The last chunk, where asked for: no choices."""
-        counts = usage(self._head.num_prompt_tokens, results)
+        counts = to_usage(self._head.num_prompt_tokens, results)
         return format_sse_event(self._head.to_dict(KIND) | {"choices": [], "usage": counts})
 
-    def _chunk(self, choices: Sequence[dict[str, Any]]) -> bytes:
+    def _format_chunk(self, choices: Sequence[dict[str, Any]]) -> bytes:
         chunk = self._head.to_dict(KIND) | {"choices": choices}
         return format_sse_event(chunk | {"usage": None} if self.includes_usage else chunk)
 
-    def _whole_choice(self, choice: ChoiceDelta, echo: Echo) -> dict[str, Any]:
+    def _build_choice(self, choice: ChoiceDelta, echo: Echo) -> dict[str, Any]:
         self._note_echo(choice.index, echo)
-        lists = self._lists_of(choice)
+        lists = self._write_lists(choice)
         if echo.lists is not None and lists is not None:
             joined = TokenLists()
             joined.add(echo.lists)
             joined.add(lists)
             lists = joined
-        written = _piece(choice.index, echo.text + choice.content, lists)
+        written = _make_piece(choice.index, echo.text + choice.content, lists)
         if self._shows_thought:
-            written |= _thought(choice.reasoning)
-        return written | _ending(choice.result)
+            written |= _to_thought_fields(choice.reasoning)
+        return written | _to_ending(choice.result)
 
     def _note_echo(self, index: int, echo: Echo) -> None:
         self._echoed[index] = self._written[index] = len(echo.text)
 
-    def _lists_of(self, delta: ChoiceDelta) -> TokenLists | None:
+    def _write_lists(self, delta: ChoiceDelta) -> TokenLists | None:
         index = delta.index
         end = self._written[index] = self._written.get(index, 0) + len(delta.content)
         if self._lists is None:
             return None
-        lists = self._lists.of_answer(delta, self._echoed.get(index, 0), end)
+        lists = self._lists.write_answer(delta, self._echoed.get(index, 0), end)
         return lists if lists.tokens or delta.result else None
 
 
-def _piece(index: int, text: str, lists: TokenLists | None) -> dict[str, Any]:
+def _make_piece(index: int, text: str, lists: TokenLists | None) -> dict[str, Any]:
     logprobs = None if lists is None else lists.to_dict()
     return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": None}
 
 
-def _thought(text: str) -> dict[str, str]:
+def _to_thought_fields(text: str) -> dict[str, str]:
     # Two names of one text: clients read either.
     return {"reasoning": text, "reasoning_content": text}
 
 
-def _ending(result: ChoiceResult | None) -> dict[str, Any]:
+def _to_ending(result: ChoiceResult | None) -> dict[str, Any]:
     if result is None:
         return {}
     return {"finish_reason": result.finish_reason, "thinking": result.receipt.to_dict()}

@@ -13,7 +13,7 @@ from server.api.openai.completions.request import Completion, open_completion, p
 from server.api.openai.completions.response import CompletionWriter
 from server.api.openai.reply_head import ReplyHead
 from server.api.openai.stream import stream_events
-from server.api.openapi import add_schemas, reply_documentation
+from server.api.openapi import add_schemas, document_reply
 from server.reply.reply import collect_choices
 
 router = APIRouter()
@@ -24,7 +24,7 @@ add_schemas(SCHEMAS)
     "/v1/completions",
     tags=["completions"],
     summary="Create a completion",
-    openapi_extra=reply_documentation(CompletionRequest, reply="Completion", error="Error"),
+    openapi_extra=document_reply(CompletionRequest, reply="Completion", error="Error"),
 )
 async def create_completion(request: Request) -> Response:
     """Think after the prompt, hidden, within `max_thinking_tokens`; then go on with it.
@@ -45,17 +45,19 @@ async def create_completion(request: Request) -> Response:
     )
     if body.stream:
 
-        async def echoes() -> list[bytes]:
+        async def write_echoes() -> list[bytes]:
             if not body.echo:
                 return []
-            return [writer.echo(i, echo) for i, echo in enumerate(await completion.echoes())]
+            return [
+                writer.write_echo(i, echo) for i, echo in enumerate(await completion.read_echoes())
+            ]
 
-        events = stream_events(writer, echoes, completion.deltas(), context.account)
+        events = stream_events(writer, write_echoes, completion.stream_deltas(), context.account)
         return context.stream(events)
-    return JSONResponse(await context.wait(_whole(completion, writer)))
+    return JSONResponse(await context.wait(_collect(completion, writer)))
 
 
-async def _whole(completion: Completion, writer: CompletionWriter) -> dict[str, Any]:
-    echoes = await completion.echoes()
-    choices = await collect_choices(completion.deltas(), completion.group.num_choices)
-    return writer.whole(choices, echoes)
+async def _collect(completion: Completion, writer: CompletionWriter) -> dict[str, Any]:
+    echoes = await completion.read_echoes()
+    choices = await collect_choices(completion.stream_deltas(), completion.group.num_choices)
+    return writer.write_whole(choices, echoes)

@@ -15,7 +15,7 @@ from server.api.openai.responses.items import (
     ReasoningItem,
     StoredReasoningItem,
 )
-from server.api.openai.responses.parts import chat_content
+from server.api.openai.responses.parts import to_chat_content
 from server.errors.api import BadRequestError
 from server.keys.sealed_thoughts import SealError, ThoughtSeal
 
@@ -44,14 +44,14 @@ class ConversationBuilder:
         """
         match item:
             case ReasoningItem():
-                if thought := self._thought_of(item, place):
+                if thought := self._get_thought(item, place):
                     self._thoughts.append(thought)
             case FunctionCallItem():
                 self._add_call(item, place)
             case FunctionCallOutputItem():
                 self._add_output(item, place)
             case MessageItem():
-                self._add({"role": item.role, "content": chat_content(item.content)}, place)
+                self._add({"role": item.role, "content": to_chat_content(item.content)}, place)
 
     def _add(self, message: dict[str, Any], place: str) -> None:
         """A thought that no assistant's item follows belongs to nothing, and is left out."""
@@ -79,9 +79,9 @@ class ConversationBuilder:
                 code="invalid_value",
             )
         message = {"role": "tool", "tool_call_id": item.call_id, "name": name}
-        self._add({**message, "content": chat_content(item.output)}, place)
+        self._add({**message, "content": to_chat_content(item.output)}, place)
 
-    def _thought_of(self, item: ReasoningItem, place: str) -> str:
+    def _get_thought(self, item: ReasoningItem, place: str) -> str:
         """The sealed thought, or else the text that the client sends; "" where it has none."""
         if isinstance(item, StoredReasoningItem):
             return item.thought

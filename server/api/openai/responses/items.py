@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, TypeAdapter
 
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
-from server.api.openai.responses.parts import Content, fault, kind_of, listed_content
+from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
+from server.api.openai.responses.parts import Content, get_kind, to_listed_content, validation_error
 from server.prompt.messages import MAX_MESSAGES
 
 Status = Literal["in_progress", "completed", "incomplete"]
 _DIRECT = {"type": "direct"}
-_Caller = Annotated[dict[str, Any] | None, OnlyValues(_DIRECT), only_schema(_DIRECT)]
+_Caller = Annotated[dict[str, Any] | None, OnlyValues(_DIRECT), to_enum_schema(_DIRECT)]
 
 
 class MessageItem(StrictModel):
@@ -36,7 +36,7 @@ class MessageItem(StrictModel):
             "type": "message",
             "role": self.role,
             "status": self.status or "completed",
-            "content": listed_content(self.content, self.role),
+            "content": to_listed_content(self.content, self.role),
         }
 
 
@@ -52,7 +52,7 @@ class FunctionCallItem(StrictModel):
     parsed_arguments: Any = None  # put there by OpenAI's client
     caller: _Caller = None
     namespace: Unsupported = None
-    async_: Annotated[bool | None, OnlyValues(False), only_schema(False)] = Field(
+    async_: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = Field(
         None, alias="async"
     )
 
@@ -88,7 +88,7 @@ class FunctionCallOutputItem(StrictModel):
             "type": "function_call_output",
             "status": self.status or "completed",
             "call_id": self.call_id,
-            "output": output if isinstance(output, str) else listed_content(output, "user"),
+            "output": output if isinstance(output, str) else to_listed_content(output, "user"),
         }
 
 
@@ -155,32 +155,32 @@ _MODELS: Mapping[str, type[InputItem]] = {
 }
 
 
-def _item(value: Any) -> InputItem:
+def _parse_item(value: Any) -> InputItem:
     is_reference = isinstance(value, dict) and "role" not in value and "id" in value
     default = "item_reference" if is_reference else "message"
-    kind = kind_of(value, _MODELS, default)
+    kind = get_kind(value, _MODELS, default)
     # `"type": null` is how some clients leave it out.
     return _MODELS[kind].model_validate({**value, "type": kind})
 
 
-def _input(value: Any) -> Any:
+def _parse_input(value: Any) -> Any:
     if isinstance(value, str):
         return [MessageItem(role="user", content=value)]
     if not isinstance(value, list):
-        raise fault("should be a string or a list of items")
+        raise validation_error("should be a string or a list of items")
     if len(value) > MAX_MESSAGES:
-        raise fault(f"should have at most {MAX_MESSAGES} items")
+        raise validation_error(f"should have at most {MAX_MESSAGES} items")
     return _ITEMS.validate_python(value)
 
 
-_ITEMS = TypeAdapter(list[Annotated[InputItem, PlainValidator(_item)]])
+_ITEMS = TypeAdapter(list[Annotated[InputItem, PlainValidator(_parse_item)]])
 Input = Annotated[
-    list[InputItem], PlainValidator(_input, json_schema_input_type=str | list[InputItem])
+    list[InputItem], PlainValidator(_parse_input, json_schema_input_type=str | list[InputItem])
 ]
 
 
 def read_item(value: Mapping[str, Any]) -> Item:
     """An output item of ours as an input item."""
-    item = _item(dict(value))
+    item = _parse_item(dict(value))
     assert not isinstance(item, ItemReference)
     return item

@@ -54,7 +54,7 @@ class OutputWriter:
     def begin(self) -> Iterator[Event]:
         """Events before any delta: a thought's item that is held open comes first."""
         if self._style.thinks_inside:
-            self._held = ReasoningOutput(self._new_id("rs"), 0, self._style.view)
+            self._held = ReasoningOutput(self._make_id("rs"), 0, self._style.view)
             yield from self._open(self._held)
 
     def push(self, delta: ChoiceDelta) -> Iterator[Event]:
@@ -74,15 +74,15 @@ class OutputWriter:
             yield from self._end(self._held, "completed")
         yield from self._end_last(status)
 
-    def stored_items(self) -> list[Item]:
+    def to_stored_items(self) -> list[Item]:
         """The output as what a follow-up goes on with: thoughts are whole, shown or not."""
-        return [_stored(item, self._ended[item.output_index]) for item in self._items]
+        return [_to_stored(item, self._ended[item.output_index]) for item in self._items]
 
     def _push_thought(self, text: str) -> Iterator[Event]:
         item = self._held or self._last
         if not isinstance(item, ReasoningOutput):
             yield from self._end_last("completed")
-            item = ReasoningOutput(self._new_id("rs"), len(self._items), self._style.view)
+            item = ReasoningOutput(self._make_id("rs"), len(self._items), self._style.view)
             yield from self._open(item)
         yield from item.push(text)
 
@@ -96,7 +96,7 @@ class OutputWriter:
         if not isinstance(self._last, CallOutput) or delta.index != self._call_index:
             yield from self._end_last("completed")
             self._call_index = delta.index
-            item_id = self._new_id("fc")
+            item_id = self._make_id("fc")
             call = CallOutput(item_id, len(self._items), delta.call_id or "", delta.name or "")
             yield from self._open(call)
         assert isinstance(self._last, CallOutput)
@@ -104,14 +104,14 @@ class OutputWriter:
 
     def _open_message(self) -> Iterator[Event]:
         yield from self._end_last("completed")
-        item_id = self._new_id("msg")
+        item_id = self._make_id("msg")
         yield from self._open(MessageOutput(item_id, len(self._items), self._style.logprobs))
 
     @property
     def _last(self) -> OutputItem | None:
         return self._items[-1] if self._items else None
 
-    def _new_id(self, prefix: str) -> str:
+    def _make_id(self, prefix: str) -> str:
         return f"{prefix}_{self._style.token}_{len(self._items)}"
 
     def _open(self, item: OutputItem) -> Iterator[Event]:
@@ -128,7 +128,7 @@ class OutputWriter:
         yield from item.end(status)
 
 
-def _stored(item: OutputItem, written: dict[str, Any]) -> Item:
+def _to_stored(item: OutputItem, written: dict[str, Any]) -> Item:
     if isinstance(item, ReasoningOutput):
         return StoredReasoningItem(**read_item(written).model_dump(), thought=item.thought)
     return read_item(written)

@@ -52,7 +52,7 @@ class OutputItem(ABC):
         item = self.to_dict(status)
         yield {"type": "response.output_item.done", "output_index": self.output_index, "item": item}
 
-    def _event(self, kind: str, **fields: Any) -> Event:
+    def _make_event(self, kind: str, **fields: Any) -> Event:
         place = {"item_id": self.item_id, "output_index": self.output_index}
         return {"type": f"response.{kind}", **place, **fields}
 
@@ -89,27 +89,27 @@ class ReasoningOutput(OutputItem):
         yield from super().begin()
         if self._view.shows and self._view.summarises:
             part = {"type": "summary_text", "text": ""}
-            yield self._event("reasoning_summary_part.added", summary_index=0, part=part)
+            yield self._make_event("reasoning_summary_part.added", summary_index=0, part=part)
 
     def push(self, text: str) -> Iterator[Event]:
         """Take more of the thought."""
         self.thought += text
         if self._view.shows:
-            yield self._text_event("delta", delta=text)
+            yield self._make_text_event("delta", delta=text)
 
     def end(self, status: Status) -> Iterator[Event]:
         if self._view.shows:
-            yield self._text_event("done", text=self.thought)
+            yield self._make_text_event("done", text=self.thought)
             if self._view.summarises:
                 part = {"type": "summary_text", "text": self.thought}
-                yield self._event("reasoning_summary_part.done", summary_index=0, part=part)
+                yield self._make_event("reasoning_summary_part.done", summary_index=0, part=part)
         yield from super().end(status)
 
-    def _text_event(self, kind: str, **fields: Any) -> Event:
+    def _make_text_event(self, kind: str, **fields: Any) -> Event:
         """Of one of the two, so that no client reads a thought twice."""
         if self._view.summarises:
-            return self._event(f"reasoning_summary_text.{kind}", summary_index=0, **fields)
-        return self._event(f"reasoning_text.{kind}", content_index=0, **fields)
+            return self._make_event(f"reasoning_summary_text.{kind}", summary_index=0, **fields)
+        return self._make_event(f"reasoning_text.{kind}", content_index=0, **fields)
 
 
 class MessageOutput(OutputItem):
@@ -128,29 +128,29 @@ class MessageOutput(OutputItem):
             "type": "message",
             "role": "assistant",
             "status": status,
-            "content": [] if status == "in_progress" else [self._part()],
+            "content": [] if status == "in_progress" else [self._to_part()],
         }
 
     def begin(self) -> Iterator[Event]:
         yield from super().begin()
-        yield self._event("content_part.added", content_index=0, part=self._part())
+        yield self._make_event("content_part.added", content_index=0, part=self._to_part())
 
     def push(self, text: str, entries: Sequence[TokenLogprobs]) -> Iterator[Event]:
         """Take more of the answer."""
-        logprobs = [] if self._writer is None else _logprobs(self._writer, entries)
+        logprobs = [] if self._writer is None else _to_logprobs(self._writer, entries)
         self._text += text
         self._logprobs += logprobs
-        yield self._event("output_text.delta", content_index=0, delta=text, logprobs=logprobs)
+        yield self._make_event("output_text.delta", content_index=0, delta=text, logprobs=logprobs)
 
     def end(self, status: Status) -> Iterator[Event]:
-        part = self._part()
-        yield self._event(
+        part = self._to_part()
+        yield self._make_event(
             "output_text.done", content_index=0, text=self._text, logprobs=part["logprobs"]
         )
-        yield self._event("content_part.done", content_index=0, part=part)
+        yield self._make_event("content_part.done", content_index=0, part=part)
         yield from super().end(status)
 
-    def _part(self) -> dict[str, Any]:
+    def _to_part(self) -> dict[str, Any]:
         return {
             "type": "output_text",
             "text": self._text,
@@ -183,16 +183,16 @@ class CallOutput(OutputItem):
         """Take more of the arguments."""
         self._arguments += arguments
         if arguments:
-            yield self._event("function_call_arguments.delta", delta=arguments)
+            yield self._make_event("function_call_arguments.delta", delta=arguments)
 
     def end(self, status: Status) -> Iterator[Event]:
-        yield self._event(
+        yield self._make_event(
             "function_call_arguments.done", name=self._name, arguments=self._arguments
         )
         yield from super().end(status)
 
 
-def _logprobs(writer: LogprobsWriter, entries: Sequence[TokenLogprobs]) -> list[dict[str, Any]]:
+def _to_logprobs(writer: LogprobsWriter, entries: Sequence[TokenLogprobs]) -> list[dict[str, Any]]:
     """As in a chat, but here OpenAI's types have no null for the bytes of half a character."""
     content: list[dict[str, Any]] = writer.to_dict(entries)["content"]
     for entry in content:

@@ -10,16 +10,16 @@ DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 
 
-def item_page(items: Sequence[Item], query: Mapping[str, str]) -> dict[str, Any]:
+def list_page(items: Sequence[Item], query: Mapping[str, str]) -> dict[str, Any]:
     """The page of `items` that `query` asks for: the newest first, unless `order` is asc.
 
     Raises:
         BadRequestError: an argument is wrong.
     """
-    limit = _limit(query.get("limit", str(DEFAULT_LIMIT)))
+    limit = _parse_limit(query.get("limit", str(DEFAULT_LIMIT)))
     ordered = list(items) if _is_ascending(query.get("order", "desc")) else list(items)[::-1]
     if (after := query.get("after")) is not None:
-        ordered = ordered[_place_of(after, ordered) + 1 :]
+        ordered = ordered[_find_place(after, ordered) + 1 :]
     data = [item.to_listed() for item in ordered[:limit]]
     return {
         "object": "list",
@@ -30,24 +30,24 @@ def item_page(items: Sequence[Item], query: Mapping[str, str]) -> dict[str, Any]
     }
 
 
-def _limit(text: str) -> int:
+def _parse_limit(text: str) -> int:
     if text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MAX_LIMIT:
         return int(text)
-    raise _wrong("limit", f"an integer from 1 to {MAX_LIMIT}")
+    raise _invalid_value_error("limit", f"an integer from 1 to {MAX_LIMIT}")
 
 
 def _is_ascending(text: str) -> bool:
     if text not in ("asc", "desc"):
-        raise _wrong("order", "'asc' or 'desc'")
+        raise _invalid_value_error("order", "'asc' or 'desc'")
     return text == "asc"
 
 
-def _place_of(item_id: str, items: Sequence[Item]) -> int:
+def _find_place(item_id: str, items: Sequence[Item]) -> int:
     for place, item in enumerate(items):
         if item.id == item_id:
             return place
-    raise _wrong("after", "the id of an item of this list")
+    raise _invalid_value_error("after", "the id of an item of this list")
 
 
-def _wrong(name: str, right: str) -> BadRequestError:
+def _invalid_value_error(name: str, right: str) -> BadRequestError:
     return BadRequestError(f"{name}: should be {right}", param=name, code="invalid_value")

@@ -64,51 +64,53 @@ _MODELS: Mapping[str, type[Part]] = {
 }
 
 
-def fault(text: str) -> PydanticCustomError:
+def validation_error(text: str) -> PydanticCustomError:
     """A fault of the field that is being read."""
     return PydanticCustomError("item", "{text}", {"text": text})
 
 
-def kind_of(value: Any, kinds: Mapping[str, Any], default: str | None = None) -> str:
+def get_kind(value: Any, kinds: Mapping[str, Any], default: str | None = None) -> str:
     """The `type` of an object, where it is one of `kinds`."""
     if not isinstance(value, dict):
-        raise fault("should be an object")
+        raise validation_error("should be an object")
     kind = value.get("type") or default
     if not isinstance(kind, str) or kind not in kinds:
-        raise fault(f"'type' should be one of {', '.join(map(repr, kinds))}; no other is supported")
+        raise validation_error(
+            f"'type' should be one of {', '.join(map(repr, kinds))}; no other is supported"
+        )
     return kind
 
 
-def _part(value: Any) -> Part:
-    return _MODELS[kind_of(value, _MODELS)].model_validate(value)
+def _parse_part(value: Any) -> Part:
+    return _MODELS[get_kind(value, _MODELS)].model_validate(value)
 
 
-def _content(value: Any) -> Any:
+def _parse_content(value: Any) -> Any:
     if isinstance(value, str):
         return value
     if not isinstance(value, list):
-        raise fault("should be a string or a list of parts")
+        raise validation_error("should be a string or a list of parts")
     return _PARTS.validate_python(value)
 
 
-_PARTS = TypeAdapter(list[Annotated[Part, PlainValidator(_part)]])
+_PARTS = TypeAdapter(list[Annotated[Part, PlainValidator(_parse_part)]])
 Content = Annotated[
-    str | list[Part], PlainValidator(_content, json_schema_input_type=str | list[Part])
+    str | list[Part], PlainValidator(_parse_content, json_schema_input_type=str | list[Part])
 ]
 
 
-def chat_content(content: str | list[Part]) -> str | list[dict[str, Any]]:
+def to_chat_content(content: str | list[Part]) -> str | list[dict[str, Any]]:
     """`content` in a chat message."""
     return content if isinstance(content, str) else [part.to_chat() for part in content]
 
 
-def listed_content(content: str | list[Part], role: str) -> list[dict[str, Any]]:
+def to_listed_content(content: str | list[Part], role: str) -> list[dict[str, Any]]:
     """`content` as OpenAI lists it: parts of the type that goes with `role`."""
     parts = [TextPart(type="text", text=content)] if isinstance(content, str) else content
-    return [_listed(part, role) for part in parts]
+    return [_to_listed(part, role) for part in parts]
 
 
-def _listed(part: Part, role: str) -> dict[str, Any]:
+def _to_listed(part: Part, role: str) -> dict[str, Any]:
     if isinstance(part, TextPart):
         if role == "assistant":
             return {"type": "output_text", "text": part.text, "annotations": [], "logprobs": []}

@@ -11,16 +11,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
-from server.api.fields.sampling import SamplingFields, requested_sampling
+from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
+from server.api.fields.sampling import SamplingFields, get_requested_sampling
 from server.api.fields.structured import StructuredOutputs
 from server.api.openai.reply_fields import MAX_TOP_LOGPROBS
 from server.api.openai.responses.items import Input
-from server.api.openai.responses.parts import fault
+from server.api.openai.responses.parts import validation_error
 from server.api.openai.responses.text_format import TextConfig
-from server.api.openai.responses.tools import ToolChoice, Tools, tool_use
+from server.api.openai.responses.tools import ToolChoice, Tools, to_tool_use
 from server.constraint.answer_constraint import AnswerConstraint
-from server.dialects.reading import thinking_properties
+from server.dialects.reading import get_thinking_properties
 from server.tools.tool import ToolUse
 
 ENCRYPTED_CONTENT = "reasoning.encrypted_content"
@@ -40,24 +40,26 @@ _MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 _MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 
 
-def _with_dialects(schema: dict[str, Any]) -> None:
-    schema["properties"] = thinking_properties()["reasoning"]["properties"] | schema["properties"]
+def _add_dialects(schema: dict[str, Any]) -> None:
+    schema["properties"] = (
+        get_thinking_properties()["reasoning"]["properties"] | schema["properties"]
+    )
 
 
 class ReasoningConfig(StrictModel):
     """``reasoning``, without what :mod:`server.dialects` has read of it: effort and summary."""
 
-    model_config = ConfigDict(json_schema_extra=_with_dialects)
+    model_config = ConfigDict(json_schema_extra=_add_dialects)
 
     # Which earlier thoughts are in the prompt is for the model's template to say.
-    context: Annotated[str | None, OnlyValues("auto"), only_schema("auto")] = None
-    mode: Annotated[str | None, OnlyValues("standard"), only_schema("standard")] = None
+    context: Annotated[str | None, OnlyValues("auto"), to_enum_schema("auto")] = None
+    mode: Annotated[str | None, OnlyValues("standard"), to_enum_schema("standard")] = None
 
 
 class ResponseStreamOptions(StrictModel):
     """``stream_options``."""
 
-    include_obfuscation: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
+    include_obfuscation: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
 
 
 class ResponsesRequest(SamplingFields):
@@ -112,32 +114,32 @@ class ResponsesRequest(SamplingFields):
     max_tool_calls: int | None = Field(None, ge=1, description="Of OpenAI's own tools only.")
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
     service_tier: Annotated[
-        str | None, OnlyValues("auto", "default"), only_schema("auto", "default")
+        str | None, OnlyValues("auto", "default"), to_enum_schema("auto", "default")
     ] = None
     truncation: Annotated[
         str | None,
         OnlyValues("disabled", why="nothing is ever cut out of a prompt"),
-        only_schema("disabled"),
+        to_enum_schema("disabled"),
     ] = None
-    background: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
+    background: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
     background_options: Unsupported = None
     conversation: Unsupported = None
     prompt: Unsupported = None
     prompt_cache_options: Unsupported = None
-    context_management: Annotated[Any, OnlyValues([]), only_schema([])] = None
+    context_management: Annotated[Any, OnlyValues([]), to_enum_schema([])] = None
     moderation: Unsupported = None
     access_programs: Unsupported = None
     image: Unsupported = None
 
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Self:
+    def _check_consistency(self) -> Self:
         if self.top_logprobs and not self.includes(LOGPROBS):
-            raise fault(f"top_logprobs needs include: [{LOGPROBS!r}]")
+            raise validation_error(f"top_logprobs needs include: [{LOGPROBS!r}]")
         if self.stream_options is not None and not self.stream:
-            raise fault("stream_options needs stream: true")
+            raise validation_error("stream_options needs stream: true")
         if self.structured_outputs is not None and self.text and self.text.format:
-            raise fault("text.format and structured_outputs: send one of them")
-        tool_use(self.tools, self.tool_choice)
+            raise validation_error("text.format and structured_outputs: send one of them")
+        to_tool_use(self.tools, self.tool_choice)
         return self
 
     def includes(self, name: str) -> bool:
@@ -159,10 +161,10 @@ class ResponsesRequest(SamplingFields):
     @property
     def tool_use(self) -> ToolUse | None:
         """The tools that the model may call."""
-        return tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
+        return to_tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
 
     @property
     def sampling(self) -> dict[str, Any]:
         """The sampling fields that were sent."""
         num_logprobs = (self.top_logprobs or 0) if self.includes(LOGPROBS) else None
-        return requested_sampling(self, num_logprobs=num_logprobs)
+        return get_requested_sampling(self, num_logprobs=num_logprobs)

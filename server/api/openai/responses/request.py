@@ -64,15 +64,15 @@ class ResponseInput:
     def with_own_paths(self, error: ApiError | PromptError) -> ApiError:
         """Return an error about the messages as one about the fields that they came from."""
         own = to_api_error(error)
-        own.message = self._renamed(own.message)
+        own.message = self._rename_paths(own.message)
         if own.param is not None:
-            own.param = self._renamed(own.param)
+            own.param = self._rename_paths(own.param)
         return own
 
-    def _renamed(self, text: str) -> str:
-        return _MESSAGES.sub(self._place, text)
+    def _rename_paths(self, text: str) -> str:
+        return _MESSAGES.sub(self._get_place, text)
 
-    def _place(self, found: re.Match[str]) -> str:
+    def _get_place(self, found: re.Match[str]) -> str:
         """Where a message came from; one that tools were told in may be none of the client's."""
         number, places = found[1], self.conversation.places
         return places[int(number)] if number and int(number) < len(places) else "input"
@@ -93,7 +93,7 @@ async def prepare_response(
         prepared = await context.prepare(given.to_reply_request(context))
     except (ApiError, PromptError) as error:
         raise given.with_own_paths(error) from error
-    return prepared.beside(given)
+    return prepared.with_extra(given)
 
 
 def read_input(
@@ -115,16 +115,16 @@ def read_input(
         message = "input: a text or at least one item is needed"
         raise BadRequestError(message, param="input", code="missing_field")
     token = secrets.token_hex(16)
-    previous = _previous(body.previous_response_id, store)
+    previous = _get_previous(body.previous_response_id, store)
     given = [
-        _with_id(_found(item, place, store), f"{token}_in{place}")
+        _with_id(_resolve_reference(item, place, store), f"{token}_in{place}")
         for place, item in enumerate(body.input)
     ]
     conversation = build_conversation(seal, body.instructions, previous, given)
     return ResponseInput(token, given, previous, conversation)
 
 
-def _previous(response_id: str | None, store: KeyResponses[Item]) -> Sequence[Item]:
+def _get_previous(response_id: str | None, store: KeyResponses[Item]) -> Sequence[Item]:
     if response_id is None:
         return ()
     stored = store.get(response_id)
@@ -138,10 +138,10 @@ def _previous(response_id: str | None, store: KeyResponses[Item]) -> Sequence[It
     return stored.context
 
 
-def _found(item: InputItem, place: int, store: KeyResponses[Item]) -> Item:
+def _resolve_reference(item: InputItem, place: int, store: KeyResponses[Item]) -> Item:
     if not isinstance(item, ItemReference):
         return item
-    stored = _stored_item(item.id, store)
+    stored = _find_stored_item(item.id, store)
     if stored is None:
         raise BadRequestError(
             f"input[{place}].id: no such item is stored here",
@@ -151,7 +151,7 @@ def _found(item: InputItem, place: int, store: KeyResponses[Item]) -> Item:
     return stored
 
 
-def _stored_item(item_id: str, store: KeyResponses[Item]) -> Item | None:
+def _find_stored_item(item_id: str, store: KeyResponses[Item]) -> Item | None:
     """An item of a stored response's input or output."""
     found = _ITEM_ID.match(item_id)
     stored = store.get(ID_PREFIX + found[1]) if found else None

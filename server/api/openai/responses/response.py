@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from server.api.openai.responses.protocol import ResponsesRequest
-from server.api.openai.responses.tools import echoed_choice
+from server.api.openai.responses.tools import echo_choice
 from server.choice.delta import ChoiceResult
 from server.dialects.resolution import ThinkingParams
 from server.errors.api import ApiError
@@ -32,30 +32,32 @@ class ResponseHead:
     is_stored: bool
     created_at: int = field(default_factory=lambda: int(time.time()))
 
-    def begun(self) -> dict[str, Any]:
+    def to_begun(self) -> dict[str, Any]:
         """The response before it has ended."""
-        return self._object("in_progress", [])
+        return self._to_object("in_progress", [])
 
-    def ended(self, output: Sequence[dict[str, Any]], result: ChoiceResult) -> dict[str, Any]:
+    def to_ended(self, output: Sequence[dict[str, Any]], result: ChoiceResult) -> dict[str, Any]:
         """The response that came out, whole or cut off by the limit of its tokens."""
         is_cut = result.finish_reason == "length"
-        response = self._object("incomplete" if is_cut else "completed", output)
+        response = self._to_object("incomplete" if is_cut else "completed", output)
         if is_cut:
             response["incomplete_details"] = {"reason": "max_output_tokens"}
         else:
             response["completed_at"] = int(time.time())
-        response["usage"] = _usage(self.reply.num_prompt_tokens, result)
+        response["usage"] = _to_usage(self.reply.num_prompt_tokens, result)
         response["thinking"] = result.receipt.to_dict()
         return response
 
-    def failed(self, output: Sequence[dict[str, Any]], error: ApiError) -> dict[str, Any]:
+    def to_failed(self, output: Sequence[dict[str, Any]], error: ApiError) -> dict[str, Any]:
         """The response that an error has ended."""
-        response = self._object("failed", output)
+        response = self._to_object("failed", output)
         # OpenAI's list of codes has one for what is not the client's doing.
         response["error"] = {"code": "server_error", "message": error.message}
         return response
 
-    def _object(self, status: ResponseStatus, output: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def _to_object(
+        self, status: ResponseStatus, output: Sequence[dict[str, Any]]
+    ) -> dict[str, Any]:
         sampling = self.reply.job.sampling
         return {
             "id": self.reply.job.request_id,
@@ -71,11 +73,11 @@ class ResponseHead:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "store": self.is_stored,
-            **self._asked(),
+            **self._echo_request(),
             "usage": None,
         }
 
-    def _asked(self) -> dict[str, Any]:
+    def _echo_request(self) -> dict[str, Any]:
         body = self.body
         text_format = body.text.format if body.text else None
         return {
@@ -86,18 +88,18 @@ class ResponseHead:
             "parallel_tool_calls": body.parallel_tool_calls is not False,
             "previous_response_id": body.previous_response_id,
             "prompt_cache_key": body.prompt_cache_key,
-            "reasoning": self._reasoning(),
+            "reasoning": self._to_reasoning(),
             "safety_identifier": body.safety_identifier,
             "service_tier": "default",
             "text": {"format": text_format.to_dict() if text_format else {"type": "text"}},
-            "tool_choice": echoed_choice(body.tool_choice),
+            "tool_choice": echo_choice(body.tool_choice),
             "tools": [tool.to_dict() for tool in body.tools or ()],
             "top_logprobs": body.top_logprobs or 0,
             "truncation": "disabled",
             "user": body.user,
         }
 
-    def _reasoning(self) -> dict[str, Any]:
+    def _to_reasoning(self) -> dict[str, Any]:
         """The effort, in whatever spelling it came; of a summary, that it is the whole thought."""
         effort = self.thinking.effort.value if self.thinking.effort else None
         return {
@@ -106,7 +108,7 @@ class ResponseHead:
         }
 
 
-def _usage(num_prompt_tokens: int, result: ChoiceResult) -> dict[str, Any]:
+def _to_usage(num_prompt_tokens: int, result: ChoiceResult) -> dict[str, Any]:
     num_output = result.num_reasoning + result.num_answer
     return {
         "input_tokens": num_prompt_tokens,

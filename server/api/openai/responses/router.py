@@ -13,16 +13,16 @@ from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.responses.items import Item
 from server.api.openai.responses.output import OutputStyle
 from server.api.openai.responses.output_items import ThoughtView
-from server.api.openai.responses.paging import item_page
+from server.api.openai.responses.paging import list_page
 from server.api.openai.responses.protocol import ENCRYPTED_CONTENT, LOGPROBS, ResponsesRequest
 from server.api.openai.responses.request import ResponseInput, prepare_response
 from server.api.openai.responses.response import ResponseHead, wants_summary
 from server.api.openai.responses.run import ResponseRun, StoreTarget
-from server.api.openapi import chat_documentation
+from server.api.openapi import document_chat
 from server.errors.api import ApiError, BadRequestError
 from server.http.streaming import format_sse_event
 from server.reply.reply import Reply
-from server.state import services_of
+from server.state import get_services
 from server.stored_responses.store import KeyResponses, StoredResponse
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
@@ -31,21 +31,21 @@ router = APIRouter(prefix="/v1/responses", tags=["responses"])
 @router.post(
     "",
     summary="Create a response",
-    openapi_extra=chat_documentation(ResponsesRequest, "Response"),
+    openapi_extra=document_chat(ResponsesRequest, "Response"),
 )
 async def create_response(request: Request) -> Response:
     """Think, hidden, within a budget; then answer. `thinking` is the receipt."""
     context, (given, reply) = await begin(request, ResponsesRequest, prepare_response)
     run = _open_run(context, given, reply)
     if context.body.stream:
-        return context.stream(_encoded(run))
-    return JSONResponse(await context.wait(run.whole()))
+        return context.stream(_encode_events(run))
+    return JSONResponse(await context.wait(run.collect()))
 
 
 @router.get("/{response_id}", summary="Get a response")
 async def retrieve_response(request: Request, response_id: str) -> Response:
     """As it was when it had ended. Only responses in the background could be streamed again."""
-    stored = _stored(request, response_id)
+    stored = _get_stored(request, response_id)
     if request.query_params.get("stream", "false").lower() not in ("false", "0"):
         message = "stream: only responses in the background are streamed again; there are none"
         raise BadRequestError(message, param="stream", code="invalid_value")
@@ -55,15 +55,15 @@ async def retrieve_response(request: Request, response_id: str) -> Response:
 @router.delete("/{response_id}", summary="Delete a response")
 async def delete_response(request: Request, response_id: str) -> Response:
     """Those that went on from it keep their own copy of the conversation."""
-    if not _stored_of_key(request).delete(response_id):
-        raise _not_found()
+    if not _get_key_responses(request).delete(response_id):
+        raise _not_found_error()
     return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
 
 @router.post("/{response_id}/cancel", summary="Cancel a response")
 async def cancel_response(request: Request, response_id: str) -> Response:
     """Always an error: close the connection to end a response."""
-    _stored(request, response_id)
+    _get_stored(request, response_id)
     message = "only responses in the background can be cancelled, and this one has ended"
     raise BadRequestError(message, param="response_id", code="invalid_value")
 
@@ -71,8 +71,8 @@ async def cancel_response(request: Request, response_id: str) -> Response:
 @router.get("/{response_id}/input_items", summary="List input items")
 async def list_input_items(request: Request, response_id: str) -> Response:
     """Pages: `limit` (1 to 100), `order` (desc or asc), `after` (an item's id)."""
-    stored = _stored(request, response_id)
-    return JSONResponse(item_page(stored.input, request.query_params))
+    stored = _get_stored(request, response_id)
+    return JSONResponse(list_page(stored.input, request.query_params))
 
 
 def _open_run(
@@ -91,7 +91,7 @@ def _open_run(
         logprobs = LogprobsWriter(engine, body.top_logprobs or 0)
     target = None
     if body.stores and not context.services.responses.is_off:
-        target = StoreTarget(_stored_of_key(context.request), given.input, given.previous)
+        target = StoreTarget(_get_key_responses(context.request), given.input, given.previous)
     thinks_inside = reply.job.prompt.plan.segments is not None
     return ResponseRun(
         ResponseHead(body, context.thinking, reply, target is not None),
@@ -100,23 +100,23 @@ def _open_run(
     )
 
 
-async def _encoded(run: ResponseRun) -> AsyncGenerator[bytes, None]:
-    async with aclosing(run.events()) as events:
+async def _encode_events(run: ResponseRun) -> AsyncGenerator[bytes, None]:
+    async with aclosing(run.stream_events()) as events:
         async for event in events:
             yield format_sse_event(event, event["type"])
 
 
-def _stored_of_key(request: Request) -> KeyResponses[Item]:
-    return services_of(request).responses.of(get_account(request).key.key_id)
+def _get_key_responses(request: Request) -> KeyResponses[Item]:
+    return get_services(request).responses.of(get_account(request).key.key_id)
 
 
-def _stored(request: Request, response_id: str) -> StoredResponse[Item]:
-    stored = _stored_of_key(request).get(response_id)
+def _get_stored(request: Request, response_id: str) -> StoredResponse[Item]:
+    stored = _get_key_responses(request).get(response_id)
     if stored is None:
-        raise _not_found()
+        raise _not_found_error()
     return stored
 
 
-def _not_found() -> ApiError:
+def _not_found_error() -> ApiError:
     message = "no such response is stored here: it never was, or it has been deleted since"
     return ApiError(404, message, param="response_id", code="response_not_found")

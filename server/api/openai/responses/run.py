@@ -40,7 +40,7 @@ class ResponseRun:
         self._target = target
         self._numbers = count()
 
-    async def whole(self) -> dict[str, Any]:
+    async def collect(self) -> dict[str, Any]:
         """The response, once it has ended.
 
         Raises:
@@ -52,24 +52,24 @@ class ResponseRun:
         response: dict[str, Any] = last["response"]
         return response
 
-    async def events(self) -> AsyncGenerator[Event, None]:
+    async def stream_events(self) -> AsyncGenerator[Event, None]:
         """All events; an error is told as the response's failure and as an error."""
-        yield self._numbered({"type": "response.created", "response": self._head.begun()})
-        yield self._numbered({"type": "response.in_progress", "response": self._head.begun()})
+        yield self._number({"type": "response.created", "response": self._head.to_begun()})
+        yield self._number({"type": "response.in_progress", "response": self._head.to_begun()})
         try:
             async with aclosing(self._run()) as events:
                 async for event in events:
-                    yield self._numbered(event)
+                    yield self._number(event)
         except Exception as error:
-            for event in self._failure(report_error(error, self._head.reply.account)):
-                yield self._numbered(event)
+            for event in self._make_failure_events(report_error(error, self._head.reply.account)):
+                yield self._number(event)
 
     async def _run(self) -> AsyncGenerator[Event, None]:
         """Events between a response's beginning and its end, which is the last."""
         result: ChoiceResult | None = None
         for event in self._writer.begin():
             yield event
-        async with aclosing(self._head.reply.deltas()) as deltas:
+        async with aclosing(self._head.reply.stream_deltas()) as deltas:
             async for delta in deltas:
                 result = delta.result or result
                 for event in self._writer.push(delta):
@@ -78,33 +78,33 @@ class ResponseRun:
         is_cut = result.finish_reason == "length"
         for event in self._writer.end("incomplete" if is_cut else "completed"):
             yield event
-        response = self._head.ended(self._writer.output, result)
+        response = self._head.to_ended(self._writer.output, result)
         # Before it is told, so that a client may go on from it at once.
-        self._keep(response)
+        self._store(response)
         yield {"type": f"response.{response['status']}", "response": response}
 
-    def _failure(self, error: ApiError) -> Iterator[Event]:
+    def _make_failure_events(self, error: ApiError) -> Iterator[Event]:
         """OpenAI's client knows the first, and raises at the second."""
         yield {
             "type": "response.failed",
-            "response": self._head.failed(self._writer.output, error),
+            "response": self._head.to_failed(self._writer.output, error),
         }
         told = {"code": error.code, "message": error.message, "param": error.param}
         yield {"type": "error", **told, **error.to_dict()}
 
-    def _numbered(self, event: Event) -> Event:
+    def _number(self, event: Event) -> Event:
         return {**event, "sequence_number": next(self._numbers)}
 
-    def _keep(self, response: dict[str, Any]) -> None:
+    def _store(self, response: dict[str, Any]) -> None:
         if self._target is None:
             return
         target = self._target
-        context = [*target.previous, *target.input, *self._writer.stored_items()]
-        num_bytes = len(to_json(response)) + _num_bytes(context) + _num_bytes(target.input)
+        context = [*target.previous, *target.input, *self._writer.to_stored_items()]
+        num_bytes = len(to_json(response)) + _count_bytes(context) + _count_bytes(target.input)
         target.store.put(StoredResponse(response, target.input, context, num_bytes))
 
 
-def _num_bytes(items: Iterable[Item]) -> int:
+def _count_bytes(items: Iterable[Item]) -> int:
     """About what `items` take."""
     return sum(
         len(to_json(item.to_listed()))

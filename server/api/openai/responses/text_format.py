@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, only_schema
+from server.api.fields.only_values import OnlyValues, to_enum_schema
 from server.api.fields.structured import JsonSchema
-from server.api.openai.responses.parts import fault
+from server.api.openai.responses.parts import validation_error
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
 from server.constraint.json_schema import collect_literals, serialize_schema
 
@@ -31,12 +31,14 @@ class TextFormat(StrictModel):
     description: str | None = Field(None, description="Taken; the model does not see it.")
 
     @model_validator(mode="after")
-    def _has_its_schema(self) -> Self:
+    def _check_schema_given(self) -> Self:
         if self.type != "json_schema":
             if any(getattr(self, name) is not None for name in _OF_SCHEMAS):
-                raise fault('only "type": "json_schema" has a schema and what describes it')
+                raise validation_error(
+                    'only "type": "json_schema" has a schema and what describes it'
+                )
         elif self.name is None or self.schema_ is None:
-            raise fault("\"type\": \"json_schema\" needs 'name' and 'schema'")
+            raise validation_error("\"type\": \"json_schema\" needs 'name' and 'schema'")
         return self
 
     @property
@@ -62,4 +64,4 @@ class TextConfig(StrictModel):
     """``text``."""
 
     format: TextFormat | None = None
-    verbosity: Annotated[str | None, OnlyValues("medium"), only_schema("medium")] = None
+    verbosity: Annotated[str | None, OnlyValues("medium"), to_enum_schema("medium")] = None

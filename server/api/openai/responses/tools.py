@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, TypeAdapter
 
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, Unsupported, only_schema
-from server.api.openai.responses.parts import fault, kind_of
+from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
+from server.api.openai.responses.parts import get_kind, validation_error
 from server.api.openai.tools import MAX_TOOLS, NO_PARAMETERS, FunctionDefinition
 from server.tools.tool import Tool, ToolMode, ToolUse
 
@@ -20,11 +20,11 @@ class FunctionTool(FunctionDefinition):
     """A function that the model may call."""
 
     type: Literal["function"]
-    defer_loading: Annotated[bool | None, OnlyValues(False), only_schema(False)] = None
-    async_: Annotated[bool | None, OnlyValues(False), only_schema(False)] = Field(
+    defer_loading: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
+    async_: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = Field(
         None, alias="async"
     )
-    allowed_callers: Annotated[Any, OnlyValues(["direct"]), only_schema(["direct"])] = None
+    allowed_callers: Annotated[Any, OnlyValues(["direct"]), to_enum_schema(["direct"])] = None
     output_schema: Unsupported = None
 
     def to_tool(self) -> Tool:
@@ -66,41 +66,43 @@ _CHOICES: Mapping[str, type[FunctionChoice | AllowedFunctions]] = {
 _MODES = {mode.value: mode for mode in (ToolMode.NONE, ToolMode.AUTO, ToolMode.REQUIRED)}
 
 
-def _tool(value: Any) -> FunctionTool:
-    return _TOOLS[kind_of(value, _TOOLS)].model_validate(value)
+def _parse_tool(value: Any) -> FunctionTool:
+    return _TOOLS[get_kind(value, _TOOLS)].model_validate(value)
 
 
-def _tools(value: Any) -> Any:
+def _parse_tools(value: Any) -> Any:
     if value is None:
         return None
     if not isinstance(value, list):
-        raise fault("should be a list of tools")
+        raise validation_error("should be a list of tools")
     if len(value) > MAX_TOOLS:
-        raise fault(f"should have at most {MAX_TOOLS} tools")
+        raise validation_error(f"should have at most {MAX_TOOLS} tools")
     tools = _TOOL_LIST.validate_python(value)
     if len({tool.name for tool in tools}) < len(tools):
-        raise fault("two tools have one name")
+        raise validation_error("two tools have one name")
     return tools
 
 
-def _choice(value: Any) -> Any:
+def _parse_choice(value: Any) -> Any:
     if value is None or value in tuple(_MODES):
         return value
     if isinstance(value, str):
-        raise fault(f"should be one of {', '.join(map(repr, _MODES))}, or an object")
-    return _CHOICES[kind_of(value, _CHOICES)].model_validate(value)
+        raise validation_error(f"should be one of {', '.join(map(repr, _MODES))}, or an object")
+    return _CHOICES[get_kind(value, _CHOICES)].model_validate(value)
 
 
-_TOOL_LIST = TypeAdapter(list[Annotated[FunctionTool, PlainValidator(_tool)]])
+_TOOL_LIST = TypeAdapter(list[Annotated[FunctionTool, PlainValidator(_parse_tool)]])
 Tools = Annotated[
     list[FunctionTool] | None,
-    PlainValidator(_tools, json_schema_input_type=list[FunctionTool] | None),
+    PlainValidator(_parse_tools, json_schema_input_type=list[FunctionTool] | None),
 ]
 _ChoiceType = Literal["none", "auto", "required"] | FunctionChoice | AllowedFunctions | None
-ToolChoice = Annotated[_ChoiceType, PlainValidator(_choice, json_schema_input_type=_ChoiceType)]
+ToolChoice = Annotated[
+    _ChoiceType, PlainValidator(_parse_choice, json_schema_input_type=_ChoiceType)
+]
 
 
-def tool_use(
+def to_tool_use(
     tools: Sequence[FunctionTool] | None, choice: _ChoiceType, *, parallel: bool | None = None
 ) -> ToolUse | None:
     """What the model may call; None: nothing, and no tool was named.
@@ -108,12 +110,12 @@ def tool_use(
     Raises:
         PydanticCustomError: the choice names a tool that is not there.
     """
-    chosen = _chosen(choice)
+    chosen = _get_chosen_names(choice)
     if chosen - {tool.name for tool in tools or ()}:
-        raise fault("tool_choice: names a function that is not among the tools")
+        raise validation_error("tool_choice: names a function that is not among the tools")
     if not tools:
         if choice == "required":
-            raise fault('tool_choice: "required" needs tools')
+            raise validation_error('tool_choice: "required" needs tools')
         return None
     known = [tool.to_tool() for tool in tools]
     is_parallel = parallel is not False
@@ -125,7 +127,7 @@ def tool_use(
     return ToolUse(known, _MODES[choice or "auto"], parallel=is_parallel)
 
 
-def _chosen(choice: _ChoiceType) -> set[str]:
+def _get_chosen_names(choice: _ChoiceType) -> set[str]:
     if isinstance(choice, FunctionChoice):
         return {choice.name}
     if isinstance(choice, AllowedFunctions):
@@ -133,7 +135,7 @@ def _chosen(choice: _ChoiceType) -> set[str]:
     return set()
 
 
-def echoed_choice(choice: _ChoiceType) -> Any:
+def echo_choice(choice: _ChoiceType) -> Any:
     """The choice as a response echoes it."""
     if choice is None or isinstance(choice, str):
         return choice or "auto"

@@ -4,7 +4,7 @@ from server.admission.demand import Demand
 from server.api.thinking.map.job import MapJob
 
 
-def demand_of_map(job: MapJob, num_parallel: int) -> Demand:
+def to_map_demand(job: MapJob, num_parallel: int) -> Demand:
     """What a map may use, at most `num_parallel` positions at a time."""
     num_positions = len(job.text.token_ids)
     return Demand(

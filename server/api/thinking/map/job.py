@@ -38,7 +38,7 @@ class MapJob:
     sampling: SamplingSettings
     shows_thought: bool
 
-    def sampling_at(self, index: int) -> SamplingSettings:
+    def get_sampling_at(self, index: int) -> SamplingSettings:
         """The sampling of the thought before the text's `index`-th token."""
         return self.sampling.with_seed_offset(index)
 
@@ -57,11 +57,11 @@ async def prepare_map(
     if body.include_reasoning:
         check_shows_thoughts(key, server_shows=settings.show_thoughts, param="include_reasoning")
     ceiling = key.combine_ceiling(settings.max_thinking_tokens)
-    thought_tokens = _thought_tokens(body, ceiling, engine.profile)
+    thought_tokens = _resolve_thought_tokens(body, ceiling, engine.profile)
     messages = None
     if body.messages is not None:
         messages = [message.to_prompt() for message in body.messages]
-    text = await model.in_tokenizer_thread(
+    text = await model.run_in_tokenizer_thread(
         lambda: encode_measured_text(
             engine.tokenizer, engine.profile, body.text, messages, model.guarded_texts
         )
@@ -72,12 +72,12 @@ async def prepare_map(
         text=text,
         thought_tokens=thought_tokens,
         weights=body.weights,
-        sampling=_sampling(body, engine, thought_tokens),
+        sampling=_to_sampling(body, engine, thought_tokens),
         shows_thought=bool(body.include_reasoning),
     )
 
 
-def _thought_tokens(body: MapRequest, ceiling: int | None, profile: MarkerProfile) -> int:
+def _resolve_thought_tokens(body: MapRequest, ceiling: int | None, profile: MarkerProfile) -> int:
     least = count_marker_tokens(profile.inside_text) + 1
     asked = body.thought_tokens
     if asked is None:
@@ -85,13 +85,15 @@ def _thought_tokens(body: MapRequest, ceiling: int | None, profile: MarkerProfil
         asked = default if ceiling is None else min(default, ceiling)
     if asked < least:
         problem = f"should be at least {least}: this model's markers, and one token of thought"
-        raise _bad_thought_tokens(problem)
+        raise _thought_tokens_error(problem)
     if ceiling is not None and asked > ceiling:
-        raise _bad_thought_tokens(f"should be at most {ceiling}, the ceiling of this server or key")
+        raise _thought_tokens_error(
+            f"should be at most {ceiling}, the ceiling of this server or key"
+        )
     return asked
 
 
-def _bad_thought_tokens(problem: str) -> BadRequestError:
+def _thought_tokens_error(problem: str) -> BadRequestError:
     return BadRequestError(
         f"thought_tokens: {problem}", param="thought_tokens", code="invalid_value"
     )
@@ -114,7 +116,7 @@ def _check_lengths(text: MeasuredText, thought_tokens: int, most: int, context: 
         )
 
 
-def _sampling(body: MapRequest, engine: Engine, thought_tokens: int) -> SamplingSettings:
+def _to_sampling(body: MapRequest, engine: Engine, thought_tokens: int) -> SamplingSettings:
     requested = {
         name: value
         for name in ("temperature", "seed")

@@ -31,7 +31,7 @@ class MapRun:
         """Tokens that were given: what stands before the text, and the text; each once."""
         return len(self.job.text.prompt_token_ids) + len(self.job.text.token_ids)
 
-    async def positions(self) -> AsyncGenerator[Position, None]:
+    async def read_positions(self) -> AsyncGenerator[Position, None]:
         """The positions, as they are finished. Closing the generator aborts the others.
 
         Raises:

@@ -30,7 +30,7 @@ class MeasuredText:
     token_ids: tuple[int, ...]
     pieces: tuple[bytes, ...]
 
-    def prefix(self, index: int) -> tuple[int, ...]:
+    def get_prefix(self, index: int) -> tuple[int, ...]:
         """All tokens before the text's `index`-th."""
         return self.prompt_token_ids + self.token_ids[:index]
 
@@ -51,19 +51,19 @@ def encode_measured_text(
     """
     token_ids = encode_plain(tokenizer, text, guarded_texts=guarded_texts, begins=messages is None)
     if not token_ids:
-        raise _bad_text("has no token")
+        raise _text_error("has no token")
     _check_has_no_marker(token_ids, profile)
     known = get_token_bytes(tokenizer)
     pieces = tuple(known.get(token_id, b"") for token_id in token_ids)
     if messages is None:
-        start = tuple(_start_of_text(tokenizer))
+        start = tuple(_require_text_start(tokenizer))
         return MeasuredText(start, None, tuple(token_ids), pieces)
     opening = tuple(render_prompt(tokenizer, messages, guarded_texts=guarded_texts))
     prompt = opening + profile.no_thought_token_ids
     return MeasuredText(prompt, opening, tuple(token_ids), pieces)
 
 
-def _start_of_text(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def _require_text_start(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The first token's probability needs some token before it."""
     if start := find_text_start(tokenizer):
         return start
@@ -77,8 +77,8 @@ def _check_has_no_marker(token_ids: Sequence[int], profile: MarkerProfile) -> No
     single = {marker[0] for marker in markers if len(marker) == 1}
     for index, token_id in enumerate(token_ids):
         if token_id in single:
-            raise _bad_text(f"its token {index} is one of this model's thinking markers")
+            raise _text_error(f"its token {index} is one of this model's thinking markers")
 
 
-def _bad_text(reason: str) -> BadRequestError:
+def _text_error(reason: str) -> BadRequestError:
     return BadRequestError(f"text: {reason}", param="text", code="invalid_value")

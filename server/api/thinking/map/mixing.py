@@ -11,7 +11,7 @@ from math import exp, inf, log
 from server.engine.protocol import TokenLogprobs
 
 
-def mixed_logprob(
+def mix_logprobs(
     token_id: int, without: TokenLogprobs, with_thought: TokenLogprobs, weight: float
 ) -> float:
     """Natural-log probability of `token_id`, the sampled token of both, in the mixture.
@@ -21,28 +21,30 @@ def mixed_logprob(
     what is not in both lists is negligible. Elsewhere too low, never too high: by Hölder's
     inequality, one outcome in the place of many can only make the norm larger.
     """
-    before, after = _known(without), _known(with_thought)
+    before, after = _get_known(without), _get_known(with_thought)
     if weight == 0:
         return before[token_id]
     if weight == 1:
         return after[token_id]
     shared = before.keys() & after.keys()
     terms = {key: weight * after[key] + (1 - weight) * before[key] for key in shared}
-    rest = weight * _log_rest(after, shared) + (1 - weight) * _log_rest(before, shared)
-    return terms[token_id] - _logsumexp([*terms.values(), rest])
+    rest = weight * _compute_log_rest(after, shared) + (1 - weight) * _compute_log_rest(
+        before, shared
+    )
+    return terms[token_id] - _compute_logsumexp([*terms.values(), rest])
 
 
-def _known(entry: TokenLogprobs) -> Mapping[int, float]:
+def _get_known(entry: TokenLogprobs) -> Mapping[int, float]:
     return {token.token_id: token.logprob for token in (*entry.top, entry.sampled)}
 
 
-def _log_rest(known: Mapping[int, float], shared: set[int]) -> float:
+def _compute_log_rest(known: Mapping[int, float], shared: set[int]) -> float:
     """Log of the probability of all tokens but the `shared` ones."""
     rest = 1.0 - sum(exp(known[key]) for key in shared)
     return log(rest) if rest > 0 else -inf
 
 
-def _logsumexp(values: Sequence[float]) -> float:
+def _compute_logsumexp(values: Sequence[float]) -> float:
     peak = max(values)
     if peak == -inf:
         return 0.0  # every term is impossible, and so is the token

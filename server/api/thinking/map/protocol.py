@@ -18,7 +18,7 @@ _WEIGHT_SCHEMA = {"type": "number", "minimum": 0, "maximum": 1}
 _THOUGHT_TOKENS = "did you mean 'thought_tokens'?"
 
 
-def _weights(value: Any) -> Any:
+def _check_weights(value: Any) -> Any:
     """One weight or several, checked here: a union would name each of its kinds."""
     weights = value if isinstance(value, list) else [value]
     if not 1 <= len(weights) <= MAX_WEIGHTS or not all(map(_is_weight, weights)):
@@ -63,7 +63,7 @@ class MapRequest(StrictModel):
     ] = None
     mix: Annotated[
         float | list[float],
-        BeforeValidator(_weights),
+        BeforeValidator(_check_weights),
         WithJsonSchema(
             {
                 "anyOf": [

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from server.api.thinking.map.job import MapJob
-from server.api.thinking.map.mixing import mixed_logprob
+from server.api.thinking.map.mixing import mix_logprobs
 from server.choice.detokenizer import Detokenizer
 from server.engine.protocol import EngineRequest, SamplingSettings, TokenLogprobs
 from server.errors.internal import AbortedError, EngineError
@@ -90,7 +90,7 @@ class PositionReader:
             logprob=without.sampled.logprob,
             logprob_with_thought=thought.entry.sampled.logprob,
             mixed=tuple(
-                mixed_logprob(token_id, without, thought.entry, weight)
+                mix_logprobs(token_id, without, thought.entry, weight)
                 for weight in self._job.weights
             ),
             thought_tokens=thought.num_tokens,
@@ -106,13 +106,13 @@ class PositionReader:
         )
         request = EngineRequest(
             request_id=f"{self._job.map_id}-{index}-without",
-            prompt_token_ids=self._job.text.prefix(index),
+            prompt_token_ids=self._job.text.get_prefix(index),
             sampling=sampling,
-            plan=_forcing(token_id),
+            plan=_make_forcing_plan(token_id),
         )
-        async with aclosing(self._tokens(request)) as tokens:
+        async with aclosing(self._generate_tokens(request)) as tokens:
             async for _, entry in tokens:
-                return self._checked(entry, token_id)
+                return self._check_token(entry, token_id)
         raise AbortedError("the engine ended without a token")
 
     async def _think(self, index: int) -> _Thought:
@@ -121,11 +121,11 @@ class PositionReader:
         opening = job.text.opening_token_ids if index == 0 else None
         if opening is None:
             profile = profile.inside_text
-        plan = _thinking_plan(profile, token_id, job.thought_tokens)
+        plan = _make_thinking_plan(profile, token_id, job.thought_tokens)
         request = EngineRequest(
             request_id=f"{job.map_id}-{index}-with",
-            prompt_token_ids=opening or job.text.prefix(index),
-            sampling=job.sampling_at(index),
+            prompt_token_ids=opening or job.text.get_prefix(index),
+            sampling=job.get_sampling_at(index),
             plan=plan,
         )
         tracker = ThinkingTracker(self._model.tables, plan)
@@ -133,11 +133,11 @@ class PositionReader:
         detokenizer = Detokenizer(self._model.engine.tokenizer)
         text = ""
         try:
-            async with aclosing(self._tokens(request)) as tokens:
+            async with aclosing(self._generate_tokens(request)) as tokens:
                 async for generated, entry in tokens:
                     text += detokenizer.push(segmenter.push((generated,)).thought)
                     if not tracker.is_hidden:  # the lead-in's last token: the text's
-                        entry = self._checked(entry, token_id)
+                        entry = self._check_token(entry, token_id)
                         return _Thought(entry, tracker.num_hidden - 1, tracker.stop_cause, text)
         finally:
             # To the tracker the lead-in is hidden and injected; here it is the text.
@@ -146,7 +146,7 @@ class PositionReader:
             self._tally.injected += tracker.num_injected - num_text
         raise AbortedError("the engine ended inside a thought")
 
-    async def _tokens(
+    async def _generate_tokens(
         self, request: EngineRequest
     ) -> AsyncGenerator[tuple[int, TokenLogprobs], None]:
         """The tokens of one engine request; closing this early aborts it."""
@@ -156,18 +156,18 @@ class PositionReader:
                 for token in zip(output.token_ids, output.logprobs or (), strict=True):
                     yield token
 
-    def _checked(self, entry: TokenLogprobs, token_id: int) -> TokenLogprobs:
+    def _check_token(self, entry: TokenLogprobs, token_id: int) -> TokenLogprobs:
         if entry.sampled.token_id != token_id:
             raise EngineError("the engine did not write the text's token")
         return entry
 
 
-def _forcing(token_id: int) -> ThinkingPlan:
+def _make_forcing_plan(token_id: int) -> ThinkingPlan:
     """A plan that forces one token: a close that is due at once."""
     return ThinkingPlan(script=(token_id,), close_end=1, segment_at=1, opens=True, budget=1)
 
 
-def _thinking_plan(profile: MarkerProfile, token_id: int, thought_tokens: int) -> ThinkingPlan:
+def _make_thinking_plan(profile: MarkerProfile, token_id: int, thought_tokens: int) -> ThinkingPlan:
     """A thought of at most `thought_tokens`, then `token_id`."""
     with_token = replace(profile, lead_in_token_ids=(token_id,))
     rules = ThinkingRules(

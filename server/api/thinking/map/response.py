@@ -26,7 +26,7 @@ class MapWriter:
             "created": int(time.time()),
             "model": model_name,
             "thought_tokens": run.job.thought_tokens,
-            "mix": self._weighted(run.job.weights),
+            "mix": self._to_weighted(run.job.weights),
         }
 
     @property
@@ -34,29 +34,29 @@ class MapWriter:
         """How many positions there are."""
         return len(self._run.job.text.token_ids)
 
-    def map(self, positions: Sequence[Position]) -> dict[str, Any]:
+    def to_map(self, positions: Sequence[Position]) -> dict[str, Any]:
         """The whole map, its positions in the text's order."""
         ordered = sorted(positions, key=lambda position: position.index)
-        body = self.summary(positions)
-        return {**body, "positions": [self.position(position) for position in ordered]}
+        body = self.to_summary(positions)
+        return {**body, "positions": [self.to_position(position) for position in ordered]}
 
-    def summary(self, positions: Sequence[Position]) -> dict[str, Any]:
+    def to_summary(self, positions: Sequence[Position]) -> dict[str, Any]:
         """All but the positions."""
-        mixed = zip(*(_finite(position.mixed) for position in positions), strict=True)
+        mixed = zip(*(_floor(position.mixed) for position in positions), strict=True)
         return {
             "object": "thinking.map",
             **self._head,
-            "mean_logprob": _mean([p.logprob for p in positions]),
-            "mean_logprob_with_thought": _mean([p.logprob_with_thought for p in positions]),
-            "mean_logprob_mixed": self._weighted([_mean(values) for values in mixed]),
-            "mean_gain": _mean([_gain(p) for p in positions]),
-            "usage": self._usage(),
+            "mean_logprob": _compute_mean([p.logprob for p in positions]),
+            "mean_logprob_with_thought": _compute_mean([p.logprob_with_thought for p in positions]),
+            "mean_logprob_mixed": self._to_weighted([_compute_mean(values) for values in mixed]),
+            "mean_gain": _compute_mean([_compute_gain(p) for p in positions]),
+            "usage": self._to_usage(),
         }
 
-    def position(self, position: Position) -> dict[str, Any]:
+    def to_position(self, position: Position) -> dict[str, Any]:
         """One position; the thought only where it may be shown."""
         piece = self._run.job.text.pieces[position.index]
-        without, with_thought = _finite((position.logprob, position.logprob_with_thought))
+        without, with_thought = _floor((position.logprob, position.logprob_with_thought))
         shown = {"reasoning": position.reasoning} if self._run.job.shows_thought else {}
         return {
             "index": position.index,
@@ -64,33 +64,35 @@ class MapWriter:
             "bytes": list(piece),
             "logprob": without,
             "logprob_with_thought": with_thought,
-            "logprob_mixed": self._weighted(_finite(position.mixed)),
-            "gain": _gain(position),
+            "logprob_mixed": self._to_weighted(_floor(position.mixed)),
+            "gain": _compute_gain(position),
             "thought_tokens": position.thought_tokens,
             "stop": position.stop.value,
             **shown,
         }
 
-    def start_event(self) -> bytes:
+    def format_start_event(self) -> bytes:
         """What comes at once: how many positions there will be."""
-        return self._event({"object": "thinking.map.start", **self._head, **self._progress(0)})
+        return self._format_event(
+            {"object": "thinking.map.start", **self._head, **self._to_progress(0)}
+        )
 
-    def position_event(self, position: Position, num_done: int) -> bytes:
+    def format_position_event(self, position: Position, num_done: int) -> bytes:
         """One finished position, and how far the map is."""
-        body = {"object": "thinking.map.position", "position": self.position(position)}
-        return self._event(body | self._progress(num_done))
+        body = {"object": "thinking.map.position", "position": self.to_position(position)}
+        return self._format_event(body | self._to_progress(num_done))
 
-    def summary_event(self, positions: Sequence[Position]) -> bytes:
+    def format_summary_event(self, positions: Sequence[Position]) -> bytes:
         """The last one."""
-        return self._event(self.summary(positions))
+        return self._format_event(self.to_summary(positions))
 
-    def _progress(self, num_done: int) -> dict[str, int]:
+    def _to_progress(self, num_done: int) -> dict[str, int]:
         return {"done": num_done, "total": self.total}
 
-    def _weighted(self, values: Sequence[float]) -> float | list[float]:
+    def _to_weighted(self, values: Sequence[float]) -> float | list[float]:
         return list(values) if self._is_list else values[0]
 
-    def _usage(self) -> dict[str, Any]:
+    def _to_usage(self) -> dict[str, Any]:
         num_prompt, tally = self._run.num_prompt_tokens, self._run.tally
         return {
             "prompt_tokens": num_prompt,
@@ -100,19 +102,19 @@ class MapWriter:
         }
 
     @staticmethod
-    def _event(body: dict[str, Any]) -> bytes:
+    def _format_event(body: dict[str, Any]) -> bytes:
         return f"data: {_to_json(body)}\n\n".encode()
 
 
-def _finite(values: Sequence[float]) -> list[float]:
+def _floor(values: Sequence[float]) -> list[float]:
     """JSON has no -inf."""
     return [max(value, LOWEST_LOGPROB) for value in values]
 
 
-def _gain(position: Position) -> float:
-    without, with_thought = _finite((position.logprob, position.logprob_with_thought))
+def _compute_gain(position: Position) -> float:
+    without, with_thought = _floor((position.logprob, position.logprob_with_thought))
     return with_thought - without
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(_finite(values)) / len(values)
+def _compute_mean(values: Sequence[float]) -> float:
+    return sum(_floor(values)) / len(values)

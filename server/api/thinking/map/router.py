@@ -9,9 +9,9 @@ from starlette.responses import JSONResponse, Response
 
 from server.admission.deadline import enforce_deadline
 from server.api.begin import RequestContext, begin_without_dialects
-from server.api.openai.stream import DONE, error_event
-from server.api.openapi import body_documentation
-from server.api.thinking.map.demand import demand_of_map
+from server.api.openai.stream import DONE, format_error_event
+from server.api.openapi import document_body
+from server.api.thinking.map.demand import to_map_demand
 from server.api.thinking.map.job import MapJob, prepare_map
 from server.api.thinking.map.mapping import MapRun
 from server.api.thinking.map.protocol import MapRequest
@@ -31,34 +31,34 @@ class MapReply:
     writer: MapWriter
     max_seconds: float | None
 
-    async def events(self) -> AsyncGenerator[bytes, None]:
+    async def stream_events(self) -> AsyncGenerator[bytes, None]:
         """The map as server-sent events."""
-        yield self.writer.start_event()
+        yield self.writer.format_start_event()
         positions: list[Position] = []
         try:
-            async with aclosing(self._in_time()) as finished:
+            async with aclosing(self._read_in_time()) as finished:
                 async for position in finished:
                     positions.append(position)
-                    yield self.writer.position_event(position, len(positions))
+                    yield self.writer.format_position_event(position, len(positions))
         except Exception as error:
-            yield error_event(report_error(error, self.run.account))
+            yield format_error_event(report_error(error, self.run.account))
             return
-        yield self.writer.summary_event(positions)
+        yield self.writer.format_summary_event(positions)
         yield DONE
 
-    async def positions(self) -> list[Position]:
+    async def collect_positions(self) -> list[Position]:
         """All of them."""
-        async with aclosing(self._in_time()) as finished:
+        async with aclosing(self._read_in_time()) as finished:
             return [position async for position in finished]
 
-    def _in_time(self) -> AsyncGenerator[Position, None]:
-        return enforce_deadline(self.run.positions(), self.run.account, self.max_seconds)
+    def _read_in_time(self) -> AsyncGenerator[Position, None]:
+        return enforce_deadline(self.run.read_positions(), self.run.account, self.max_seconds)
 
 
 @router.post(
     "/map",
     summary="Map where thinking helps in a text",
-    openapi_extra=body_documentation(MapRequest, streams=True),
+    openapi_extra=document_body(MapRequest, streams=True),
 )
 async def map_text(request: Request) -> Response:
     """Think at most `thought_tokens` after every position of a text.
@@ -71,11 +71,11 @@ async def map_text(request: Request) -> Response:
     writer = MapWriter(run, model.engine.model_name, is_list=isinstance(body.mix, list))
     reply = MapReply(run, writer, services.settings.max_request_seconds)
     if body.stream:
-        return context.stream(reply.events())
-    return JSONResponse(writer.map(await context.wait(reply.positions())))
+        return context.stream(reply.stream_events())
+    return JSONResponse(writer.to_map(await context.wait(reply.collect_positions())))
 
 
 async def _prepare(context: RequestContext[MapRequest]) -> Prepared[MapJob]:
     settings = context.services.settings
     job = await prepare_map(settings, context.model, context.account.key, context.body)
-    return Prepared(demand_of_map(job, settings.map_concurrency), job)
+    return Prepared(to_map_demand(job, settings.map_concurrency), job)

@@ -33,7 +33,7 @@ class FeedbackRequest(StrictModel):
     note: Annotated[str | None, Field(max_length=2000)] = None
 
     @model_validator(mode="after")
-    def _has_one_judgement(self) -> Self:
+    def _check_one_judgement(self) -> Self:
         if (self.verdict is None) == (self.score is None):
             text = "send either verdict (good or bad) or score (0 to 1)"
             raise PydanticCustomError("judgement", "{text}", {"text": text})
@@ -45,7 +45,7 @@ class FeedbackRequest(StrictModel):
         return Verdict(self.choice, score, self.verifier or "", self.note)
 
 
-def trace_query(parameters: Mapping[str, str]) -> TraceQuery:
+def to_trace_query(parameters: Mapping[str, str]) -> TraceQuery:
     """The query that the URL's parameters spell.
 
     Raises:
@@ -53,20 +53,20 @@ def trace_query(parameters: Mapping[str, str]) -> TraceQuery:
     """
     if unknown := sorted(parameters.keys() - set(_PARAMETERS)):
         known = ", ".join(_PARAMETERS)
-        raise _bad(unknown[0], f"is unknown; there are {known}", code="unknown_field")
+        raise _parameter_error(unknown[0], f"is unknown; there are {known}", code="unknown_field")
     verdict = parameters.get("verdict")
     if verdict not in (None, "good", "bad", "none"):
-        raise _bad("verdict", "should be good, bad or none")
+        raise _parameter_error("verdict", "should be good, bad or none")
     since = parameters.get("since")
     return TraceQuery(
-        after=_integer(parameters, "after", 0, 0, 2**53),
-        since=None if since is None else _moment(since),
+        after=_parse_integer(parameters, "after", 0, 0, 2**53),
+        since=None if since is None else _parse_time(since),
         verdict=verdict,  # type: ignore[arg-type]  # checked above
-        limit=_integer(parameters, "limit", 100, 1, MAX_LIMIT),
+        limit=_parse_integer(parameters, "limit", 100, 1, MAX_LIMIT),
     )
 
 
-def _integer(
+def _parse_integer(
     parameters: Mapping[str, str], name: str, default: int, lowest: int, highest: int
 ) -> int:
     text = parameters.get(name)
@@ -74,11 +74,11 @@ def _integer(
         return default
     is_number = text.isascii() and text.isdecimal() and len(text) < 20
     if not (is_number and lowest <= int(text) <= highest):
-        raise _bad(name, f"should be a whole number from {lowest} to {highest}")
+        raise _parameter_error(name, f"should be a whole number from {lowest} to {highest}")
     return int(text)
 
 
-def _moment(text: str) -> float:
+def _parse_time(text: str) -> float:
     """Unix time in seconds, or a date and time as in ISO 8601; UTC where it does not say."""
     try:
         seconds = float(text)
@@ -89,9 +89,11 @@ def _moment(text: str) -> float:
         except (ValueError, OverflowError):
             seconds = math.nan
     if not math.isfinite(seconds):
-        raise _bad("since", "should be Unix time in seconds, or a time as 2026-01-31T12:00:00Z")
+        raise _parameter_error(
+            "since", "should be Unix time in seconds, or a time as 2026-01-31T12:00:00Z"
+        )
     return seconds
 
 
-def _bad(name: str, reason: str, code: str = "invalid_value") -> BadRequestError:
+def _parameter_error(name: str, reason: str, code: str = "invalid_value") -> BadRequestError:
     return BadRequestError(f"{name}: {reason}", param=name, code=code)

@@ -8,10 +8,10 @@ from starlette.responses import JSONResponse, Response
 
 from server.account.account import get_account
 from server.api.body import read_body
-from server.api.openapi import body_documentation
-from server.api.thinking.traces.protocol import FeedbackRequest, trace_query
+from server.api.openapi import document_body
+from server.api.thinking.traces.protocol import FeedbackRequest, to_trace_query
 from server.errors.api import ApiError, BadRequestError, UnavailableError
-from server.state import Services, services_of
+from server.state import Services, get_services
 from server.traces.recorder import TraceRecorder
 from server.traces.store import (
     TooManyVerdictsError,
@@ -27,18 +27,18 @@ router = APIRouter(prefix="/v1/thinking", tags=["traces"])
 @router.post(
     "/feedback",
     summary="Say how good an answer was",
-    openapi_extra=body_documentation(FeedbackRequest),
+    openapi_extra=document_body(FeedbackRequest),
 )
 async def give_feedback(request: Request) -> Response:
     """Keep a verdict with the trace of a completion that has ended."""
-    recorder = _recorder(services_of(request))
+    recorder = _get_recorder(get_services(request))
     feedback = await read_body(request, FeedbackRequest)
     verdict = feedback.to_verdict()
     try:
         key = get_account(request).key
         await recorder.add_verdict(feedback.id, verdict, None if key.reads_traces else key.key_id)
     except UnknownTraceError:
-        raise _unknown_trace("id") from None
+        raise _unknown_trace_error("id") from None
     except UnknownChoiceError as error:
         message = f"choice: this completion has {error.num_choices}, counted from 0"
         raise BadRequestError(message, param="choice", code="invalid_value") from None
@@ -46,7 +46,7 @@ async def give_feedback(request: Request) -> Response:
         message = "verifier: this choice has verdicts of too many verifiers already"
         raise BadRequestError(message, param="verifier", code="too_many_verdicts") from None
     except TraceStoreError:
-        raise _failed() from None
+        raise _store_failed_error() from None
     return JSONResponse(
         {
             "id": feedback.id,
@@ -63,14 +63,14 @@ async def read_traces(request: Request) -> Response:
 
     Where there is more, the header `x-next-after` holds the next page's `after`.
     """
-    services = services_of(request)
-    recorder = _recorder(services)
+    services = get_services(request)
+    recorder = _get_recorder(services)
     services.trace_access.check(request)
-    query = trace_query(request.query_params)
+    query = to_trace_query(request.query_params)
     try:
         page = await recorder.read_page(query)
     except TraceStoreError:
-        raise _failed() from None
+        raise _store_failed_error() from None
     lines = "".join(f"{json.dumps(trace)}\n" for trace in page.traces)
     headers = {"cache-control": "no-store"}
     if page.next_after is not None:
@@ -81,26 +81,26 @@ async def read_traces(request: Request) -> Response:
 @router.delete("/traces/{trace_id}", summary="Forget a trace", status_code=HTTPStatus.NO_CONTENT)
 async def delete_trace(request: Request, trace_id: str) -> Response:
     """Forget a trace and its verdicts; what it held is overwritten in the file."""
-    services = services_of(request)
-    recorder = _recorder(services)
+    services = get_services(request)
+    recorder = _get_recorder(services)
     services.trace_access.check(request)
     try:
         await recorder.delete(trace_id)
     except UnknownTraceError:
-        raise _unknown_trace(None) from None
+        raise _unknown_trace_error(None) from None
     except TraceStoreError:
-        raise _failed() from None
+        raise _store_failed_error() from None
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def _recorder(services: Services) -> TraceRecorder:
+def _get_recorder(services: Services) -> TraceRecorder:
     if services.traces is None:
         message = "this server keeps no traces; its operator can turn that on: --trace-store PATH"
         raise ApiError(404, message, code="traces_off")
     return services.traces
 
 
-def _unknown_trace(param: str | None) -> ApiError:
+def _unknown_trace_error(param: str | None) -> ApiError:
     message = (
         "no trace has this id: the completion has not ended, was sent with store: false, was "
         "dropped under load, or has been deleted"
@@ -108,5 +108,5 @@ def _unknown_trace(param: str | None) -> ApiError:
     return ApiError(404, message, param=param, code="trace_not_found")
 
 
-def _failed() -> UnavailableError:
+def _store_failed_error() -> UnavailableError:
     return UnavailableError("the trace store failed", "trace_store_failed")

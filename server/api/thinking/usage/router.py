@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from server.account.account import get_account
 from server.quotas.kinds import QUOTA_KINDS
 from server.quotas.usage import QuotaUsage, format_time
-from server.state import services_of
+from server.state import get_services
 
 router = APIRouter(prefix="/v1/thinking", tags=["usage"])
 
@@ -21,19 +21,19 @@ async def get_usage(request: Request) -> dict[str, Any]:
 
     What running requests have reserved counts as used.
     """
-    quotas, key = services_of(request).quotas, get_account(request).key
+    quotas, key = get_services(request).quotas, get_account(request).key
     usages = {s.window.kind.name: s for s in await quotas.get_usage(key)}
     return {
         "object": "thinking.usage",
         "key": key.key_id,
         "quotas": {
-            kind.name: _written(usages[kind.name]) if kind.name in usages else None
+            kind.name: _to_dict(usages[kind.name]) if kind.name in usages else None
             for kind in QUOTA_KINDS
         },
     }
 
 
-def _written(usage: QuotaUsage) -> dict[str, Any]:
+def _to_dict(usage: QuotaUsage) -> dict[str, Any]:
     return {
         "limit": usage.limit,
         "used": usage.used,
