@@ -30,8 +30,11 @@ AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 def main() -> None:
     """Run the command that the arguments name."""
-    parser = argparse.ArgumentParser(prog="python -m thinker", description=__doc__)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser = argparse.ArgumentParser(
+        prog="python -m thinker",
+        description="Train the embedded models, write their exams, or measure them.",
+    )
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
     commands = parser.add_subparsers(required=True)
     train = _add_training_arguments(
         commands.add_parser("train", help="train the thinker"), Recipe(), _train_thinker
