@@ -31,7 +31,7 @@ from server.middleware.account import AccountMiddleware, Observer
 from server.middleware.draining import DrainingMiddleware
 from server.middleware.errors import install_error_handlers
 from server.middleware.keys import KeyMiddleware
-from server.state import Services, services_of
+from server.state import Services, get_services
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody reads it
 
@@ -40,7 +40,7 @@ def create_app(services: Services) -> FastAPI:
     """Make an app around `services`, whose engine may be set later."""
     app = FastAPI(
         title="thinking-server",
-        version=_version(),
+        version=_read_version(),
         description="Models that think before they answer, within a budget.",
         redirect_slashes=False,  # where to would be taken from the caller's Host
     )
@@ -58,7 +58,7 @@ def create_app(services: Services) -> FastAPI:
     install_openapi(app)
     install_error_handlers(app)
     for left in (ClientLeftError, ClientDisconnect):  # the latter: while it sent its body
-        app.add_exception_handler(left, _client_left)
+        app.add_exception_handler(left, _handle_client_left)
     observers: list[Observer] = [RequestLog(lambda: services.slot.model_name)]
     if services.telemetry is not None:
         observers.append(services.telemetry)
@@ -73,34 +73,34 @@ def create_app(services: Services) -> FastAPI:
 
 
 def _add_own_routes(app: FastAPI) -> None:
-    app.get("/health", tags=["server"], summary="200 once the server can answer")(_health)
+    app.get("/health", tags=["server"], summary="200 once the server can answer")(_get_health)
     app.get("/version", tags=["server"], summary="The server's version")(_get_version)
     app.get(
         "/metrics",
         tags=["server"],
         summary="Prometheus metrics",
         response_class=PlainTextResponse,
-    )(_metrics)
+    )(_get_metrics)
 
 
-async def _health(request: Request) -> dict[str, str]:
+async def _get_health(request: Request) -> dict[str, str]:
     """503 while the model loads, while the server shuts down, and when the engine has died."""
-    services_of(request).slot.ready_model()
+    get_services(request).slot.get_ready_model()
     return {"status": "ok"}
 
 
 async def _get_version() -> dict[str, Any]:
-    return {"version": _version()}
+    return {"version": _read_version()}
 
 
-async def _metrics(request: Request) -> Response:
-    metrics = services_of(request).metrics
+async def _get_metrics(request: Request) -> Response:
+    metrics = get_services(request).metrics
     return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _client_left(request: Request, error: Exception) -> Response:
+async def _handle_client_left(request: Request, error: Exception) -> Response:
     return JSONResponse(None, CLIENT_CLOSED_REQUEST)
 
 
-def _version() -> str:
+def _read_version() -> str:
     return get_version("thinking-server") or "0"  # run from a checkout

@@ -59,7 +59,7 @@ class EngineSlot:
         """True if a request that arrived now would be answered."""
         return self.model is not None and self.model.engine.is_alive and not self.is_draining
 
-    def ready_model(self) -> ServedModel:
+    def get_ready_model(self) -> ServedModel:
         """Return the model.
 
         Raises:
@@ -129,7 +129,7 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
     slot = EngineSlot()
     metrics = Metrics(registry, lambda: slot.is_ready)
     admission_metrics = AdmissionMetrics(metrics.registry)
-    limits = QueueLimits(_num_places(settings, slot), settings.max_queued_requests)
+    limits = QueueLimits(_create_place_counter(settings, slot), settings.max_queued_requests)
     admission = AdmissionQueue(limits, admission_metrics)
     curve = LoadCurve(settings.load_shrink_from, settings.load_shrink_floor)
     load = LoadGauge(admission, lambda: slot.engine.load if slot.engine else None, curve)
@@ -157,14 +157,14 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
     )
 
 
-def services_of(request: Request) -> Services:
+def get_services(request: Request) -> Services:
     """Return the services of the app that serves `request`."""
     services = request.app.state.services
     assert isinstance(services, Services)
     return services
 
 
-def _num_places(settings: ServerSettings, slot: EngineSlot) -> Callable[[], int]:
+def _create_place_counter(settings: ServerSettings, slot: EngineSlot) -> Callable[[], int]:
     """Return a function that tells how many requests may run at a time."""
     fixed = settings.max_concurrent_requests
     return lambda: fixed or (slot.engine.max_num_seqs if slot.engine else 1)

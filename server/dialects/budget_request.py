@@ -7,10 +7,10 @@ tokens or the server's limits.
 from dataclasses import replace
 
 from server.dialects.claims import Claim, ClaimKind
-from server.dialects.gates import segment_rules
+from server.dialects.gates import to_segment_rules
 from server.dialects.options import NativeLoopGuard, NativeOptions
-from server.dialects.resolution import ThinkingParams, contradiction
-from server.dialects.strategies import strategy_of
+from server.dialects.resolution import ThinkingParams, contradiction_error
+from server.dialects.strategies import to_strategy
 from server.errors.api import BadRequestError
 from thinking.budget import BudgetRequest, Effort
 from thinking.kind import ThoughtKind
@@ -39,7 +39,7 @@ def to_budget_request(thinking: ThinkingParams, max_tokens: int | None) -> Budge
             without a limit.
     """
     request = _with_options(_from_claims(thinking, max_tokens), thinking)
-    return replace(request, wrap_up=_wrap_up(thinking))
+    return replace(request, wrap_up=_get_wrap_up(thinking))
 
 
 def _from_claims(thinking: ThinkingParams, max_tokens: int | None) -> BudgetRequest:
@@ -47,7 +47,7 @@ def _from_claims(thinking: ThinkingParams, max_tokens: int | None) -> BudgetRequ
     if thinking.effort is not None:
         assert isinstance(thinking.effort.value, Effort)
         request = replace(request, effort=thinking.effort.value, effort_source=thinking.effort.path)
-    if (count := thinking.tokens or _share_in_tokens(thinking, max_tokens)) is not None:
+    if (count := thinking.tokens or _to_token_claim(thinking, max_tokens)) is not None:
         tokens = int(count.value) if not isinstance(count.value, Effort) else 0
         request = replace(request, max_thinking_tokens=tokens, max_thinking_source=count.path)
     if thinking.switch is not None:
@@ -58,7 +58,7 @@ def _from_claims(thinking: ThinkingParams, max_tokens: int | None) -> BudgetRequ
     return request
 
 
-def _share_in_tokens(thinking: ThinkingParams, max_tokens: int | None) -> Claim | None:
+def _to_token_claim(thinking: ThinkingParams, max_tokens: int | None) -> Claim | None:
     """Return the requested share of the reply as a count of tokens."""
     share = thinking.share
     if share is None:
@@ -74,14 +74,14 @@ def _share_in_tokens(thinking: ThinkingParams, max_tokens: int | None) -> Claim 
     return replace(share, kind=ClaimKind.TOKENS, value=int(share.value * max_tokens))
 
 
-def _wrap_up(thinking: ThinkingParams) -> str | None:
+def _get_wrap_up(thinking: ThinkingParams) -> str | None:
     """Return the wrap-up text under any of its names."""
     own = None if thinking.options is None else thinking.options.wrap_up or None
     foreign = thinking.wrap_up
     if foreign is None:
         return own
     if own is not None and own != foreign.value:
-        raise contradiction(Claim(WRAP_UP, ClaimKind.WRAP_UP, own), foreign)
+        raise contradiction_error(Claim(WRAP_UP, ClaimKind.WRAP_UP, own), foreign)
     return str(foreign.value)
 
 
@@ -92,7 +92,7 @@ def _with_options(request: BudgetRequest, thinking: ThinkingParams) -> BudgetReq
     kind = ThoughtKind(options.kind or ThoughtKind.TEXT.value)
     if kind is not ThoughtKind.TEXT:
         _check_nothing_is_sampled(thinking, options, kind)
-    strategy = None if options.strategy is None else strategy_of(options.strategy)
+    strategy = None if options.strategy is None else to_strategy(options.strategy)
     if strategy is not None:
         _check_search(thinking, options)
     return _with_shape(request, options, strategy, kind)
@@ -107,8 +107,8 @@ def _with_shape(
         grace=options.grace,
         continuation=options.continuation,
         early_exit=options.early_exit,
-        loop_guard=_loop_guard(options.loop_guard),
-        segments=segment_rules(options),
+        loop_guard=_to_loop_guard(options.loop_guard),
+        segments=to_segment_rules(options),
         strategy=strategy,
         kind=kind,
     )
@@ -139,15 +139,15 @@ def _check_nothing_is_sampled(
     """Raise BadRequestError if a field is about sampled thoughts, as `kind` has none."""
     for name in _OF_SAMPLED_THOUGHTS:
         if getattr(options, name) is not None:
-            raise _needs_sampled_thought(f"thinking_options.{name}", kind)
+            raise _sampled_thought_error(f"thinking_options.{name}", kind)
     for claim in (thinking.wrap_up, thinking.seconds):
         if claim is not None:
-            raise _needs_sampled_thought(claim.path, kind)
+            raise _sampled_thought_error(claim.path, kind)
     if thinking.min_thinking_tokens:
-        raise _needs_sampled_thought("min_thinking_tokens", kind)
+        raise _sampled_thought_error("min_thinking_tokens", kind)
 
 
-def _needs_sampled_thought(param: str, kind: ThoughtKind) -> BadRequestError:
+def _sampled_thought_error(param: str, kind: ThoughtKind) -> BadRequestError:
     return BadRequestError(
         f"{param} is about thoughts that the model writes; with thinking_options.kind "
         f"{kind.value!r} it writes none: leave one of the two out",
@@ -156,7 +156,7 @@ def _needs_sampled_thought(param: str, kind: ThoughtKind) -> BadRequestError:
     )
 
 
-def _loop_guard(options: NativeLoopGuard | None) -> LoopGuard | None:
+def _to_loop_guard(options: NativeLoopGuard | None) -> LoopGuard | None:
     if options is None:
         return LoopGuard()
     if not options.enabled:

@@ -63,7 +63,7 @@ class NativeSegments(Protocol):
         """Weight of the logits after a segment, from 0 to 1."""
 
 
-def segment_rules(options: NativeSegments) -> SegmentRules | None:
+def to_segment_rules(options: NativeSegments) -> SegmentRules | None:
     """Return the rules that `options` request; None: no thoughts inside the answer.
 
     Raises:

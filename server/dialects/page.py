@@ -85,7 +85,7 @@ budget cannot hold the model's markers is said in any case.
 """
 
 
-def markdown() -> str:
+def render_page() -> str:
     """Return the content of docs/dialects.md."""
     rows = "".join(f"| `{s.path}` | {s.reader.meaning} | {s.who} |\n" for s in SPELLINGS)
     efforts = "".join(
@@ -96,5 +96,5 @@ def markdown() -> str:
 
 
 if __name__ == "__main__":
-    DOCS_PATH.write_text(markdown())
+    DOCS_PATH.write_text(render_page())
     sys.stderr.write(f"wrote {DOCS_PATH}\n")

@@ -25,82 +25,82 @@ class Reader:
     meaning: str
 
 
-def _count(value: Any) -> Reading:
+def _read_count(value: Any) -> Reading:
     if type(value) is not int or value < -1:
         raise ValueError("an integer: tokens from 0 up, or -1 for the server's default")
     return None if value == -1 else (ClaimKind.TOKENS, value)
 
 
-def _count_or_share(value: Any) -> Reading:
+def _read_count_or_share(value: Any) -> Reading:
     if type(value) is float and 0 < value < 1:
         return ClaimKind.SHARE, value
     try:
-        return _count(value)
+        return _read_count(value)
     except ValueError:
         text = "tokens (an integer from 0 up) or a share of the reply (between 0.0 and 1.0)"
         raise ValueError(text) from None
 
 
-def _effort(value: Any) -> Reading:
+def _read_effort(value: Any) -> Reading:
     if value not in _EFFORTS:
         raise ValueError(f"one of {', '.join(map(repr, _EFFORTS))}")
     return ClaimKind.EFFORT, Effort(value)
 
 
-def _level(value: Any) -> Reading:
+def _read_level(value: Any) -> Reading:
     """Read an effort in Gemini's spelling: also in capitals; "unspecified" requests nothing."""
     if value == "THINKING_LEVEL_UNSPECIFIED":
         return None
-    return _effort(value.lower() if isinstance(value, str) else value)
+    return _read_effort(value.lower() if isinstance(value, str) else value)
 
 
-def _switch(value: Any) -> Reading:
-    return ClaimKind.SWITCH, _boolean(value)
+def _read_switch(value: Any) -> Reading:
+    return ClaimKind.SWITCH, _check_boolean(value)
 
 
-def _switch_or_effort(value: Any) -> Reading:
+def _read_switch_or_effort(value: Any) -> Reading:
     if isinstance(value, bool):
         return ClaimKind.SWITCH, value
     try:
-        return _effort(value)
+        return _read_effort(value)
     except ValueError as error:
         raise ValueError(f"true, false or {error}") from None
 
 
-def _show(value: Any) -> Reading:
-    return ClaimKind.SHOW, _boolean(value)
+def _read_show(value: Any) -> Reading:
+    return ClaimKind.SHOW, _check_boolean(value)
 
 
-def _hide(value: Any) -> Reading:
-    return ClaimKind.SHOW, not _boolean(value)
+def _read_hide(value: Any) -> Reading:
+    return ClaimKind.SHOW, not _check_boolean(value)
 
 
-def _separate(value: Any) -> Reading:
-    if not _boolean(value):
+def _read_separate(value: Any) -> Reading:
+    if not _check_boolean(value):
         text = "true or left out: a thought is never put into the content"
         raise ValueError(text)
     return ClaimKind.SHOW, True
 
 
-def _seconds(value: Any) -> Reading:
+def _read_seconds(value: Any) -> Reading:
     if type(value) not in (int, float) or not 0 < value <= MAX_SECONDS:
         raise ValueError(f"a number of seconds, above 0 and at most {MAX_SECONDS:,}")
     return ClaimKind.SECONDS, value
 
 
-def _text(value: Any) -> Reading:
+def _read_text(value: Any) -> Reading:
     if not isinstance(value, str) or len(value) > MAX_WRAP_UP_CHARACTERS:
         raise ValueError(f"a text of at most {MAX_WRAP_UP_CHARACTERS} characters")
     return (ClaimKind.WRAP_UP, value) if value else None
 
 
-def _boolean(value: Any) -> bool:
+def _check_boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
     return value
 
 
-def _one_of(kind: ClaimKind, values: Mapping[str, bool], meaning: str) -> Reader:
+def _make_word_reader(kind: ClaimKind, values: Mapping[str, bool], meaning: str) -> Reader:
     """Make a reader of words that each stand for true or false."""
 
     def read(value: Any) -> Reading:
@@ -117,47 +117,49 @@ _EFFORTS = tuple(effort.value for effort in Effort)
 _NULLABLE_BOOLEAN = {"type": ["boolean", "null"]}
 _EFFORT_SCHEMA = {"enum": [*_EFFORTS, None]}
 
-COUNT = Reader(_count, {"type": ["integer", "null"], "minimum": -1}, "most hidden tokens")
+COUNT = Reader(_read_count, {"type": ["integer", "null"], "minimum": -1}, "most hidden tokens")
 COUNT_OR_SHARE = Reader(
-    _count_or_share,
+    _read_count_or_share,
     {"type": ["number", "null"], "minimum": -1},
     "most hidden tokens; between 0.0 and 1.0: that share of `max_tokens`",
 )
-EFFORT = Reader(_effort, _EFFORT_SCHEMA, "effort; `none`: no thought")
-LEVEL = Reader(_level, {"type": ["string", "null"]}, "effort, also in capitals")
-SWITCH = Reader(_switch, _NULLABLE_BOOLEAN, "`false`: no thought")
+EFFORT = Reader(_read_effort, _EFFORT_SCHEMA, "effort; `none`: no thought")
+LEVEL = Reader(_read_level, {"type": ["string", "null"]}, "effort, also in capitals")
+SWITCH = Reader(_read_switch, _NULLABLE_BOOLEAN, "`false`: no thought")
 SWITCH_OR_EFFORT = Reader(
-    _switch_or_effort, {"enum": [True, False, *_EFFORTS, None]}, "`false`: no thought; or an effort"
+    _read_switch_or_effort,
+    {"enum": [True, False, *_EFFORTS, None]},
+    "`false`: no thought; or an effort",
 )
-SHOW = Reader(_show, _NULLABLE_BOOLEAN, "whether the thought is shown")
-HIDE = Reader(_hide, _NULLABLE_BOOLEAN, "`true`: the thought is not shown")
+SHOW = Reader(_read_show, _NULLABLE_BOOLEAN, "whether the thought is shown")
+HIDE = Reader(_read_hide, _NULLABLE_BOOLEAN, "`true`: the thought is not shown")
 SEPARATE = Reader(
-    _separate,
+    _read_separate,
     {"enum": [True, None]},
     "`true`: the thought is shown; `false` is refused: it is never put into the content",
 )
 TEXT = Reader(
-    _text,
+    _read_text,
     {"type": ["string", "null"], "maxLength": MAX_WRAP_UP_CHARACTERS},
     "text that ends a thought which was cut, as `thinking_options.wrap_up`",
 )
 SECONDS = Reader(
-    _seconds,
+    _read_seconds,
     {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": MAX_SECONDS},
     "longest time of a choice's thoughts; then they are closed",
 )
-TYPE = _one_of(
+TYPE = _make_word_reader(
     ClaimKind.SWITCH,
     {"enabled": True, "adaptive": True, "disabled": False},
     "`disabled`: no thought",
 )
 # We have no summaries: a client that requests one is shown the thought itself.
-SUMMARY = _one_of(
+SUMMARY = _make_word_reader(
     ClaimKind.SHOW,
     {"auto": True, "concise": True, "detailed": True},
     "the thought is shown: itself, we do not summarise",
 )
-DISPLAY = _one_of(
+DISPLAY = _make_word_reader(
     ClaimKind.SHOW,
     {"summarized": True, "omitted": False},
     "`summarized`: the thought is shown, itself; `omitted`: it is not",

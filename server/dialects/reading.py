@@ -14,7 +14,7 @@ from server.errors.api import BadRequestError
 Tree = dict[str, "Tree | Spelling"]
 
 
-def _tree() -> Tree:
+def _build_tree() -> Tree:
     """Build the tree of spellings: one level for each step of a path."""
     root: Tree = {}
     for spelling in SPELLINGS:
@@ -28,7 +28,7 @@ def _tree() -> Tree:
     return root
 
 
-TREE = _tree()
+TREE = _build_tree()
 
 
 def take_claims(
@@ -56,10 +56,10 @@ def _take(
         if deeper is None:
             left[name] = value
         elif isinstance(deeper, Spelling):
-            claims += _claims_of(deeper, value)
+            claims += _read_claims(deeper, value)
         elif value is not None:
             if not isinstance(value, dict):
-                raise _wrong(place, f"an object with {_names(deeper)}")
+                raise _invalid_value_error(place, f"an object with {_format_names(deeper)}")
             found, unknown = _take(deeper, value, f"{place}.")
             claims += found
             if name not in own:
@@ -69,13 +69,13 @@ def _take(
     return claims, left
 
 
-def _claims_of(spelling: Spelling, value: Any) -> Iterator[Claim]:
+def _read_claims(spelling: Spelling, value: Any) -> Iterator[Claim]:
     if value is None:
         return
     try:
         reading = spelling.reader.read(value)
     except ValueError as error:
-        raise _wrong(spelling.path, str(error)) from None
+        raise _invalid_value_error(spelling.path, str(error)) from None
     if reading is not None:
         yield Claim(spelling.path, *reading)
 
@@ -83,27 +83,27 @@ def _claims_of(spelling: Spelling, value: Any) -> Iterator[Claim]:
 def _check_known(left: Mapping[str, Any], node: Tree, path: str) -> None:
     for name in left:
         raise BadRequestError(
-            f"unknown field '{path}.{name}': {path} has {_names(node)}",
+            f"unknown field '{path}.{name}': {path} has {_format_names(node)}",
             param=f"{path}.{name}",
             code="unknown_field",
         )
 
 
-def _names(node: Tree) -> str:
+def _format_names(node: Tree) -> str:
     return ", ".join(repr(name) for name in node)
 
 
-def _wrong(path: str, right: str) -> BadRequestError:
+def _invalid_value_error(path: str, right: str) -> BadRequestError:
     return BadRequestError(f"{path}: should be {right}", param=path, code="invalid_value")
 
 
-def thinking_properties() -> dict[str, Any]:
+def get_thinking_properties() -> dict[str, Any]:
     """Return the JSON schema ``properties`` of the thinking fields, which all such bodies have."""
-    return {name: _schema(node) for name, node in TREE.items()}
+    return {name: _to_schema(node) for name, node in TREE.items()}
 
 
-def _schema(node: "Tree | Spelling") -> dict[str, Any]:
+def _to_schema(node: "Tree | Spelling") -> dict[str, Any]:
     if isinstance(node, Spelling):
         return {**node.reader.schema, "description": f"Written so by: {node.who}."}
-    properties = {name: _schema(deeper) for name, deeper in node.items()}
+    properties = {name: _to_schema(deeper) for name, deeper in node.items()}
     return {"type": ["object", "null"], "properties": properties, "additionalProperties": False}

@@ -49,7 +49,7 @@ def resolve_claims(claims: Sequence[Claim]) -> ThinkingParams:
         BadRequestError: two of them disagree; `param` is the path of the later one.
     """
     claims = _without_empty_budget(claims)
-    agreed = {kind: _agreed(claims, kind) for kind in ClaimKind}
+    agreed = {kind: _find_agreed(claims, kind) for kind in ClaimKind}
     thinking = ThinkingParams(
         tokens=agreed[ClaimKind.TOKENS],
         share=agreed[ClaimKind.SHARE],
@@ -75,14 +75,14 @@ def _without_empty_budget(claims: Sequence[Claim]) -> Sequence[Claim]:
     return [claim for claim in claims if claim != empty] if thinks else claims
 
 
-def _agreed(claims: Iterable[Claim], kind: ClaimKind) -> Claim | None:
+def _find_agreed(claims: Iterable[Claim], kind: ClaimKind) -> Claim | None:
     """Return the first claim of `kind`, after checking that all of this kind agree."""
     first: Claim | None = None
     for claim in claims:
         if claim.kind is not kind:
             continue
         if first is not None and first.value != claim.value:
-            raise contradiction(first, claim)
+            raise contradiction_error(first, claim)
         first = first or claim
     return first
 
@@ -100,7 +100,7 @@ def _check_on_and_off(thinking: ThinkingParams) -> None:
             # Effort `none` beside a count is not.
             counted_out = claim.kind is ClaimKind.TOKENS and other.kind is ClaimKind.EFFORT
             if _is_off(claim) and not _is_off(other) and not counted_out:
-                raise contradiction(other, claim)
+                raise contradiction_error(other, claim)
 
 
 def _is_off(claim: Claim) -> bool:
@@ -111,28 +111,28 @@ def _is_off(claim: Claim) -> bool:
 
 def _check_counts(thinking: ThinkingParams) -> None:
     if thinking.tokens is not None and thinking.share is not None:
-        raise contradiction(thinking.tokens, thinking.share)
+        raise contradiction_error(thinking.tokens, thinking.share)
     # OpenRouter's rule for its own object; elsewhere the count wins over the effort.
     fields = {claim.path for claim in (thinking.tokens, thinking.effort) if claim is not None}
     if fields == {"reasoning.max_tokens", "reasoning.effort"}:
         assert thinking.tokens is not None
         assert thinking.effort is not None
-        raise contradiction(thinking.tokens, thinking.effort)
+        raise contradiction_error(thinking.tokens, thinking.effort)
 
 
-def contradiction(first: Claim, second: Claim) -> BadRequestError:
+def contradiction_error(first: Claim, second: Claim) -> BadRequestError:
     """Return the error for two fields that contradict each other.
 
     Its message shows numbers and words of ours, never a text of the caller's.
     """
     return BadRequestError(
-        f"{_shown(second)} contradicts {_shown(first)}; send one of them",
+        f"{_format_claim(second)} contradicts {_format_claim(first)}; send one of them",
         param=second.path,
         code="contradictory_fields",
     )
 
 
-def _shown(claim: Claim) -> str:
+def _format_claim(claim: Claim) -> str:
     match claim.value:
         case str():
             return claim.path  # a text of the caller's

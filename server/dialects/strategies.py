@@ -83,28 +83,28 @@ class NativeStrategy(Protocol):
         """Weight of the bonus for few visits in a tree search."""
 
 
-def strategy_of(wish: NativeStrategy) -> Strategy:
+def to_strategy(options: NativeStrategy) -> Strategy:
     """Return the requested search.
 
     Raises:
         BadRequestError: a field belongs to another strategy.
     """
-    _check_own_fields(wish)
-    branches = WholeBranches(wish.n or DEFAULT_N, wish.answer_tokens)
-    steps = Steps(wish.step_tokens or DEFAULT_STEP_TOKENS)
-    expand = wish.expand or DEFAULT_EXPAND
-    needs_scorer = wish.score_by != "confidence"
-    match wish.name:
+    _check_own_fields(options)
+    branches = WholeBranches(options.n or DEFAULT_N, options.answer_tokens)
+    steps = Steps(options.step_tokens or DEFAULT_STEP_TOKENS)
+    expand = options.expand or DEFAULT_EXPAND
+    needs_scorer = options.score_by != "confidence"
+    match options.name:
         case "best_of":
             return BestOf(branches)
         case "self_consistency":
-            return SelfConsistency(branches, Extract(wish.extract or "number"))
+            return SelfConsistency(branches, Extract(options.extract or "number"))
         case "reward":
             return Reward(branches)
         case "beam":
-            return Beam(steps, wish.width or DEFAULT_WIDTH, expand, needs_scorer)
-    exploration = DEFAULT_EXPLORATION if wish.exploration is None else wish.exploration
-    iterations = wish.iterations or DEFAULT_ITERATIONS
+            return Beam(steps, options.width or DEFAULT_WIDTH, expand, needs_scorer)
+    exploration = DEFAULT_EXPLORATION if options.exploration is None else options.exploration
+    iterations = options.iterations or DEFAULT_ITERATIONS
     return Mcts(steps, expand, iterations, exploration, needs_scorer)
 
 
@@ -131,12 +131,12 @@ def check_scorer(strategy: Strategy, *, has_scorer: bool) -> None:
         )
 
 
-def _check_own_fields(wish: NativeStrategy) -> None:
-    own = _FIELDS[wish.name]
+def _check_own_fields(options: NativeStrategy) -> None:
+    own = _FIELDS[options.name]
     for name in dict.fromkeys(field for fields in _FIELDS.values() for field in fields):
-        if name not in own and getattr(wish, name) is not None:
+        if name not in own and getattr(options, name) is not None:
             raise BadRequestError(
-                f"{STRATEGY}.{name} is no field of {wish.name!r}; it has {', '.join(own)}",
+                f"{STRATEGY}.{name} is no field of {options.name!r}; it has {', '.join(own)}",
                 param=f"{STRATEGY}.{name}",
                 code="contradictory_fields",
             )

@@ -31,7 +31,7 @@ class Prepared(Generic[WorkT]):
     demand: Demand
     _work: WorkT
 
-    def beside(self, extra: ExtraT) -> "Prepared[tuple[ExtraT, WorkT]]":
+    def with_extra(self, extra: ExtraT) -> "Prepared[tuple[ExtraT, WorkT]]":
         """Return the same work together with something that is already there."""
         return Prepared(self.demand, (extra, self._work))
 

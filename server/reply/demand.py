@@ -4,7 +4,7 @@ from server.admission.demand import Demand
 from server.generation.job import GenerationJob
 
 
-def demand_of(job: GenerationJob, *, has_limit: bool) -> Demand:
+def to_demand(job: GenerationJob, *, has_limit: bool) -> Demand:
     """Return the most that `job` may use; `has_limit`: the client said how long it may be."""
     budget = job.prompt.budget
     limit = budget.max_tokens if has_limit else budget.answer_reserve + budget.budget

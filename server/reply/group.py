@@ -28,20 +28,20 @@ class ReplyGroup:
         """Of all replies together."""
         return sum(reply.job.num_choices for reply in self.replies)
 
-    def deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
-        """See :meth:`server.reply.reply.Reply.deltas`."""
+    def stream_deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
+        """See :meth:`server.reply.reply.Reply.stream_deltas`."""
         first, streams = 0, []
         for reply in self.replies:
-            streams.append(_moved(reply.deltas(), first))
+            streams.append(_shift_indices(reply.stream_deltas(), first))
             first += reply.job.num_choices
         return merge_deltas(streams)
 
     async def collect(self) -> list[ChoiceDelta]:
         """See :meth:`server.reply.reply.Reply.collect`."""
-        return await collect_choices(self.deltas(), self.num_choices)
+        return await collect_choices(self.stream_deltas(), self.num_choices)
 
 
-async def _moved(
+async def _shift_indices(
     deltas: AsyncGenerator[ChoiceDelta, None], first: int
 ) -> AsyncGenerator[ChoiceDelta, None]:
     """`deltas` whose choices are counted from `first`."""

@@ -18,12 +18,12 @@ from server.prompt.messages import normalize_messages
 from server.prompt.plain_prompt import check_token_ids
 from server.prompt.tool_prompt import with_tools
 from server.reply.admit import Prepared
-from server.reply.demand import demand_of
+from server.reply.demand import to_demand
 from server.reply.reply import Recording, Reply
 from server.reply.request import ReplyRequest
 from server.reply.sampling import check_answer_only, check_sampling
-from server.reply.tool_constraint import tool_constraint
-from server.reply.tool_readers import reader_maker
+from server.reply.tool_constraint import to_tool_constraint
+from server.reply.tool_readers import create_reader_factory
 from server.state import Services
 from server.tools.tool import ToolMode, ToolUse
 from server.traces.capture import TraceHead, traced_sampling
@@ -58,10 +58,10 @@ async def prepare_reply(
     job = replace(
         job,
         shows_thought=shows_thought or request.keeps_thought or keeps_trace,
-        max_thinking_seconds=_thinking_seconds(services, request),
+        max_thinking_seconds=_get_thinking_seconds(services, request),
     )
     if budget.strategy is not None:
-        job = replace(job, search=_search(services, request, budget.strategy, job.sampling))
+        job = replace(job, search=_to_search_job(services, request, budget.strategy, job.sampling))
     reply = Reply(
         account,
         model,
@@ -70,17 +70,17 @@ async def prepare_reply(
         max_seconds=services.settings.max_request_seconds,
     )
     if services.traces is not None and keeps_trace:
-        reply = replace(reply, recording=_recording(services.traces, reply, request))
+        reply = replace(reply, recording=_to_recording(services.traces, reply, request))
     has_limit = limits.total is not None or limits.answer is not None
-    return Prepared(demand_of(job, has_limit=has_limit), reply)
+    return Prepared(to_demand(job, has_limit=has_limit), reply)
 
 
 async def _plan_job(
     model: ServedModel, request: ReplyRequest, budget: BudgetRequest, limits: ReplyLimits
 ) -> GenerationJob:
     """Plan what the engine is asked for, as far as the model decides it."""
-    create_tool_reader = reader_maker(model.engine, request.tool_use)
-    constraint = _constraint(request)
+    create_tool_reader = create_reader_factory(model.engine, request.tool_use)
+    constraint = _get_constraint(request)
     prompt = await model.prepare(request.prompt, budget, limits)
     if constraint is not None:
         await model.check_constraint(constraint, prompt)
@@ -99,7 +99,7 @@ async def _plan_job(
         num_choices=request.num_choices,
         stops=request.stops,
         constraint=constraint,
-        answer_end=_answer_end(model, request),
+        answer_end=_to_answer_end(model, request),
         create_tool_reader=create_tool_reader,
     )
 
@@ -111,11 +111,11 @@ def _with_tools(model: ServedModel, request: ReplyRequest) -> ReplyRequest:
     return replace(request, prompt=with_tools(request.prompt, request.tool_use, template))
 
 
-def _constraint(request: ReplyRequest) -> AnswerConstraint | None:
+def _get_constraint(request: ReplyRequest) -> AnswerConstraint | None:
     """What the client asked for, or what makes the answer call a tool; endpoints refuse both."""
     if request.tool_use is None:
         return request.constraint
-    forced = tool_constraint(request.tool_use)
+    forced = to_tool_constraint(request.tool_use)
     if forced is not None and request.constraint is not None:
         raise BadRequestError(
             f"{request.constraint.field}: should be left out where {request.tool_use.field} "
@@ -130,7 +130,7 @@ def _forbids_calls(use: ToolUse | None) -> bool:
     return use is not None and use.mode is ToolMode.NONE
 
 
-def _answer_end(model: ServedModel, request: ReplyRequest) -> AnswerEnd:
+def _to_answer_end(model: ServedModel, request: ReplyRequest) -> AnswerEnd:
     check_token_ids(request.stop_token_ids, model.engine.vocab_size, "stop_token_ids")
     return AnswerEnd(request.max_answer_tokens, frozenset(request.stop_token_ids))
 
@@ -143,7 +143,7 @@ def _shows_thought(services: Services, key: AccessKey, request: ReplyRequest) ->
     return thinking.shows_thought
 
 
-def _thinking_seconds(services: Services, request: ReplyRequest) -> float | None:
+def _get_thinking_seconds(services: Services, request: ReplyRequest) -> float | None:
     """What the request says; the server's own limit is its default and its ceiling."""
     asked, ceiling = request.thinking.seconds, services.settings.max_thinking_seconds
     if asked is None:
@@ -175,7 +175,7 @@ def _check_can_search(services: Services, request: ReplyRequest, budget: BudgetR
             )
 
 
-def _search(
+def _to_search_job(
     services: Services, request: ReplyRequest, strategy: Strategy, sampling: SamplingSettings
 ) -> SearchJob:
     check_branches_differ(strategy, sampling)
@@ -187,7 +187,7 @@ def _search(
     )
 
 
-def _recording(recorder: TraceRecorder, reply: Reply, request: ReplyRequest) -> Recording:
+def _to_recording(recorder: TraceRecorder, reply: Reply, request: ReplyRequest) -> Recording:
     """Return where the trace of `reply` goes, and its beginning."""
     assert isinstance(request.prompt, Conversation)
     head = TraceHead(

@@ -43,7 +43,7 @@ class Reply:
         """Length of the prompt."""
         return len(self.job.prompt.token_ids)
 
-    def deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
+    def stream_deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
         """Generate; starts when first read, and ends when closed."""
         generated = generate(self.model, self.job, self.account)
         deltas = enforce_deadline(generated, self.account, self.max_seconds)
@@ -54,7 +54,7 @@ class Reply:
 
     async def collect(self) -> list[ChoiceDelta]:
         """Return all deltas of each choice, joined; each has its result."""
-        return await collect_choices(self.deltas(), self.job.num_choices)
+        return await collect_choices(self.stream_deltas(), self.job.num_choices)
 
 
 async def collect_choices(

@@ -56,14 +56,14 @@ def check_sampling(
             code="invalid_value",
         )
     settings = to_sampling_settings(requested, engine, max_tokens)
-    bias = _logit_bias(requested.get("logit_bias") or {}, engine.vocab_size)
+    bias = _to_logit_bias(requested.get("logit_bias") or {}, engine.vocab_size)
     if not calls_tools:
         # Such a token ends a thought and begins the answer, in which it is not allowed.
         bias |= dict.fromkeys(engine.profile.tool_call_token_ids, float("-inf"))
     return replace(
         settings,
         logit_bias=bias,
-        allowed_token_ids=_allowed_token_ids(settings.allowed_token_ids, engine.vocab_size),
+        allowed_token_ids=_check_allowed_token_ids(settings.allowed_token_ids, engine.vocab_size),
     )
 
 
@@ -92,14 +92,16 @@ def check_answer_only(settings: SamplingSettings, plan: ThinkingPlan) -> None:
         )
 
 
-def _allowed_token_ids(token_ids: Sequence[int] | None, vocab_size: int) -> tuple[int, ...] | None:
+def _check_allowed_token_ids(
+    token_ids: Sequence[int] | None, vocab_size: int
+) -> tuple[int, ...] | None:
     if token_ids is None:
         return None
     check_token_ids(token_ids, vocab_size, "allowed_token_ids")
     return tuple(dict.fromkeys(token_ids))
 
 
-def _logit_bias(bias: Mapping[str, float], vocab_size: int) -> dict[int, float]:
+def _to_logit_bias(bias: Mapping[str, float], vocab_size: int) -> dict[int, float]:
     for token_id in bias:
         is_id = token_id.isascii() and token_id.isdecimal() and len(token_id) < 10
         if not (is_id and int(token_id) < vocab_size):

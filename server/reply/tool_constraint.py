@@ -18,7 +18,7 @@ MAX_CALLS = 16  # in one answer: small models would go on until they are cut
 _VALUES = ("const", "enum", "default", "examples")
 
 
-def tool_constraint(use: ToolUse) -> AnswerConstraint | None:
+def to_tool_constraint(use: ToolUse) -> AnswerConstraint | None:
     """None: the model may write what it likes.
 
     Raises:
@@ -28,9 +28,9 @@ def tool_constraint(use: ToolUse) -> AnswerConstraint | None:
         raise ConstraintError(use.field, "should choose among tools that are sent")
     match use.mode:
         case ToolMode.NAMED:
-            schema = _arguments(next(tool for tool in use.tools if tool.name == use.name))
+            schema = _to_arguments_schema(next(tool for tool in use.tools if tool.name == use.name))
         case ToolMode.REQUIRED:
-            schema = _list_of_calls(use)
+            schema = _to_calls_schema(use)
         case _:
             return None
     try:
@@ -48,17 +48,17 @@ def _has_choice(use: ToolUse) -> bool:
     return any(use.name in (None, tool.name) for tool in use.tools)
 
 
-def _arguments(tool: Tool) -> dict[str, Any]:
+def _to_arguments_schema(tool: Tool) -> dict[str, Any]:
     return {**tool.parameters, "type": "object"}
 
 
-def _list_of_calls(use: ToolUse) -> dict[str, Any]:
+def _to_calls_schema(use: ToolUse) -> dict[str, Any]:
     """References of a tool's schema point into itself: it is put where they can."""
     definitions: dict[str, Any] = {}
     calls = []
     for tool in use.tools:
-        parameters = _arguments(tool)
-        placed = _placed(parameters, f"#/$defs/{tool.name}")
+        parameters = _to_arguments_schema(tool)
+        placed = _rebase(parameters, f"#/$defs/{tool.name}")
         if placed != parameters:
             definitions[tool.name] = placed
             parameters = {"$ref": f"#/$defs/{tool.name}"}
@@ -79,19 +79,19 @@ def _list_of_calls(use: ToolUse) -> dict[str, Any]:
     return schema | ({"$defs": definitions} if definitions else {})
 
 
-def _placed(value: Any, root: str) -> Any:
+def _rebase(value: Any, root: str) -> Any:
     """A copy of a schema, whose references start from `root`."""
     if isinstance(value, list):
-        return [_placed(item, root) for item in value]
+        return [_rebase(item, root) for item in value]
     if not isinstance(value, Mapping):
         return value
     return {
-        key: item if key in _VALUES else _placed_reference(key, item, root)
+        key: item if key in _VALUES else _rebase_member(key, item, root)
         for key, item in value.items()
     }
 
 
-def _placed_reference(key: str, item: Any, root: str) -> Any:
+def _rebase_member(key: str, item: Any, root: str) -> Any:
     if key == "$ref" and isinstance(item, str) and item.startswith("#"):
         return root + item[1:]
-    return _placed(item, root)
+    return _rebase(item, root)

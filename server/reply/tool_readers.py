@@ -12,7 +12,7 @@ from server.tools.reading import AnswerReader, ReaderFactory, ToolCallReader
 from server.tools.tool import ToolMode, ToolUse
 
 
-def reader_maker(engine: Engine, use: ToolUse | None) -> ReaderFactory | None:
+def create_reader_factory(engine: Engine, use: ToolUse | None) -> ReaderFactory | None:
     """Makes a reader for each choice; None: no answer calls a tool.
 
     Raises:
@@ -27,10 +27,10 @@ def reader_maker(engine: Engine, use: ToolUse | None) -> ReaderFactory | None:
             param=use.field,
             code="invalid_value",
         )
-    return lambda: AnswerReader(_reader(engine, use), parallel=use.parallel)
+    return lambda: AnswerReader(_create_reader(engine, use), parallel=use.parallel)
 
 
-def _reader(engine: Engine, use: ToolUse) -> ToolCallReader:
+def _create_reader(engine: Engine, use: ToolUse) -> ToolCallReader:
     is_mistral = detect_parser(engine.tokenizer.chat_template) == "mistral"
     new_id = make_short_call_id if is_mistral else make_call_id
     if use.mode is ToolMode.NAMED:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.dialects.page import markdown
+from server.dialects.page import render_page
 from server.dialects.spellings import SPELLINGS
 from tests.house.sources import ROOT
 from tests.server.conftest import Serve, wants
@@ -73,4 +73,4 @@ async def test_a_foreign_closing_text_ends_a_cut_thought(serve: Serve, path: str
 
 
 def test_the_page_in_the_docs_is_current() -> None:
-    assert (ROOT / "docs" / "dialects.md").read_text() == markdown()
+    assert (ROOT / "docs" / "dialects.md").read_text() == render_page()

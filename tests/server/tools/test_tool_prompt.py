@@ -9,7 +9,7 @@ from server.errors.internal import ConstraintError
 from server.prompt.conversation import Conversation
 from server.prompt.rendering import render_prompt
 from server.prompt.tool_prompt import with_tools
-from server.reply.tool_constraint import tool_constraint
+from server.reply.tool_constraint import to_tool_constraint
 from server.tools.tool import Tool, ToolMode, ToolUse
 from tests.server.conftest import TOKENIZER, Serve, wants
 from tests.toy_tokenizers import CHATML, TOOLS, byte_level
@@ -130,5 +130,5 @@ def test_a_demand_without_its_tool_is_refused_for_every_endpoint(mode: ToolMode)
     name = "other" if mode is ToolMode.NAMED else None
     tools = [ADD] if mode is ToolMode.NAMED else []
     with pytest.raises(ConstraintError) as caught:
-        tool_constraint(ToolUse(tools, mode, name, field="choice"))
+        to_tool_constraint(ToolUse(tools, mode, name, field="choice"))
     assert caught.value.field == "choice"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from server.api.anthropic.content import ContentWriter, Event, ThoughtDisplay, blocks_of
-from server.api.anthropic.response import MessageHead, MessageWriter, whole_message
+from server.api.anthropic.content import ContentWriter, Event, ThoughtDisplay, collect_blocks
+from server.api.anthropic.response import MessageHead, MessageWriter, build_message
 from server.choice.delta import ChoiceDelta, ChoiceResult
 from server.keys.sealed_thoughts import ThoughtSeal
 from server.tools.call import ToolCallDelta
@@ -132,7 +132,7 @@ def test_a_stream_is_well_ordered_and_makes_the_message(
     check_order(events)
     result = made[-1].result
     assert result is not None
-    whole = opened(whole_message(HEAD, written(deltas(pieces, None), display, opens=opens), result))
+    whole = opened(build_message(HEAD, written(deltas(pieces, None), display, opens=opens), result))
     assert opened(accumulated(events)) == whole
     answer = "".join(text for kind, text in pieces if kind == "answer")
     assert "".join(b["text"] for b in whole["content"] if b["type"] == "text") == answer
@@ -156,4 +156,4 @@ def test_arguments_that_are_no_object_still_make_a_block(arguments: str, value: 
     call = ChoiceDelta(0, tool_calls=[ToolCallDelta(0, "call_7", "add", arguments)])
     made = written([call, *deltas([], None)], ThoughtDisplay.NONE, opens=False)
     block = {"type": "tool_use", "id": "toolu_7", "name": "add", "input": value}
-    assert blocks_of(made) == [block]
+    assert collect_blocks(made) == [block]

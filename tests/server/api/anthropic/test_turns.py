@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.api.anthropic.conversation import conversation_of
+from server.api.anthropic.conversation import to_conversation
 from server.api.anthropic.protocol import CountTokensRequest
 from server.errors.api import BadRequestError
 from server.keys.sealed_thoughts import ThoughtSeal
@@ -34,7 +34,7 @@ RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "4"}
 def chat(*messages: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
     """The conversation that a body becomes."""
     body = {"model": MODEL, "messages": list(messages), **fields}
-    return [dict(m) for m in conversation_of(CountTokensRequest(**body), SEAL).messages]
+    return [dict(m) for m in to_conversation(CountTokensRequest(**body), SEAL).messages]
 
 
 def thought(text: str = "", signature: str = SEALED) -> dict[str, Any]:

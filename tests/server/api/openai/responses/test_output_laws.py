@@ -99,7 +99,7 @@ def test_nothing_of_a_reply_is_lost_or_shown_unasked(view: str, data: st.DataObj
         if item["type"] == "message"
         for part in item["content"]
     ) == "".join(piece.content for piece in pieces)
-    stored = [item for item in writer.stored_items() if isinstance(item, StoredReasoningItem)]
+    stored = [item for item in writer.to_stored_items() if isinstance(item, StoredReasoningItem)]
     assert "".join(item.thought for item in stored) == thought
     reasoning = [item for item in writer.output if item["type"] == "reasoning"]
     assert len(reasoning) == bool(thought)

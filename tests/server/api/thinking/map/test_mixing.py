@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.api.thinking.map.mixing import mixed_logprob
+from server.api.thinking.map.mixing import mix_logprobs
 from server.engine.protocol import TokenLogprob, TokenLogprobs
 
 VOCAB = 64
@@ -48,7 +48,7 @@ def test_it_is_exact_where_all_is_known_and_never_too_high(
 
     def mixed(num_known: int) -> float:
         before, after = (entry(v, token_id, num_known) for v in (without, with_thought))
-        return mixed_logprob(token_id, before, after, weight)
+        return mix_logprobs(token_id, before, after, weight)
 
     assert mixed(VOCAB) == pytest.approx(true, abs=1e-6)
     assert mixed(num_top) <= true + 1e-6
@@ -58,7 +58,7 @@ def test_it_is_exact_where_all_is_known_and_never_too_high(
 
 def test_it_is_the_normalised_geometric_mean() -> None:
     without, with_thought = torch.tensor([[0.5, 0.5], [0.9, 0.1]], dtype=torch.float64).log()
-    mixed = mixed_logprob(0, entry(without, 0, 2), entry(with_thought, 0, 2), 0.5)
+    mixed = mix_logprobs(0, entry(without, 0, 2), entry(with_thought, 0, 2), 0.5)
     first, second = (0.5 * 0.9) ** 0.5, (0.5 * 0.1) ** 0.5
     assert mixed == pytest.approx(log(first / (first + second)), abs=1e-9)
 
@@ -66,4 +66,4 @@ def test_it_is_the_normalised_geometric_mean() -> None:
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
 def test_what_is_impossible_stays_so(weight: float) -> None:
     impossible = TokenLogprobs(TokenLogprob(3, -inf), [TokenLogprob(0, 0.0)])
-    assert exp(mixed_logprob(3, impossible, impossible, weight)) == 0
+    assert exp(mix_logprobs(3, impossible, impossible, weight)) == 0
