@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-clients unit e2e lint types check bench eval lock image-cpu image-cuda test-image clean
+.PHONY: help setup serve test test-long test-clients unit e2e lint types check bench eval lock image-cpu image-cuda test-image clean
 
 help: ## This list
 	@awk -F ":.*## " '/^[a-z0-9 -]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: setup ## Run the whole suite (PYTEST_ARGS="…")
 test-clients: setup ## Run all clients of others against the real server, leaving out none
 	@deploy/client-env.sh $(CLIENTS) node curl
 	@TEST_ALL_CLIENTS=1 $(PYTHON) -m pytest -m sdk $(PYTEST_ARGS)
+
+test-long: setup ## Run the property tests with many more examples: after a change to the sampler, for one
+	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) --hypothesis-profile long -m "hypothesis and not e2e" $(PYTEST_ARGS)
 
 unit: setup ## Run the tests that need no engine
 	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) -m "not e2e and not sdk and not gpu" $(PYTEST_ARGS)

@@ -4,11 +4,14 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 from openai import AsyncOpenAI
 
+from tests.e2e.batch import Replies
 from tests.e2e.process import Server
 
 pytestmark = pytest.mark.e2e
@@ -87,10 +90,13 @@ class Reply:
     usage: dict[str, Any]
 
 
+def client_of(server: Server) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=f"{server.base_url}/v1", api_key="none", max_retries=0)
+
+
 @pytest.fixture
 async def client(server: Server) -> AsyncIterator[AsyncOpenAI]:
-    base_url = f"{server.base_url}/v1"
-    async with AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0) as opened:
+    async with client_of(server) as opened:
         yield opened
 
 
@@ -140,18 +146,51 @@ async def _streamed(client: AsyncOpenAI, arguments: dict[str, Any]) -> list[Repl
     ]
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_the_answer_keeps_its_form_and_the_thought_is_free(
-    client: AsyncOpenAI, case: Case, options: dict[str, Any], stream: bool
+Way = tuple[str, str, bool]  # case, options, whether it is streamed
+HIDDEN, FREE = "a hidden thought", "no constraint"
+STREAMS = [False, True]
+
+
+@pytest.fixture(scope="module")
+def found(server: Server) -> Replies[Way, list[Reply]]:
+    """The replies to all cases, asked at once, with free answers among them."""
+    shown: dict[Way, dict[str, Any]] = {
+        (case, options, stream): {"include_reasoning": True, **OPTIONS[options], **fields.fields}
+        for case, fields in CASES.items()
+        for options in OPTIONS
+        for stream in STREAMS
+    }
+    hidden: dict[Way, dict[str, Any]] = {
+        (case, HIDDEN, stream): {"max_thinking_tokens": 60, **fields.fields}
+        for case, fields in CASES.items()
+        for stream in STREAMS
+    }
+    free: dict[Way, dict[str, Any]] = {
+        (FREE, "", stream): {"max_thinking_tokens": 20, "temperature": 0} for stream in STREAMS
+    }
+
+    async def ask(stream: bool, fields: dict[str, Any]) -> list[Reply]:
+        async with client_of(server) as client:
+            return await replies(client, stream=stream, **fields)
+
+    return Replies(
+        {way: partial(ask, way[2], fields) for way, fields in (shown | hidden | free).items()}
+    )
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=["whole", "streamed"])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("case", CASES)
+def test_the_answer_keeps_its_form_and_the_thought_is_free(
+    found: Replies[Way, list[Reply]], case: str, options: str, stream: bool
 ) -> None:
-    both = await replies(client, stream=stream, include_reasoning=True, **options, **case.fields)
+    budget = OPTIONS[options]["max_thinking_tokens"]
+    both = found[case, options, stream]
     for reply in both:
         assert reply.finish_reason == "stop"
-        assert case.is_kept_by(reply.content), reply.content
-        assert reply.receipt["used"] <= options["max_thinking_tokens"]
-        if options["max_thinking_tokens"] == 60:
+        assert CASES[case].is_kept_by(reply.content), reply.content
+        assert reply.receipt["used"] <= budget
+        if budget == 60:
             assert reply.reasoning
             assert len(re.findall(r"[A-Za-z]+", reply.reasoning)) > 3  # no JSON, no regex
             assert reply.receipt["used"] > 20
@@ -160,13 +199,15 @@ async def test_the_answer_keeps_its_form_and_the_thought_is_free(
     assert both[0].usage["completion_tokens"] > details["reasoning_tokens"]
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_a_hidden_thought_stays_hidden(client: AsyncOpenAI, case: Case, stream: bool) -> None:
-    for reply in await replies(client, stream=stream, max_thinking_tokens=60, **case.fields):
+@pytest.mark.parametrize("stream", STREAMS, ids=["whole", "streamed"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_hidden_thought_stays_hidden(
+    found: Replies[Way, list[Reply]], case: str, stream: bool
+) -> None:
+    for reply in found[case, HIDDEN, stream]:
         assert reply.reasoning is None
         assert reply.receipt["used"] > 0
-        assert case.is_kept_by(reply.content), reply.content
+        assert CASES[case].is_kept_by(reply.content), reply.content
 
 
 @pytest.mark.parametrize("budget", [0, 60])
@@ -178,9 +219,12 @@ async def test_a_json_object_is_json_unless_it_is_cut(client: AsyncOpenAI, budge
             assert isinstance(json.loads(reply.content), dict)
 
 
-async def test_a_constraint_does_not_touch_the_requests_beside_it(client: AsyncOpenAI) -> None:
-    (plain, _) = await replies(client, stream=False, max_thinking_tokens=20, temperature=0)
-    assert len(re.findall(r"[A-Za-z]+", plain.content)) > 3
+@pytest.mark.parametrize("stream", STREAMS, ids=["whole", "streamed"])
+def test_a_constraint_does_not_touch_the_requests_beside_it(
+    found: Replies[Way, list[Reply]], stream: bool
+) -> None:
+    for plain in found[FREE, "", stream]:
+        assert len(re.findall(r"[A-Za-z]+", plain.content)) > 3
 
 
 # What cannot be enforced, and the field that the 400 must name.
@@ -201,23 +245,31 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize(("fields", "name"), BAD.values(), ids=BAD)
-async def test_what_cannot_be_enforced_is_a_400_before_anything_is_generated(
-    client: AsyncOpenAI, fields: dict[str, Any], name: str, stream: bool
-) -> None:
-    response = await client._client.post(
-        f"{client.base_url}chat/completions",
-        json={
+@pytest.fixture(scope="module")
+def refused(server: Server) -> Replies[tuple[str, bool], httpx.Response]:
+    """The answers to all of them, asked at once."""
+
+    async def ask(bad: str, stream: bool) -> httpx.Response:
+        body = {
             "model": "smollm2-135m-instruct",
             "messages": [{"role": "user", "content": "hi"}],
-            "structured_outputs": fields,
+            "structured_outputs": BAD[bad][0],
             "max_tokens": 10,
             "stream": stream,
-        },
-        timeout=60,
-    )
+        }
+        async with httpx.AsyncClient(base_url=server.base_url, timeout=240) as http:
+            return await http.post("/v1/chat/completions", json=body)
+
+    return Replies({(bad, stream): partial(ask, bad, stream) for bad in BAD for stream in STREAMS})
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=["whole", "streamed"])
+@pytest.mark.parametrize("bad", BAD)
+def test_what_cannot_be_enforced_is_a_400_before_anything_is_generated(
+    refused: Replies[tuple[str, bool], httpx.Response], bad: str, stream: bool
+) -> None:
+    response = refused[bad, stream]
     assert response.status_code == 400, response.text
     error = response.json()["error"]
-    assert error["param"] == f"structured_outputs.{name}"
+    assert error["param"] == f"structured_outputs.{BAD[bad][1]}"
     assert set(error) == {"message", "type", "param", "code"}

@@ -3,12 +3,14 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 from openai import AsyncOpenAI
 
 from server.reply.tool_constraint import MAX_CALLS
+from tests.e2e.batch import Replies
 from tests.e2e.process import Server
 
 pytestmark = pytest.mark.e2e
@@ -59,10 +61,13 @@ class Turn:
     receipt: dict[str, Any]
 
 
+def client_of(server: Server) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=f"{server.base_url}/v1", api_key="none", max_retries=0)
+
+
 @pytest.fixture
 async def client(server: Server) -> AsyncIterator[AsyncOpenAI]:
-    base_url = f"{server.base_url}/v1"
-    async with AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0) as opened:
+    async with client_of(server) as opened:
         yield opened
 
 
@@ -100,51 +105,72 @@ def keeps_schema(name: str, arguments: str) -> bool:
     return set(given) == {"a", "b"} and all(0 <= value <= 999 for value in given.values())
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-async def test_a_required_call_keeps_its_schema(
-    client: AsyncOpenAI, options: dict[str, Any], stream: bool
-) -> None:
+REQUESTS: dict[str, dict[str, Any]] = {
     # Room for as many calls as there may be: a small model makes them all.
-    fields = {"tools": [ADD, GO], "tool_choice": "required", "max_completion_tokens": 800}
-    turn = await ask(client, stream=stream, **fields, **options)
+    "required": {"tools": [ADD, GO], "tool_choice": "required", "max_completion_tokens": 800},
+    "one": {"tools": [ADD, GO], "tool_choice": "required", "parallel_tool_calls": False},
+    "named": {"tools": [ADD, GO], "tool_choice": NAMED_GO},
+    "written": {"tools": [ADD], "structured_outputs": {"regex": WRITTEN}},
+}
+STREAMS = [False, True]
+Turns = Replies[tuple[str, str, bool], Turn]
+
+
+@pytest.fixture(scope="module")
+def turns(server: Server) -> Turns:
+    """The replies to all requests, with each of the options, whole and streamed; asked at once."""
+
+    async def request(name: str, options: str, stream: bool) -> Turn:
+        async with client_of(server) as client:
+            return await ask(client, stream=stream, **REQUESTS[name], **OPTIONS[options])
+
+    return Replies(
+        {
+            (name, options, stream): partial(request, name, options, stream)
+            for name in REQUESTS
+            for options in OPTIONS
+            for stream in STREAMS
+        }
+    )
+
+
+each_way = pytest.mark.parametrize("stream", STREAMS, ids=["whole", "streamed"])
+each_budget = pytest.mark.parametrize("options", OPTIONS)
+
+
+@each_way
+@each_budget
+def test_a_required_call_keeps_its_schema(turns: Turns, options: str, stream: bool) -> None:
+    turn = turns["required", options, stream]
     assert 1 <= len(turn.calls) <= MAX_CALLS
     assert all(keeps_schema(*call) for call in turn.calls)
     assert not turn.content
     assert turn.finish_reason == "tool_calls"
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-async def test_one_required_call_is_one(
-    client: AsyncOpenAI, options: dict[str, Any], stream: bool
-) -> None:
-    fields = {"tools": [ADD, GO], "tool_choice": "required", "parallel_tool_calls": False}
-    turn = await ask(client, stream=stream, **fields, **options)
+@each_way
+@each_budget
+def test_one_required_call_is_one(turns: Turns, options: str, stream: bool) -> None:
+    turn = turns["one", options, stream]
     ((name, arguments),) = turn.calls
     assert keeps_schema(name, arguments)
     assert turn.finish_reason == "tool_calls"
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-async def test_a_named_call_is_of_that_tool(
-    client: AsyncOpenAI, options: dict[str, Any], stream: bool
-) -> None:
-    turn = await ask(client, stream=stream, tools=[ADD, GO], tool_choice=NAMED_GO, **options)
+@each_way
+@each_budget
+def test_a_named_call_is_of_that_tool(turns: Turns, options: str, stream: bool) -> None:
+    turn = turns["named", options, stream]
     ((name, arguments),) = turn.calls
     assert name == "go"
     assert keeps_schema(name, arguments)
     assert turn.finish_reason == "stop"
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-async def test_a_call_in_the_models_own_form_is_read(
-    client: AsyncOpenAI, options: dict[str, Any], stream: bool
-) -> None:
-    outputs = {"regex": WRITTEN}
-    turn = await ask(client, stream=stream, tools=[ADD], structured_outputs=outputs, **options)
+@each_way
+@each_budget
+def test_a_call_in_the_models_own_form_is_read(turns: Turns, options: str, stream: bool) -> None:
+    turn = turns["written", options, stream]
     ((name, arguments),) = turn.calls
     assert name == "add"
     assert set(json.loads(arguments)) == {"a"}
@@ -152,7 +178,7 @@ async def test_a_call_in_the_models_own_form_is_read(
     assert not turn.content
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@each_way
 async def test_a_result_is_answered(client: AsyncOpenAI, stream: bool) -> None:
     call = {"id": "c1", "type": "function"}
     call["function"] = {"name": "add", "arguments": '{"a": 3, "b": 4}'}  # type: ignore[assignment]

@@ -64,6 +64,7 @@ async def reserved(quotas: Quotas, key: AccessKey = KEY) -> RequestAccount:
     return account
 
 
+@pytest.mark.hypothesis
 def test_the_laws_hold_over_two_servers(redis_port: int) -> None:
     class RedisMachine(QuotaMachine):
         """Two servers on one Redis."""
