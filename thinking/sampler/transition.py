@@ -164,16 +164,12 @@ class _Step:
         Args:
             loops: whether a thought repeats itself, bool ``[n]``; None: no row has a guard.
         """
-        now, before, tables, thinking = self.now, self.before, self._tables, self.thinking
+        now, before, thinking = self.now, self.before, self.thinking
         too_soon = now.num_hidden < before[Field.MIN_TOKENS]
-        natural = thinking & (now.end_match == tables.end_length)
-        undecided = thinking & ~natural
-        exits = undecided & (self._token_ids == tables.exit_stand_in_id)
-        wants_end = undecided & (self._token_ids == tables.eos_stand_in_id)
-        by_stand_in = (exits & (before[Field.HAS_EXIT] == 1)) | (wants_end & ~too_soon)
-
+        natural, by_stand_in, wants_end = self._find_own_ends(too_soon)
         spare = now.limit - now.num_hidden - (self.close_stop - before[Field.CLOSE_AT])
-        free = (undecided & ~by_stand_in) | self.opened
+        ended = natural | by_stand_in
+        free = (thinking & ~ended) | self.opened  # may still end by another cause
         exhausted = free & (spare <= 0)
         free = free & ~exhausted
         held_open = free & too_soon & wants_end
@@ -184,9 +180,31 @@ class _Step:
             held_open = held_open | (loops & too_soon)
             cut = cut | loops
         cut = exhausted | (cut & ~held_open)
-        closes = natural | by_stand_in | cut
-        undisturbed = ~(closes | held_open)
-        return _Ends(natural, by_stand_in, cut, held_open, closes, undisturbed, at_boundary, spare)
+        closes = ended | cut
+        return _Ends(
+            natural=natural,
+            by_stand_in=by_stand_in,
+            cut=cut,
+            held_open=held_open,
+            closes=closes,
+            undisturbed=~(closes | held_open),
+            at_boundary=at_boundary,
+            spare=spare,
+        )
+
+    def _find_own_ends(self, too_soon: Array) -> tuple[Array, Array, Array]:
+        """Return where (bool ``[n]``) the model ends a thought.
+
+        The masks: by the end marker; by a stand-in; and where it samples the stand-in for the
+        end of the reply, also if that is `too_soon` (bool ``[n]``) to end the thought.
+        """
+        tables, token_ids = self._tables, self._token_ids
+        natural = self.thinking & (self.now.end_match == tables.end_length)
+        undecided = self.thinking & ~natural
+        exits = undecided & (token_ids == tables.exit_stand_in_id)
+        exits = exits & (self.before[Field.HAS_EXIT] == 1)
+        wants_end = undecided & (token_ids == tables.eos_stand_in_id)
+        return natural, exits | (wants_end & ~too_soon), wants_end
 
     def close_thoughts(self, ends: _Ends) -> None:
         """Move to the script position from which each ending thought is closed."""
