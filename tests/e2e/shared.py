@@ -35,12 +35,12 @@ def cramped_server(folder: Path) -> Iterator[Server]:
     """Start the thinker with a cache for three of the replies that it is asked for at once.
 
     In float32: in bfloat16, what else is in the batch decides between tokens that are equally
-    likely.
+    likely. With the threads that the server chooses, as nowhere else but in ``test_parallel.py``.
     """
     arguments = ["--model", "thinker", "--max-model-len", str(CRAMPED_LENGTH)]
     arguments += ["--dtype", "float32", "--num-gpu-blocks-override", str(CRAMPED_BLOCKS)]
     arguments += ["--max-num-seqs", str(CRAMPED_REQUESTS)]
-    with started_server(folder / "log.txt", arguments) as running:
+    with started_server(folder / "log.txt", arguments, own_threads=True) as running:
         yield running
 
 

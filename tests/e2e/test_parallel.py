@@ -58,7 +58,7 @@ def alone(cramped_server: Server) -> list[dict[str, Any]]:
 
 def test_two_workers_give_the_tokens_of_one(tmp_path: Path, alone: list[dict[str, Any]]) -> None:
     options = (*ARGUMENTS, "--tensor-parallel-size", "2")
-    with started_server(tmp_path / "log.txt", options) as server:
+    with started_server(tmp_path / "log.txt", options, own_threads=True) as server:
         server.wait_ready()
         assert len(server.children()) >= 3  # the core, and two that compute
         assert replies(server) == alone
@@ -68,7 +68,7 @@ def test_two_engines_share_the_requests_and_give_the_tokens_of_one(
     tmp_path: Path, alone: list[dict[str, Any]]
 ) -> None:
     options = (*ARGUMENTS, "--data-parallel-size", "2")
-    with started_server(tmp_path / "log.txt", options) as server:
+    with started_server(tmp_path / "log.txt", options, own_threads=True) as server:
         server.wait_ready()
         assert replies(server) == alone
         metrics = httpx.get(f"{server.base_url}/metrics", timeout=60).text

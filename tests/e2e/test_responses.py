@@ -11,7 +11,7 @@ from openai.types.responses import Response
 from pydantic import BaseModel
 
 from tests.e2e.process import Server
-from tests.server.api.openai.responses.folding import folded, without_ids
+from tests.server.api.openai.responses.folding import fold, without_ids
 
 pytestmark = pytest.mark.e2e
 
@@ -60,7 +60,7 @@ async def test_a_streamed_response_is_the_whole_one_within_its_budget(
 ) -> None:
     fields = {"max_thinking_tokens": budget, "include_reasoning": shown}
     whole = await respond(server, **fields)
-    streamed = folded(await events(server, **fields))
+    streamed = fold(await events(server, **fields))
     assert without_ids(streamed["output"]) == without_ids(whole["output"])
     assert streamed["usage"] == whole["usage"]
     usage = whole["usage"]
