@@ -22,7 +22,7 @@ serve: setup ## Serve on 127.0.0.1 (PORT=8000 MODEL=<name, folder or hub id> ARG
 # Clients of others: within seconds each. Those for node need it; `make test` says what it left out.
 CLIENTS := langchain litellm pydantic-ai instructor llm lm-eval
 
-# The tests on the real engine stay together, in order, in one process (tests/conftest.py).
+# The tests on the real engine stay together, in order, in two processes (tests/conftest.py).
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 test: setup ## Run the whole suite (PYTEST_ARGS="…")

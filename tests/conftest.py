@@ -1,5 +1,6 @@
 """What all tests share: Hypothesis's profiles, and real servers for all that need one."""
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,25 +12,31 @@ if TYPE_CHECKING:
     from tests.e2e.process import Server
     from tests.e2e.shared import SharedServers
 
-ENGINE_GROUP = pytest.mark.xdist_group("engine")
-# In the order of tests.e2e.shared, which imports what the other tests do without.
-SHARED_SERVERS = ("cramped_server", "seeing_server", "thinker_server", "server")
+# In the order of tests.e2e.shared, which imports what the other tests do without. Tests of a line
+# run in one process: two at a time, since an engine has one thread, and a small machine two cores.
+SERVERS_OF_GROUPS = {
+    "engine": ("cramped_server", "seeing_server", "thinker_server"),
+    "embedded": ("server",),
+}
+SHARED_SERVERS = tuple(name for names in SERVERS_OF_GROUPS.values() for name in names)
 
 register_profiles()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the real engine go to one worker: they share servers, and the machine's cores.
+    """Tests on the real engine go to two processes, in an order that spares starts and memory.
 
     Those that start their own come first, meanwhile the first of the shared servers loads. Then
     one shared server after the other; the test that ends it is the last one that it serves.
     """
     for item in items:
         if item.get_closest_marker("e2e"):
-            item.add_marker(ENGINE_GROUP)
             names = _fixtures_of(item)
-            if "next_server_loads" not in names:  # one list for all parameters of a test
+            group = "embedded" if "server" in names else "engine"
+            item.add_marker(pytest.mark.xdist_group(group))
+            # One list of names for all parameters of a test.
+            if group == "engine" and "next_server_loads" not in names:
                 names.insert(0, "next_server_loads")
     items.sort(key=lambda item: (_place(item), bool(item.get_closest_marker("ends_server"))))
 
@@ -53,8 +60,10 @@ def shared_servers(
     from tests.e2e.shared import SharedServers
 
     wanted = {name for item in request.session.items for name in _fixtures_of(item)}
-    in_order = [name for name in SHARED_SERVERS if name in wanted]
-    servers = SharedServers(tmp_path_factory.mktemp("servers"), in_order)
+    lines = [[name for name in line if name in wanted] for line in SERVERS_OF_GROUPS.values()]
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # one process for all
+        lines = [[name for line in lines for name in line]]
+    servers = SharedServers(tmp_path_factory.mktemp("servers"), lines)
     try:
         yield servers
     finally:

@@ -103,25 +103,26 @@ ORDER: Mapping[str, Callable[[Path], AbstractContextManager[Server]]] = {
 
 @dataclass(slots=True)
 class SharedServers:
-    """Those of a session; the tests of the session need the `wanted` ones, in this order."""
+    """Those of a session; each of the `lines` is needed in its order, by one process."""
 
     folder: Path
-    wanted: Sequence[str]
+    lines: Sequence[Sequence[str]]
     _running: dict[str, tuple[ExitStack, Server]] = field(default_factory=dict)
 
     def prepare(self) -> None:
-        """Let the first one load while tests run that need none of them."""
-        if self.wanted and not self._running:
-            self._start(self.wanted[0])
+        """Let the first one of all load while tests run that need none of them."""
+        if self.lines[0] and not self._running:
+            self._start(self.lines[0][0])
 
     def use(self, name: str) -> Server:
         """Return one that is ready. Those before it are ended, and the one after it loads."""
-        place = self.wanted.index(name)
-        for earlier in self.wanted[:place]:
+        (line,) = (line for line in self.lines if name in line)
+        place = line.index(name)
+        for earlier in line[:place]:
             self._end(earlier)
         running = self._start(name)
         running.wait_ready()
-        for following in self.wanted[place + 1 : place + 2]:
+        for following in line[place + 1 : place + 2]:
             self._start(following)
         return running
 
