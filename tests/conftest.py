@@ -21,6 +21,9 @@ SERVERS_OF_GROUPS = {
 SHARED_SERVERS = tuple(name for names in SERVERS_OF_GROUPS.values() for name in names)
 
 register_profiles()
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before torch is imported: beside other busy processes, more threads wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

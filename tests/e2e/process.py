@@ -104,13 +104,15 @@ def started_process(
     own_threads: bool = False,
 ) -> Iterator[Server]:
     """Start what listens on `port`; ended by pid at the end."""
-    changed = {"VLLM_CPU_KVCACHE_SPACE": KV_CACHE_GIB} | ({} if own_threads else ONE_THREAD)
+    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": KV_CACHE_GIB} | ONE_THREAD
+    if own_threads:
+        environment = {name: environment[name] for name in environment if name not in ONE_THREAD}
     with log_path.open("wb") as log:
         process = subprocess.Popen(
             command,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=os.environ | changed,
+            env=environment,
             start_new_session=own_group,
         )
     server = Server(f"http://127.0.0.1:{port}", process, log_path)
