@@ -17,6 +17,7 @@ from server.engine.protocol import EngineRequest, SamplingSettings
 from server.engine.vllm_engine import VllmEngine
 from server.hub.model_resolution import resolve_model
 from server.settings.settings import ServerSettings
+from tests.e2e.process import KV_CACHE_GIB, ONE_THREAD
 from thinking.gate import GateMode, SegmentRules
 from thinking.markers.boundaries import find_boundary_token_ids
 from thinking.phase import StopCause, TokenKind
@@ -43,7 +44,8 @@ async def engine() -> AsyncIterator[VllmEngine]:
     model = resolve_model(None).path_or_hub_id
     options = {"model": model, "max_model_len": 512, "dtype": "float32"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+        for name, value in {"VLLM_CPU_KVCACHE_SPACE": KV_CACHE_GIB, **ONE_THREAD}.items():
+            patch.setenv(name, value)
         running = await VllmEngine.start(options, settings, "model")
     yield running
     await running.close()
