@@ -1,7 +1,7 @@
-"""The app: wiring only.
+"""The app: routers, middleware and error handlers, wired together.
 
-The engine may come later than the app: until ``Services.set_engine`` is called,
-every endpoint that needs it answers 503. Starts and stops nothing.
+The engine may be loaded after the app is created: until ``Services.set_engine`` is called, every
+endpoint that needs it answers 503. Starts and stops nothing.
 """
 
 from typing import Any
@@ -33,16 +33,16 @@ from server.middleware.errors import install_error_handlers
 from server.middleware.keys import KeyMiddleware
 from server.state import Services, get_services
 
-CLIENT_CLOSED_REQUEST = 499  # nginx's; nobody reads it
+CLIENT_CLOSED_REQUEST = 499  # nginx's code; no client reads it
 
 
 def create_app(services: Services) -> FastAPI:
-    """Make an app around `services`, whose engine may be set later."""
+    """Create an app around `services`, whose engine may be set later."""
     app = FastAPI(
         title="thinking-server",
         version=_read_version(),
         description="Models that think before they answer, within a budget.",
-        redirect_slashes=False,  # where to would be taken from the caller's Host
+        redirect_slashes=False,  # the target would be built from the client's Host header
     )
     app.state.services = services
     app.include_router(chat.router)
@@ -57,7 +57,7 @@ def create_app(services: Services) -> FastAPI:
     _add_own_routes(app)
     install_openapi(app)
     install_error_handlers(app)
-    for left in (ClientLeftError, ClientDisconnect):  # the latter: while it sent its body
+    for left in (ClientLeftError, ClientDisconnect):  # the latter: while sending its body
         app.add_exception_handler(left, _handle_client_left)
     observers: list[Observer] = [RequestLog(lambda: services.slot.model_name)]
     if services.telemetry is not None:
@@ -73,18 +73,21 @@ def create_app(services: Services) -> FastAPI:
 
 
 def _add_own_routes(app: FastAPI) -> None:
-    app.get("/health", tags=["server"], summary="200 once the server can answer")(_get_health)
-    app.get("/version", tags=["server"], summary="The server's version")(_get_version)
+    app.get("/health", tags=["server"], summary="Get server health")(_get_health)
+    app.get("/version", tags=["server"], summary="Get the server version")(_get_version)
     app.get(
         "/metrics",
         tags=["server"],
-        summary="Prometheus metrics",
+        summary="Get Prometheus metrics",
         response_class=PlainTextResponse,
     )(_get_metrics)
 
 
 async def _get_health(request: Request) -> dict[str, str]:
-    """503 while the model loads, while the server shuts down, and when the engine has died."""
+    """Return 200 if the server can answer requests.
+
+    Returns 503 while the model loads, while the server shuts down, and after the engine has died.
+    """
     get_services(request).slot.get_ready_model()
     return {"status": "ok"}
 

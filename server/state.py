@@ -1,7 +1,7 @@
-"""What the process holds: its services, opened once, and a slot for the engine that comes later.
+"""The process's services, opened once, and the slot for the engine, which is loaded later.
 
-Opens and closes; starts no engine and serves no request. Every service is handed its settings
-here, so that what a request uses is in one place.
+Opens and closes services; starts no engine and serves no request. Every service gets its settings
+here, so everything that a request uses is in one place.
 """
 
 import asyncio
@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 
 class EngineSlot:
-    """The model and its engine, once loaded; `is_draining` once no new request may begin."""
+    """Slot for the model and its engine, filled once they are loaded.
+
+    `is_draining` is true once no new request may begin.
+    """
 
     def __init__(self) -> None:
         self.model: ServedModel | None = None
@@ -46,7 +49,7 @@ class EngineSlot:
 
     @property
     def engine(self) -> Engine | None:
-        """The engine; None while it loads."""
+        """The engine; None while the model loads."""
         return self.model.engine if self.model else None
 
     @property
@@ -56,14 +59,15 @@ class EngineSlot:
 
     @property
     def is_ready(self) -> bool:
-        """True if a request that arrived now would be answered."""
+        """True if a request that arrives now will be answered."""
         return self.model is not None and self.model.engine.is_alive and not self.is_draining
 
     def get_ready_model(self) -> ServedModel:
         """Return the model.
 
         Raises:
-            UnavailableError: it is not loaded yet, the server drains, or the engine is dead.
+            UnavailableError: the model is not loaded yet, the server is draining, or the engine
+                is dead.
         """
         if self.model is None:
             raise UnavailableError("the model is still loading", "not_ready")
@@ -78,8 +82,9 @@ class EngineSlot:
 class Services:
     """Everything that outlives a request; ``app.state.services``.
 
-    `anonymous` is the key of callers where none is needed. `map_slots` bounds the engine requests
-    of all maps together. None: traces, a reward model or telemetry are not configured.
+    `anonymous` is the key of all callers if the server requires none. `map_slots` limits the engine
+    requests of all maps together. `traces`, `reward_model` and `telemetry` are None if they are not
+    configured.
     """
 
     settings: ServerSettings
@@ -99,12 +104,12 @@ class Services:
     map_slots: asyncio.Semaphore
 
     def set_engine(self, engine: Engine) -> None:
-        """Begin to serve `engine`. Takes a moment: it reads the whole vocabulary."""
+        """Start serving `engine`. Takes a moment, because it reads the whole vocabulary."""
         self.slot.model = ServedModel(engine, self.settings)
         self.metrics.set_build_info(engine.model_name)
 
     async def close(self) -> None:
-        """Write the traces that wait; free what the model holds besides its engine."""
+        """Write the waiting traces, and free what the model holds in addition to its engine."""
         await self.quotas.close()
         if self.reward_model is not None:
             await self.reward_model.close()
@@ -117,14 +122,14 @@ class Services:
 
 
 def open_services(settings: ServerSettings, registry: CollectorRegistry | None = None) -> Services:
-    """Open all that `settings` ask for, without an engine.
+    """Open the services that `settings` configure, without an engine.
 
     Raises:
-        TraceStoreError, TraceTokenError: traces cannot be kept as the settings ask.
-        TelemetryMissingError: spans are asked for, but their library is not installed.
-        QuotaStorageUrlError, RedisMissingError: quotas cannot be counted as the settings ask.
+        TraceStoreError, TraceTokenError: traces cannot be kept as configured.
+        TelemetryMissingError: spans are configured, but their library is not installed.
+        QuotaStorageUrlError, RedisMissingError: quotas cannot be counted as configured.
         KeyFileError: the keys cannot be used.
-        SealKeyError: the keys for thoughts in the environment are malformed.
+        SealKeyError: the keys for sealing thoughts, from the environment, are malformed.
     """
     slot = EngineSlot()
     metrics = Metrics(registry, lambda: slot.is_ready)
@@ -165,6 +170,6 @@ def get_services(request: Request) -> Services:
 
 
 def _create_place_counter(settings: ServerSettings, slot: EngineSlot) -> Callable[[], int]:
-    """Return a function that tells how many requests may run at a time."""
+    """Return a function that returns how many requests may run at a time."""
     fixed = settings.max_concurrent_requests
     return lambda: fixed or (slot.engine.max_num_seqs if slot.engine else 1)

@@ -1,7 +1,7 @@
-"""The beginning of every endpoint that generates: read the body, prepare the work, admit it.
+"""First steps of every endpoint that generates: read the body, prepare the work, admit it.
 
-Work can begin only as :func:`begin` returns it, so no endpoint can forget a check of these. Does
-not know what the endpoints generate, nor how they write it down.
+An endpoint gets its work only from :func:`begin`, so none can skip one of these checks. Does not
+know what the endpoints generate, nor how they write it.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -33,9 +33,9 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, slots=True)
 class RequestContext(Generic[ReadT]):
-    """One request with its body, and who serves it for whom.
+    """A request with its parsed body, its account, and the model and services that serve it.
 
-    `thinking` is what the body says about thinking; empty where the endpoint reads no dialects.
+    `thinking` holds the body's thinking parameters; it is empty if the endpoint reads no dialects.
     """
 
     request: Request
@@ -47,7 +47,7 @@ class RequestContext(Generic[ReadT]):
 
     @property
     def seal(self) -> ThoughtSeal:
-        """The seal of the caller's thoughts."""
+        """Seal for the thoughts of the caller's key."""
         return self.services.seal.of(self.account.key.key_id)
 
     async def prepare(self, request: ReplyRequest) -> Prepared[Reply]:
@@ -59,7 +59,7 @@ class RequestContext(Generic[ReadT]):
         return await run_while_connected(self.request, work)
 
     def stream(self, events: AsyncGenerator[bytes, None]) -> EventStream:
-        """Return a response that sends `events`, with comments in long silences."""
+        """Return a response that sends `events`, with keep-alive comments during long pauses."""
         return EventStream(events, self.services.settings.keep_alive_seconds)
 
 
@@ -68,10 +68,10 @@ async def begin(
     body: type[ThinkingBodyT],
     prepare: Callable[[RequestContext[ThinkingBodyT]], Awaitable[Prepared[WorkT]]],
 ) -> tuple[RequestContext[ThinkingBodyT], WorkT]:
-    """Read a body that may say how much to think, prepare its work, and admit it.
+    """Read a body that may have thinking fields, prepare its work, and admit it.
 
     Raises:
-        ApiError: the model is not ready, the body is wrong, or the request is not admitted.
+        ApiError: the model is not ready, the body is invalid, or the request is not admitted.
     """
     context = await read_request(request, body)
     return context, await _admit(context, await prepare(context))
@@ -82,7 +82,7 @@ async def begin_without_dialects(
     body: type[BodyT],
     prepare: Callable[[RequestContext[BodyT]], Awaitable[Prepared[WorkT]]],
 ) -> tuple[RequestContext[BodyT], WorkT]:
-    """Do the same for a body whose fields say all there is to say.
+    """Read a body without the dialects' thinking fields, prepare its work, and admit it.
 
     Raises:
         ApiError: see :func:`begin`.
@@ -98,10 +98,10 @@ async def begin_without_dialects(
 async def read_request(
     request: Request, body: type[ThinkingBodyT]
 ) -> RequestContext[ThinkingBodyT]:
-    """Read a body that may say how much to think; nothing is prepared.
+    """Read a body that may have thinking fields; prepare nothing.
 
     Raises:
-        ApiError: the model is not ready, or the body is wrong.
+        ApiError: the model is not ready, or the body is invalid.
     """
     services = get_services(request)
     model = services.slot.get_ready_model()

@@ -1,8 +1,7 @@
-"""Reading a request's body: bytes to a strictly checked model, or a 400 that helps.
+"""Reads a request's body into a strictly validated model, or raises a helpful 400.
 
-The one place that turns pydantic's complaints into ours. An unknown field is answered
-with the nearest right name. Does not know which endpoint it reads for, and never
-quotes a value back.
+Pydantic's errors are translated here and nowhere else. The error for an unknown field suggests the
+nearest valid name. Does not know which endpoint it reads for, and never quotes a value back.
 """
 
 import difflib
@@ -20,35 +19,38 @@ from server.dialects.spellings import WRONG_NAMES
 from server.errors.api import ApiError, BadRequestError
 
 Location = tuple[str | int, ...]
-# Names of fields are the client's words: an error repeats so much of them.
+# Field names come from the client: an error repeats at most this much of them.
 MAX_PATH_CHARACTERS = 200
-MAX_FAULTS = 1_000
+MAX_ERRORS = 1_000
 BodyT = TypeVar("BodyT", bound="StrictModel")
 
 
 class StrictModel(BaseModel):
-    """No unknown fields, no conversions: ``true``, ``1.0`` and ``"1"`` are not integers."""
+    """Model that allows no unknown fields and no conversions.
+
+    ``true``, ``1.0`` and ``"1"`` are not integers.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-    # Advice for unknown fields of this body, before that of the dialects.
+    # Hints for unknown fields of this body; they take precedence over the dialects' hints.
     right_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
 
 async def read_body(request: Request, model: type[BodyT]) -> BodyT:
-    """Read and check a JSON body.
+    """Read and validate a JSON body.
 
     Raises:
-        ApiError: 400 for what is wrong in it, 415 where it is not declared as JSON (so that
-            no web page can post here unasked). 413 comes from the middleware.
+        ApiError: 400 if the body is invalid, 415 if it is not declared as JSON (otherwise any web
+            page could post here without a CORS preflight). 413 comes from the middleware.
     """
     return _parse(model, await _read_raw_body(request))
 
 
 async def read_dialect_body(request: Request, model: type[BodyT]) -> tuple[BodyT, ThinkingParams]:
-    """Read a body that may say, in any dialect, how much to think.
+    """Read a body that may have thinking fields, in any dialect.
 
     Raises:
-        ApiError: as :func:`read_body`, and 400 where two of its fields disagree.
+        ApiError: see :func:`read_body`; also 400 if two of its fields disagree.
     """
     raw = await _read_raw_body(request)
     try:
@@ -59,7 +61,7 @@ async def read_dialect_body(request: Request, model: type[BodyT]) -> tuple[BodyT
         return _parse(model, raw), ThinkingParams()
     claims, rest = take_claims(values, _get_wire_names(model))
     if rest != values:
-        # As JSON again: strict models take lists for tuples there, for one thing.
+        # Validate JSON again, not objects: strict models accept a list for a tuple only in JSON.
         raw = to_json(rest)
     return _parse(model, raw), resolve_claims(claims)
 
@@ -88,29 +90,29 @@ def _invalid_json_error(reason: str) -> BadRequestError:
 
 
 def _to_bad_request(model: type[StrictModel], error: ValidationError) -> BadRequestError:
-    """The first fault only (unknown fields first): one clear sentence beats a list."""
-    if error.error_count() > MAX_FAULTS:  # to list them would take seconds
-        message = f"the body has more than {MAX_FAULTS} faults"
+    """Return an error about the first problem only (unknown fields first), as one sentence."""
+    if error.error_count() > MAX_ERRORS:  # listing them would take seconds
+        message = f"the body has more than {MAX_ERRORS} errors"
         return BadRequestError(message, code="invalid_value")
-    faults = error.errors(include_url=False, include_input=False)
-    fault = min(faults, key=lambda fault: fault["type"] != "extra_forbidden")
-    location: Location = fault["loc"]
+    problems = error.errors(include_url=False, include_input=False)
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    location: Location = first["loc"]
     path = format_path(location)
-    match fault["type"]:
+    match first["type"]:
         case "json_invalid":
-            return _invalid_json_error(fault["ctx"]["error"])
+            return _invalid_json_error(first["ctx"]["error"])
         case "extra_forbidden":
             message = f"unknown field {path!r}{_suggest_fix(model, location)}"
             return BadRequestError(message, param=path, code="unknown_field")
         case "missing":
             return BadRequestError(f"{path} is required", param=path, code="missing_field")
         case _:
-            message = f"{path or 'the body'}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+            message = f"{path or 'the body'}: {first['msg'][:1].lower()}{first['msg'][1:]}"
             return BadRequestError(message, param=path or None, code="invalid_value")
 
 
 def format_path(location: Location) -> str:
-    """``("messages", 0, "content")`` → ``messages[0].content``; of a long one, the beginning."""
+    """Return a field's path, cut if long: ``("tools", 0, "name")`` → ``tools[0].name``."""
     path = ""
     for step in location:
         path += f"[{step}]" if isinstance(step, int) else f".{step}"
@@ -119,7 +121,7 @@ def format_path(location: Location) -> str:
 
 
 def _suggest_fix(model: type[StrictModel], location: Location) -> str:
-    """What the client may have meant by an unknown field."""
+    """Return a hint, starting with ": ", of the field that the client may have meant; or ""."""
     path = ".".join(step for step in location if isinstance(step, str))
     name = str(location[-1])
     if advice := model.right_names.get(path) or WRONG_NAMES.get(name):
@@ -138,7 +140,7 @@ def _suggest_fix(model: type[StrictModel], location: Location) -> str:
 
 
 def _iterate_places(model: type[BaseModel]) -> Iterator[tuple[type[BaseModel], Location]]:
-    """The body itself and the objects directly in it."""
+    """Yield the body's model and those of the objects directly in it, each with its location."""
     yield model, ()
     for name, info in model.model_fields.items():
         if nested := _find_model_in(info.annotation):
@@ -157,7 +159,7 @@ def _find_model_at(model: type[BaseModel], location: Location) -> type[BaseModel
 
 
 def _find_model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model in ``Model | None`` or ``list[Model]``."""
+    """Return the model in an annotation, e.g. ``Model | None`` or ``list[Model]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     found = (_find_model_in(argument) for argument in get_args(annotation))

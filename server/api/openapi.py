@@ -1,7 +1,7 @@
-"""What ``/docs`` says about bodies that we read ourselves.
+"""OpenAPI documentation of the request bodies and replies.
 
-Bodies are read by :mod:`server.api.body`, not by the framework, so their schemas are put
-into the OpenAPI document here.
+Bodies are read by :mod:`server.api.body`, not by the framework, so their schemas are added to the
+OpenAPI document here. Reads no request.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _NULLABLE_STRING = {"type": ["string", "null"]}
 
 
 def build_completion_schema(kind: str, choice: Mapping[str, Any]) -> dict[str, Any]:
-    """A completion, of a chat or of a text, whose choices have the fields `choice` as well."""
+    """Return the schema of a chat or text completion; `choice` holds its choices' own fields."""
     receipt = {"$ref": "#/components/schemas/Receipt"}
     fields = {"index": {"type": "integer"}, **choice, "thinking": receipt}
     return {
@@ -66,8 +66,8 @@ _SCHEMAS: dict[str, Any] = {
             "stop": {"type": "string"},
             "seconds": {"type": "number"},
             "advice": {"type": "array", "items": {"type": "string"}},
-            "strategy": {"type": "string", "description": "Of a search over thoughts only."},
-            "branches": {"type": "integer", "description": "Engine requests of a search."},
+            "strategy": {"type": "string", "description": "Only with a search over thoughts."},
+            "branches": {"type": "integer", "description": "Number of engine requests."},
         },
     },
     "ChatCompletion": build_completion_schema(
@@ -93,38 +93,41 @@ _SCHEMAS: dict[str, Any] = {
     },
 }
 _ERRORS = {
-    "400": "A field is wrong; the message names it and what would be right.",
-    "401": "There are keys here, and none of them was sent.",
-    "403": "The key may not do this, or thoughts are not shown here.",
-    "404": "Another model is served.",
-    "408": "The body came too slowly.",
+    "400": "A field is invalid; the message names it and says what is expected.",
+    "401": "The API key is missing or invalid.",
+    "403": "The key is not allowed to do this, or this server does not show thoughts.",
+    "404": "The model does not exist on this server.",
+    "408": "The body was sent too slowly.",
     "413": "The body is too large.",
     "415": "The body is not declared as JSON.",
-    "429": "A quota is used up, or the queue is full; `Retry-After` says when to come again.",
-    "503": "The engine is not ready, is closing, or has died.",
-    "504": "The reply took longer than this server lets one take.",
+    "429": "A quota is used up, or the queue is full; `Retry-After` says when to retry.",
+    "503": "The engine is not ready, is shutting down, or has died.",
+    "504": "The reply took longer than this server allows.",
 }
 _documented: dict[str, type[BaseModel]] = {}
-# Names of bodies that may say, in any dialect, how much to think.
+# Names of the bodies that may have thinking fields, in any dialect.
 _thinking: set[str] = set()
 
 
 def add_schemas(schemas: Mapping[str, Any]) -> None:
-    """Put schemas of another API's objects into the document."""
+    """Add the schemas of an API's objects to the document."""
     _SCHEMAS.update(schemas)
 
 
 def document_chat(
     body: type[BaseModel], reply: str = "ChatCompletion", error: str = "Error"
 ) -> dict[str, Any]:
-    """``openapi_extra`` of an endpoint that thinks; `reply` and `error` name its schemas."""
+    """Return the ``openapi_extra`` of a chat endpoint; `reply` and `error` name its schemas."""
     return document_reply(body, reply=reply, error=error)
 
 
 def document_reply(
     body: type[BaseModel], *, reply: str, error: str, streams: bool = True
 ) -> dict[str, Any]:
-    """``openapi_extra`` of an endpoint that may think; `reply` and `error` name schemas."""
+    """Return the ``openapi_extra`` of an endpoint whose body may have thinking fields.
+
+    `reply` and `error` are the names of schemas.
+    """
     streamed = {"text/event-stream": {"schema": {"type": "string"}}} if streams else {}
     _documented[body.__name__] = body
     _thinking.add(body.__name__)
@@ -132,7 +135,7 @@ def document_reply(
         "requestBody": {"required": True, "content": _to_json_content(body.__name__)},
         "responses": {
             "200": {
-                "description": "The reply; with `stream`, its chunks as server-sent events."
+                "description": "The reply; with `stream`, chunks of it as server-sent events."
                 if streams
                 else "The reply.",
                 "content": _to_json_content(reply) | streamed,
@@ -146,7 +149,7 @@ def document_reply(
 
 
 def document_body(body: type[BaseModel], *, streams: bool = False) -> dict[str, Any]:
-    """``openapi_extra`` of an endpoint that reads `body` and answers with some object."""
+    """Return the ``openapi_extra`` of an endpoint that reads `body`; the reply has no schema."""
     _documented[body.__name__] = body
     kinds = ["application/json", "text/event-stream"] if streams else ["application/json"]
     reply = {"description": "The reply.", "content": {kind: {"schema": {}} for kind in kinds}}
@@ -157,14 +160,14 @@ def document_body(body: type[BaseModel], *, streams: bool = False) -> dict[str, 
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Make the app's document hold the schemas of our bodies."""
+    """Replace the app's OpenAPI document by one that has the schemas of our bodies."""
 
     def get_document() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _build_document(app)
         return app.openapi_schema
 
-    app.openapi = get_document  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = get_document  # type: ignore[method-assign]  # as FastAPI documents it
 
 
 def _build_document(app: FastAPI) -> dict[str, Any]:
@@ -172,7 +175,7 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    # Of the framework's own checks, which we do not use: we never answer 422.
+    # Schemas of the framework's own validation, which we do not use: we never answer 422.
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     for path in document["paths"].values():
@@ -183,7 +186,7 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template=_REF)
         schemas.update(schema.pop("$defs", {}))
         if name in _thinking:
-            # An object that is also the body's own keeps its own schema.
+            # A field that the body itself declares keeps the body's schema.
             schema["properties"] = get_thinking_properties() | schema["properties"]
         schemas[name] = schema
     add_security(document)

@@ -119,15 +119,15 @@ def _check_search(thinking: ThinkingParams, options: NativeOptions) -> None:
     if thinking.seconds is not None:
         path = thinking.seconds.path
         raise BadRequestError(
-            f"{path} and thinking_options.strategy contradict each other: a search has no time of "
-            "one thought; bound it by max_thinking_tokens",
+            f"{path} and thinking_options.strategy contradict each other: a search has no time "
+            "limit for a single thought; limit it with max_thinking_tokens",
             param=path,
             code="contradictory_fields",
         )
     if options.gate is not None and options.gate.mode != "off":
         raise BadRequestError(
             "thinking_options.gate and thinking_options.strategy contradict each other: a search "
-            "is over the thought before the answer; send one of them",
+            "covers only the thought before the answer; send one of them",
             param="thinking_options.strategy",
             code="contradictory_fields",
         )

@@ -27,7 +27,9 @@ class Reader:
 
 def _read_count(value: Any) -> Reading:
     if type(value) is not int or value < -1:
-        raise ValueError("an integer: tokens from 0 up, or -1 for the server's default")
+        raise ValueError(
+            "an integer: a number of tokens, 0 or more, or -1 for the server's default"
+        )
     return None if value == -1 else (ClaimKind.TOKENS, value)
 
 
@@ -37,7 +39,7 @@ def _read_count_or_share(value: Any) -> Reading:
     try:
         return _read_count(value)
     except ValueError:
-        text = "tokens (an integer from 0 up) or a share of the reply (between 0.0 and 1.0)"
+        text = "tokens (an integer, 0 or more) or a share of the reply (between 0.0 and 1.0)"
         raise ValueError(text) from None
 
 
@@ -48,7 +50,7 @@ def _read_effort(value: Any) -> Reading:
 
 
 def _read_level(value: Any) -> Reading:
-    """Read an effort in Gemini's spelling: also in capitals; "unspecified" requests nothing."""
+    """Read an effort in Gemini's spelling: capitals are allowed; "unspecified" means none given."""
     if value == "THINKING_LEVEL_UNSPECIFIED":
         return None
     return _read_effort(value.lower() if isinstance(value, str) else value)
@@ -77,7 +79,7 @@ def _read_hide(value: Any) -> Reading:
 
 def _read_separate(value: Any) -> Reading:
     if not _check_boolean(value):
-        text = "true or left out: a thought is never put into the content"
+        text = "true or left out: a thought is never put in the content"
         raise ValueError(text)
     return ClaimKind.SHOW, True
 
@@ -101,7 +103,7 @@ def _check_boolean(value: Any) -> bool:
 
 
 def _make_word_reader(kind: ClaimKind, values: Mapping[str, bool], meaning: str) -> Reader:
-    """Make a reader of words that each stand for true or false."""
+    """Return a reader of words, each of which means true or false."""
 
     def read(value: Any) -> Reading:
         if not isinstance(value, str) or value not in values:
@@ -117,14 +119,16 @@ _EFFORTS = tuple(effort.value for effort in Effort)
 _NULLABLE_BOOLEAN = {"type": ["boolean", "null"]}
 _EFFORT_SCHEMA = {"enum": [*_EFFORTS, None]}
 
-COUNT = Reader(_read_count, {"type": ["integer", "null"], "minimum": -1}, "most hidden tokens")
+COUNT = Reader(
+    _read_count, {"type": ["integer", "null"], "minimum": -1}, "maximum number of hidden tokens"
+)
 COUNT_OR_SHARE = Reader(
     _read_count_or_share,
     {"type": ["number", "null"], "minimum": -1},
-    "most hidden tokens; between 0.0 and 1.0: that share of `max_tokens`",
+    "maximum number of hidden tokens; between 0.0 and 1.0, a share of `max_tokens`",
 )
 EFFORT = Reader(_read_effort, _EFFORT_SCHEMA, "effort; `none`: no thought")
-LEVEL = Reader(_read_level, {"type": ["string", "null"]}, "effort, also in capitals")
+LEVEL = Reader(_read_level, {"type": ["string", "null"]}, "effort; capitals are allowed")
 SWITCH = Reader(_read_switch, _NULLABLE_BOOLEAN, "`false`: no thought")
 SWITCH_OR_EFFORT = Reader(
     _read_switch_or_effort,
@@ -136,17 +140,17 @@ HIDE = Reader(_read_hide, _NULLABLE_BOOLEAN, "`true`: the thought is not shown")
 SEPARATE = Reader(
     _read_separate,
     {"enum": [True, None]},
-    "`true`: the thought is shown; `false` is refused: it is never put into the content",
+    "`true`: the thought is shown; `false` is refused, as thoughts are never put in the content",
 )
 TEXT = Reader(
     _read_text,
     {"type": ["string", "null"], "maxLength": MAX_WRAP_UP_CHARACTERS},
-    "text that ends a thought which was cut, as `thinking_options.wrap_up`",
+    "text that ends a cut thought, like `thinking_options.wrap_up`",
 )
 SECONDS = Reader(
     _read_seconds,
     {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": MAX_SECONDS},
-    "longest time of a choice's thoughts; then they are closed",
+    "time limit of a choice's thoughts, in seconds; then they are closed",
 )
 TYPE = _make_word_reader(
     ClaimKind.SWITCH,
@@ -157,10 +161,10 @@ TYPE = _make_word_reader(
 SUMMARY = _make_word_reader(
     ClaimKind.SHOW,
     {"auto": True, "concise": True, "detailed": True},
-    "the thought is shown: itself, we do not summarise",
+    "the thought itself is shown; there are no summaries",
 )
 DISPLAY = _make_word_reader(
     ClaimKind.SHOW,
     {"summarized": True, "omitted": False},
-    "`summarized`: the thought is shown, itself; `omitted`: it is not",
+    "`summarized`: the thought itself is shown; `omitted`: it is not shown",
 )

@@ -104,6 +104,6 @@ def get_thinking_properties() -> dict[str, Any]:
 
 def _to_schema(node: "Tree | Spelling") -> dict[str, Any]:
     if isinstance(node, Spelling):
-        return {**node.reader.schema, "description": f"Written so by: {node.who}."}
+        return {**node.reader.schema, "description": f"Used by: {node.who}."}
     properties = {name: _to_schema(deeper) for name, deeper in node.items()}
     return {"type": ["object", "null"], "properties": properties, "additionalProperties": False}

@@ -89,13 +89,13 @@ def _find_agreed(claims: Iterable[Claim], kind: ClaimKind) -> Claim | None:
 
 def _check_on_and_off(thinking: ThinkingParams) -> None:
     """Raise BadRequestError if one field switches thinking off and another sets a budget."""
-    said = [
+    claims = [
         claim
         for claim in (thinking.switch, thinking.tokens, thinking.share, thinking.effort)
         if claim
     ]
-    for claim in said:
-        for other in said:
+    for claim in claims:
+        for other in claims:
             # An explicit count beats an effort, so a count of 0 beside an effort is fine.
             # Effort `none` beside a count is not.
             counted_out = claim.kind is ClaimKind.TOKENS and other.kind is ClaimKind.EFFORT
@@ -123,7 +123,7 @@ def _check_counts(thinking: ThinkingParams) -> None:
 def contradiction_error(first: Claim, second: Claim) -> BadRequestError:
     """Return the error for two fields that contradict each other.
 
-    Its message shows numbers and words of ours, never a text of the caller's.
+    Its message shows numbers and known words only, never the caller's text.
     """
     return BadRequestError(
         f"{_format_claim(second)} contradicts {_format_claim(first)}; send one of them",
@@ -135,7 +135,7 @@ def contradiction_error(first: Claim, second: Claim) -> BadRequestError:
 def _format_claim(claim: Claim) -> str:
     match claim.value:
         case str():
-            return claim.path  # a text of the caller's
+            return claim.path  # never show the caller's text
         case Effort():
             return f"{claim.path} {claim.value.value!r}"
         case bool():

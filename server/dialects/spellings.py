@@ -29,7 +29,7 @@ from server.dialects.readers import (
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """Row of the table. `path` has dots between nested objects; `who` names the users of it."""
+    """Row of the table. `path` has dots between nested objects; `who` names its users."""
 
     path: str
     reader: Reader
@@ -82,7 +82,7 @@ SPELLINGS = (
 _USE_COUNT = "use 'max_thinking_tokens'"
 _USE_THINKING = "use 'thinking' with 'type' and 'budget_tokens', or 'max_thinking_tokens'"
 
-# Names that clients send although no server reads them → what to send instead.
+# Names that clients send by mistake → what to send instead.
 WRONG_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "thinking_tokens": _USE_COUNT,
@@ -92,7 +92,7 @@ WRONG_NAMES: Mapping[str, str] = MappingProxyType(
         "budget_tokens": _USE_THINKING,
         "effort": "use 'reasoning_effort'",
         "think_stop_sentence": "use 'thinking_options.wrap_up'",
-        "thinkingConfig": "it belongs into 'generationConfig'",
+        "thinkingConfig": "it belongs in 'generationConfig'",
         "includeThoughts": "use 'include_reasoning'",
         "extra_body": "its fields belong at the top level of the body",
     }

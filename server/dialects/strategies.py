@@ -113,7 +113,7 @@ def check_branches_differ(strategy: Strategy, sampling: SamplingSettings) -> Non
     if sampling.temperature == 0:
         raise BadRequestError(
             f"temperature: {STRATEGY} {strategy.name!r} needs a temperature above 0 (a request "
-            "that names none has the model's own): at 0 all branches are alike",
+            "without one uses the model's default): at 0 all branches are the same",
             param="temperature",
             code="contradictory_fields",
         )
@@ -136,7 +136,7 @@ def _check_own_fields(options: NativeStrategy) -> None:
     for name in dict.fromkeys(field for fields in _FIELDS.values() for field in fields):
         if name not in own and getattr(options, name) is not None:
             raise BadRequestError(
-                f"{STRATEGY}.{name} is no field of {options.name!r}; it has {', '.join(own)}",
+                f"{STRATEGY}.{name} is no field of {options.name!r}, which has {', '.join(own)}",
                 param=f"{STRATEGY}.{name}",
                 code="contradictory_fields",
             )

@@ -1,8 +1,8 @@
-"""Admission of a request: its quotas are reserved, and a place in the engine is waited for.
+"""Admits a request: reserves its quotas, and waits for a place in the engine.
 
-Both are given back at the account's end. :func:`admit` is the only way from work that is prepared
-to work that can begin, so no endpoint can forget it; and it comes before the response begins, so
-that a refusal is a status and not an event.
+Both are released at the account's end. Prepared work can begin only after :func:`admit`, so no
+endpoint can skip it. A request is admitted before its response begins, so a refusal is an HTTP
+status, not an event. Does not know what the work is.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ ExtraT = TypeVar("ExtraT")
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[WorkT]):
-    """Work that is checked and planned, but not admitted. `demand` is the most that it may use."""
+    """Work that is checked and planned, but not yet admitted. `demand` is its maximum demand."""
 
     demand: Demand
     _work: WorkT
 
     def with_extra(self, extra: ExtraT) -> "Prepared[tuple[ExtraT, WorkT]]":
-        """Return the same work together with something that is already there."""
+        """Return the same work, paired with `extra`."""
         return Prepared(self.demand, (extra, self._work))
 
 
@@ -46,8 +46,9 @@ async def admit(services: Services, account: RequestAccount, prepared: Prepared[
     """Wait until the request may use the engine, and return its work.
 
     Raises:
-        ApiError: 429, a quota is used up, the queue is full or the wait too long; 504.
-        EngineDeadError: the engine has died meanwhile.
+        ApiError: 429 if a quota is used up, the queue is full or the wait is too long; 504 if the
+            request's deadline has passed.
+        EngineDeadError: the engine died while the request waited.
     """
     demand, engine = prepared.demand, services.slot.engine
     ticket = services.admission.join(account.key, demand.num_engine_requests)
@@ -61,7 +62,10 @@ async def admit(services: Services, account: RequestAccount, prepared: Prepared[
 async def _wait(
     settings: ServerSettings, account: RequestAccount, ticket: Ticket, engine: Engine
 ) -> None:
-    """Wait, but no longer than anyone would profit from it; who gives up leaves the queue."""
+    """Wait until the request is admitted, for at most the queue timeout and the remaining time.
+
+    Leaves the queue if the wait ends without admission.
+    """
     longest = settings.queue_timeout_seconds
     left = compute_remaining_seconds(account, settings.max_request_seconds)
     seconds = longest if left is None else min(longest, left)
@@ -80,6 +84,6 @@ async def _wait(
     if not engine.is_alive:
         raise EngineDeadError("the engine has died")
     if seconds < longest:
-        assert settings.max_request_seconds is not None  # it is what has cut the wait
+        assert settings.max_request_seconds is not None  # it has shortened the wait
         raise DeadlineError(settings.max_request_seconds)
     raise ticket.to_timeout_error(longest)

@@ -1,6 +1,7 @@
-"""Several prompts' replies under one request, all at once.
+"""Replies to several prompts of one request, generated concurrently.
 
-One that fails takes the others with it; whoever stops reading ends them all. No wire is known.
+If one reply fails, all of them end; closing the stream of deltas ends all of them too. Knows no
+wire format.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -14,22 +15,22 @@ from server.reply.reply import Reply, collect_choices
 
 @dataclass(frozen=True, slots=True)
 class ReplyGroup:
-    """Choices are counted over all replies: all of the first prompt, then the next one's."""
+    """Replies of one request. Choices are numbered across all replies, in order of the prompts."""
 
     replies: Sequence[Reply]
 
     @property
     def num_prompt_tokens(self) -> int:
-        """Of all prompts together."""
+        """Number of tokens of all prompts together."""
         return sum(reply.num_prompt_tokens for reply in self.replies)
 
     @property
     def num_choices(self) -> int:
-        """Of all replies together."""
+        """Number of choices of all replies together."""
         return sum(reply.job.num_choices for reply in self.replies)
 
     def stream_deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
-        """See :meth:`server.reply.reply.Reply.stream_deltas`."""
+        """Generate all replies; see :meth:`server.reply.reply.Reply.stream_deltas`."""
         first, streams = 0, []
         for reply in self.replies:
             streams.append(_shift_indices(reply.stream_deltas(), first))
@@ -37,14 +38,14 @@ class ReplyGroup:
         return merge_deltas(streams)
 
     async def collect(self) -> list[ChoiceDelta]:
-        """See :meth:`server.reply.reply.Reply.collect`."""
+        """Return all deltas of each choice, joined; each has its result."""
         return await collect_choices(self.stream_deltas(), self.num_choices)
 
 
 async def _shift_indices(
     deltas: AsyncGenerator[ChoiceDelta, None], first: int
 ) -> AsyncGenerator[ChoiceDelta, None]:
-    """`deltas` whose choices are counted from `first`."""
+    """Yield `deltas` with their choices numbered from `first`."""
     async with aclosing(deltas):
         async for delta in deltas:
             delta.index += first

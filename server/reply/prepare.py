@@ -1,4 +1,7 @@
-"""From what a request asks for to a reply that can begin: all checks that need the model."""
+"""Turns a request into a planned reply, with all checks that depend on the model.
+
+Does not admit the reply.
+"""
 
 from dataclasses import replace
 
@@ -78,7 +81,7 @@ async def prepare_reply(
 async def _plan_job(
     model: ServedModel, request: ReplyRequest, budget: BudgetRequest, limits: ReplyLimits
 ) -> GenerationJob:
-    """Plan what the engine is asked for, as far as the model decides it."""
+    """Plan the part of the job that depends on the model."""
     create_tool_reader = create_reader_factory(model.engine, request.tool_use)
     constraint = _get_constraint(request)
     prompt = await model.prepare(request.prompt, budget, limits)
@@ -112,14 +115,18 @@ def _with_tools(model: ServedModel, request: ReplyRequest) -> ReplyRequest:
 
 
 def _get_constraint(request: ReplyRequest) -> AnswerConstraint | None:
-    """What the client asked for, or what makes the answer call a tool; endpoints refuse both."""
+    """Return the client's constraint, or the one that makes the answer call a tool.
+
+    Raises:
+        BadRequestError: there are both.
+    """
     if request.tool_use is None:
         return request.constraint
     forced = to_tool_constraint(request.tool_use)
     if forced is not None and request.constraint is not None:
         raise BadRequestError(
             f"{request.constraint.field}: should be left out where {request.tool_use.field} "
-            "demands a call",
+            "requires a call",
             param=request.constraint.field,
             code="invalid_value",
         )
@@ -144,12 +151,12 @@ def _shows_thought(services: Services, key: AccessKey, request: ReplyRequest) ->
 
 
 def _get_thinking_seconds(services: Services, request: ReplyRequest) -> float | None:
-    """What the request says; the server's own limit is its default and its ceiling."""
-    asked, ceiling = request.thinking.seconds, services.settings.max_thinking_seconds
-    if asked is None:
+    """Return the requested time limit; the server's limit is its default and its ceiling."""
+    requested, ceiling = request.thinking.seconds, services.settings.max_thinking_seconds
+    if requested is None:
         return ceiling
-    assert isinstance(asked.value, int | float)
-    return asked.value if ceiling is None else min(asked.value, ceiling)
+    assert isinstance(requested.value, int | float)
+    return requested.value if ceiling is None else min(requested.value, ceiling)
 
 
 def _keeps_trace(services: Services, request: ReplyRequest) -> bool:
@@ -168,8 +175,8 @@ def _check_can_search(services: Services, request: ReplyRequest, budget: BudgetR
         check_scorer(budget.strategy, has_scorer=services.reward_model is not None)
         if budget.strategy.needs_scorer and not isinstance(request.prompt, Conversation):
             raise BadRequestError(
-                "thinking_options.strategy: a reward model judges replies to a conversation; use "
-                "the chat endpoint, or a strategy without one",
+                "thinking_options.strategy: a reward model scores replies to a conversation; use "
+                "the chat endpoint, or a strategy without a reward model",
                 param="thinking_options.strategy",
                 code="invalid_value",
             )
@@ -188,7 +195,7 @@ def _to_search_job(
 
 
 def _to_recording(recorder: TraceRecorder, reply: Reply, request: ReplyRequest) -> Recording:
-    """Return where the trace of `reply` goes, and its beginning."""
+    """Return the recording of the trace of `reply`."""
     assert isinstance(request.prompt, Conversation)
     head = TraceHead(
         trace_id=request.reply_id,

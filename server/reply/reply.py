@@ -1,4 +1,4 @@
-"""One reply in progress: what to generate, and for whom. No wire is known."""
+"""Reply in progress: its job, and the account that it is generated for. Knows no wire format."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -16,7 +16,7 @@ from server.traces.recorder import TraceRecorder
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Where a reply's trace goes. `passes_thought`: the deltas keep their thoughts after it."""
+    """Recording of a reply's trace. `passes_thought`: recorded deltas keep their thoughts."""
 
     head: TraceHead
     recorder: TraceRecorder
@@ -25,10 +25,10 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply that has been admitted; see :func:`server.reply.prepare.prepare_reply`.
+    """Reply that has been admitted; see :func:`server.reply.prepare.prepare_reply`.
 
-    `shows_thought`: the client asked for thoughts and may see them. `max_seconds` None: the
-    request may take any time. `recording` None: no trace is kept.
+    `shows_thought`: the client requested thoughts and may see them. `max_seconds` is None if the
+    request may take any time, and `recording` is None if no trace is kept.
     """
 
     account: RequestAccount
@@ -40,17 +40,19 @@ class Reply:
 
     @property
     def num_prompt_tokens(self) -> int:
-        """Length of the prompt."""
+        """Length of the prompt, in tokens."""
         return len(self.job.prompt.token_ids)
 
     def stream_deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
-        """Generate; starts when first read, and ends when closed."""
+        """Generate the reply: starts when the deltas are first read, and ends when closed."""
         generated = generate(self.model, self.job, self.account)
         deltas = enforce_deadline(generated, self.account, self.max_seconds)
         if self.recording is None:
             return deltas
-        kept = self.recording
-        return captured(deltas, kept.head, kept.recorder, shows_thought=kept.passes_thought)
+        recording = self.recording
+        return captured(
+            deltas, recording.head, recording.recorder, shows_thought=recording.passes_thought
+        )
 
     async def collect(self) -> list[ChoiceDelta]:
         """Return all deltas of each choice, joined; each has its result."""

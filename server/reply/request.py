@@ -1,6 +1,6 @@
-"""A request in terms that all endpoints share.
+"""Request in the form that all endpoints share.
 
-Each endpoint turns its body into a :class:`ReplyRequest` and knows nothing of what follows.
+Each endpoint converts its body to a :class:`ReplyRequest`. Knows neither the bodies nor the model.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ from server.tools.tool import ToolUse
 
 @dataclass(frozen=True, slots=True)
 class ReplyRequest:
-    """One request. `reply_id` is the wire's id of the reply, unique in the process.
+    """Request for a reply. `reply_id` is the reply's id on the wire, unique in the process.
 
-    `max_tokens` limits thought and answer together, `max_answer_tokens` the answer alone;
-    `stop_token_ids` end the answer. `sampling`: the sampling fields that were sent, by the names of
-    :class:`server.engine.protocol.SamplingSettings`; `logprobs_field`: what the body calls its
-    `num_logprobs`, for errors. `store` false: keep no trace; true: the client relies on one.
-    `keeps_thought`: the endpoint reads the thought's text though the client may not see it, to seal
-    it; it must not show it.
+    `max_tokens` limits thought and answer together, `max_answer_tokens` the answer alone.
+    `stop_token_ids` end the answer. `sampling` has the sampling fields that were sent, by the names
+    of :class:`server.engine.protocol.SamplingSettings`; `logprobs_field` is the body's name for
+    `num_logprobs`, for errors. `store` is false to keep no trace, and true if the client relies on
+    a trace. `keeps_thought`: the endpoint needs the thought's text in order to seal it, even if the
+    client may not see it; it must not show it.
     """
 
     reply_id: str

@@ -1,4 +1,7 @@
-"""The sampling fields of a body, checked against the model and completed by its defaults."""
+"""Checks a body's sampling fields against the model, and adds the model's defaults.
+
+Does not know the bodies.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +12,7 @@ from server.errors.api import BadRequestError
 from server.prompt.plain_prompt import check_token_ids
 from thinking.plan import ThinkingPlan
 
-# What a model's generation config may say.
+# Settings that a model's generation config may set.
 _OF_MODEL = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
 
@@ -18,7 +21,7 @@ def to_sampling_settings(
 ) -> SamplingSettings:
     """Return settings from `requested`, by the names of :class:`SamplingSettings`.
 
-    What is not requested has the model's own default, then OpenAI's. Nothing is checked.
+    Other settings have the model's default or else OpenAI's. Nothing is checked.
     """
     default = engine.default_sampling
     of_model = {name: default[name] for name in _OF_MODEL if default.get(name) is not None}
@@ -27,7 +30,7 @@ def to_sampling_settings(
     return replace(
         settings,
         top_k=max(0, int(settings.top_k)),
-        # The engine takes a negative seed for "none".
+        # To the engine, a negative seed means no seed.
         seed=None if seed is None else seed & MAX_SEED,
     )
 
@@ -42,11 +45,11 @@ def check_sampling(
 ) -> SamplingSettings:
     """Return the settings of a reply's first choice.
 
-    `calls_tools`: answers may call tools in the model's own form (no grammar forbids it).
-    `logprobs_field`: the body's name of `num_logprobs`, for the error.
+    `calls_tools`: answers may call tools in the model's own format (no grammar forbids it).
+    `logprobs_field`: the body's name for `num_logprobs`, for the error.
 
     Raises:
-        BadRequestError: a token, or a number of log-probabilities, that the model lacks.
+        BadRequestError: the model has no such token, or not so many log-probabilities.
     """
     num_logprobs = requested.get("num_logprobs")
     if num_logprobs is not None and num_logprobs > engine.max_logprobs:
@@ -58,7 +61,7 @@ def check_sampling(
     settings = to_sampling_settings(requested, engine, max_tokens)
     bias = _to_logit_bias(requested.get("logit_bias") or {}, engine.vocab_size)
     if not calls_tools:
-        # Such a token ends a thought and begins the answer, in which it is not allowed.
+        # Such a token ends a thought and begins the answer, where it is not allowed.
         bias |= dict.fromkeys(engine.profile.tool_call_token_ids, float("-inf"))
     return replace(
         settings,
@@ -68,9 +71,9 @@ def check_sampling(
 
 
 def check_answer_only(settings: SamplingSettings, plan: ThinkingPlan) -> None:
-    """Raise BadRequestError where a field that holds for whole replies meets a thought.
+    """Raise BadRequestError if a field that can only apply to whole replies meets a thought.
 
-    The engine would hold the thought and its markers to it.
+    The engine would apply it to the thought and its markers too.
     """
     only_answer = {
         "min_tokens": settings.min_tokens,
@@ -79,14 +82,13 @@ def check_answer_only(settings: SamplingSettings, plan: ThinkingPlan) -> None:
     for field, value in only_answer.items():
         if value and plan.thinks:
             raise BadRequestError(
-                f"{field}: is taken only where nothing is thought; send max_thinking_tokens: 0",
+                f"{field}: is accepted only without thinking; send max_thinking_tokens: 0",
                 param=field,
                 code="contradictory_fields",
             )
     if settings.min_tokens > settings.max_tokens:
         raise BadRequestError(
-            f"min_tokens: should be at most {settings.max_tokens}, the most that this reply can "
-            "have",
+            f"min_tokens: should be at most {settings.max_tokens}, the maximum of this reply",
             param="min_tokens",
             code="contradictory_fields",
         )

@@ -1,7 +1,8 @@
-"""What an answer must look like that has to call a tool: JSON, which any model can write.
+"""Constraint on an answer that must call a tool: JSON, which any model can write.
 
-Named: the arguments of the one call. Required: a list of ``{"name", "parameters"}``. The
-readers are in ``server.tools.json_calls``. Knows no wire and no engine.
+For a named tool, the JSON is the arguments of a single call; for "required", it is a list of
+``{"name", "parameters"}``. The readers are in ``server.tools.json_calls``. Knows no wire format and
+no engine.
 """
 
 from collections.abc import Mapping
@@ -14,18 +15,18 @@ from server.constraint.json_schema import collect_literals, serialize_schema
 from server.errors.internal import ConstraintError
 from server.tools.tool import Tool, ToolMode, ToolUse
 
-MAX_CALLS = 16  # in one answer: small models would go on until they are cut
+MAX_CALLS = 16  # in one answer: small models would add calls until they are cut
 _VALUES = ("const", "enum", "default", "examples")
 
 
 def to_tool_constraint(use: ToolUse) -> AnswerConstraint | None:
-    """None: the model may write what it likes.
+    """Return the constraint for `use`; None: the model may write any answer.
 
     Raises:
-        ConstraintError: no such tool, or a schema that answers cannot be held to.
+        ConstraintError: there is no such tool, or its schema cannot be enforced.
     """
     if use.mode in (ToolMode.NAMED, ToolMode.REQUIRED) and not _has_choice(use):
-        raise ConstraintError(use.field, "should choose among tools that are sent")
+        raise ConstraintError(use.field, "should choose among the tools that were sent")
     match use.mode:
         case ToolMode.NAMED:
             schema = _to_arguments_schema(next(tool for tool in use.tools if tool.name == use.name))
@@ -53,14 +54,18 @@ def _to_arguments_schema(tool: Tool) -> dict[str, Any]:
 
 
 def _to_calls_schema(use: ToolUse) -> dict[str, Any]:
-    """References of a tool's schema point into itself: it is put where they can."""
+    """Return the schema of a list of calls.
+
+    The references in a tool's schema point into itself, so such a schema goes into ``$defs``, and
+    its references are rebased.
+    """
     definitions: dict[str, Any] = {}
     calls = []
     for tool in use.tools:
         parameters = _to_arguments_schema(tool)
-        placed = _rebase(parameters, f"#/$defs/{tool.name}")
-        if placed != parameters:
-            definitions[tool.name] = placed
+        rebased = _rebase(parameters, f"#/$defs/{tool.name}")
+        if rebased != parameters:
+            definitions[tool.name] = rebased
             parameters = {"$ref": f"#/$defs/{tool.name}"}
         calls.append(
             {
@@ -80,7 +85,7 @@ def _to_calls_schema(use: ToolUse) -> dict[str, Any]:
 
 
 def _rebase(value: Any, root: str) -> Any:
-    """A copy of a schema, whose references start from `root`."""
+    """Return a copy of a schema whose references start from `root`."""
     if isinstance(value, list):
         return [_rebase(item, root) for item in value]
     if not isinstance(value, Mapping):

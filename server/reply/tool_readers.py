@@ -1,6 +1,6 @@
-"""The reader for a request's answers: by JSON where a grammar holds them, else by the model's form.
+"""Selects the reader of tool calls: of JSON if a grammar enforces it, else of the model's format.
 
-Knows the engine's protocol; no wire.
+Knows the engine's protocol, but no wire format.
 """
 
 from server.engine.protocol import Engine
@@ -13,17 +13,17 @@ from server.tools.tool import ToolMode, ToolUse
 
 
 def create_reader_factory(engine: Engine, use: ToolUse | None) -> ReaderFactory | None:
-    """Makes a reader for each choice; None: no answer calls a tool.
+    """Return a factory that creates a reader for each choice; None: no answer calls a tool.
 
     Raises:
-        BadRequestError: calls in this model's own form cannot be read.
+        BadRequestError: calls in this model's own format cannot be read.
     """
     if use is None or use.mode is ToolMode.NONE or not use.tools:
         return None
     if use.mode is ToolMode.AUTO and not engine.reads_tool_calls:
         raise BadRequestError(
-            f"{use.field}: should be none, required or one function: this model's own form of "
-            "tool calls cannot be read here",
+            f"{use.field}: should be none, required or one function: this server cannot read this "
+            "model's own format of tool calls",
             param=use.field,
             code="invalid_value",
         )

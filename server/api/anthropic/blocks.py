@@ -1,7 +1,8 @@
-"""Content blocks that clients of Anthropic's API send, read by their `type`.
+"""Content blocks that clients of Anthropic's API send, each validated by the model of its `type`.
 
-Whether a block may stand where it does, and whether a thought was sealed here, is for
-``conversation``. What this server does not read is refused by name.
+A block of an unsupported type is refused with an error that names the type. Does not know whether
+a block may appear where it is, nor whether a thought was sealed by this server: ``conversation``
+checks both.
 """
 
 from typing import Annotated, Any, Literal
@@ -14,24 +15,24 @@ from server.api.fields.only_values import OnlyValues, to_enum_schema
 
 CacheControl = Annotated[
     dict[str, Any] | None,
-    Field(description="Taken, and changes nothing: prefixes of prompts are always cached."),
+    Field(description="Accepted, without effect: prompt prefixes are always cached."),
 ]
 _REFUSED = {
-    "document": "documents are not read here: send their text in a text block",
-    "search_result": "search results are not read here: send their text in a text block",
-    "container_upload": "there are no containers here",
+    "document": "send the document's text in a text block",
+    "search_result": "send the result's text in a text block",
+    "container_upload": "this server has no containers",
     "server_tool_use": "this server runs no tools of its own",
-    "tool_reference": "tools are not searched for here: send them in tools",
+    "tool_reference": "this server has no tool search: send the tools in 'tools'",
 }
 
 
 def validation_error(text: str) -> PydanticCustomError:
-    """What is wrong with a value, in words that follow its field's name."""
+    """Return the error for a value; `text` follows the field's name in the message."""
     return PydanticCustomError("messages_api", "{text}", {"text": text})
 
 
 class TextBlock(StrictModel):
-    """Text."""
+    """Text block."""
 
     type: Literal["text"]
     text: str
@@ -40,7 +41,7 @@ class TextBlock(StrictModel):
 
 
 class Base64Source(StrictModel):
-    """An image in the request itself."""
+    """Source of an image that is part of the request."""
 
     type: Literal["base64"]
     media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
@@ -50,16 +51,14 @@ class Base64Source(StrictModel):
 def _check_base64(source: Any) -> Any:
     kind = source.get("type") if isinstance(source, dict) else None
     if kind == "url":
-        raise validation_error(
-            "no address is ever fetched by this server; send the image as base64"
-        )
+        raise validation_error("this server fetches no URLs; send the image as base64")
     if kind == "file":
         raise validation_error("this server stores no files; send the image as base64")
     return source
 
 
 class ImageBlock(StrictModel):
-    """An image."""
+    """Image block."""
 
     type: Literal["image"]
     source: Annotated[Base64Source, BeforeValidator(_check_base64)]
@@ -67,7 +66,7 @@ class ImageBlock(StrictModel):
 
 
 class ThinkingBlock(StrictModel):
-    """An earlier thought, as it was given to the client."""
+    """Earlier thought, as it was sent to the client."""
 
     type: Literal["thinking"]
     thinking: str
@@ -76,7 +75,7 @@ class ThinkingBlock(StrictModel):
 
 
 class RedactedThinkingBlock(StrictModel):
-    """An earlier thought that the client could not read."""
+    """Earlier thought that the client could not read."""
 
     type: Literal["redacted_thinking"]
     data: str
@@ -84,21 +83,21 @@ class RedactedThinkingBlock(StrictModel):
 
 
 class ToolUseBlock(StrictModel):
-    """An earlier call of one of the client's tools."""
+    """Earlier call of one of the client's tools."""
 
     type: Literal["tool_use"]
     id: str = Field(min_length=1)
     name: str = Field(min_length=1)
     input: dict[str, Any]
     cache_control: CacheControl = None
-    caller: dict[str, Any] | None = Field(None, description="Taken, and changes nothing.")
+    caller: dict[str, Any] | None = Field(None, description="Accepted, without effect.")
 
 
 def read_block(value: Any) -> StrictModel:
-    """The block that `value` is; faults are named by their place in it.
+    """Return `value` as a block of its `type`; errors name the field inside it.
 
     Raises:
-        PydanticCustomError, ValidationError: it is none, or not a right one.
+        PydanticCustomError, ValidationError: the value is no block, or an invalid one.
     """
     kind = value.get("type") if isinstance(value, dict) else None
     if isinstance(kind, str) and kind in _MODELS:
@@ -109,12 +108,16 @@ def read_block(value: Any) -> StrictModel:
 
 
 def to_blocks(content: Any) -> Any:
-    """A string stands for one text block."""
+    """Return `content`, with a string as one text block."""
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def read_result_part(value: Any) -> StrictModel:
-    """A block of a tool's result."""
+    """Return `value` as a block of a tool's result.
+
+    Raises:
+        PydanticCustomError, ValidationError: see :func:`read_block`; also for other types of block.
+    """
     block = read_block(value)
     if not isinstance(block, TextBlock | ImageBlock):
         raise validation_error("a tool's result should have text or image blocks")
@@ -129,7 +132,7 @@ _ResultContent = Annotated[
 
 
 class ToolResultBlock(StrictModel):
-    """What a tool answered."""
+    """Result of a tool."""
 
     type: Literal["tool_result"]
     tool_use_id: str

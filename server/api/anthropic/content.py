@@ -1,7 +1,7 @@
-"""Content blocks of a reply, as the events that make them up.
+"""Content blocks of a reply, as the events that build them.
 
-A streamed message sends the events; one that is not streamed is the same events, put
-together by :func:`collect_blocks`. Knows no message around them.
+A streamed message sends the events; a message that is not streamed is built from the same events by
+:func:`collect_blocks`. Does not know the message around the blocks.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,19 +18,19 @@ Event = dict[str, Any]
 
 
 class ThoughtDisplay(Enum):
-    """What a client gets of a thought."""
+    """Form in which a client gets a thought."""
 
-    NONE = "none"  # no block: it did not ask for any
-    REDACTED = "redacted"  # a sealed block that says nothing else
-    OMITTED = "omitted"  # a block without text, and the sealed thought
-    SHOWN = "shown"  # the text too
+    NONE = "none"  # no block: none was requested
+    REDACTED = "redacted"  # a redacted_thinking block: the sealed thought only
+    OMITTED = "omitted"  # a thinking block without text, with the sealed thought
+    SHOWN = "shown"  # a thinking block with the text and the sealed thought
 
 
 class ContentWriter:
-    """Invariant: at most one block is open, and indices rise by one.
+    """Writes the events of a reply's content blocks.
 
-    A thought's block comes before the answer that follows it; of a delta that has both, the
-    thought is taken first.
+    Invariant: at most one block is open, and indices increase by one. A thought's block comes
+    before the answer that follows it: if a delta has both, the thought is written first.
     """
 
     def __init__(self, display: ThoughtDisplay, seal: ThoughtSeal) -> None:
@@ -43,19 +43,19 @@ class ContentWriter:
         self._num_thoughts = 0
 
     def begin_thought(self) -> Iterator[Event]:
-        """A thought runs: nothing of it need have come yet."""
+        """Open a block for a thought, of which no text need be known yet."""
         if self._display is ThoughtDisplay.NONE:
             return
         yield from self.close()
         self._thought = ""
         self._num_thoughts += 1
         if self._display is ThoughtDisplay.REDACTED:
-            self._open = "redacted_thinking"  # it is sent whole
+            self._open = "redacted_thinking"  # sent as a whole when it is closed
         else:
             yield self._start({"type": "thinking", "thinking": "", "signature": ""})
 
     def push(self, delta: ChoiceDelta) -> Iterator[Event]:
-        """What is new."""
+        """Write the events of a delta."""
         if delta.reasoning and self._display is not ThoughtDisplay.NONE:
             yield from self._push_thought(delta.reasoning)
         if delta.content:
@@ -67,7 +67,7 @@ class ContentWriter:
             yield from self._push_call(call)
 
     def close(self) -> Iterator[Event]:
-        """End the block that is open, if any is."""
+        """Close the open block, if there is one."""
         kind, self._open = self._open, None
         if kind == "redacted_thinking":
             yield self._start({"type": kind, "data": self._seal.seal(self._thought)})
@@ -81,7 +81,7 @@ class ContentWriter:
     def _push_thought(self, text: str) -> Iterator[Event]:
         if self._open not in ("thinking", "redacted_thinking"):
             if self._num_thoughts:
-                text = text.removeprefix(THOUGHT_BREAK)  # the blocks part them here
+                text = text.removeprefix(THOUGHT_BREAK)  # here, blocks separate the thoughts
             yield from self.begin_thought()
         self._thought += text
         if self._display is ThoughtDisplay.SHOWN:
@@ -108,12 +108,12 @@ class ContentWriter:
 
 
 def to_tool_use_id(call_id: str) -> str:
-    """A call's id as Anthropic's clients know them."""
+    """Return a call's id in Anthropic's form."""
     return f"toolu_{call_id.removeprefix('call_')}"
 
 
 def collect_blocks(events: Iterable[Event]) -> list[dict[str, Any]]:
-    """The blocks that `events` make up."""
+    """Return the blocks that `events` build."""
     blocks: list[dict[str, Any]] = []
     json_texts: dict[int, str] = {}
     for event in events:
@@ -135,7 +135,7 @@ def collect_blocks(events: Iterable[Event]) -> list[dict[str, Any]]:
 
 
 def _parse_arguments(text: str) -> dict[str, Any]:
-    """A call's arguments; where `max_tokens` cut them, those that had come."""
+    """Return a call's arguments; if `max_tokens` cut them, those that were generated."""
     try:
         value = from_json(text, allow_partial=True)
     except ValueError:

@@ -1,7 +1,8 @@
-"""From the turns of a Messages body to a conversation in OpenAI's form, for the template.
+"""Converts the turns of a Messages body to a conversation in OpenAI's form, for the template.
 
-Checks what no block can know alone: whether it may stand in a turn of that role, whether a
-result answers a call that there was, whether a thought is one that this server sealed.
+Checks what depends on more than one block: whether a block may appear in a turn of its role,
+whether a result belongs to an earlier call, and whether a thought was sealed by this server. Does
+not render the template.
 """
 
 import json
@@ -37,16 +38,16 @@ Shown = TextBlock | ImageBlock
 
 
 def to_conversation(body: CountTokensRequest, seal: ThoughtSeal) -> Conversation:
-    """The conversation that `body` sends.
+    """Return the conversation in `body`.
 
     Raises:
-        BadRequestError: a block that may not stand where it does, or is not ours.
+        BadRequestError: a block may not appear where it is, or a thought was not sealed here.
     """
     if body.messages[-1].role == "assistant":
         raise _invalid_value_error(
             f"messages[{len(body.messages) - 1}].role",
-            "the last message should not be the assistant's: an answer that has begun "
-            "(prefill) cannot be gone on with",
+            "the last message should not be the assistant's: an answer cannot be continued "
+            "(prefill is not supported)",
         )
     reader = _TurnReader(seal)
     messages: list[ChatMessage] = []
@@ -59,7 +60,7 @@ def to_conversation(body: CountTokensRequest, seal: ThoughtSeal) -> Conversation
 
 
 def _append(messages: list[ChatMessage], message: ChatMessage) -> None:
-    """Turns of the user's in a row are one turn: many templates take no others."""
+    """Append a message; merge consecutive user messages, as many templates require."""
     last = messages[-1] if messages else message
     if last is not message and last["role"] == message["role"] == "user":
         last["content"] = _join(last["content"], message["content"])
@@ -78,7 +79,7 @@ def _to_parts(content: Content) -> list[dict[str, Any]]:
 
 
 class _TurnReader:
-    """Reads turns in their order: a result may only answer an earlier call."""
+    """Reads turns in order: a result may only belong to an earlier call."""
 
     def __init__(self, seal: ThoughtSeal) -> None:
         self._seal = seal
@@ -86,7 +87,7 @@ class _TurnReader:
         self._num_images = 0
 
     def read(self, message: TurnMessage, field: str) -> list[ChatMessage]:
-        """One turn may become several messages: each result of a tool is its own."""
+        """Return the messages of a turn: each tool result is a message, and so is the rest."""
         places = [f"{field}.content[{place}]" for place in range(len(message.content))]
         for block, place in zip(message.content, places, strict=True):
             _check_role(block, message.role, place)
@@ -99,7 +100,7 @@ class _TurnReader:
         return [*results, {"role": message.role, "content": _to_content(shown)}]
 
     def _read_shown(self, blocks: Sequence[Block], places: Sequence[str]) -> Iterator[Shown]:
-        """Texts and images, those of results too: templates know images of the user's only."""
+        """Yield texts and images; also results' images: templates know images of the user only."""
         for block, place in zip(blocks, places, strict=True):
             if isinstance(block, ToolResultBlock):
                 for number, part in enumerate(block.content or ()):
@@ -113,13 +114,13 @@ class _TurnReader:
                 yield block
 
     def _check_image(self, image: ImageBlock, place: str) -> None:
-        """Here, where its place in the body is known."""
+        """Raise BadRequestError if an image is invalid; here, its path in the body is known."""
         self._num_images += 1
         if self._num_images > MAX_IMAGES:
-            raise _invalid_value_error(place, f"a request may have {MAX_IMAGES} images")
+            raise _invalid_value_error(place, f"a request may have at most {MAX_IMAGES} images")
         if len(image.source.data) > MAX_IMAGE_BYTES * 4 // 3 + 4:
             raise _invalid_value_error(
-                f"{place}.source.data", f"an image may have {MAX_IMAGE_BYTES} bytes"
+                f"{place}.source.data", f"an image may have at most {MAX_IMAGE_BYTES} bytes"
             )
         try:
             b64decode(image.source.data, validate=True)
@@ -150,7 +151,7 @@ class _TurnReader:
         thought = self._open_seal(block.signature, f"{place}.signature")
         if block.thinking and block.thinking != thought:
             raise _invalid_value_error(
-                f"{place}.signature", "does not belong to this 'thinking', which was changed"
+                f"{place}.signature", "does not match this 'thinking', which was changed"
             )
         return thought
 
@@ -183,12 +184,12 @@ class _TurnReader:
 def _check_role(block: Block, role: str, place: str) -> None:
     if not isinstance(block, _KINDS[role]):
         raise _invalid_value_error(
-            place, f"{block.type} blocks do not belong into messages of role {role!r}"
+            place, f"{block.type} blocks do not belong in messages of role {role!r}"
         )
 
 
 def _to_content(shown: Sequence[Shown]) -> Content:
-    """One text, or parts where there are images."""
+    """Return a single text, or parts if there are images."""
     texts = [block for block in shown if isinstance(block, TextBlock)]
     return _join_lines(texts) if len(texts) == len(shown) else [_to_part(block) for block in shown]
 

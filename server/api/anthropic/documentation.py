@@ -1,4 +1,4 @@
-"""What ``/docs`` says about Anthropic's endpoints."""
+"""OpenAPI documentation of Anthropic's endpoints. Reads no request."""
 
 from typing import Any
 
@@ -60,13 +60,13 @@ add_schemas(_SCHEMAS)
 
 
 def document_messages(body: type[BaseModel]) -> dict[str, Any]:
-    """``openapi_extra`` of ``/v1/messages``."""
+    """Return the ``openapi_extra`` of ``/v1/messages``."""
     return document_chat(body, "AnthropicMessage", "AnthropicError")
 
 
 def document_token_count(body: type[BaseModel]) -> dict[str, Any]:
-    """``openapi_extra`` of ``/v1/messages/count_tokens``."""
+    """Return the ``openapi_extra`` of ``/v1/messages/count_tokens``."""
     documentation = document_chat(body, "TokenCount", "AnthropicError")
     answer = {"application/json": {"schema": {"$ref": "#/components/schemas/TokenCount"}}}
-    documentation["responses"]["200"] = {"description": "The count.", "content": answer}
+    documentation["responses"]["200"] = {"description": "The token count.", "content": answer}
     return documentation

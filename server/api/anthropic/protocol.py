@@ -1,7 +1,7 @@
 """The bodies of ``POST /v1/messages`` and ``/v1/messages/count_tokens``.
 
-Every field that Anthropic's clients may send is here: used, taken where it changes nothing,
-or refused by name. How much may be thought is read by ``server.dialects``.
+Every field that Anthropic's clients may send is declared here: it is used, accepted if it has no
+effect, or refused by name. Does not know the thinking fields, which ``server.dialects`` reads.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ MAX_STOP_SEQUENCES = 64
 
 
 class TurnMessage(StrictModel):
-    """One turn. `system` is an instruction that comes later in a conversation."""
+    """Turn of a conversation. A `system` turn is an instruction inside the conversation."""
 
     role: Literal["user", "assistant", "system"]
     content: Content
@@ -40,40 +40,40 @@ class OutputFormat(StrictModel):
 
 
 class OutputConfig(StrictModel):
-    """``output_config``; its `effort` is read with all else that says how much to think."""
+    """``output_config``; its `effort` is read by ``server.dialects``."""
 
     model_config = ConfigDict(
         json_schema_extra=lambda schema: schema["properties"].update(effort=EFFORT.schema)
     )
     format: OutputFormat | None = Field(
-        None, description="What the answer must look like; the thought is free."
+        None, description="Format of the answer; the thought is not constrained."
     )
 
 
 def _check_edits(edits: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
-    """Claude Code asks to keep all thoughts, which is what happens here."""
+    """Accept only edits that keep all thoughts, as Claude Code sends them: none is ever cleared."""
     for edit in edits or ():
         is_about_thoughts = str(edit.get("type")).startswith("clear_thinking_")
         if not (is_about_thoughts and edit.get("keep") == "all"):
             raise validation_error(
-                'only "clear_thinking_…" with "keep": "all" is taken: nothing is cleared'
+                'only "clear_thinking_…" with "keep": "all" is accepted: nothing is cleared'
             )
     return edits
 
 
 class ContextManagement(StrictModel):
-    """``context_management`` of Anthropic's beta: taken where it changes nothing."""
+    """``context_management`` of Anthropic's beta: accepted if it has no effect."""
 
     edits: Annotated[list[dict[str, Any]] | None, AfterValidator(_check_edits)] = None
 
 
 class CountTokensRequest(ThinkingBody):
-    """What a prompt is made of."""
+    """Body of ``/v1/messages/count_tokens``: the fields that make up a prompt."""
 
     right_names: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "max_completion_tokens": "use 'max_tokens'",
-            "n": "one reply a request; /v1/chat/completions has more",
+            "n": "this endpoint returns one reply; /v1/chat/completions supports 'n'",
             "output_format": "use 'output_config.format'",
             "response_format": "use 'output_config.format'",
             "stop": "use 'stop_sequences'",
@@ -87,7 +87,7 @@ class CountTokensRequest(ThinkingBody):
     tool_choice: ToolChoice | None = None
     output_config: OutputConfig | None = None
 
-    # True to ignore: they change no reply of this server.
+    # Ignored, as they do not affect the replies of this server.
     cache_control: CacheControl = None
     context_management: ContextManagement | None = None
     speed: Annotated[str | None, OnlyValues("standard"), to_enum_schema("standard")] = None
@@ -95,19 +95,23 @@ class CountTokensRequest(ThinkingBody):
 
 
 class MessagesRequest(CountTokensRequest):
-    """What to answer and how to sample. How much may be thought: see ``server.dialects``."""
+    """Body of ``/v1/messages``."""
 
-    max_tokens: int = Field(ge=1, description="Thought and answer.")
+    max_tokens: int = Field(
+        ge=1, description="Maximum number of tokens of thought and answer together."
+    )
     stop_sequences: Annotated[
         list[Annotated[str, StringConstraints(min_length=1, max_length=500)]] | None,
-        Field(max_length=MAX_STOP_SEQUENCES, description="They see the answer only."),
+        Field(max_length=MAX_STOP_SEQUENCES, description="Matched in the answer only."),
     ] = None
-    temperature: float | None = Field(None, ge=0, le=2, description="Anthropic's own: to 1.")
+    temperature: float | None = Field(
+        None, ge=0, le=2, description="Up to 2, where Anthropic allows up to 1."
+    )
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1, description="0, -1 or null: all tokens.")
+    top_k: int | None = Field(None, ge=-1, description="0, -1 or null: no limit.")
     stream: bool | None = None
 
-    # True to ignore: they change no reply of this server.
+    # Ignored, as they do not affect the replies of this server.
     metadata: dict[str, Any] | None = None
     service_tier: Literal["auto", "standard_only"] | None = None
     container: Unsupported = None
@@ -116,12 +120,12 @@ class MessagesRequest(CountTokensRequest):
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """The sampling fields that were sent."""
+        """Sampling fields that were sent."""
         return get_requested_sampling(self)
 
     @property
     def constraint(self) -> AnswerConstraint | None:
-        """What holds for the answer; None: any text."""
+        """Constraint on the answer; None: any text."""
         if self.output_config is None or self.output_config.format is None:
             return None
         schema = self.output_config.format.schema_

@@ -1,4 +1,4 @@
-"""From a Messages body to the reply that all endpoints share."""
+"""Converts a Messages body to the request that all endpoints share. Generates nothing."""
 
 import secrets
 from dataclasses import replace
@@ -14,7 +14,7 @@ from server.reply.request import ReplyRequest
 
 
 async def prepare_message(context: RequestContext[MessagesRequest]) -> Prepared[Reply]:
-    """Check and plan the reply to a conversation in Anthropic's form.
+    """Check a request in Anthropic's form, and plan the reply.
 
     Raises:
         ApiError: see :func:`server.reply.prepare.prepare_reply`.
@@ -33,7 +33,7 @@ async def prepare_message(context: RequestContext[MessagesRequest]) -> Prepared[
 
 
 def to_reply_request(context: RequestContext[CountTokensRequest]) -> ReplyRequest:
-    """Return the request as far as its prompt needs it."""
+    """Return the request with the fields that its prompt depends on."""
     body = context.body
     return ReplyRequest(
         reply_id=f"msg_{secrets.token_hex(12)}",
@@ -45,7 +45,7 @@ def to_reply_request(context: RequestContext[CountTokensRequest]) -> ReplyReques
 
 
 def get_thought_display(context: RequestContext[MessagesRequest]) -> ThoughtDisplay:
-    """Return how much of the thought its blocks show."""
+    """Return the form in which the client gets the thought."""
     thinking = context.thinking
     if thinking.shows_thought:
         return ThoughtDisplay.SHOWN

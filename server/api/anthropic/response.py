@@ -1,4 +1,4 @@
-"""A message of Anthropic's API: whole, or as the events of a stream."""
+"""Message of Anthropic's API: as one object, or as the events of a stream. Knows no HTTP."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ PING: Event = {"type": "ping"}
 
 @dataclass(frozen=True, slots=True)
 class MessageHead:
-    """What is known of a message before anything of it has come."""
+    """Fields of a message that are known before anything is generated."""
 
     message_id: str
     model_name: str
     num_prompt_tokens: int
 
     def to_message(self, content: Sequence[Any], result: ChoiceResult | None) -> dict[str, Any]:
-        """The message; `result` None: it has only begun."""
+        """Return the message; `result` is None while it is generated."""
         return {
             "id": self.message_id,
             "type": "message",
@@ -32,7 +32,7 @@ class MessageHead:
         }
 
     def to_usage(self, result: ChoiceResult | None) -> dict[str, Any]:
-        """Tokens. All of the prompt are input tokens: what a cache knew is not told apart."""
+        """Return the token counts. Cached prompt tokens are not reported separately."""
         num_thought = result.num_reasoning if result else 0
         num_output = num_thought + result.num_answer if result else 0
         return {
@@ -45,9 +45,9 @@ class MessageHead:
 
 
 class MessageWriter:
-    """Writes one message's events, from its start to its stop.
+    """Writes the events of one message, from its start to its stop.
 
-    `opens_with_thought`: the reply begins with one, which the client sees at once.
+    `opens_with_thought`: the reply begins with a thought, whose block opens at once.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class MessageWriter:
         self._opens_with_thought = opens_with_thought
 
     def start(self) -> Iterator[Event]:
-        """Before anything has come."""
+        """Write the events that precede the first delta."""
         yield {"type": "message_start", "message": self._head.to_message((), None)}
         yield PING
         if self._opens_with_thought:
             yield from self._content.begin_thought()
 
     def push(self, delta: ChoiceDelta) -> Iterator[Event]:
-        """What is new; the last delta ends the message."""
+        """Write the events of a delta; the last delta ends the message."""
         yield from self._content.push(delta)
         if result := delta.result:
             yield from self._content.close()
@@ -81,7 +81,7 @@ class MessageWriter:
 def build_message(
     head: MessageHead, events: Sequence[Event], result: ChoiceResult
 ) -> dict[str, Any]:
-    """The message that `events` make up, with its receipt."""
+    """Return the message that `events` build, with its receipt."""
     message = head.to_message(collect_blocks(events), result)
     return {**message, "thinking": result.receipt.to_dict()}
 
@@ -89,7 +89,7 @@ def build_message(
 def _to_stop_fields(result: ChoiceResult | None) -> dict[str, Any]:
     if result is None:
         return {"stop_reason": None, "stop_sequence": None}
-    # A client has to answer calls, whatever came after them.
+    # The client has to answer the calls, even if a stop string followed them.
     if result.stop is not None and result.finish_reason != "tool_calls":
         return {"stop_reason": "stop_sequence", "stop_sequence": result.stop}
     return {"stop_reason": _STOP_REASONS[result.finish_reason], "stop_sequence": None}

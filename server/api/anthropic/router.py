@@ -1,4 +1,4 @@
-"""``POST /v1/messages`` and ``POST /v1/messages/count_tokens``."""
+"""``POST /v1/messages`` and ``POST /v1/messages/count_tokens``. Does not know how to generate."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/messages", tags=["messages"])
 
 @dataclass(frozen=True, slots=True)
 class MessageReply:
-    """One message on its way, and how to write it down."""
+    """Reply in progress, and the writer of its message."""
 
     reply: Reply
     head: MessageHead
@@ -32,13 +32,14 @@ class MessageReply:
     request_id: str
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The message as server-sent events."""
+        """Yield the message as server-sent events."""
         for event in self.writer.start():
             yield _format_event(event)
         try:
             async with aclosing(self.reply.stream_deltas()) as deltas:
                 async for delta in deltas:
-                    # Nothing of a hidden thought: the stream must know that it is silent.
+                    # A hidden thought has no events. Yield nothing then: an empty piece would
+                    # count as output and delay the keep-alive comments.
                     if events := b"".join(map(_format_event, self.writer.push(delta))):
                         yield events
         except Exception as error:
@@ -47,14 +48,14 @@ class MessageReply:
             )
 
     async def collect(self) -> JSONResponse:
-        """The message at once."""
+        """Return the whole message."""
         events: list[Event] = list(self.writer.start())
         result: ChoiceResult | None = None
         async with aclosing(self.reply.stream_deltas()) as deltas:
             async for delta in deltas:
                 events += self.writer.push(delta)
                 result = delta.result
-        assert result is not None  # of the last delta
+        assert result is not None  # the last delta has it
         return JSONResponse(build_message(self.head, events, result))
 
 
@@ -64,9 +65,10 @@ class MessageReply:
     openapi_extra=document_messages(MessagesRequest),
 )
 async def create_message(request: Request) -> Response:
-    """Think within `thinking.budget_tokens`, or any other budget; then answer.
+    """Create a message. The model thinks within `thinking.budget_tokens`, then answers.
 
-    The message has a receipt, `thinking`, of what its budget was and what was used.
+    Other spellings of the budget are accepted too. The receipt in `thinking` shows the budget and
+    how much of it was used.
     """
     context, reply = await begin(request, MessagesRequest, prepare_message)
     engine = context.model.engine
@@ -88,11 +90,14 @@ async def create_message(request: Request) -> Response:
     openapi_extra=document_token_count(CountTokensRequest),
 )
 async def count_tokens(request: Request) -> Response:
-    """Return what `usage.input_tokens` of the same message would be."""
+    """Count the input tokens of a message, without creating it.
+
+    The count equals `usage.input_tokens` of the same message.
+    """
     context = await read_request(request, CountTokensRequest)
     try:
         prepared = await context.prepare(to_reply_request(context))
-    except PromptTooLongError as error:  # which is what a client counts for
+    except PromptTooLongError as error:  # finding that out is why clients count
         return JSONResponse({"input_tokens": error.num_tokens})
     return JSONResponse({"input_tokens": prepared.demand.prompt_tokens})
 

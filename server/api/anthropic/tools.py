@@ -1,4 +1,4 @@
-"""``tools`` and ``tool_choice`` of a Messages body. Calls nothing."""
+"""``tools`` and ``tool_choice`` of a Messages body. Calls no tools."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
@@ -11,7 +11,7 @@ from server.api.fields.only_values import OnlyValues, to_enum_schema
 from server.errors.api import BadRequestError
 from server.tools.tool import Tool, ToolMode, ToolUse
 
-# Tools that Anthropic runs itself or has its models trained on: "web_search_20250305", …
+# Tools that Anthropic runs itself, or that its models are trained on: "web_search_20250305", …
 _FAMILIES = (
     "advisor",
     "bash",
@@ -39,7 +39,7 @@ def _check_custom(tool: Any) -> Any:
         return tool
     known = (family for family in _FAMILIES if str(kind).startswith(family))
     name = next(known, None)
-    what = f"the tool {name!r} of Anthropic's is" if name else "tools of other types are"
+    what = f"Anthropic's tool {name!r} is" if name else "tools of other types are"
     raise validation_error(f"{what} not supported: only tools of your own, with 'input_schema'")
 
 
@@ -50,23 +50,24 @@ def _check_object_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 class CustomTool(StrictModel):
-    """A tool of the client's."""
+    """Tool of the client."""
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
     input_schema: Annotated[dict[str, Any], AfterValidator(_check_object_schema)]
     description: str | None = None
     type: Literal["custom"] | None = None
     cache_control: CacheControl = None
-    eager_input_streaming: bool | None = Field(None, description="Taken: input is streamed.")
+    eager_input_streaming: bool | None = Field(None, description="Accepted: input is streamed.")
     strict: bool | None = Field(
-        None, description="Taken; input is held to the schema where tool_choice demands a call."
+        None,
+        description="Accepted; the schema is enforced if tool_choice requires a call.",
     )
     defer_loading: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
     input_examples: Annotated[Any, OnlyValues([]), to_enum_schema([])] = None
     allowed_callers: Annotated[Any, OnlyValues(["direct"]), to_enum_schema(["direct"])] = None
 
     def to_tool(self) -> Tool:
-        """The same, without the wire."""
+        """Return the tool, independent of the wire format."""
         return Tool(self.name, self.description, self.input_schema)
 
 
@@ -77,21 +78,23 @@ class ToolChoice(StrictModel):
     """``tool_choice``."""
 
     type: Literal["auto", "any", "tool", "none"]
-    name: str | None = Field(None, description='With `"type": "tool"`, and only there.')
+    name: str | None = Field(
+        None, description='Required with `"type": "tool"`; not allowed otherwise.'
+    )
     disable_parallel_tool_use: bool | None = None
 
     @model_validator(mode="after")
     def _check_name(self) -> Self:
         if (self.type == "tool") != (self.name is not None):
-            raise validation_error('\'name\' goes with "type": "tool", and only there')
+            raise validation_error('\'name\' is required with "type": "tool", and only there')
         return self
 
 
 def to_tool_use(tools: list[CustomTool] | None, choice: ToolChoice | None) -> ToolUse | None:
-    """How the model may use `tools`; None: there are none.
+    """Return how the model may use `tools`; None: there are no tools.
 
     Raises:
-        BadRequestError: two tools have one name, or the choice is of one that there is not.
+        BadRequestError: two tools have the same name, or the choice names an unknown tool.
     """
     _check_tools(tools or (), choice)
     if not tools:
@@ -106,13 +109,13 @@ def to_tool_use(tools: list[CustomTool] | None, choice: ToolChoice | None) -> To
 def _check_tools(tools: Sequence[CustomTool], choice: ToolChoice | None) -> None:
     names = [tool.name for tool in tools]
     if len(set(names)) < len(names):
-        raise _invalid_value_error("tools", "each should have a name of its own")
+        raise _invalid_value_error("tools", "each tool should have a different name")
     if choice is None:
         return
     if choice.type in ("any", "tool") and not names:
         raise _invalid_value_error("tool_choice", "there are no tools to choose from")
     if choice.name is not None and choice.name not in names:
-        raise _invalid_value_error("tool_choice.name", "should be the name of one of tools")
+        raise _invalid_value_error("tool_choice.name", "should be the name of one of the tools")
 
 
 def _invalid_value_error(param: str, problem: str) -> BadRequestError:

@@ -1,6 +1,7 @@
-"""Fields of OpenAI's wire that are taken only where they change nothing.
+"""Fields of other APIs that are accepted only with values that have no effect.
 
-Ignoring them would be a silent lie; each is refused by name instead.
+Ignoring other values would silently give a wrong reply, so they are refused. Does not know the
+fields.
 """
 
 import json
@@ -11,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 
 class OnlyValues(BeforeValidator):
-    """A field of the wire that this version takes only where it changes nothing."""
+    """Validator that accepts None and `values` only; `why` begins the message for other values."""
 
     def __init__(self, *values: Any, why: str = "is not supported yet") -> None:
         shown = " or ".join(map(_format_value, values))
@@ -20,19 +21,19 @@ class OnlyValues(BeforeValidator):
             # `True == 1`: compare types too.
             if any(type(value) is type(known) and value == known for known in (None, *values)):
                 return value
-            hint = f" (only {shown} is taken)" if shown else ""
+            hint = f" (only {shown} is accepted)" if shown else ""
             raise PydanticCustomError("not_supported", "{text}", {"text": f"{why}{hint}"})
 
         super().__init__(check)
 
 
 def _format_value(value: Any) -> str:
-    """As JSON has it; a text without its quotes, unless it is empty."""
+    """Return a value as JSON; a string without its quotes, unless it is empty."""
     return value if isinstance(value, str) and value else json.dumps(value)
 
 
 def to_enum_schema(*values: Any) -> WithJsonSchema:
-    """The JSON schema of such a field."""
+    """Return the JSON schema of a field that accepts null and `values` only."""
     return WithJsonSchema({"enum": [None, *values]})
 
 

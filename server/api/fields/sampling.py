@@ -1,8 +1,8 @@
-"""How to sample: the fields that a body has on each of OpenAI's endpoints.
+"""Sampling fields that the bodies of all of OpenAI's endpoints have.
 
-A sampling field is declared here, with its bounds, and in
-:class:`server.engine.protocol.SamplingSettings`, under the same name; nothing in between names
-it. What needs the model (its vocabulary, its context) is checked where the model is known.
+A sampling field is declared here, with its bounds, and under the same name in
+:class:`server.engine.protocol.SamplingSettings`; no code in between names it. Does not know the
+model: what depends on its vocabulary or context is checked in ``server.reply``.
 """
 
 from dataclasses import fields
@@ -19,11 +19,11 @@ _NAMES = [field.name for field in fields(SamplingSettings)]
 
 
 class SamplingFields(ThinkingBody):
-    """How to think and to sample."""
+    """Body with thinking and sampling fields."""
 
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1, description="0, -1 or null: all tokens.")
+    top_k: int | None = Field(None, ge=-1, description="0, -1 or null: no limit.")
     min_p: float | None = Field(None, ge=0, le=1)
     seed: int | None = Field(None, ge=-MAX_SEED - 1, le=MAX_SEED)
     stop: StopStrings = None
@@ -34,9 +34,9 @@ class SamplingFields(ThinkingBody):
 
 
 def get_requested_sampling(body: StrictModel, **more: Any) -> dict[str, Any]:
-    """Return the sampling fields that `body` has, and `more`, by the names of the engine.
+    """Return the sampling fields of `body`, and `more`, by the names that the engine uses.
 
-    A field that is null or left out is not among them.
+    Fields that are null or missing are left out.
     """
     values = {name: getattr(body, name, None) for name in _NAMES} | more
     return {name: value for name, value in values.items() if value is not None}

@@ -1,8 +1,8 @@
-"""``response_format`` and ``structured_outputs``: what a client wants answers to look like.
+"""``response_format`` and ``structured_outputs``: the required format of the answer.
 
-Two spellings of one thing: OpenAI's, and vLLM's with regular expressions, choices and
-grammars. Everything that can be checked without a model is checked here; whether a
-constraint compiles, the engine says.
+These are two spellings of the same thing: OpenAI's, and vLLM's, which adds regular expressions,
+choices and grammars. Everything that can be checked without a model is checked here. Does not know
+whether a constraint compiles: the engine checks that.
 """
 
 import re
@@ -26,7 +26,7 @@ MAX_CHOICES = 1_000
 MAX_CHOICE_CHARACTERS = 1_000
 
 _REPETITION = re.compile(r"\{\s*(\d+)?\s*,?\s*(\d+)?\s*\}")
-# Without such a rule vLLM takes a grammar for Lark's, another language.
+# Without such a rule, vLLM would read the grammar as Lark, another grammar language.
 _ROOT = re.compile(r"^\s*root\s*::=", re.MULTILINE)
 
 
@@ -36,7 +36,7 @@ def _check_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse_json(value: Any) -> Any:
-    """vLLM also takes a schema as text."""
+    """Return `value`, parsed if it is a string: vLLM accepts a schema as JSON text too."""
     if not isinstance(value, str):
         return value
     try:
@@ -67,31 +67,31 @@ Choice = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHOICE_CH
 class JsonSchemaFormat(StrictModel):
     """``response_format.json_schema``."""
 
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="Of the schema; not used.")
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="Name of the schema; not used.")
     schema_: JsonSchema = Field(alias="schema", description="The JSON schema of the answer.")
-    strict: bool | None = Field(None, description="Taken; the schema is always enforced.")
-    description: str | None = Field(None, description="Taken; the model does not see it.")
+    strict: bool | None = Field(None, description="Accepted; the schema is always enforced.")
+    description: str | None = Field(None, description="Accepted; not shown to the model.")
 
 
 class ResponseFormat(StrictModel):
-    """``response_format``, as OpenAI has it."""
+    """``response_format``, as in OpenAI's API."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchemaFormat | None = Field(
-        None, description='With `"type": "json_schema"`, and only there.'
+        None, description='Required with `"type": "json_schema"`; not allowed otherwise.'
     )
 
     @model_validator(mode="after")
     def _check_schema_given(self) -> Self:
         if (self.type == "json_schema") != (self.json_schema is not None):
             raise _validation_error(
-                '\'json_schema\' goes with "type": "json_schema", and only there'
+                '\'json_schema\' is required with "type": "json_schema", and only there'
             )
         return self
 
     @property
     def constraint(self) -> AnswerConstraint | None:
-        """None: any text."""
+        """Constraint on the answer; None: any text."""
         if self.json_schema is not None:
             field = "response_format.json_schema.schema"
             return _to_schema_constraint(self.json_schema.schema_, field)
@@ -101,10 +101,10 @@ class ResponseFormat(StrictModel):
 
 
 class StructuredOutputs(StrictModel):
-    """``structured_outputs``, as vLLM has it: exactly one of its fields."""
+    """``structured_outputs``, as in vLLM's API: exactly one of its fields."""
 
     json_: Annotated[JsonSchema | None, BeforeValidator(_parse_json)] = Field(
-        None, alias="json", description="The JSON schema of the answer: an object, or its text."
+        None, alias="json", description="The JSON schema of the answer: an object, or JSON text."
     )
     json_object: Literal[True] | None = Field(None, description="Any JSON object.")
     regex: Annotated[str | None, AfterValidator(lambda text: text and _check_pattern(text))] = (
@@ -112,7 +112,7 @@ class StructuredOutputs(StrictModel):
             None,
             min_length=1,
             max_length=MAX_REGEX_CHARACTERS,
-            description="What the whole answer matches.",
+            description="A regular expression that the whole answer matches.",
         )
     )
     choice: list[Choice] | None = Field(
@@ -132,7 +132,7 @@ class StructuredOutputs(StrictModel):
         given = [name for name in _KINDS if getattr(self, name) is not None]
         if len(given) != 1:
             names = " and ".join(name.rstrip("_") for name in given) or "none"
-            raise _validation_error(f"should have exactly one constraint, and has {names}")
+            raise _validation_error(f"should have exactly one constraint, but has {names}")
         if sum(map(len, self.choice or ())) > MAX_SCHEMA_CHARACTERS:
             raise _validation_error(
                 f"'choice' should have at most {MAX_SCHEMA_CHARACTERS} characters in all"
@@ -141,7 +141,7 @@ class StructuredOutputs(StrictModel):
 
     @property
     def constraint(self) -> AnswerConstraint:
-        """The one that is given."""
+        """The constraint that was sent."""
         if self.json_ is not None:
             return _to_schema_constraint(self.json_, "structured_outputs.json")
         if self.regex is not None:
@@ -158,9 +158,9 @@ class StructuredOutputs(StrictModel):
 def to_answer_constraint(
     response_format: ResponseFormat | None, structured_outputs: StructuredOutputs | None
 ) -> AnswerConstraint | None:
-    """What holds for the answer; None: any text."""
-    asked = response_format or structured_outputs
-    return None if asked is None else asked.constraint
+    """Return the constraint on the answer; None: any text."""
+    sent = response_format or structured_outputs
+    return None if sent is None else sent.constraint
 
 
 _KINDS = tuple(StructuredOutputs.model_fields)

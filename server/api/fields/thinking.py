@@ -1,6 +1,6 @@
-"""The fields of a body that say how to think, beside those of the dialects.
+"""Native thinking fields of a body, in addition to those of the dialects.
 
-Which dialect spells a budget how is for ``server.dialects``.
+Does not know how the dialects spell a budget: see ``server.dialects``.
 """
 
 from dataclasses import replace
@@ -17,18 +17,21 @@ ThinkingBodyT = TypeVar("ThinkingBodyT", bound="ThinkingBody")
 
 
 class ThinkingBody(StrictModel):
-    """A body of any endpoint that thinks."""
+    """Body of any endpoint that thinks."""
 
     thinking_options: ThinkingOptions | None = None
     min_thinking_tokens: Annotated[
-        int | None, Field(ge=0, description="Fewest hidden tokens: a thought is held open.")
+        int | None,
+        Field(
+            ge=0, description="Minimum number of hidden tokens; until then, thoughts are kept open."
+        ),
     ] = None
 
 
 async def read_thinking_body(
     request: Request, model: type[ThinkingBodyT]
 ) -> tuple[ThinkingBodyT, ThinkingParams]:
-    """Read a body and all that it says about thinking.
+    """Read a body and all of its thinking parameters.
 
     Raises:
         ApiError: see :func:`server.api.body.read_dialect_body`.

@@ -1,6 +1,7 @@
-"""``thinking_options`` of a body, on every endpoint: the rarer options of a thought.
+"""``thinking_options`` of a body, on every endpoint: the less common options of a thought.
 
-Checked field by field; what contradicts another is found in ``server.dialects``.
+Checks each field on its own. Does not check the fields against each other: ``server.dialects``
+does.
 """
 
 from typing import Annotated, Any, Literal
@@ -17,7 +18,7 @@ DEFAULT_GUARD = LoopGuard()
 
 
 class LoopGuardOptions(StrictModel):
-    """``thinking_options.loop_guard``: when a thought repeats itself."""
+    """``thinking_options.loop_guard``: when a thought counts as repeating itself."""
 
     enabled: bool = True
     max_period: int = Field(DEFAULT_GUARD.max_period, ge=1, le=MAX_PERIOD)
@@ -31,18 +32,22 @@ class GateOptions(StrictModel):
     mode: Literal["off", "entropy", "every", "after"]
     threshold: Annotated[
         float | None,
-        Field(ge=0, le=20, description="entropy: opens above so many nats."),
+        Field(ge=0, le=20, description="Mode entropy: the gate opens above this many nats."),
     ] = None
     tokens: Annotated[
         int | None,
-        Field(ge=1, le=1_000_000, description="every: opens after so many answer tokens."),
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Mode every: the gate opens after this many answer tokens.",
+        ),
     ] = None
     strings: Annotated[
         list[str] | None,
         Field(
             min_length=1,
             max_length=MAX_GATE_STRINGS,
-            description="after: opens where the answer has just ended with one of them.",
+            description="Mode after: the gate opens when the answer ends with one of them.",
         ),
     ] = None
     gap: Annotated[
@@ -50,12 +55,13 @@ class GateOptions(StrictModel):
         Field(
             ge=1,
             le=1_000_000,
-            description="Fewest answer tokens between two thoughts. Default 8 for entropy, else 1.",
+            description="Minimum number of answer tokens between two thoughts. Default: 8 with "
+            "mode entropy, else 1.",
         ),
     ] = None
-    opening: Annotated[
-        bool, Field(description="false: the reply does not start with a thought.")
-    ] = True
+    opening: Annotated[bool, Field(description="Whether the reply also starts with a thought.")] = (
+        True
+    )
 
 
 class StrategyOptions(StrictModel):
@@ -64,113 +70,136 @@ class StrategyOptions(StrictModel):
     name: Literal["best_of", "self_consistency", "reward", "beam", "mcts"]
     n: Annotated[
         int | None,
-        Field(ge=2, le=MAX_BRANCHES, description="best_of, self_consistency, reward: replies."),
+        Field(
+            ge=2,
+            le=MAX_BRANCHES,
+            description="best_of, self_consistency, reward: number of replies.",
+        ),
     ] = None
     answer_tokens: Annotated[
         int | None,
-        Field(ge=1, le=100_000, description="The same: of each reply, for its trial answer."),
+        Field(
+            ge=1,
+            le=100_000,
+            description="best_of, self_consistency, reward: tokens of each reply's trial answer.",
+        ),
     ] = None
     extract: Annotated[
         Literal["number", "text", "last_line"] | None,
-        Field(description="self_consistency: what of an answer is counted. Default number."),
+        Field(
+            description="self_consistency: part of each answer that is counted. Default: number."
+        ),
     ] = None
     width: Annotated[
-        int | None, Field(ge=1, le=MAX_WIDTH, description="beam: branches that are kept.")
+        int | None, Field(ge=1, le=MAX_WIDTH, description="beam: number of branches kept.")
     ] = None
     expand: Annotated[
         int | None,
-        Field(ge=2, le=MAX_WIDTH, description="beam, mcts: steps that are tried after a branch."),
+        Field(ge=2, le=MAX_WIDTH, description="beam, mcts: number of next steps tried per branch."),
     ] = None
     step_tokens: Annotated[
-        int | None, Field(ge=4, le=4096, description="beam, mcts: longest step.")
+        int | None, Field(ge=4, le=4096, description="beam, mcts: maximum tokens of a step.")
     ] = None
     score_by: Annotated[
         Literal["reward", "confidence"] | None,
-        Field(description="beam, mcts: the server's reward model (default), or the model itself."),
+        Field(
+            description="beam, mcts: score steps by the server's reward model (default) or by the "
+            "model's own confidence."
+        ),
     ] = None
-    iterations: Annotated[int | None, Field(ge=1, le=1000, description="mcts: at most.")] = None
+    iterations: Annotated[
+        int | None, Field(ge=1, le=1000, description="mcts: maximum number of iterations.")
+    ] = None
     exploration: Annotated[
-        float | None, Field(ge=0, le=100, description="mcts: weight of what few visits add.")
+        float | None, Field(ge=0, le=100, description="mcts: weight of the bonus for few visits.")
     ] = None
 
 
 class ThinkingOptions(StrictModel):
-    """``thinking_options``: the rarer options of a thought."""
+    """``thinking_options``: the less common options of a thought."""
 
     answer_reserve: Annotated[
-        int | None, Field(ge=1, description="Tokens kept for the answer.")
+        int | None, Field(ge=1, description="Number of tokens kept for the answer.")
     ] = None
     grace: Annotated[
         Any,
         BeforeValidator(lambda value: _check_grace(value)),
         WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "number"}]}),
         Field(
-            description="Last tokens (integer) or share (0.0 to 1.0) of the budget in which a "
-            "thought ends at a sentence's or line's end. Default 0.1."
+            description="Last part of the budget, in tokens (integer) or as a share (0.0 to 1.0), "
+            "in which a thought ends at the next end of a sentence or line. Default: 0.1."
         ),
     ] = None
     wrap_up: Annotated[
         str | None,
-        Field(max_length=2000, description="Text that ends a cut thought, paid from the budget."),
+        Field(
+            max_length=2000,
+            description="Text that ends a cut thought. Its tokens count towards the budget.",
+        ),
     ] = None
     continuation: Annotated[
         str | None,
         Field(
             min_length=1,
             max_length=2000,
-            description="Text that answers an end which comes before min_thinking_tokens. "
-            'Default "\\nWait,".',
+            description="Text that replaces an end of the thought before min_thinking_tokens. "
+            'Default: "\\nWait,".',
         ),
     ] = None
     gate: Annotated[
         GateOptions | None, Field(description="When a thought starts inside the answer.")
     ] = None
     max_segments: Annotated[
-        int | None, Field(ge=1, le=1000, description="Most thoughts inside the answer. Default 8.")
+        int | None,
+        Field(ge=1, le=1000, description="Maximum number of thoughts in the answer. Default: 8."),
     ] = None
     segment_tokens: Annotated[
         int | None,
-        Field(ge=1, le=1_000_000, description="Longest of them, markers included. Default 64."),
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Maximum tokens of each such thought, markers included. Default: 64.",
+        ),
     ] = None
     mix: Annotated[
         float | None,
         Field(
             ge=0,
             le=1,
-            description="Weight of the logits after such a thought, for the next token; the "
-            "rest is that of the logits before it. Default 1.0: no mixing.",
+            description="Weight of the logits after such a thought in the choice of the next "
+            "token; the logits before the thought get the rest. Default: 1.0, no mixing.",
         ),
     ] = None
     loop_guard: Annotated[
         LoopGuardOptions | None,
         BeforeValidator(lambda value: {"enabled": value} if isinstance(value, bool) else value),
-        Field(description="false: a thought may repeat itself; an object: when it does."),
+        Field(description="false: thoughts may repeat themselves. An object tunes the detection."),
     ] = None
     early_exit: Annotated[
         float | None,
         Field(
             gt=0,
             lt=1,
-            description="Probability of the end marker above which a thought ends at a "
-            "sentence's or line's end. Off by default.",
+            description="Probability of the end marker above which a thought ends at the end of a "
+            "sentence or line. Off by default.",
         ),
     ] = None
     kind: Annotated[
         Literal["text", "pause", "implicit"] | None,
         Field(
-            description="text: the model writes its thought (default). pause: pause tokens as "
-            "far as the budget goes. implicit: one token, of a model that was trained so."
+            description="text (default): the model writes its thought. pause: pause tokens, up to "
+            "the budget. implicit: a single token, for models trained for it."
         ),
     ] = None
     strategy: Annotated[
         StrategyOptions | None,
         BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
-        Field(description="A search over thoughts, all under the one budget; a name will do."),
+        Field(description="Search over thoughts, within one budget: an object, or just a name."),
     ] = None
 
 
 def _check_grace(value: Any) -> Any:
-    """An integer counts tokens, a float is a share: ``1`` and ``1.0`` differ."""
+    """Check a grace: an integer counts tokens, a float is a share, so ``1`` and ``1.0`` differ."""
     if value is None or (type(value) is int and value >= 0):
         return value
     if type(value) is float and 0 <= value <= 1:

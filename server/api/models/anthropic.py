@@ -1,4 +1,4 @@
-"""The served model as Anthropic's clients read it, for ``GET /v1/models``."""
+"""The served model in Anthropic's form, for ``GET /v1/models``. Checks no permissions."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ from server.model.served_model import ServedModel
 
 
 def to_model_list(models: Sequence[ServedModel], key: AccessKey) -> dict[str, Any]:
-    """A page with all `models`."""
+    """Return a page with all `models`."""
     infos = [to_model_info(model, key) for model in models]
     ids = [info["id"] for info in infos] or [None]
     return {"data": infos, "has_more": False, "first_id": ids[0], "last_id": ids[-1]}
 
 
 def to_model_info(model: ServedModel, key: AccessKey) -> dict[str, Any]:
-    """The model, its context and its thinking limits."""
+    """Return the model's name, context length and thinking limits."""
     created = datetime.fromtimestamp(model.created, UTC)
     return {
         "type": "model",

@@ -1,6 +1,6 @@
-"""``GET /v1/models``: the one model that is served.
+"""``GET /v1/models``: the single model that is served.
 
-Anthropic's clients have the same path: they are answered in their own form.
+Anthropic's clients use the same path and get Anthropic's form. Loads no model.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 @router.get("", summary="List models")
 async def list_models(request: Request) -> dict[str, Any]:
-    """The served model, where the key may use it: its context length, its thinking limits."""
+    """List the served model, if the key may use it, with its context length and thinking limits."""
     model = get_services(request).slot.get_ready_model()
     key = get_account(request).key
     models = [model] if key.may_use(model.engine.model_name) else []
@@ -29,9 +29,9 @@ async def list_models(request: Request) -> dict[str, Any]:
     return {"object": "list", "data": [_to_card(model, key) for model in models]}
 
 
-@router.get("/{model_name:path}", summary="Describe a model")
+@router.get("/{model_name:path}", summary="Retrieve a model")
 async def retrieve_model(request: Request, model_name: str) -> dict[str, Any]:
-    """The served model, where `model_name` is its name."""
+    """Retrieve the served model by its name, with its context length and thinking limits."""
     model = get_services(request).slot.get_ready_model()
     key = get_account(request).key
     check_model(key, model.engine.model_name, model_name, param=None)
@@ -47,12 +47,12 @@ def _to_card(model: ServedModel, key: AccessKey) -> dict[str, Any]:
         "object": "model",
         "created": model.created,
         "owned_by": "thinking-server",
-        # vLLM's fields; `permission` is of OpenAI's older clients, which look for a list.
+        # vLLM's fields; OpenAI's older clients expect a list in `permission`.
         "root": name,
         "parent": None,
         "max_model_len": context,
         "permission": [],
-        # Under the name that OpenRouter's clients know.
+        # The name that OpenRouter's clients use.
         "context_length": context,
         "thinking": {
             "native": model.engine.profile.native,

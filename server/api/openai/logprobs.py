@@ -1,7 +1,7 @@
 """Log-probabilities of answer tokens in OpenAI's form.
 
-Alternatives that are markers are left out: their text is never shown. Does not choose
-which positions are the answer's.
+Alternatives that are markers are left out: their text is never shown. Does not know which positions
+belong to the answer.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ LOWEST_LOGPROB = -9999.0
 
 
 def get_hidden_token_ids(profile: MarkerProfile) -> frozenset[int]:
-    """Tokens that are no alternative that is shown: single ones that are a marker."""
+    """Return the tokens never shown as alternatives: markers that are a single token."""
     markers = (profile.start_token_ids, profile.end_token_ids)
     return frozenset(ids[0] for ids in markers if len(ids) == 1)
 
 
 class LogprobsWriter:
-    """Writes the entries of one request."""
+    """Writes the log-probabilities of one request."""
 
     def __init__(self, engine: Engine, num_top: int) -> None:
         self._hidden_ids = get_hidden_token_ids(engine.profile)
@@ -29,7 +29,7 @@ class LogprobsWriter:
         self._num_top = num_top
 
     def to_dict(self, entries: Sequence[TokenLogprobs]) -> dict[str, Any]:
-        """``choices[i].logprobs``."""
+        """Return ``choices[i].logprobs``."""
         return {"content": [self._to_entry(entry) for entry in entries], "refusal": None}
 
     def _to_entry(self, entry: TokenLogprobs) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Messages of a chat: texts, and images where the model reads them.
+"""Messages of a chat: texts, and images if the model reads them.
 
-Accepts what OpenAI's clients send back of our own replies. Earlier thoughts and tool calls go
-to the chat template, which keeps or drops them.
+Accepts our own replies as OpenAI's clients send them back. Does not decide what becomes of earlier
+thoughts and tool calls: the chat template keeps or drops them.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ _CONTENT_SCHEMA = {
 
 
 def _check_content(content: Any) -> Any:
-    """`content` as it is; anything but text and images is refused by name."""
+    """Return `content` unchanged, after refusing anything but text and images."""
     if content is None or isinstance(content, str):
         return content
     if not isinstance(content, list):
@@ -71,7 +71,7 @@ def _check_image(part: dict[str, Any]) -> None:
         form = '{"type": "image_url", "image_url": {"url": "data:…"}}'
         raise _validation_error(f"an image part should be {form}")
     assert isinstance(image, dict)
-    # The model's own processor decides how finely it looks.
+    # `detail` is accepted and not used: the model's processor chooses the resolution.
     if set(image) - {"url", "detail"} or image.get("detail") not in (None, "auto", "low", "high"):
         raise _validation_error(
             "image_url should have 'url', and may have 'detail': auto, low or high"
@@ -85,7 +85,10 @@ def _check_absent(value: Any) -> Any:
 
 
 def _check_depth(arguments: str) -> str:
-    """A template gets arguments as an object, if they are one; what a model wrote may not be."""
+    """Check the nesting of arguments.
+
+    A template gets them parsed if they are JSON; those that a model wrote may not be.
+    """
     try:
         value = from_json(arguments)
     except ValueError:
@@ -124,15 +127,15 @@ class EarlierCall(StrictModel):
     id: str = Field(min_length=1)
     type: Literal["function"] = "function"
     function: CalledFunction
-    index: int | None = None  # of a stream's pieces; some clients leave it in
+    index: int | None = None  # from streamed chunks; some clients do not remove it
 
     def to_prompt(self) -> dict[str, Any]:
-        """OpenAI's form."""
+        """Return the call in OpenAI's form."""
         return {"id": self.id, "type": self.type, "function": self.function.model_dump()}
 
 
 class Message(StrictModel):
-    """One turn. Only an assistant's may be without content."""
+    """Message of a chat. Only the assistant's messages may have no content."""
 
     role: Role
     content: Annotated[
@@ -142,7 +145,7 @@ class Message(StrictModel):
     ] = None
     name: str | None = None
     tool_call_id: str | None = None
-    # Two names of the thought of an earlier reply: the model's template keeps or drops it.
+    # Two names of an earlier reply's thought, which the model's template keeps or drops.
     reasoning: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
@@ -168,7 +171,7 @@ class Message(StrictModel):
         return self
 
     def to_prompt(self) -> dict[str, Any]:
-        """What the prompt is made of."""
+        """Return the message in the form that the chat template gets."""
         shown = ("role", "content", "name", "tool_call_id")
         prompt = {key: value for key in shown if (value := getattr(self, key)) is not None}
         if thought := self.reasoning_content or self.reasoning:
@@ -179,10 +182,10 @@ class Message(StrictModel):
 
 
 def check_tool_results(messages: Sequence[Message]) -> None:
-    """Refuse a result of a call that was not made before it.
+    """Check that each tool result belongs to a call in an earlier message.
 
     Raises:
-        PydanticCustomError: for the field ``messages``.
+        PydanticCustomError: one does not; the error is for the field ``messages``.
     """
     known: set[str] = set()
     for place, message in enumerate(messages):

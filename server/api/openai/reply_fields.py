@@ -1,7 +1,7 @@
-"""What the bodies of chat and text completions have in common.
+"""Fields that the bodies of chat and text completions share.
 
-Thinking, sampling, what the answer looks like, streaming. What needs the model is checked
-later, where the model is known.
+They set thinking, sampling, the answer's format and streaming. Does not know the model: what
+depends on it is checked in ``server.reply``.
 """
 
 from typing import Annotated, Self
@@ -28,21 +28,23 @@ class StreamOptions(StrictModel):
 
 
 class ReplyFields(SamplingFields, VllmFields):
-    """How to think, to sample and to send."""
+    """Body with the fields that chat and text completions share."""
 
     model: str
 
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
     response_format: ResponseFormat | None = Field(
-        None, description="What the answer must look like; the thought is free."
+        None, description="Format of the answer; the thought is not constrained."
     )
     structured_outputs: StructuredOutputs | None = Field(
-        None, description="The same with more kinds, in vLLM's spelling; send one of the two."
+        None,
+        description="As response_format, in vLLM's spelling and with more kinds of constraint. "
+        "Send one of the two.",
     )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
-    # True to ignore: they change no reply of this server.
+    # Ignored, as they do not affect the replies of this server.
     user: str | None = None
 
     @model_validator(mode="after")
@@ -55,15 +57,15 @@ class ReplyFields(SamplingFields, VllmFields):
 
     @property
     def constraint(self) -> AnswerConstraint | None:
-        """What holds for the answer."""
+        """Constraint on the answer; None: any text."""
         return to_answer_constraint(self.response_format, self.structured_outputs)
 
     @property
     def includes_usage(self) -> bool:
-        """Whether a stream ends with a usage chunk."""
+        """True if a stream ends with a chunk that has the usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
 
 def contradiction_error(message: str) -> PydanticCustomError:
-    """Two fields that disagree."""
+    """Return the error for fields that contradict each other."""
     return PydanticCustomError("contradiction", "{text}", {"text": message})

@@ -1,4 +1,4 @@
-"""Fields that the objects of a chat completion and of a text completion share."""
+"""Fields that the objects of chat and text completions share. Knows no choices."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from server.choice.delta import ChoiceResult
 
 @dataclass(frozen=True, slots=True)
 class ReplyHead:
-    """What every object of one reply begins with."""
+    """Leading fields of all objects of one reply."""
 
     reply_id: str
     model_name: str
@@ -18,7 +18,7 @@ class ReplyHead:
     created: int = field(default_factory=lambda: int(time.time()))
 
     def to_dict(self, kind: str) -> dict[str, Any]:
-        """The leading fields of a `kind` of object."""
+        """Return the leading fields of an object of type `kind`."""
         return {
             "id": self.reply_id,
             "object": kind,
@@ -28,7 +28,7 @@ class ReplyHead:
 
 
 def to_usage(num_prompt_tokens: int, results: Sequence[ChoiceResult]) -> dict[str, Any]:
-    """Tokens of all choices; the prompt counts once. ``completion ⊇ reasoning``."""
+    """Return the tokens of all choices; the prompt counts once. ``completion ⊇ reasoning``."""
     num_reasoning = sum(result.num_reasoning for result in results)
     num_completion = num_reasoning + sum(result.num_answer for result in results)
     return {

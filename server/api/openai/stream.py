@@ -1,4 +1,7 @@
-"""A streamed completion, of a chat or of a text: its events from the first to ``[DONE]``."""
+"""Events of a streamed chat or text completion, from the first to ``[DONE]``.
+
+Does not know the form of the chunks.
+"""
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -19,31 +22,34 @@ class StreamWriter(Protocol):
 
     @property
     def includes_usage(self) -> bool:
-        """Whether the last chunk tells the usage."""
+        """True if the last chunk has the usage."""
 
     def write_delta(self, delta: ChoiceDelta) -> bytes:
-        """What is new of one choice."""
+        """Return the chunk of a delta of one choice."""
 
     def write_usage(self, results: Sequence[ChoiceResult]) -> bytes:
-        """The last chunk."""
+        """Return the last chunk, which has the usage."""
 
 
 def format_error_event(error: ApiError) -> bytes:
-    """An error after the stream has begun."""
+    """Return the event for an error after the stream has begun."""
     return f"data: {_to_json(error.to_dict())}\n\n".encode()
 
 
 async def stream_events(
     writer: StreamWriter,
-    lead: Callable[[], Awaitable[Sequence[bytes]]],
+    create_first_events: Callable[[], Awaitable[Sequence[bytes]]],
     deltas: AsyncGenerator[ChoiceDelta, None],
     account: RequestAccount,
 ) -> AsyncGenerator[bytes, None]:
-    """`lead` gives what comes first; an error anywhere is the last event, and in `account`."""
+    """Yield the first events, those of `deltas`, the usage if requested, and ``[DONE]``.
+
+    An error ends the stream with an error event, and is recorded in `account`.
+    """
     results: list[ChoiceResult] = []
     try:
         async with aclosing(deltas):
-            for event in await lead():
+            for event in await create_first_events():
                 yield event
             async for delta in deltas:
                 if delta.result:

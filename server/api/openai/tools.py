@@ -1,7 +1,8 @@
 """``tools`` and ``tool_choice`` of a chat body.
 
-Checked for form and size. What a schema asks for is checked where answers are held to it
-(``server.reply.tool_constraint``): a schema that a model only reads may ask for anything.
+Checks their form and size. Does not check whether a schema can be enforced: that is checked where
+answers are constrained by it (``server.reply.tool_constraint``). A schema that the model only reads
+may use any keyword.
 """
 
 from collections.abc import Sequence
@@ -35,11 +36,11 @@ class FunctionDefinition(StrictModel):
     name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
     description: str | None = None
     parameters: Parameters | None = Field(
-        None, description="JSON schema of the arguments, an object; none: no arguments."
+        None, description="JSON schema of the arguments, an object. Left out: no arguments."
     )
     strict: bool | None = Field(
         None,
-        description="Taken; arguments are held to the schema where tool_choice demands a call.",
+        description="Accepted; the schema is enforced if tool_choice requires a call.",
     )
 
 
@@ -50,7 +51,7 @@ class ToolDefinition(StrictModel):
     function: FunctionDefinition
 
     def to_tool(self) -> Tool:
-        """The tool."""
+        """Return the tool, independent of the wire format."""
         function = self.function
         parameters = NO_PARAMETERS if function.parameters is None else function.parameters
         return Tool(function.name, function.description, parameters)
@@ -58,7 +59,7 @@ class ToolDefinition(StrictModel):
 
 def _check_names_differ(tools: list[ToolDefinition]) -> list[ToolDefinition]:
     if len({tool.function.name for tool in tools}) < len(tools):
-        raise validation_error("should have a different name each")
+        raise validation_error("each tool should have a different name")
     return tools
 
 
@@ -68,20 +69,20 @@ Tools = Annotated[
 
 
 class FunctionName(StrictModel):
-    """A function by its name."""
+    """Name of a function."""
 
     name: str
 
 
 class NamedChoice(StrictModel):
-    """``{"type": "function", "function": {"name": …}}``: this one is called."""
+    """``{"type": "function", "function": {"name": …}}``: this function must be called."""
 
     type: Literal["function"]
     function: FunctionName
 
 
 class AllowedTools(StrictModel):
-    """Some of the tools, of which the model may call any, or has to call one."""
+    """Subset of the tools; the model may call any of them, or must call one."""
 
     mode: Literal["auto", "required"]
     tools: list[NamedChoice] = Field(min_length=1)
@@ -100,7 +101,7 @@ _MODES = ("none", "auto", "required")
 
 
 def _check_choice_form(value: Any) -> Any:
-    """One sentence for what could be wrong in three forms."""
+    """Check the form of a choice, so that the error names all forms in one sentence."""
     is_object = isinstance(value, dict) and value.get("type") in ("function", "allowed_tools")
     if is_object or (isinstance(value, str) and value in _MODES):
         return value
@@ -117,23 +118,23 @@ ToolChoice = Annotated[
 
 
 def check_choice(choice: Choice | None, tools: Sequence[ToolDefinition]) -> None:
-    """Refuse a choice among tools that are not there.
+    """Check that all tools in `choice` are among `tools`.
 
     Raises:
-        PydanticCustomError: for the field ``tool_choice``.
+        PydanticCustomError: one is not; the error is for the field ``tool_choice``.
     """
     known = {tool.function.name for tool in tools}
     if choice not in (None, "none", "auto") and not known:
         raise validation_error("needs tools")
     if unknown := [name for name in _get_chosen_names(choice) if name not in known]:
         place = "function.name" if isinstance(choice, NamedChoice) else "allowed_tools.tools"
-        raise validation_error(f"{place} should be of tools ({len(unknown)} is not)")
+        raise validation_error(f"{place} should be among tools ({len(unknown)} not found)")
 
 
 def to_tool_use(
     tools: Sequence[ToolDefinition] | None, choice: Choice | None, *, parallel: bool | None
 ) -> ToolUse | None:
-    """None: the request has no tools."""
+    """Return how the model may use `tools`; None: there are no tools."""
     if not tools:
         return None
     offered = [tool.to_tool() for tool in tools]
@@ -158,5 +159,5 @@ def _get_chosen_names(choice: Choice | None) -> list[str]:
 
 
 def validation_error(text: str) -> PydanticCustomError:
-    """What is wrong, in a sentence that follows the field's name."""
+    """Return the error for a value; `text` follows the field's name in the message."""
     return PydanticCustomError("tools", "{text}", {"text": text})

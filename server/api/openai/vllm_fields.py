@@ -1,7 +1,7 @@
-"""Fields that vLLM has beside OpenAI's, on both of its completion endpoints.
+"""Fields that vLLM adds to OpenAI's, on both of its completion endpoints.
 
-What concerns tokens concerns those of the answer here. The rest is taken where it changes
-nothing, and refused by name where it would.
+Fields about tokens apply to the answer's tokens only. The other fields are accepted if they have no
+effect, and refused by name otherwise. Does not know the model.
 """
 
 from typing import Annotated, Any
@@ -26,27 +26,29 @@ _REQUEST_ID = "is not supported: send it as the header x-request-id"
 def accept_only(
     *values: Any, why: str = "is not supported"
 ) -> tuple[BeforeValidator, WithJsonSchema]:
-    """Annotations of a field that is taken with these values only."""
+    """Return the annotations of a field that is accepted with these values only."""
     return OnlyValues(*values, why=why), to_enum_schema(*values)
 
 
 class VllmFields(StrictModel):
-    """vLLM's sampling fields, and its rarer ones."""
+    """Body with the fields that vLLM adds."""
 
-    ignore_eos: bool | None = Field(None, description="The answer goes on to its limit.")
+    ignore_eos: bool | None = Field(None, description="Generate up to the limit of the answer.")
     stop_token_ids: list[_TOKEN_ID] | None = Field(
-        None, max_length=MAX_STOP_TOKEN_IDS, description="They end the answer; no thought."
+        None,
+        max_length=MAX_STOP_TOKEN_IDS,
+        description="Tokens that end the answer, but not a thought.",
     )
     min_tokens: int | None = Field(
-        None, ge=0, description="Fewest tokens; taken only where nothing is thought."
+        None, ge=0, description="Minimum number of tokens; accepted only without thinking."
     )
     allowed_token_ids: list[_TOKEN_ID] | None = Field(
         None,
         min_length=1,
         max_length=MAX_ALLOWED_TOKEN_IDS,
-        description="No other tokens; taken only where nothing is thought.",
+        description="The only tokens that may be generated; accepted only without thinking.",
     )
-    # True to ignore: it changes no reply of this server.
+    # Ignored, as it does not affect the replies of this server.
     session_id: str | None = None
 
     use_beam_search: Annotated[Any, *accept_only(False, why=_SEARCH)] = None

@@ -1,4 +1,4 @@
-"""The bodies of ``POST /tokenize`` and ``POST /detokenize``, in vLLM's shapes."""
+"""The bodies of ``POST /tokenize`` and ``POST /detokenize``, as in vLLM. Encodes nothing."""
 
 from typing import Annotated, Any, Self
 
@@ -23,25 +23,25 @@ _TEMPLATE = "is not supported: the model's own template is used; see chat_templa
 
 
 class TokenizeRequest(StrictModel):
-    """A text, or a conversation."""
+    """Body of ``/tokenize``: a text, or a conversation."""
 
-    model: str | None = Field(None, description="Left out: the one that is served.")
+    model: str | None = Field(None, description="Default: the served model.")
     prompt: str | None = None
     messages: list[Message] | None = Field(None, min_length=1, max_length=MAX_MESSAGES)
     add_special_tokens: bool | None = Field(
-        None, description="false: nothing that the tokenizer puts before a text."
+        None, description="false: leave out the special tokens that the tokenizer adds to a text."
     )
     return_token_strs: bool | None = None
     add_generation_prompt: bool | None = Field(
-        None, description="false: without what the template puts before a reply."
+        None, description="false: leave out the tokens that the template adds before a reply."
     )
     continue_final_message: bool | None = Field(
-        None, description="The last message, an assistant's, is the beginning of the reply."
+        None, description="Continue the last message, which must be the assistant's."
     )
     chat_template_kwargs: dict[str, Any] | None = Field(
-        None, description="For the model's chat template, where it reads them."
+        None, description="Arguments of the model's chat template."
     )
-    tools: Tools | None = Field(None, description="Functions that the model is told of.")
+    tools: Tools | None = Field(None, description="Functions that the model may call.")
     chat_template: Annotated[Any, *accept_only(why=_TEMPLATE)] = None
     media_io_kwargs: Annotated[Any, *accept_only({})] = None
     mm_processor_kwargs: Annotated[Any, *accept_only({})] = None
@@ -49,14 +49,18 @@ class TokenizeRequest(StrictModel):
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
         if (self.prompt is None) == (self.messages is None):
-            raise contradiction_error("send one of prompt and messages")
+            raise contradiction_error("send either prompt or messages")
         if self.messages is None:
             self._check_prompt_fields()
             return self
         if self.add_special_tokens:
-            raise contradiction_error("add_special_tokens is of prompt: a template writes its own")
+            raise contradiction_error(
+                "add_special_tokens needs prompt: a template adds its own special tokens"
+            )
         if self.continue_final_message and self.add_generation_prompt:
-            raise contradiction_error("continue_final_message and add_generation_prompt: send one")
+            raise contradiction_error(
+                "continue_final_message and add_generation_prompt: send one of them"
+            )
         if self.continue_final_message and self.messages[-1].role != "assistant":
             raise contradiction_error(
                 "continue_final_message needs a last message of role 'assistant'"
@@ -66,15 +70,15 @@ class TokenizeRequest(StrictModel):
     def _check_prompt_fields(self) -> None:
         for name in _OF_MESSAGES:
             if getattr(self, name) is not None:
-                raise contradiction_error(f"{name} goes with messages")
+                raise contradiction_error(f"{name} needs messages")
 
     @property
     def tool_use(self) -> ToolUse | None:
-        """The tools that a conversation's model is told of."""
+        """Use of the tools; None: the request has no tools."""
         return to_tool_use(self.tools, None, parallel=None)
 
     def to_prompt(self) -> Conversation | PlainPrompt:
-        """What is to be encoded, as a request for a reply would have it."""
+        """Return the prompt to encode, as a request for a reply would have it."""
         if self.messages is None:
             return PlainPrompt(self.prompt or "", begins=self.add_special_tokens is not False)
         return Conversation(
@@ -86,7 +90,7 @@ class TokenizeRequest(StrictModel):
 
 
 class DetokenizeRequest(StrictModel):
-    """Tokens whose text is asked for."""
+    """Body of ``/detokenize``: token ids."""
 
-    model: str | None = Field(None, description="Left out: the one that is served.")
+    model: str | None = Field(None, description="Default: the served model.")
     tokens: list[Annotated[int, Field(ge=0)]]

@@ -1,6 +1,6 @@
 """``/tokenize``, ``/detokenize`` and ``/tokenizer_info``: text to token ids and back.
 
-Encodes as the server does where it answers: a control token typed in a text is plain text.
+Encodes prompts exactly as for replies: control tokens in a text are plain text. Generates nothing.
 """
 
 from typing import Any, TypeVar
@@ -24,11 +24,11 @@ BodyT = TypeVar("BodyT", TokenizeRequest, DetokenizeRequest)
 
 @router.post(
     "/tokenize",
-    summary="Tokenize text or a conversation",
+    summary="Tokenize text",
     openapi_extra=document_body(TokenizeRequest),
 )
 async def tokenize(request: Request) -> dict[str, Any]:
-    """The prompt's token ids, as the model would see them."""
+    """Return the token ids of a text or a conversation, as the model would get them."""
     model, body = await _read_body(request, TokenizeRequest)
     prompt = body.to_prompt()
     if isinstance(prompt, Conversation):
@@ -48,11 +48,11 @@ async def tokenize(request: Request) -> dict[str, Any]:
 
 @router.post(
     "/detokenize",
-    summary="Detokenize token ids",
+    summary="Detokenize tokens",
     openapi_extra=document_body(DetokenizeRequest),
 )
 async def detokenize(request: Request) -> dict[str, Any]:
-    """The tokens' text, special tokens included."""
+    """Return the text of tokens, including special tokens."""
     model, body = await _read_body(request, DetokenizeRequest)
     check_token_ids(body.tokens, model.engine.vocab_size, "tokens")
     tokenizer = model.engine.tokenizer
@@ -66,7 +66,7 @@ async def detokenize(request: Request) -> dict[str, Any]:
 
 @router.get("/tokenizer_info", summary="Get tokenizer information")
 async def get_tokenizer_info(request: Request) -> dict[str, Any]:
-    """The special tokens and the chat template; vLLM's shape, as far as clients read it."""
+    """Return the special tokens and the chat template, in vLLM's form as far as clients read it."""
     engine = get_services(request).slot.get_ready_model().engine
     check_model(get_account(request).key, engine.model_name, None)
     tokenizer = engine.tokenizer
@@ -77,7 +77,7 @@ async def get_tokenizer_info(request: Request) -> dict[str, Any]:
 
 
 async def _read_body(request: Request, body: type[BodyT]) -> tuple[ServedModel, BodyT]:
-    """Return the model and the body, which names a model that the caller may use."""
+    """Return the model and the body, after checking that the caller may use the model."""
     model = get_services(request).slot.get_ready_model()
     parsed = await read_body(request, body)
     check_model(get_account(request).key, model.engine.model_name, parsed.model)

@@ -1,4 +1,4 @@
-"""What is larger than the documented limits is refused on every endpoint, and quickly."""
+"""Requests beyond the documented limits are refused on every endpoint, and quickly."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ for _ in range(40):  # two levels each
 TOOL = {"type": "function", "function": {"name": "f", "parameters": LARGE_SCHEMA}}
 SMALL_TOOL = {"type": "function", "function": {"name": "f"}}
 
-# Path, fields over a limit, and the field that is at fault.
+# Path, fields over a limit, and the field that the error names.
 TOO_LARGE: list[tuple[str, dict[str, Any], str]] = [
     ("/v1/chat/completions", {"messages": TOO_MANY}, "messages"),
     ("/v1/messages", {"messages": TOO_MANY, "max_tokens": 9}, "messages"),

@@ -1,4 +1,4 @@
-"""What each row of the dialect table is held to: an example of it, and what it must do."""
+"""Examples of each row of the dialect table, with the expected effect."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`value` at `path`, the budget that it gives, and whether the thought is shown.
+    """A `value` at a `path`, the budget that it sets, and whether it shows the thought.
 
-    `budget` None: the server's default. `wrong` is refused at the same path. `beside`: fields
-    that the example needs.
+    `budget` None: the server's default. `wrong` is a value that is refused at the same path.
+    `beside`: other fields that the example needs.
     """
 
     path: str
@@ -19,8 +19,8 @@ class Row:
     wrong: Any = "many"
     beside: tuple[tuple[str, Any], ...] = ()
 
-    def body(self, value: Any) -> dict[str, Any]:
-        """A body's fields with `value` in its place."""
+    def make_body(self, value: Any) -> dict[str, Any]:
+        """Return a body's fields with `value` at its path."""
         *steps, leaf = self.path.split(".")
         fields: dict[str, Any] = {leaf: value}
         for step in reversed(steps):
@@ -28,7 +28,7 @@ class Row:
         return {**dict(self.beside), **fields}
 
 
-LOW, HIGH = 40, 90  # what the tests' server makes of these efforts
+LOW, HIGH = 40, 90  # budgets of these efforts on the tests' server
 COUNT, SHARE = 33, 0.25
 REPLY_LIMIT = 200
 WRAP_UP = " So I stop."

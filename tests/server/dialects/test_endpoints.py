@@ -1,4 +1,4 @@
-"""Each spelling on each endpoint: a client may send any of them anywhere."""
+"""Each spelling works on each endpoint."""
 
 from typing import Any
 
@@ -19,14 +19,14 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
-def receipt_of(reply: dict[str, Any]) -> dict[str, Any]:
-    """The receipt, wherever the endpoint puts it."""
+def get_receipt(reply: dict[str, Any]) -> dict[str, Any]:
+    """Return the receipt, which is at the top level or in the choice."""
     receipt: dict[str, Any] = reply["choices"][0]["thinking"] if "choices" in reply else {}
     return receipt or reply["thinking"]
 
 
 def shows_thought(path: str, reply: dict[str, Any]) -> bool:
-    """Whether a thought can be read in it."""
+    """Return whether the reply shows a thought."""
     match path:
         case "/v1/completions":
             return bool(reply["choices"][0].get("reasoning"))
@@ -42,10 +42,10 @@ async def test_a_spelling_is_understood_on_every_endpoint(
     serve: Serve, row: Row, path: str
 ) -> None:
     served = serve(wants(THOUGHT), **OPTIONS)
-    body = {"model": MODEL, "temperature": 0, **BODIES[path], **row.body(row.value)}
+    body = {"model": MODEL, "temperature": 0, **BODIES[path], **row.make_body(row.value)}
     reply = await served.http.post(path, json=body)
     assert reply.status_code == 200, reply.text
-    receipt = receipt_of(reply.json())
+    receipt = get_receipt(reply.json())
     assert receipt["budget"] == (DEFAULT if row.budget is None else row.budget)
     assert receipt["source"] == ("default" if row.budget is None else row.path)
     assert receipt["used"] <= receipt["budget"]
@@ -55,7 +55,7 @@ async def test_a_spelling_is_understood_on_every_endpoint(
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.path)
 async def test_a_wrong_value_is_named_on_every_endpoint(serve: Serve, row: Row, path: str) -> None:
-    body = {"model": MODEL, **BODIES[path], **row.body(row.wrong)}
+    body = {"model": MODEL, **BODIES[path], **row.make_body(row.wrong)}
     reply = await serve().http.post(path, json=body)
     assert reply.status_code == 400
     assert row.path in reply.json()["error"]["message"]

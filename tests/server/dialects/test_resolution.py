@@ -1,4 +1,4 @@
-"""Where two fields of a body speak of the same thing."""
+"""Resolution of several fields of a body about the same thing."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from server.errors.api import BadRequestError
 from tests.server.conftest import Serve, wants
 from thinking.budget import Effort
 
-# Fields at odds, and the two that the error must name.
+# Fields in conflict, and the two that the error must name.
 CONTRADICTIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"max_thinking_tokens": 5, "thinking_budget": 6}, "max_thinking_tokens", "thinking_budget"),
     (
@@ -80,7 +80,7 @@ async def test_contradicting_fields_are_both_named(
 
 
 @pytest.mark.parametrize(("fields", "budget", "source"), AGREEMENTS)
-async def test_agreeing_fields_are_one_wish(
+async def test_agreeing_fields_set_one_budget(
     serve: Serve, fields: dict[str, Any], budget: int, source: str
 ) -> None:
     served = serve(
@@ -91,7 +91,7 @@ async def test_agreeing_fields_are_one_wish(
     assert receipt["source"].startswith(source)
 
 
-async def test_a_thought_that_is_asked_for_comes_where_the_default_is_none(serve: Serve) -> None:
+async def test_a_requested_thought_is_generated_even_if_the_default_is_none(serve: Serve) -> None:
     served = serve(wants("well " * 99), default_thinking_tokens=0, effort_tokens={"medium": 50})
     receipt = (await served.chat(enable_thinking=True)).json()["choices"][0]["thinking"]
     assert (receipt["budget"], receipt["source"]) == (50, "enable_thinking")
@@ -115,31 +115,33 @@ CLAIMS = st.lists(
 
 
 @given(CLAIMS, st.randoms(use_true_random=False))
-def test_a_ruling_does_not_depend_on_the_order_of_fields(claims: list[Claim], random: Any) -> None:
+def test_a_resolution_does_not_depend_on_the_order_of_fields(
+    claims: list[Claim], random: Any
+) -> None:
     shuffled = random.sample(claims, len(claims))
-    assert _ruling(claims) == _ruling(shuffled)
+    assert _resolve(claims) == _resolve(shuffled)
 
 
 @given(CLAIMS)
 def test_no_claim_is_ever_ignored(claims: list[Claim]) -> None:
-    """Each is said by the ruling, or there is an error."""
+    """Each is among the parameters, or there is an error."""
     try:
-        wish = resolve_claims(claims)
+        params = resolve_claims(claims)
     except BadRequestError:
         return
-    said = {ClaimKind.TOKENS: wish.tokens, ClaimKind.EFFORT: wish.effort}
-    said |= {ClaimKind.SWITCH: wish.switch, ClaimKind.SHOW: wish.show}
+    resolved = {ClaimKind.TOKENS: params.tokens, ClaimKind.EFFORT: params.effort}
+    resolved |= {ClaimKind.SWITCH: params.switch, ClaimKind.SHOW: params.show}
     for claim in claims:
-        heard = said[claim.kind]
-        assert heard is not None
-        assert heard.value == claim.value
+        parameter = resolved[claim.kind]
+        assert parameter is not None
+        assert parameter.value == claim.value
 
 
-def _ruling(claims: list[Claim]) -> Any:
-    """What is ruled, whichever field said it."""
+def _resolve(claims: list[Claim]) -> Any:
+    """Return the values of the parameters, whichever fields set them."""
     try:
-        wish = resolve_claims(claims)
+        params = resolve_claims(claims)
     except BadRequestError:
         return "contradiction"
-    said = (wish.tokens, wish.effort, wish.switch, wish.show)
-    return [claim and claim.value for claim in said]
+    resolved = (params.tokens, params.effort, params.switch, params.show)
+    return [claim and claim.value for claim in resolved]

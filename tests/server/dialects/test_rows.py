@@ -1,4 +1,4 @@
-"""Each spelling of the dialect table, on the endpoint that a client sends it to."""
+"""Each spelling of the dialect table, on the chat endpoint."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.server.dialects.rows import HIGH, LOW, REPLY_LIMIT, ROWS, WRAP_UP, Ro
 
 DEFAULT = 60
 OPTIONS = {"default_thinking_tokens": DEFAULT, "effort_tokens": {"low": LOW, "high": HIGH}}
-# The model would think for ever.
+# The model would never end this thought.
 THOUGHT = "so it goes on, " * 40
 
 
@@ -21,7 +21,7 @@ def test_every_spelling_has_a_row() -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.path)
 async def test_a_spelling_means_what_its_server_means_by_it(serve: Serve, row: Row) -> None:
     served = serve(wants(THOUGHT), **OPTIONS)
-    reply = await served.chat(max_tokens=REPLY_LIMIT, temperature=0, **row.body(row.value))
+    reply = await served.chat(max_tokens=REPLY_LIMIT, temperature=0, **row.make_body(row.value))
     assert reply.status_code == 200, reply.text
     choice = reply.json()["choices"][0]
     receipt = choice["thinking"]
@@ -33,7 +33,7 @@ async def test_a_spelling_means_what_its_server_means_by_it(serve: Serve, row: R
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.path)
 async def test_a_wrong_value_is_named(serve: Serve, row: Row) -> None:
-    reply = await serve().chat(**row.body(row.wrong))
+    reply = await serve().chat(**row.make_body(row.wrong))
     assert reply.status_code == 400
     error = reply.json()["error"]
     assert error["param"] == row.path
@@ -41,16 +41,16 @@ async def test_a_wrong_value_is_named(serve: Serve, row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.path)
-async def test_null_says_nothing(serve: Serve, row: Row) -> None:
+async def test_null_means_not_set(serve: Serve, row: Row) -> None:
     served = serve(wants("fine</think>yes"), **OPTIONS)
-    reply = await served.chat(max_tokens=REPLY_LIMIT, **row.body(None))
+    reply = await served.chat(max_tokens=REPLY_LIMIT, **row.make_body(None))
     assert reply.status_code == 200, reply.text
     assert reply.json()["choices"][0]["thinking"]["source"] == "default"
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if "." in row.path], ids=lambda row: row.path)
 async def test_a_misspelt_neighbour_is_named(serve: Serve, row: Row) -> None:
-    body = Row(f"{row.path}s", row.value).body(row.value)
+    body = Row(f"{row.path}s", row.value).make_body(row.value)
     reply = await serve().chat(**body)
     assert reply.status_code == 400
     error = reply.json()["error"]
@@ -67,7 +67,7 @@ async def test_a_foreign_closing_text_ends_a_cut_thought(serve: Serve, path: str
         max_thinking_tokens=50,
         include_reasoning=True,
         temperature=0,
-        **Row(path, WRAP_UP).body(WRAP_UP),
+        **Row(path, WRAP_UP).make_body(WRAP_UP),
     )
     assert reply.json()["choices"][0]["message"]["reasoning"].endswith(WRAP_UP)
 

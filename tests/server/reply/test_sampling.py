@@ -42,11 +42,11 @@ async def test_a_sampling_field_reaches_the_engine_by_its_name(serve: Serve, nam
     requests: list[EngineRequest] = []
     generate = served.engine.generate
 
-    def watched(request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
+    def watch(request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         requests.append(request)
         return generate(request)
 
-    served.engine.generate = watched  # type: ignore[method-assign]
+    served.engine.generate = watch  # type: ignore[method-assign]
     fields_sent = {name: SENT[name], "max_thinking_tokens": 0}
     response = await served.chat(**fields_sent)
     assert response.status_code == 200, response.text

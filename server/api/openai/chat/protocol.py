@@ -1,8 +1,9 @@
 """The body of ``POST /v1/chat/completions``.
 
-Every field that OpenAI's clients may send is here: used, ignored where ignoring it is
-truthful, or refused by name where it would change the reply. What needs the model (its
-vocabulary, its context) is checked later, where the model is known.
+Every field that OpenAI's clients may send is declared here: it is used, ignored if it has no
+effect, or refused by name if it would change the reply. Does not know the thinking fields, which
+``server.dialects`` reads, nor the model: what depends on its vocabulary or context is checked in
+``server.reply``.
 """
 
 from typing import Annotated, Any, Self
@@ -22,27 +23,33 @@ _TEMPLATE = "is not supported: the model's own template is used; see chat_templa
 
 
 class ChatCompletionRequest(ReplyFields):
-    """What to answer and how to sample. How much may be thought: see ``server.dialects``."""
+    """Body of ``/v1/chat/completions``."""
 
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
 
-    max_completion_tokens: int | None = Field(None, ge=1, description="Thought and answer.")
+    max_completion_tokens: int | None = Field(
+        None, ge=1, description="Maximum number of tokens of thought and answer together."
+    )
     max_tokens: int | None = Field(None, ge=1, description="Same as max_completion_tokens.")
-    logprobs: bool | None = Field(None, description="Of the answer's tokens.")
+    logprobs: bool | None = Field(
+        None, description="Return the log-probabilities of the answer's tokens."
+    )
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
     chat_template_kwargs: dict[str, Any] | None = Field(
-        None, description="For the model's chat template, where it reads them."
+        None, description="Arguments of the model's chat template."
     )
     tools: Tools | None = Field(None, description="Functions that the model may call.")
-    tool_choice: ToolChoice | None = Field(None, description="Default: auto with tools, else none.")
-    parallel_tool_calls: bool | None = Field(None, description="false: at most one call.")
+    tool_choice: ToolChoice | None = Field(
+        None, description="Default: auto if there are tools, else none."
+    )
+    parallel_tool_calls: bool | None = Field(None, description="false: at most one tool call.")
     continue_final_message: bool | None = Field(
-        None, description="The last message, an assistant's, is the beginning of the reply."
+        None, description="Continue the last message, which must be the assistant's."
     )
     store: bool | None = Field(
-        None, description="false: keep no trace of this request, where the server keeps any."
+        None, description="false: keep no trace of this request, if the server keeps traces."
     )
-    # True to ignore: they change no reply of this server.
+    # Ignored, as they do not affect the replies of this server.
     metadata: dict[str, str] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
@@ -61,9 +68,9 @@ class ChatCompletionRequest(ReplyFields):
     prompt_cache_retention: Unsupported = None
     prompt_cache_options: Unsupported = None
     moderation: Unsupported = None
-    # vLLM's.
+    # vLLM's fields.
     add_generation_prompt: bool | None = Field(
-        None, description="false goes with continue_final_message, and only there."
+        None, description="Must be false with continue_final_message, and true otherwise."
     )
     echo: Annotated[Any, *accept_only(False, why="is not supported in a chat")] = None
     add_special_tokens: Annotated[Any, *accept_only(False, why=_TEMPLATE)] = None
@@ -82,7 +89,7 @@ class ChatCompletionRequest(ReplyFields):
     @field_validator("tool_choice")
     @classmethod
     def _check_tool_choice(cls, choice: Any, info: ValidationInfo) -> Any:
-        if "tools" in info.data:  # otherwise they are at fault themselves
+        if "tools" in info.data:  # otherwise `tools` itself is invalid
             check_choice(choice, info.data["tools"] or ())
         return choice
 
@@ -98,24 +105,24 @@ class ChatCompletionRequest(ReplyFields):
             )
         if self.top_logprobs is not None and not self.logprobs:
             raise contradiction_error("top_logprobs needs logprobs: true")
-        if fault := self._find_format_conflict():
-            raise contradiction_error(fault)
+        if conflict := self._find_format_conflict():
+            raise contradiction_error(conflict)
         self._check_continuation()
         return self
 
     def _find_format_conflict(self) -> str | None:
-        """Why the answer cannot both call tools and have its form."""
+        """Return why the answer cannot call tools and have the requested format; None: it can."""
         use = self.tool_use
         if use is None or use.mode is ToolMode.NONE:
             return None
         has_format = self.response_format is not None and self.response_format.type != "text"
         if use.mode is not ToolMode.AUTO and (has_format or self.structured_outputs is not None):
             form = "response_format" if has_format else "structured_outputs"
-            return f"{form} and a tool_choice that demands a call: send one of them"
+            return f"{form} and a tool_choice that requires a call: send one of them"
         if has_format:
             return (
-                "response_format would keep the answer from calling tools: send "
-                'tool_choice "none" with it, or leave it out'
+                "response_format would prevent the answer from calling tools: send it with "
+                'tool_choice "none", or leave it out'
             )
         return None
 
@@ -132,21 +139,21 @@ class ChatCompletionRequest(ReplyFields):
 
     @property
     def tool_use(self) -> ToolUse | None:
-        """The tools; None: the request has none."""
+        """Use of the tools; None: the request has no tools."""
         return to_tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
 
     @property
     def has_named_tool(self) -> bool:
-        """Whether one function is demanded by its name."""
+        """True if `tool_choice` names the function to call."""
         return isinstance(self.tool_choice, NamedChoice)
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """The sampling fields that were sent."""
+        """Sampling fields that were sent."""
         num_logprobs = (self.top_logprobs or 0) if self.logprobs else None
         return get_requested_sampling(self, num_logprobs=num_logprobs)
 
     @property
     def reply_limit(self) -> int | None:
-        """``max_completion_tokens`` under either name."""
+        """Limit of thought and answer together, under either of its names."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens

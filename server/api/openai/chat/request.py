@@ -1,4 +1,4 @@
-"""From a chat body to the reply that all endpoints share."""
+"""Converts a chat body to the request that all endpoints share. Generates nothing."""
 
 import secrets
 

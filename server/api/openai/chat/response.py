@@ -1,4 +1,4 @@
-"""The JSON of a chat completion that is not streamed."""
+"""JSON object of a chat completion that is not streamed. Knows no HTTP."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from server.tools.call import join_calls
 
 
 def get_finish_reason(result: ChoiceResult, *, has_named_tool: bool) -> str:
-    """OpenAI's: where a function was demanded by its name, its call is no reason of its own."""
+    """Return OpenAI's ``finish_reason``: "stop" after a call of the function that was named."""
     if has_named_tool and result.finish_reason == "tool_calls":
         return "stop"
     return result.finish_reason
@@ -24,7 +24,7 @@ def build_chat_completion(
     logprobs: LogprobsWriter | None,
     has_named_tool: bool = False,
 ) -> dict[str, Any]:
-    """The whole reply; each of `choices` has its result."""
+    """Return the whole completion; each of `choices` has its result."""
     results = [choice.result for choice in choices if choice.result]
     return {
         **head.to_dict("chat.completion"),
@@ -50,7 +50,7 @@ def _to_message(choice: ChoiceDelta, *, shows_thought: bool) -> dict[str, Any]:
             for call in calls
         ]
     if shows_thought:
-        # Two names of one text: clients read either.
+        # The same text under two names, as clients read one or the other.
         message |= {"reasoning": choice.reasoning, "reasoning_content": choice.reasoning}
     return {"index": choice.index, "message": message}
 

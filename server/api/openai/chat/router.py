@@ -1,4 +1,4 @@
-"""``POST /v1/chat/completions``."""
+"""``POST /v1/chat/completions``. Does not know how to generate."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -24,9 +24,10 @@ router = APIRouter()
     openapi_extra=document_chat(ChatCompletionRequest),
 )
 async def create_chat_completion(request: Request) -> Response:
-    """Think, hidden, within `max_thinking_tokens`; then answer.
+    """Create a chat completion. The model thinks within `max_thinking_tokens`, then answers.
 
-    Each choice has a receipt, `thinking`, of what its budget was and what was used.
+    The thought is hidden unless `include_reasoning` is true. Each choice's receipt, in `thinking`,
+    shows its budget and how much of it was used.
     """
     context, reply = await begin(request, ChatCompletionRequest, prepare_chat)
     body, engine = context.body, context.model.engine

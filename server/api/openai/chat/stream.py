@@ -1,8 +1,8 @@
-"""The events of a streamed chat completion, as bytes.
+"""Events of a streamed chat completion, as bytes.
 
-What is the same in all chunks of a reply is written once: with many streams open this
-is where the API layer spends its time. Written in ASCII, because some clients take
-U+2028 for the end of a line.
+The parts that all chunks of a reply share are serialized once: with many open streams, this is
+where the API layer spends its time. The JSON is ASCII, because some clients treat U+2028 as the end
+of a line. Does not know the order of the events.
 """
 
 import json
@@ -38,7 +38,7 @@ class ChunkWriter:
         self._closing = '],"usage":null}\n\n' if includes_usage else "]}\n\n"
 
     def write_roles(self, num_choices: int) -> bytes:
-        """The first chunk of each choice."""
+        """Return the first chunk of each choice, which has the role."""
         delta = '"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}'
         return "".join(
             f'{self._opening}{{"index":{index},{delta}{self._closing}'
@@ -46,7 +46,7 @@ class ChunkWriter:
         ).encode()
 
     def write_delta(self, delta: ChoiceDelta) -> bytes:
-        """What is new of one choice; its last chunk carries the receipt."""
+        """Return the chunk of a delta of one choice; its last chunk has the receipt."""
         logprobs = "null"
         if self._logprobs and delta.logprobs:
             logprobs = _to_json(self._logprobs.to_dict(delta.logprobs))
@@ -61,7 +61,7 @@ class ChunkWriter:
         ).encode()
 
     def write_usage(self, results: Sequence[ChoiceResult]) -> bytes:
-        """The last chunk, where asked for: no choices."""
+        """Return the last chunk, sent if requested: the usage, and no choices."""
         chunk: dict[str, Any] = self._head.to_dict("chat.completion.chunk")
         counts = to_usage(self._head.num_prompt_tokens, results)
         return f"data: {_to_json(chunk | {'choices': [], 'usage': counts})}\n\n".encode()
@@ -81,7 +81,7 @@ def _format_texts(delta: ChoiceDelta) -> str:
 
 
 def _to_call(call: ToolCallDelta) -> dict[str, Any]:
-    """The first piece of a call has its id and name."""
+    """Return a call's delta; only the first one of a call has its id and name."""
     if call.call_id is None:
         return {"index": call.index, "function": {"arguments": call.arguments}}
     function = {"name": call.name, "arguments": call.arguments}

@@ -1,4 +1,4 @@
-"""What a text completion looks like, for the OpenAPI document."""
+"""OpenAPI schema of a text completion. Writes no reply."""
 
 from typing import Any
 

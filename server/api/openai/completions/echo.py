@@ -1,7 +1,7 @@
-"""What stands before an answer where a client wants its prompt back: text and log-probabilities.
+"""Echo of the prompt, which precedes the answer if requested: its text and log-probabilities.
 
-The log-probabilities are the engine's, by a request of its own that ends after one token, which
-is no part of any reply. Knows no wire but the lists.
+The engine computes the log-probabilities in a separate request, which ends after one token; that
+token is not part of any reply. Of the wire, knows only the lists of log-probabilities.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from thinking.plan import ThinkingPlan
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """A prompt as it is shown; `lists` None: without log-probabilities."""
+    """Prompt as it is shown; `lists` is None without log-probabilities."""
 
     text: str = ""
     lists: TokenLists | None = None
@@ -30,7 +30,7 @@ async def read_echoes(
     prompts: Sequence[str | list[int]],
     writer: TokenListsWriter | None,
 ) -> list[Echo]:
-    """Those of all prompts, read at once; one that fails ends the others.
+    """Return the echoes of all prompts, read concurrently; a failure cancels the others.
 
     Raises:
         EngineError: see :meth:`server.engine.protocol.Engine.generate`.
@@ -41,7 +41,7 @@ async def read_echoes(
                 group.create_task(_read_echo(reply, prompt, writer))
                 for reply, prompt in zip(replies, prompts, strict=True)
             ]
-    except ExceptionGroup as failed:  # for one reason
+    except ExceptionGroup as failed:  # the first failure cancelled the other tasks
         raise failed.exceptions[0] from failed
     return [task.result() for task in tasks]
 
@@ -51,7 +51,7 @@ async def _read_echo(
 ) -> Echo:
     token_ids = reply.job.prompt.token_ids
     tokenizer = reply.model.engine.tokenizer
-    # In a text, only what the tokenizer has put before it is special.
+    # A text's only special tokens are those that the tokenizer has put before it.
     is_text = isinstance(prompt, str)
     offsets, decoded = await reply.model.run_in_tokenizer_thread(
         lambda: text_offsets(tokenizer, token_ids, shows_special=not is_text)
@@ -60,13 +60,13 @@ async def _read_echo(
     if writer is None:
         return Echo(text)
     entries = await _measure_prompt(reply, writer.num_top)
-    # A tokenizer may make a text longer than it was (a space before it, say).
+    # A tokenizer may lengthen a text (by a leading space, for example).
     within = [min(offset, len(text)) for offset in offsets]
     return Echo(text, writer.write_prompt(token_ids, entries, within))
 
 
 async def _measure_prompt(reply: Reply, num_top: int) -> Sequence[TokenLogprobs | None]:
-    """The log-probabilities of a prompt's tokens."""
+    """Return the log-probabilities of the prompt's tokens; None for the first one."""
     request = EngineRequest(
         request_id=f"{reply.job.request_id}-echo",
         prompt_token_ids=reply.job.prompt.token_ids,

@@ -1,7 +1,7 @@
-"""Log-probabilities in the shape of OpenAI's older endpoint: lists side by side.
+"""Log-probabilities in the form of OpenAI's older endpoint: parallel lists.
 
-Alternatives that are markers are left out: their text is never shown. Does not choose which
-positions are the answer's.
+Alternatives that are markers are left out: their text is never shown. Does not know which positions
+belong to the answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from server.engine.protocol import Engine, TokenLogprobs
 
 @dataclass(slots=True)
 class TokenLists:
-    """``choices[i].logprobs``; None stands for what no model has said: the first token's."""
+    """``choices[i].logprobs``; the first token of a prompt has no log-probability: None."""
 
     tokens: list[str] = field(default_factory=list)
     token_logprobs: list[float | None] = field(default_factory=list)
@@ -24,7 +24,7 @@ class TokenLists:
     text_offset: list[int] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """The wire form."""
+        """Return the wire form."""
         return {
             "tokens": self.tokens,
             "token_logprobs": self.token_logprobs,
@@ -33,7 +33,7 @@ class TokenLists:
         }
 
     def add(self, later: "TokenLists") -> None:
-        """Join what comes behind."""
+        """Append the lists of later tokens."""
         self.tokens += later.tokens
         self.token_logprobs += later.token_logprobs
         self.top_logprobs += later.top_logprobs
@@ -49,8 +49,11 @@ class TokenListsWriter:
         self._hidden_ids = get_hidden_token_ids(engine.profile)
 
     def write_answer(self, delta: ChoiceDelta, offset: int, end_offset: int) -> TokenLists:
-        """What `delta` has; `offset` characters stand before the answer, and at `end_offset`
-        it ends. The token that ends an answer is one of its tokens, without text."""
+        """Return the lists of the tokens in `delta`.
+
+        `offset` is the number of characters before the answer, and `end_offset` the place where it
+        ends. The token that ends an answer is one of its tokens, without text.
+        """
         lists = TokenLists()
         for entry, begin in zip(delta.logprobs, delta.offsets, strict=True):
             self._append(lists, entry.sampled.token_id, entry, offset + begin)
@@ -65,7 +68,7 @@ class TokenListsWriter:
         entries: Sequence[TokenLogprobs | None],
         offsets: Sequence[int],
     ) -> TokenLists:
-        """Those of a prompt's tokens."""
+        """Return the lists of a prompt's tokens."""
         lists = TokenLists()
         for token_id, entry, begin in zip(token_ids, entries, offsets, strict=True):
             self._append(lists, token_id, entry, begin)
@@ -80,7 +83,10 @@ class TokenListsWriter:
         lists.text_offset.append(begin)
 
     def _get_top(self, entry: TokenLogprobs) -> dict[str, float]:
-        """The likeliest, and the token itself; of two that look alike the likelier."""
+        """Return the most likely tokens and the token itself, by text.
+
+        Of tokens with the same text, only the most likely one is included.
+        """
         shown = [top for top in entry.top if top.token_id not in self._hidden_ids]
         texts: dict[str, float] = {}
         for top in (*shown[: self.num_top], entry.sampled):

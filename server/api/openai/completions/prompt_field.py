@@ -1,7 +1,7 @@
-"""``prompt``: one text or several, or their token ids; a list of what was asked for, in order.
+"""``prompt``: one or several texts, or their token ids, read as a list in the order of the body.
 
-Checked without a model: whether an id is one of its tokens, and whether a text has any, is
-found later.
+Does not know the model: whether a token id exists, and whether a text has any tokens, is checked
+later.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-# Of all prompts together: each is an engine request.
+# Of all prompts together, as each choice is an engine request.
 MAX_ALL_CHOICES = 256
 _WHAT = "a string, a list of strings, a list of token ids, or a list of such lists"
 _IDS = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
@@ -26,7 +26,7 @@ _SCHEMA = {
 
 
 def _to_prompts(value: Any) -> list[str | list[int]]:
-    """A list of prompts; null is the beginning of a text."""
+    """Return the prompts as a list; null is an empty text."""
     if value is None or isinstance(value, str):
         return [value or ""]
     if not isinstance(value, list):
@@ -48,7 +48,7 @@ def _to_prompts(value: Any) -> list[str | list[int]]:
 
 
 def _are_ids(value: Any) -> bool:
-    # True and False are integers, to Python.
+    # In Python, True and False are integers.
     return isinstance(value, list) and all(type(item) is int for item in value)
 
 
@@ -57,7 +57,7 @@ def _validation_error(message: str) -> PydanticCustomError:
 
 
 def get_prompt_fields(prompts: Sequence[str | list[int]]) -> list[str]:
-    """How messages call each of them."""
+    """Return the path of each prompt, for error messages."""
     if len(prompts) == 1:
         return ["prompt"]
     return [f"prompt[{place}]" for place in range(len(prompts))]
@@ -70,6 +70,6 @@ Prompts = Annotated[
     Field(
         max_length=MAX_ALL_CHOICES,
         validate_default=True,
-        description="Control tokens typed in a text are plain text; token ids are what they are.",
+        description="Control tokens in a text are plain text; token ids are used as they are.",
     ),
 ]

@@ -1,4 +1,7 @@
-"""One request for text completions on its way: its prompts' replies, and what is echoed."""
+"""Text completions of one request: the replies to its prompts, and their echoes.
+
+Does not know the form of the JSON.
+"""
 
 import secrets
 from collections.abc import AsyncGenerator, Sequence
@@ -25,7 +28,7 @@ ID_PREFIX = "cmpl-"
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """All that one body asks for; `lists` None: no log-probabilities."""
+    """Completions that one body requests; `lists` is None without log-probabilities."""
 
     reply_id: str
     body: CompletionRequest
@@ -34,18 +37,18 @@ class Completion:
 
     @property
     def shows_thought(self) -> bool:
-        """Whether the client reads the thoughts."""
+        """True if the client gets the thoughts."""
         return self.group.replies[0].shows_thought
 
     async def read_echoes(self) -> list[Echo]:
-        """What stands before each choice; none where none was asked for."""
+        """Return the echo of each choice; an empty one if none was requested."""
         if not self.body.echo:
             return [Echo()] * self.group.num_choices
         of_prompts = await read_echoes(self.group.replies, self.body.prompt, self.lists)
         return [echo for echo in of_prompts for _ in range(self.body.num_choices)]
 
     async def stream_deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
-        """What the choices have, as it comes; closing it ends them all."""
+        """Yield the deltas of all choices as they are generated; closing ends all choices."""
         if not self.body.generates:
             for index in range(self.group.num_choices):
                 reply = self.group.replies[index // self.body.num_choices]
@@ -77,7 +80,7 @@ async def prepare_completion(
 def open_completion(
     context: RequestContext[CompletionRequest], replies: Sequence[Reply]
 ) -> Completion:
-    """Return the completion that `replies`, one a prompt, make up."""
+    """Return the completion whose `replies`, one per prompt, have been admitted."""
     body = context.body
     reply_id = replies[0].job.request_id.rpartition("-")[0]
     lists = None
@@ -107,7 +110,7 @@ def _to_reply_request(
 
 
 def _to_empty_result(reply: Reply) -> ChoiceResult:
-    """Of a choice that is its prompt and nothing else."""
+    """Return the result of a choice that consists of its prompt only."""
     tracker = ThinkingTracker(reply.model.tables, ThinkingPlan())
     receipt = make_receipt(reply.job.prompt.budget, tracker, 0.0)
     return ChoiceResult("length", receipt, 0, 0)

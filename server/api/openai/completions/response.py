@@ -1,6 +1,6 @@
-"""The JSON of a text completion, and of its chunks.
+"""JSON object of a text completion, and its chunks.
 
-Written in ASCII where streamed, as some clients take U+2028 for the end of a line.
+The chunks are ASCII, because some clients treat U+2028 as the end of a line. Knows no HTTP.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,10 @@ KIND = "text_completion"
 
 
 class CompletionWriter:
-    """Writes one reply, whole or in pieces. `shows_thought`: choices have their thought's text.
+    """Writes one completion, whole or in chunks.
 
-    `lists` None: no log-probabilities were asked for.
+    `shows_thought`: choices have their thought's text. `lists` is None if no log-probabilities were
+    requested.
     """
 
     def __init__(
@@ -33,12 +34,12 @@ class CompletionWriter:
         self._head = head
         self._lists = lists
         self._shows_thought = shows_thought
-        # Characters that each choice has so far: its echo's, and all.
+        # Number of characters of each choice so far: of its echo, and in total.
         self._echoed: dict[int, int] = {}
         self._written: dict[int, int] = {}
 
     def write_whole(self, choices: Sequence[ChoiceDelta], echoes: Sequence[Echo]) -> dict[str, Any]:
-        """The reply; each of `choices` has its result, and its echo stands before it."""
+        """Return the whole completion; each of `choices` has its result and follows its echo."""
         written = [
             self._build_choice(choice, echo) for choice, echo in zip(choices, echoes, strict=True)
         ]
@@ -50,19 +51,19 @@ class CompletionWriter:
         }
 
     def write_echo(self, index: int, echo: Echo) -> bytes:
-        """The first chunk of a choice that begins with its prompt."""
+        """Return the first chunk of a choice that begins with its prompt."""
         self._note_echo(index, echo)
         return self._format_chunk([_make_piece(index, echo.text, echo.lists)])
 
     def write_delta(self, delta: ChoiceDelta) -> bytes:
-        """What is new of one choice; its last chunk carries the receipt."""
+        """Return the chunk of a delta of one choice; its last chunk has the receipt."""
         piece = _make_piece(delta.index, delta.content, self._write_lists(delta))
         if delta.reasoning:
             piece |= _to_thought_fields(delta.reasoning)
         return self._format_chunk([piece | _to_ending(delta.result)])
 
     def write_usage(self, results: Sequence[ChoiceResult]) -> bytes:
-        """The last chunk, where asked for: no choices."""
+        """Return the last chunk, sent if requested: the usage, and no choices."""
         counts = to_usage(self._head.num_prompt_tokens, results)
         return format_sse_event(self._head.to_dict(KIND) | {"choices": [], "usage": counts})
 
@@ -101,7 +102,7 @@ def _make_piece(index: int, text: str, lists: TokenLists | None) -> dict[str, An
 
 
 def _to_thought_fields(text: str) -> dict[str, str]:
-    # Two names of one text: clients read either.
+    # The same text under two names, as clients read one or the other.
     return {"reasoning": text, "reasoning_content": text}
 
 

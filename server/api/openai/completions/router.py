@@ -1,4 +1,7 @@
-"""``POST /v1/completions``: text in, text out, with a thought in between."""
+"""``POST /v1/completions``: continue a text, with a thought in between.
+
+Does not know how to generate.
+"""
 
 from typing import Any
 
@@ -27,9 +30,10 @@ add_schemas(SCHEMAS)
     openapi_extra=document_reply(CompletionRequest, reply="Completion", error="Error"),
 )
 async def create_completion(request: Request) -> Response:
-    """Think after the prompt, hidden, within `max_thinking_tokens`; then go on with it.
+    """Create a completion. The model thinks within `max_thinking_tokens`, then continues the text.
 
-    Each choice has a receipt, `thinking`, of what its budget was and what was used.
+    The thought is hidden unless `include_reasoning` is true. Each choice's receipt, in `thinking`,
+    shows its budget and how much of it was used.
     """
     context, replies = await begin(request, CompletionRequest, prepare_completion)
     body, completion = context.body, open_completion(context, replies)

@@ -1,7 +1,7 @@
-"""From input items to the messages of a chat, for the model's template.
+"""Converts input items to the messages of a chat, for the model's template.
 
-A thought goes to the assistant's item that follows it, calls to the assistant's message that
-they belong to. Opens sealed thoughts. Does not decide what a template does with a thought.
+A thought is attached to the assistant's item that follows it, and calls to the assistant's message
+that they belong to. Opens sealed thoughts. Does not decide what a template does with a thought.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,10 @@ _BETWEEN_THOUGHTS = "\n\n"
 
 
 class ConversationBuilder:
-    """`places` has, for each of `messages`, where it stands in the body."""
+    """Builds messages from items, added in order.
+
+    `places` has the path in the body of each of `messages`.
+    """
 
     def __init__(self, seal: ThoughtSeal) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -33,14 +36,14 @@ class ConversationBuilder:
         self._function_names: dict[str, str] = {}
 
     def add_instructions(self, instructions: str) -> None:
-        """The system message of this request alone."""
+        """Add the system message of this request, which later requests do not inherit."""
         self._add({"role": "system", "content": instructions}, "instructions")
 
     def add(self, item: Item, place: str) -> None:
-        """Take the next item.
+        """Add the next item.
 
         Raises:
-            BadRequestError: a sealed thought that is not ours, or an output without its call.
+            BadRequestError: a sealed thought is not ours, or an output has no call.
         """
         match item:
             case ReasoningItem():
@@ -54,7 +57,7 @@ class ConversationBuilder:
                 self._add({"role": item.role, "content": to_chat_content(item.content)}, place)
 
     def _add(self, message: dict[str, Any], place: str) -> None:
-        """A thought that no assistant's item follows belongs to nothing, and is left out."""
+        """Append a message; thoughts not followed by an assistant's item are dropped."""
         if self._thoughts and message["role"] == "assistant":
             message["reasoning_content"] = _BETWEEN_THOUGHTS.join(self._thoughts)
         self._thoughts.clear()
@@ -74,7 +77,7 @@ class ConversationBuilder:
         name = self._function_names.get(item.call_id)
         if name is None:
             raise BadRequestError(
-                f"{place}.call_id: no function_call before it has this call_id",
+                f"{place}.call_id: no earlier function_call has this call_id",
                 param=f"{place}.call_id",
                 code="invalid_value",
             )
@@ -82,7 +85,7 @@ class ConversationBuilder:
         self._add({**message, "content": to_chat_content(item.output)}, place)
 
     def _get_thought(self, item: ReasoningItem, place: str) -> str:
-        """The sealed thought, or else the text that the client sends; "" where it has none."""
+        """Return the sealed thought, else the text that the client sent; "" if there is none."""
         if isinstance(item, StoredReasoningItem):
             return item.thought
         if item.encrypted_content is None:
@@ -99,7 +102,7 @@ class ConversationBuilder:
 def build_conversation(
     seal: ThoughtSeal, instructions: str | None, previous: Sequence[Item], given: Sequence[Item]
 ) -> ConversationBuilder:
-    """The messages of one request.
+    """Build the messages of one request.
 
     Raises:
         BadRequestError: see :meth:`ConversationBuilder.add`.

@@ -1,7 +1,7 @@
 """Input items of a Responses body: messages, tool calls with their outputs, and thoughts.
 
-What our own output holds is taken back as it is. Knows neither the conversation that the
-items make up nor what is stored.
+The items of our own output are accepted unchanged. Does not know the conversation that the items
+form, nor which items are stored.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _Caller = Annotated[dict[str, Any] | None, OnlyValues(_DIRECT), to_enum_schema(_
 
 
 class MessageItem(StrictModel):
-    """One turn."""
+    """Message of a conversation."""
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
@@ -30,7 +30,7 @@ class MessageItem(StrictModel):
     phase: Literal["commentary", "final_answer"] | None = None
 
     def to_listed(self) -> dict[str, Any]:
-        """The item as OpenAI lists it."""
+        """Return the item as OpenAI lists it."""
         return {
             "id": self.id,
             "type": "message",
@@ -41,7 +41,7 @@ class MessageItem(StrictModel):
 
 
 class FunctionCallItem(StrictModel):
-    """A call that the model made."""
+    """Function call by the model."""
 
     type: Literal["function_call"]
     call_id: str
@@ -49,7 +49,7 @@ class FunctionCallItem(StrictModel):
     arguments: str
     id: str | None = None
     status: Status | None = None
-    parsed_arguments: Any = None  # put there by OpenAI's client
+    parsed_arguments: Any = None  # added by OpenAI's client
     caller: _Caller = None
     namespace: Unsupported = None
     async_: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = Field(
@@ -57,7 +57,7 @@ class FunctionCallItem(StrictModel):
     )
 
     def to_listed(self) -> dict[str, Any]:
-        """The item as OpenAI lists it."""
+        """Return the item as OpenAI lists it."""
         return {
             "id": self.id,
             "type": "function_call",
@@ -69,7 +69,7 @@ class FunctionCallItem(StrictModel):
 
 
 class FunctionCallOutputItem(StrictModel):
-    """What the client's function gave back."""
+    """Output of the client's function."""
 
     type: Literal["function_call_output"]
     call_id: str
@@ -81,7 +81,7 @@ class FunctionCallOutputItem(StrictModel):
     namespace: Unsupported = None
 
     def to_listed(self) -> dict[str, Any]:
-        """The item as OpenAI lists it."""
+        """Return the item as OpenAI lists it."""
         output = self.output
         return {
             "id": self.id,
@@ -93,21 +93,21 @@ class FunctionCallOutputItem(StrictModel):
 
 
 class SummaryText(StrictModel):
-    """A part of a summary."""
+    """Part of a summary."""
 
     type: Literal["summary_text"]
     text: str
 
 
 class ReasoningText(StrictModel):
-    """A part of a thought."""
+    """Part of a thought."""
 
     type: Literal["reasoning_text"]
     text: str
 
 
 class ReasoningItem(StrictModel):
-    """A thought before the assistant's item that follows."""
+    """Thought that belongs to the assistant's item after it."""
 
     type: Literal["reasoning"]
     summary: list[SummaryText] = Field(default_factory=list)
@@ -117,7 +117,7 @@ class ReasoningItem(StrictModel):
     status: Status | None = None
 
     def to_listed(self) -> dict[str, Any]:
-        """The item as OpenAI lists it: nothing of the thought that the client has not seen."""
+        """Return the item as OpenAI lists it, with no part of the thought that is hidden."""
         item: dict[str, Any] = {
             "id": self.id,
             "type": "reasoning",
@@ -132,13 +132,13 @@ class ReasoningItem(StrictModel):
 
 
 class StoredReasoningItem(ReasoningItem):
-    """One of our own, of which the server has the whole thought; never read from a body."""
+    """Our own reasoning item, stored with its whole thought; never read from a body."""
 
     thought: str = Field(exclude=True, repr=False)
 
 
 class ItemReference(StrictModel):
-    """An item that the server has stored, by its id."""
+    """Reference to a stored item, by its id."""
 
     type: Literal["item_reference"] = "item_reference"
     id: str
@@ -159,7 +159,7 @@ def _parse_item(value: Any) -> InputItem:
     is_reference = isinstance(value, dict) and "role" not in value and "id" in value
     default = "item_reference" if is_reference else "message"
     kind = get_kind(value, _MODELS, default)
-    # `"type": null` is how some clients leave it out.
+    # Some clients send `"type": null` instead of leaving it out.
     return _MODELS[kind].model_validate({**value, "type": kind})
 
 
@@ -180,7 +180,7 @@ Input = Annotated[
 
 
 def read_item(value: Mapping[str, Any]) -> Item:
-    """An output item of ours as an input item."""
+    """Return one of our output items as an input item."""
     item = _parse_item(dict(value))
     assert not isinstance(item, ItemReference)
     return item

@@ -1,8 +1,8 @@
-"""From the deltas of a reply to its output items and their events.
+"""Converts the deltas of a reply to its output items and their events.
 
-One item is open at a time: what is of another kind ends it. Only where thoughts may come
-inside the answer does the thought's item stay open beside the others, so that there is one of
-them whatever way the tokens fall into deltas. Does not know the response around the output.
+One item is open at a time: a delta of another kind ends it. Only if thoughts may appear inside the
+answer does the thought's item stay open alongside the others; then there is one such item, no
+matter how the tokens are split into deltas. Does not know the response around the output.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,10 @@ from server.tools.call import ToolCallDelta
 
 @dataclass(frozen=True, slots=True)
 class OutputStyle:
-    """How an output is written. `token` is in the ids of its items."""
+    """Settings of an output. `token` is part of the ids of its items.
+
+    `thinks_inside`: thoughts may appear inside the answer.
+    """
 
     token: str
     view: ThoughtView = field(default_factory=ThoughtView)
@@ -36,7 +39,7 @@ class OutputStyle:
 class OutputWriter:
     """Writes one output.
 
-    Invariant: all items but the last, and a thought's that is held open, have ended.
+    Invariant: all items have ended, except the last one and a thought's item that is held open.
     """
 
     def __init__(self, style: OutputStyle) -> None:
@@ -48,17 +51,17 @@ class OutputWriter:
 
     @property
     def output(self) -> list[dict[str, Any]]:
-        """Items that have ended, in order."""
+        """Items that have ended, in the order of their indices."""
         return [item for _, item in sorted(self._ended.items())]
 
     def begin(self) -> Iterator[Event]:
-        """Events before any delta: a thought's item that is held open comes first."""
+        """Write the events before any delta: the start of a thought's item that is held open."""
         if self._style.thinks_inside:
             self._held = ReasoningOutput(self._make_id("rs"), 0, self._style.view)
             yield from self._open(self._held)
 
     def push(self, delta: ChoiceDelta) -> Iterator[Event]:
-        """Events of what is new."""
+        """Write the events of a delta."""
         if delta.reasoning:
             yield from self._push_thought(delta.reasoning)
         if delta.content or delta.logprobs:
@@ -67,7 +70,7 @@ class OutputWriter:
             yield from self._push_call(call)
 
     def end(self, status: Status) -> Iterator[Event]:
-        """The last events: an output without a call has a message, though it may be empty."""
+        """Write the last events; an output without calls gets a message, which may be empty."""
         if not any(isinstance(item, MessageOutput | CallOutput) for item in self._items):
             yield from self._open_message()
         if self._held is not None:
@@ -75,7 +78,7 @@ class OutputWriter:
         yield from self._end_last(status)
 
     def to_stored_items(self) -> list[Item]:
-        """The output as what a follow-up goes on with: thoughts are whole, shown or not."""
+        """Return the output as a follow-up request uses it: thoughts whole, shown or not."""
         return [_to_stored(item, self._ended[item.output_index]) for item in self._items]
 
     def _push_thought(self, text: str) -> Iterator[Event]:

@@ -1,7 +1,7 @@
-"""Output items as they are written: a thought, a message, a call; each with its events.
+"""Output items in progress: a thought, a message or a call, each with its events.
 
-An item's events, in OpenAI's order: added, then those of its text, then done. Numbers no
-events, and does not know which item comes next.
+An item's events are in OpenAI's order: added, then those of its text, then done. Does not number
+the events, and does not know which item comes next.
 """
 
 from abc import ABC, abstractmethod
@@ -19,8 +19,11 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ThoughtView:
-    """What the client gets of a thought. `summarises`: it asked for a summary, and is shown the
-    thought itself in its place. `seal` None: it gets no sealed copy."""
+    """Form in which the client gets a thought.
+
+    `summarises`: the client requested a summary, and gets the thought itself in its place. `seal`
+    is None if the client gets no sealed copy.
+    """
 
     shows: bool = False
     summarises: bool = False
@@ -28,7 +31,7 @@ class ThoughtView:
 
 
 class OutputItem(ABC):
-    """One item; begun, written to, ended, in this order."""
+    """Output item: begun, written to and ended, in this order."""
 
     def __init__(self, item_id: str, output_index: int) -> None:
         self.item_id = item_id
@@ -36,10 +39,10 @@ class OutputItem(ABC):
 
     @abstractmethod
     def to_dict(self, status: Status) -> dict[str, Any]:
-        """The item with what it holds by now."""
+        """Return the item with its content so far."""
 
     def begin(self) -> Iterator[Event]:
-        """Its first events."""
+        """Write the item's first events."""
         item = self.to_dict("in_progress")
         yield {
             "type": "response.output_item.added",
@@ -48,7 +51,7 @@ class OutputItem(ABC):
         }
 
     def end(self, status: Status) -> Iterator[Event]:
-        """Its last events."""
+        """Write the item's last events."""
         item = self.to_dict(status)
         yield {"type": "response.output_item.done", "output_index": self.output_index, "item": item}
 
@@ -58,7 +61,7 @@ class OutputItem(ABC):
 
 
 class ReasoningOutput(OutputItem):
-    """A thought. Without leave to show it, its begin and end are all that a client sees."""
+    """Thought. If it may not be shown, the client sees only when it begins and ends."""
 
     def __init__(self, item_id: str, output_index: int, view: ThoughtView) -> None:
         super().__init__(item_id, output_index)
@@ -67,7 +70,7 @@ class ReasoningOutput(OutputItem):
         self._sealed: str | None = None
 
     def to_dict(self, status: Status) -> dict[str, Any]:
-        """The item; the thought is in it where it is shown, and once it is whole."""
+        """Return the item; it has the thought if that is shown, and once it is complete."""
         view, is_whole = self._view, status != "in_progress"
         item: dict[str, Any] = {
             "id": self.item_id,
@@ -80,7 +83,7 @@ class ReasoningOutput(OutputItem):
             if view.summarises:
                 item["summary"] = [{"type": "summary_text", "text": self.thought}]
         if is_whole and view.seal is not None:
-            # Once: a seal is another one each time.
+            # Seal only once: each sealing gives a different text.
             self._sealed = self._sealed or view.seal.seal(self.thought)
             item["encrypted_content"] = self._sealed
         return item
@@ -92,7 +95,7 @@ class ReasoningOutput(OutputItem):
             yield self._make_event("reasoning_summary_part.added", summary_index=0, part=part)
 
     def push(self, text: str) -> Iterator[Event]:
-        """Take more of the thought."""
+        """Append text to the thought."""
         self.thought += text
         if self._view.shows:
             yield self._make_text_event("delta", delta=text)
@@ -106,14 +109,14 @@ class ReasoningOutput(OutputItem):
         yield from super().end(status)
 
     def _make_text_event(self, kind: str, **fields: Any) -> Event:
-        """Of one of the two, so that no client reads a thought twice."""
+        """Return an event of the summary or of the content, so that no client reads both."""
         if self._view.summarises:
             return self._make_event(f"reasoning_summary_text.{kind}", summary_index=0, **fields)
         return self._make_event(f"reasoning_text.{kind}", content_index=0, **fields)
 
 
 class MessageOutput(OutputItem):
-    """The answer."""
+    """Answer."""
 
     def __init__(self, item_id: str, output_index: int, logprobs: LogprobsWriter | None) -> None:
         super().__init__(item_id, output_index)
@@ -122,7 +125,7 @@ class MessageOutput(OutputItem):
         self._writer = logprobs
 
     def to_dict(self, status: Status) -> dict[str, Any]:
-        """The item; it has no content before its part is added."""
+        """Return the item; it has no content while it is in progress."""
         return {
             "id": self.item_id,
             "type": "message",
@@ -136,7 +139,7 @@ class MessageOutput(OutputItem):
         yield self._make_event("content_part.added", content_index=0, part=self._to_part())
 
     def push(self, text: str, entries: Sequence[TokenLogprobs]) -> Iterator[Event]:
-        """Take more of the answer."""
+        """Append text to the answer."""
         logprobs = [] if self._writer is None else _to_logprobs(self._writer, entries)
         self._text += text
         self._logprobs += logprobs
@@ -160,7 +163,7 @@ class MessageOutput(OutputItem):
 
 
 class CallOutput(OutputItem):
-    """A call of one of the client's functions."""
+    """Call of one of the client's functions."""
 
     def __init__(self, item_id: str, output_index: int, call_id: str, name: str) -> None:
         super().__init__(item_id, output_index)
@@ -169,7 +172,7 @@ class CallOutput(OutputItem):
         self._arguments = ""
 
     def to_dict(self, status: Status) -> dict[str, Any]:
-        """The item."""
+        """Return the item."""
         return {
             "id": self.item_id,
             "type": "function_call",
@@ -180,7 +183,7 @@ class CallOutput(OutputItem):
         }
 
     def push(self, arguments: str) -> Iterator[Event]:
-        """Take more of the arguments."""
+        """Append text to the arguments."""
         self._arguments += arguments
         if arguments:
             yield self._make_event("function_call_arguments.delta", delta=arguments)
@@ -193,7 +196,10 @@ class CallOutput(OutputItem):
 
 
 def _to_logprobs(writer: LogprobsWriter, entries: Sequence[TokenLogprobs]) -> list[dict[str, Any]]:
-    """As in a chat, but here OpenAI's types have no null for the bytes of half a character."""
+    """Return log-probabilities as in a chat, but with [] for null `bytes`.
+
+    OpenAI's types do not allow null here.
+    """
     content: list[dict[str, Any]] = writer.to_dict(entries)["content"]
     for entry in content:
         for token in (entry, *entry["top_logprobs"]):

@@ -1,4 +1,4 @@
-"""Pages of a list of items, as OpenAI cuts them."""
+"""Pages of a list of items, in OpenAI's form. Does not know where the items are stored."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,10 +11,10 @@ MAX_LIMIT = 100
 
 
 def list_page(items: Sequence[Item], query: Mapping[str, str]) -> dict[str, Any]:
-    """The page of `items` that `query` asks for: the newest first, unless `order` is asc.
+    """Return the page of `items` that `query` requests: newest first, unless `order` is asc.
 
     Raises:
-        BadRequestError: an argument is wrong.
+        BadRequestError: a parameter is invalid.
     """
     limit = _parse_limit(query.get("limit", str(DEFAULT_LIMIT)))
     ordered = list(items) if _is_ascending(query.get("order", "desc")) else list(items)[::-1]

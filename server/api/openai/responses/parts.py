@@ -1,7 +1,7 @@
-"""Parts of content in a Responses body: text, refusals and images.
+"""Content parts in a Responses body: text, refusals and images.
 
-Each part is read by the model of its type, so that a fault is named by its own place. Whether
-the model takes images is not known here.
+Each part is validated by the class of its type, so that errors name the exact field. Does not know
+whether the model reads images.
 """
 
 from collections.abc import Mapping
@@ -15,33 +15,33 @@ from server.api.fields.only_values import Unsupported
 
 
 class TextPart(StrictModel):
-    """Text, of whoever. What comes with our own output is taken back and not read."""
+    """Text of any role. The other fields come from our own output; they are not used."""
 
     type: Literal["input_text", "output_text", "text"]
     text: str
     annotations: list[Any] | None = None
     logprobs: list[Any] | None = None
-    parsed: Any = None  # put there by OpenAI's client
+    parsed: Any = None  # added by OpenAI's client
     prompt_cache_breakpoint: dict[str, Any] | None = None
 
     def to_chat(self) -> dict[str, Any]:
-        """The part in a chat message."""
+        """Return the part in the form of a chat message."""
         return {"type": "text", "text": self.text}
 
 
 class RefusalPart(StrictModel):
-    """A refusal of another model."""
+    """Refusal, by another model."""
 
     type: Literal["refusal"]
     refusal: str
 
     def to_chat(self) -> dict[str, Any]:
-        """The part in a chat message."""
+        """Return the part in the form of a chat message."""
         return {"type": "text", "text": self.refusal}
 
 
 class ImagePart(StrictModel):
-    """An image: an address, or a data URL."""
+    """Image, by its URL."""
 
     type: Literal["input_image"]
     image_url: str
@@ -50,7 +50,7 @@ class ImagePart(StrictModel):
     prompt_cache_breakpoint: dict[str, Any] | None = None
 
     def to_chat(self) -> dict[str, Any]:
-        """The part in a chat message."""
+        """Return the part in the form of a chat message."""
         return {"type": "image_url", "image_url": {"url": self.image_url}}
 
 
@@ -65,12 +65,16 @@ _MODELS: Mapping[str, type[Part]] = {
 
 
 def validation_error(text: str) -> PydanticCustomError:
-    """A fault of the field that is being read."""
+    """Return the error for the field that is being validated."""
     return PydanticCustomError("item", "{text}", {"text": text})
 
 
 def get_kind(value: Any, kinds: Mapping[str, Any], default: str | None = None) -> str:
-    """The `type` of an object, where it is one of `kinds`."""
+    """Return the `type` of an object, or `default` if it has none.
+
+    Raises:
+        PydanticCustomError: the value is no object, or its type is not among `kinds`.
+    """
     if not isinstance(value, dict):
         raise validation_error("should be an object")
     kind = value.get("type") or default
@@ -100,12 +104,12 @@ Content = Annotated[
 
 
 def to_chat_content(content: str | list[Part]) -> str | list[dict[str, Any]]:
-    """`content` in a chat message."""
+    """Return `content` in the form of a chat message."""
     return content if isinstance(content, str) else [part.to_chat() for part in content]
 
 
 def to_listed_content(content: str | list[Part], role: str) -> list[dict[str, Any]]:
-    """`content` as OpenAI lists it: parts of the type that goes with `role`."""
+    """Return `content` as OpenAI lists it; the type of its parts depends on `role`."""
     parts = [TextPart(type="text", text=content)] if isinstance(content, str) else content
     return [_to_listed(part, role) for part in parts]
 

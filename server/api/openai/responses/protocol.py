@@ -1,7 +1,8 @@
 """The body of ``POST /v1/responses``.
 
-Every field that OpenAI's clients may send is here: used, ignored where ignoring it is
-truthful, or refused by name where it would change the reply.
+Every field that OpenAI's clients may send is declared here: it is used, ignored if it has no
+effect, or refused by name if it would change the reply. Does not know the thinking fields, which
+``server.dialects`` reads.
 """
 
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ LOGPROBS = "message.output_text.logprobs"
 _Includable = Literal[
     "reasoning.encrypted_content",
     "message.output_text.logprobs",
-    # Of items that this server never makes, so nothing is left out.
+    # About items that this server never creates, so nothing is missing from the reply.
     "web_search_call.action.sources",
     "web_search_call.results",
     "code_interpreter_call.outputs",
@@ -47,11 +48,11 @@ def _add_dialects(schema: dict[str, Any]) -> None:
 
 
 class ReasoningConfig(StrictModel):
-    """``reasoning``, without what :mod:`server.dialects` has read of it: effort and summary."""
+    """``reasoning``, without the fields that :mod:`server.dialects` reads: effort and summary."""
 
     model_config = ConfigDict(json_schema_extra=_add_dialects)
 
-    # Which earlier thoughts are in the prompt is for the model's template to say.
+    # The model's template decides which earlier thoughts are in the prompt.
     context: Annotated[str | None, OnlyValues("auto"), to_enum_schema("auto")] = None
     mode: Annotated[str | None, OnlyValues("standard"), to_enum_schema("standard")] = None
 
@@ -63,41 +64,47 @@ class ResponseStreamOptions(StrictModel):
 
 
 class ResponsesRequest(SamplingFields):
-    """What to answer and how to sample. How much may be thought: see ``server.dialects``."""
+    """Body of ``/v1/responses``."""
 
     right_names: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
-            "messages": "this endpoint calls it 'input'",
-            "max_tokens": "this endpoint calls it 'max_output_tokens'",
-            "max_completion_tokens": "this endpoint calls it 'max_output_tokens'",
-            "response_format": "this endpoint calls it 'text.format'",
-            "logprobs": f"this endpoint asks for them with include: [{LOGPROBS!r}]",
-            "n": "this endpoint gives one reply a request",
+            "messages": "use 'input'",
+            "max_tokens": "use 'max_output_tokens'",
+            "max_completion_tokens": "use 'max_output_tokens'",
+            "response_format": "use 'text.format'",
+            "logprobs": f"use include: [{LOGPROBS!r}]",
+            "n": "this endpoint returns one reply per request",
         }
     )
 
     model: str
-    input: Annotated[Input, Field(description="A text, or items.")] = Field(default_factory=list)
+    input: Annotated[Input, Field(description="A text, or a list of items.")] = Field(
+        default_factory=list
+    )
     instructions: str | None = Field(
-        None, description="A system message; not carried over to a response that follows."
+        None, description="A system message. Follow-up responses do not inherit it."
     )
     previous_response_id: str | None = Field(
-        None, description="A stored response whose conversation this one goes on with."
+        None, description="Id of a stored response whose conversation is continued."
     )
     store: bool | None = Field(
-        None, description="false: keep neither the response nor a trace. Default: true."
+        None, description="false: store neither the response nor a trace. Default: true."
     )
     include: list[_Includable] | None = None
 
     reasoning: ReasoningConfig | None = None
-    max_output_tokens: int | None = Field(None, ge=1, description="Thought and answer.")
+    max_output_tokens: int | None = Field(
+        None, ge=1, description="Maximum number of tokens of thought and answer together."
+    )
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
     text: TextConfig | None = None
     structured_outputs: StructuredOutputs | None = Field(
-        None, description="As text.format with more kinds, in vLLM's spelling; send one of them."
+        None,
+        description="As text.format, in vLLM's spelling and with more kinds of constraint. Send "
+        "one of the two.",
     )
     chat_template_kwargs: dict[str, Any] | None = Field(
-        None, description="For the model's chat template, where it reads them."
+        None, description="Arguments of the model's chat template."
     )
     tools: Tools = None
     tool_choice: ToolChoice = None
@@ -105,20 +112,22 @@ class ResponsesRequest(SamplingFields):
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
 
-    # Kept and given back.
+    # Returned in the response.
     metadata: dict[_MetadataKey, _MetadataValue] | None = Field(None, max_length=16)
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    # True to ignore: they change no reply of this server.
-    max_tool_calls: int | None = Field(None, ge=1, description="Of OpenAI's own tools only.")
+    # Ignored, as they do not affect the replies of this server.
+    max_tool_calls: int | None = Field(
+        None, ge=1, description="Applies to OpenAI's own tools only."
+    )
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
     service_tier: Annotated[
         str | None, OnlyValues("auto", "default"), to_enum_schema("auto", "default")
     ] = None
     truncation: Annotated[
         str | None,
-        OnlyValues("disabled", why="nothing is ever cut out of a prompt"),
+        OnlyValues("disabled", why="is not supported: prompts are never truncated"),
         to_enum_schema("disabled"),
     ] = None
     background: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
@@ -143,28 +152,28 @@ class ResponsesRequest(SamplingFields):
         return self
 
     def includes(self, name: str) -> bool:
-        """Whether `name` was asked for besides."""
+        """Return whether `include` has `name`."""
         return name in (self.include or ())
 
     @property
     def stores(self) -> bool:
-        """Whether the response is kept; OpenAI's default."""
+        """True if the response is to be stored, as is OpenAI's default."""
         return self.store is not False
 
     @property
     def constraint(self) -> AnswerConstraint | None:
-        """What holds for the answer; None: any text."""
+        """Constraint on the answer; None: any text."""
         if self.structured_outputs is not None:
             return self.structured_outputs.constraint
         return self.text.format.constraint if self.text and self.text.format else None
 
     @property
     def tool_use(self) -> ToolUse | None:
-        """The tools that the model may call."""
+        """Use of the tools; None: the request has no tools."""
         return to_tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """The sampling fields that were sent."""
+        """Sampling fields that were sent."""
         num_logprobs = (self.top_logprobs or 0) if self.includes(LOGPROBS) else None
         return get_requested_sampling(self, num_logprobs=num_logprobs)

@@ -1,4 +1,7 @@
-"""From a Responses body to the reply that all endpoints share, and errors back to its fields."""
+"""Converts a Responses body to the request that all endpoints share, and errors to its fields.
+
+Generates nothing.
+"""
 
 import re
 import secrets
@@ -20,9 +23,9 @@ from server.reply.request import ReplyRequest
 from server.stored_responses.store import KeyResponses
 
 ID_PREFIX = "resp_"
-# An item's id holds that of its response: "msg_<32 hexadecimal digits>_0".
+# An item's id contains the token of its response's id: "msg_<32 hexadecimal digits>_0".
 _ITEM_ID = re.compile(r"^[a-z]+_([0-9a-f]{32})_(?:in)?\d+$")
-# The conversation, as the code that all endpoints share names it in errors.
+# Path of a message in the errors of the code that all endpoints share.
 _MESSAGES = re.compile(r"^messages(?:\[(\d+)\])?")
 _PREFIXES = {
     "message": "msg",
@@ -34,7 +37,7 @@ _PREFIXES = {
 
 @dataclass(frozen=True, slots=True)
 class ResponseInput:
-    """The request's own `input`, the conversation before it, and both as messages.
+    """The request's own `input`, the `previous` conversation, and both as messages.
 
     `token` is part of the ids of the response and of its items.
     """
@@ -45,7 +48,7 @@ class ResponseInput:
     conversation: ConversationBuilder
 
     def to_reply_request(self, context: RequestContext[ResponsesRequest]) -> ReplyRequest:
-        """Return the reply's request. Its trace follows `store` only where that forbids it."""
+        """Return the request. `store` may forbid a trace, but never requires one."""
         body = context.body
         return ReplyRequest(
             reply_id=ID_PREFIX + self.token,
@@ -62,7 +65,7 @@ class ResponseInput:
         )
 
     def with_own_paths(self, error: ApiError | PromptError) -> ApiError:
-        """Return an error about the messages as one about the fields that they came from."""
+        """Return an error about the messages as an error about the fields that they came from."""
         own = to_api_error(error)
         own.message = self._rename_paths(own.message)
         if own.param is not None:
@@ -73,7 +76,7 @@ class ResponseInput:
         return _MESSAGES.sub(self._get_place, text)
 
     def _get_place(self, found: re.Match[str]) -> str:
-        """Where a message came from; one that tools were told in may be none of the client's."""
+        """Return the field of a message; a message that describes tools may have no field."""
         number, places = found[1], self.conversation.places
         return places[int(number)] if number and int(number) < len(places) else "input"
 
@@ -81,10 +84,10 @@ class ResponseInput:
 async def prepare_response(
     context: RequestContext[ResponsesRequest],
 ) -> Prepared[tuple[ResponseInput, Reply]]:
-    """Check and plan the reply to items.
+    """Check a request in the form of items, and plan the reply.
 
     Raises:
-        ApiError: an unknown response or item; see ``build_conversation`` and
+        ApiError: a response or item is unknown; see also ``build_conversation`` and
             :func:`server.reply.prepare.prepare_reply`.
     """
     stored = context.services.responses.of(context.account.key.key_id)
@@ -99,14 +102,14 @@ async def prepare_response(
 def read_input(
     body: ResponsesRequest, store: KeyResponses[Item], seal: ThoughtSeal
 ) -> ResponseInput:
-    """Find what `body` refers to, and build messages from all of it.
+    """Resolve the references in `body`, and build the messages.
 
     Raises:
-        BadRequestError: an unknown response or item, or see ``build_conversation``.
+        BadRequestError: a response or item is unknown; see also ``build_conversation``.
     """
     if body.store and store.is_off:
         raise BadRequestError(
-            "store: should be false or left out: this server keeps no responses "
+            "store: should be false or left out: this server stores no responses "
             "(--response-store-max-responses)",
             param="store",
             code="invalid_value",
@@ -130,8 +133,8 @@ def _get_previous(response_id: str | None, store: KeyResponses[Item]) -> Sequenc
     stored = store.get(response_id)
     if stored is None:
         raise BadRequestError(
-            "previous_response_id: no such response is stored here: it never was (store: false, "
-            "another replica), or it has been deleted or has made room for others",
+            "previous_response_id: this server has no such response: it was not stored (store: "
+            "false, another replica), was deleted, or was evicted to make room for others",
             param="previous_response_id",
             code="previous_response_not_found",
         )
@@ -144,7 +147,7 @@ def _resolve_reference(item: InputItem, place: int, store: KeyResponses[Item]) -
     stored = _find_stored_item(item.id, store)
     if stored is None:
         raise BadRequestError(
-            f"input[{place}].id: no such item is stored here",
+            f"input[{place}].id: this server has no such item",
             param=f"input[{place}].id",
             code="item_not_found",
         )
@@ -152,7 +155,7 @@ def _resolve_reference(item: InputItem, place: int, store: KeyResponses[Item]) -
 
 
 def _find_stored_item(item_id: str, store: KeyResponses[Item]) -> Item | None:
-    """An item of a stored response's input or output."""
+    """Return the item of a stored response's input or output; None: there is none."""
     found = _ITEM_ID.match(item_id)
     stored = store.get(ID_PREFIX + found[1]) if found else None
     if stored is None:

@@ -1,4 +1,4 @@
-"""The response object: what a request asked for, how far it is, and what came out."""
+"""Response object: the request's fields, the status, and the output. Knows no HTTP."""
 
 import time
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ _SUMMARIES = ("reasoning.summary", "reasoning.generate_summary")
 
 
 def wants_summary(thinking: ThinkingParams) -> bool:
-    """Whether the request asks for a summary of the thought."""
+    """Return whether the request asks for a summary of the thought."""
     return thinking.shows_thought and any(path in _SUMMARIES for path in thinking.show_paths)
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """What all objects of one response say alike."""
+    """Fields that all objects of one response share."""
 
     body: ResponsesRequest
     thinking: ThinkingParams
@@ -33,11 +33,11 @@ class ResponseHead:
     created_at: int = field(default_factory=lambda: int(time.time()))
 
     def to_begun(self) -> dict[str, Any]:
-        """The response before it has ended."""
+        """Return the response while it is in progress."""
         return self._to_object("in_progress", [])
 
     def to_ended(self, output: Sequence[dict[str, Any]], result: ChoiceResult) -> dict[str, Any]:
-        """The response that came out, whole or cut off by the limit of its tokens."""
+        """Return the finished response; it is incomplete if its token limit cut it."""
         is_cut = result.finish_reason == "length"
         response = self._to_object("incomplete" if is_cut else "completed", output)
         if is_cut:
@@ -49,9 +49,9 @@ class ResponseHead:
         return response
 
     def to_failed(self, output: Sequence[dict[str, Any]], error: ApiError) -> dict[str, Any]:
-        """The response that an error has ended."""
+        """Return the response that an error ended."""
         response = self._to_object("failed", output)
-        # OpenAI's list of codes has one for what is not the client's doing.
+        # OpenAI's list of codes has a single one for errors that the client did not cause.
         response["error"] = {"code": "server_error", "message": error.message}
         return response
 
@@ -100,7 +100,7 @@ class ResponseHead:
         }
 
     def _to_reasoning(self) -> dict[str, Any]:
-        """The effort, in whatever spelling it came; of a summary, that it is the whole thought."""
+        """Return ``reasoning``: the effort, from any spelling, and "detailed" for a summary."""
         effort = self.thinking.effort.value if self.thinking.effort else None
         return {
             "effort": effort.value if isinstance(effort, Effort) else None,

@@ -1,4 +1,7 @@
-"""``/v1/responses``: create, read, delete, and the items of an input."""
+"""``/v1/responses``: create, get and delete responses, and list their input items.
+
+Does not know how to generate.
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -34,7 +37,11 @@ router = APIRouter(prefix="/v1/responses", tags=["responses"])
     openapi_extra=document_chat(ResponsesRequest, "Response"),
 )
 async def create_response(request: Request) -> Response:
-    """Think, hidden, within a budget; then answer. `thinking` is the receipt."""
+    """Create a response. The model thinks within the budget, then answers.
+
+    The thought is hidden unless `include_reasoning` is true. The receipt in `thinking` shows the
+    budget and how much of it was used.
+    """
     context, (given, reply) = await begin(request, ResponsesRequest, prepare_response)
     run = _open_run(context, given, reply)
     if context.body.stream:
@@ -44,17 +51,17 @@ async def create_response(request: Request) -> Response:
 
 @router.get("/{response_id}", summary="Get a response")
 async def retrieve_response(request: Request, response_id: str) -> Response:
-    """As it was when it had ended. Only responses in the background could be streamed again."""
+    """Get a stored response. Streaming it again is not supported."""
     stored = _get_stored(request, response_id)
     if request.query_params.get("stream", "false").lower() not in ("false", "0"):
-        message = "stream: only responses in the background are streamed again; there are none"
+        message = "stream: only background responses can be streamed again, and there are none"
         raise BadRequestError(message, param="stream", code="invalid_value")
     return JSONResponse(stored.response)
 
 
 @router.delete("/{response_id}", summary="Delete a response")
 async def delete_response(request: Request, response_id: str) -> Response:
-    """Those that went on from it keep their own copy of the conversation."""
+    """Delete a stored response. Follow-up responses keep their own copy of the conversation."""
     if not _get_key_responses(request).delete(response_id):
         raise _not_found_error()
     return JSONResponse({"id": response_id, "object": "response", "deleted": True})
@@ -62,15 +69,18 @@ async def delete_response(request: Request, response_id: str) -> Response:
 
 @router.post("/{response_id}/cancel", summary="Cancel a response")
 async def cancel_response(request: Request, response_id: str) -> Response:
-    """Always an error: close the connection to end a response."""
+    """Return an error: there are no background responses. To end a response, disconnect."""
     _get_stored(request, response_id)
-    message = "only responses in the background can be cancelled, and this one has ended"
+    message = "only background responses can be cancelled, and this one has ended"
     raise BadRequestError(message, param="response_id", code="invalid_value")
 
 
 @router.get("/{response_id}/input_items", summary="List input items")
 async def list_input_items(request: Request, response_id: str) -> Response:
-    """Pages: `limit` (1 to 100), `order` (desc or asc), `after` (an item's id)."""
+    """List a stored response's input items, in pages.
+
+    Query parameters: `limit` (1 to 100), `order` (desc or asc) and `after` (an item's id).
+    """
     stored = _get_stored(request, response_id)
     return JSONResponse(list_page(stored.input, request.query_params))
 
@@ -79,7 +89,7 @@ def _open_run(
     context: RequestContext[ResponsesRequest], given: ResponseInput, reply: Reply
 ) -> ResponseRun:
     body, engine = context.body, context.model.engine
-    # A client that wants nothing stored here has to carry its thoughts itself.
+    # A client that does not want its responses stored has to keep the thoughts itself.
     is_sealed = body.includes(ENCRYPTED_CONTENT) or not body.stores
     view = ThoughtView(
         shows=reply.shows_thought,
@@ -118,5 +128,5 @@ def _get_stored(request: Request, response_id: str) -> StoredResponse[Item]:
 
 
 def _not_found_error() -> ApiError:
-    message = "no such response is stored here: it never was, or it has been deleted since"
+    message = "this server has no such response: it was not stored, or it has been deleted"
     return ApiError(404, message, param="response_id", code="response_not_found")

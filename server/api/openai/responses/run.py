@@ -1,7 +1,7 @@
-"""One response on its way: from a reply's deltas to events in OpenAI's order, and the store.
+"""Response in progress: converts a reply's deltas to events in OpenAI's order, and stores the end.
 
-The whole response and the streamed one are made by the same steps, so they cannot differ.
-Knows nothing of HTTP.
+Whole and streamed responses are built by the same steps, so they cannot differ. Knows nothing of
+HTTP.
 """
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ from server.stored_responses.store import KeyResponses, StoredResponse
 
 @dataclass(frozen=True, slots=True)
 class StoreTarget:
-    """Where a response is kept and what belongs to it: the items of its input, and all before."""
+    """Store of a response, the items of its input, and those of the conversation before it."""
 
     store: KeyResponses[Item]
     input: Sequence[Item]
@@ -32,7 +32,7 @@ class StoreTarget:
 
 
 class ResponseRun:
-    """Runs one response, once. `target` None: it is not stored."""
+    """Runs one response, once. `target` is None if the response is not stored."""
 
     def __init__(self, head: ResponseHead, style: OutputStyle, target: StoreTarget | None) -> None:
         self._head = head
@@ -41,7 +41,7 @@ class ResponseRun:
         self._numbers = count()
 
     async def collect(self) -> dict[str, Any]:
-        """The response, once it has ended.
+        """Return the finished response.
 
         Raises:
             EngineError: see :func:`server.generation.generate`.
@@ -53,7 +53,7 @@ class ResponseRun:
         return response
 
     async def stream_events(self) -> AsyncGenerator[Event, None]:
-        """All events; an error is told as the response's failure and as an error."""
+        """Yield all events; an error ends them with a failed response and an error event."""
         yield self._number({"type": "response.created", "response": self._head.to_begun()})
         yield self._number({"type": "response.in_progress", "response": self._head.to_begun()})
         try:
@@ -65,7 +65,7 @@ class ResponseRun:
                 yield self._number(event)
 
     async def _run(self) -> AsyncGenerator[Event, None]:
-        """Events between a response's beginning and its end, which is the last."""
+        """Yield the events between a response's beginning and its end, and that of the end."""
         result: ChoiceResult | None = None
         for event in self._writer.begin():
             yield event
@@ -74,23 +74,23 @@ class ResponseRun:
                 result = delta.result or result
                 for event in self._writer.push(delta):
                     yield event
-        assert result is not None  # a reply that ends without one raises
+        assert result is not None  # a reply without a result raises
         is_cut = result.finish_reason == "length"
         for event in self._writer.end("incomplete" if is_cut else "completed"):
             yield event
         response = self._head.to_ended(self._writer.output, result)
-        # Before it is told, so that a client may go on from it at once.
+        # Stored before the last event, so that a client can continue from it at once.
         self._store(response)
         yield {"type": f"response.{response['status']}", "response": response}
 
     def _make_failure_events(self, error: ApiError) -> Iterator[Event]:
-        """OpenAI's client knows the first, and raises at the second."""
+        """Yield two events: OpenAI's client reads the first, and raises at the second."""
         yield {
             "type": "response.failed",
             "response": self._head.to_failed(self._writer.output, error),
         }
-        told = {"code": error.code, "message": error.message, "param": error.param}
-        yield {"type": "error", **told, **error.to_dict()}
+        fields = {"code": error.code, "message": error.message, "param": error.param}
+        yield {"type": "error", **fields, **error.to_dict()}
 
     def _number(self, event: Event) -> Event:
         return {**event, "sequence_number": next(self._numbers)}
@@ -105,7 +105,7 @@ class ResponseRun:
 
 
 def _count_bytes(items: Iterable[Item]) -> int:
-    """About what `items` take."""
+    """Return the approximate size of `items` in memory."""
     return sum(
         len(to_json(item.to_listed()))
         + (len(item.thought.encode()) if isinstance(item, StoredReasoningItem) else 0)

@@ -1,6 +1,7 @@
-"""``text`` of a Responses body: what the answer must look like.
+"""``text`` of a Responses body: the format of the answer.
 
-The same as ``response_format`` of a chat, with the schema's fields one level up.
+The same as ``response_format`` of a chat, with the schema's fields one level higher. Does not know
+whether a schema compiles.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -22,20 +23,20 @@ class TextFormat(StrictModel):
 
     type: Literal["text", "json_object", "json_schema"]
     name: str | None = Field(
-        None, pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="Of the schema; not used."
+        None, pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="Name of the schema; not used."
     )
     schema_: JsonSchema | None = Field(
         None, alias="schema", description="The JSON schema of the answer."
     )
-    strict: bool | None = Field(None, description="Taken; the schema is always enforced.")
-    description: str | None = Field(None, description="Taken; the model does not see it.")
+    strict: bool | None = Field(None, description="Accepted; the schema is always enforced.")
+    description: str | None = Field(None, description="Accepted; not shown to the model.")
 
     @model_validator(mode="after")
     def _check_schema_given(self) -> Self:
         if self.type != "json_schema":
             if any(getattr(self, name) is not None for name in _OF_SCHEMAS):
                 raise validation_error(
-                    'only "type": "json_schema" has a schema and what describes it'
+                    'only "type": "json_schema" has a schema and fields that describe it'
                 )
         elif self.name is None or self.schema_ is None:
             raise validation_error("\"type\": \"json_schema\" needs 'name' and 'schema'")
@@ -43,7 +44,7 @@ class TextFormat(StrictModel):
 
     @property
     def constraint(self) -> AnswerConstraint | None:
-        """None: any text."""
+        """Constraint on the answer; None: any text."""
         if self.schema_ is not None:
             return AnswerConstraint(
                 ConstraintKind.JSON_SCHEMA,
@@ -56,7 +57,7 @@ class TextFormat(StrictModel):
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """The format as a response echoes it."""
+        """Return the format as a response echoes it."""
         return self.model_dump(by_alias=True, exclude_none=True)
 
 

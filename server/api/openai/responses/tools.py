@@ -1,7 +1,7 @@
-"""Tools in a Responses body: functions of the client's, and which of them may be called.
+"""``tools`` and ``tool_choice`` of a Responses body: functions of the client.
 
-OpenAI's own tools (web search, files, code …) are refused by name. Does not know how calls
-are made.
+OpenAI's own tools (web search, files, code …) are refused by name. Does not know how the model
+writes calls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from server.tools.tool import Tool, ToolMode, ToolUse
 
 
 class FunctionTool(FunctionDefinition):
-    """A function that the model may call."""
+    """Function that the model may call."""
 
     type: Literal["function"]
     defer_loading: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
@@ -28,12 +28,12 @@ class FunctionTool(FunctionDefinition):
     output_schema: Unsupported = None
 
     def to_tool(self) -> Tool:
-        """The same without the wire's form."""
+        """Return the tool, independent of the wire format."""
         parameters = NO_PARAMETERS if self.parameters is None else self.parameters
         return Tool(self.name, self.description, parameters)
 
     def to_dict(self) -> dict[str, Any]:
-        """The tool as a response echoes it."""
+        """Return the tool as a response echoes it."""
         return {
             "type": "function",
             "name": self.name,
@@ -44,14 +44,14 @@ class FunctionTool(FunctionDefinition):
 
 
 class FunctionChoice(StrictModel):
-    """One function, which must be called; among allowed tools: which may be."""
+    """Function that must be called or, in allowed tools, that may be called."""
 
     type: Literal["function"]
     name: str
 
 
 class AllowedFunctions(StrictModel):
-    """Some of the tools."""
+    """Subset of the tools; the model may call any of them, or must call one."""
 
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"]
@@ -79,7 +79,7 @@ def _parse_tools(value: Any) -> Any:
         raise validation_error(f"should have at most {MAX_TOOLS} tools")
     tools = _TOOL_LIST.validate_python(value)
     if len({tool.name for tool in tools}) < len(tools):
-        raise validation_error("two tools have one name")
+        raise validation_error("each tool should have a different name")
     return tools
 
 
@@ -105,14 +105,14 @@ ToolChoice = Annotated[
 def to_tool_use(
     tools: Sequence[FunctionTool] | None, choice: _ChoiceType, *, parallel: bool | None = None
 ) -> ToolUse | None:
-    """What the model may call; None: nothing, and no tool was named.
+    """Return how the model may use `tools`; None: there are no tools.
 
     Raises:
-        PydanticCustomError: the choice names a tool that is not there.
+        PydanticCustomError: the choice names an unknown tool.
     """
     chosen = _get_chosen_names(choice)
     if chosen - {tool.name for tool in tools or ()}:
-        raise validation_error("tool_choice: names a function that is not among the tools")
+        raise validation_error("tool_choice: names a function that is not among tools")
     if not tools:
         if choice == "required":
             raise validation_error('tool_choice: "required" needs tools')
@@ -136,7 +136,7 @@ def _get_chosen_names(choice: _ChoiceType) -> set[str]:
 
 
 def echo_choice(choice: _ChoiceType) -> Any:
-    """The choice as a response echoes it."""
+    """Return the choice as a response echoes it."""
     if choice is None or isinstance(choice, str):
         return choice or "auto"
     return choice.model_dump()

@@ -1,11 +1,11 @@
-"""The most that a map may use, from its text and its thoughts' length."""
+"""Maximum demand of a map, from the lengths of its text and thoughts. Reserves nothing."""
 
 from server.admission.demand import Demand
 from server.api.thinking.map.job import MapJob
 
 
 def to_map_demand(job: MapJob, num_parallel: int) -> Demand:
-    """What a map may use, at most `num_parallel` positions at a time."""
+    """Return the most that a map may use, with at most `num_parallel` positions at a time."""
     num_positions = len(job.text.token_ids)
     return Demand(
         prompt_tokens=len(job.text.prompt_token_ids) + num_positions,

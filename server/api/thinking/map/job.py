@@ -1,6 +1,6 @@
-"""One map, ready to be made: text, thought, sampling; and the checks that need the model.
+"""Parameters of one map, and the checks that depend on the model, the server and the key.
 
-Knows what a server allows; runs nothing.
+Runs nothing.
 """
 
 import secrets
@@ -19,16 +19,16 @@ from thinking.markers.profile import MarkerProfile
 from thinking.plan import count_marker_tokens
 
 DEFAULT_THOUGHT_TOKENS = 32
-# Alternatives at a position, for mixing; vLLM's own default for the most.
+# Number of alternatives at a position, for mixing; vLLM's default maximum.
 MAX_TOP_LOGPROBS = 20
 NEVER = -100.0  # logit bias
 
 
 @dataclass(frozen=True, slots=True)
 class MapJob:
-    """What to measure. `sampling` is that of the thoughts, its seed the first one's.
+    """Parameters of a map. `sampling` applies to the thoughts; its seed is the first thought's.
 
-    `thought_tokens` is the most hidden tokens of a thought, markers included.
+    `thought_tokens` is the maximum number of hidden tokens of a thought, markers included.
     """
 
     map_id: str
@@ -39,7 +39,7 @@ class MapJob:
     shows_thought: bool
 
     def get_sampling_at(self, index: int) -> SamplingSettings:
-        """The sampling of the thought before the text's `index`-th token."""
+        """Return the sampling of the thought before the text's `index`-th token."""
         return self.sampling.with_seed_offset(index)
 
 
@@ -50,7 +50,7 @@ async def prepare_map(
 
     Raises:
         ApiError: 400, 403 or 404; see the messages.
-        PromptError: the chat template refuses the messages.
+        PromptError: the chat template rejects the messages.
     """
     engine = model.engine
     check_model(key, engine.model_name, body.model)
@@ -79,18 +79,18 @@ async def prepare_map(
 
 def _resolve_thought_tokens(body: MapRequest, ceiling: int | None, profile: MarkerProfile) -> int:
     least = count_marker_tokens(profile.inside_text) + 1
-    asked = body.thought_tokens
-    if asked is None:
+    requested = body.thought_tokens
+    if requested is None:
         default = max(DEFAULT_THOUGHT_TOKENS, least)
-        asked = default if ceiling is None else min(default, ceiling)
-    if asked < least:
+        requested = default if ceiling is None else min(default, ceiling)
+    if requested < least:
         problem = f"should be at least {least}: this model's markers, and one token of thought"
         raise _thought_tokens_error(problem)
-    if ceiling is not None and asked > ceiling:
+    if ceiling is not None and requested > ceiling:
         raise _thought_tokens_error(
             f"should be at most {ceiling}, the ceiling of this server or key"
         )
-    return asked
+    return requested
 
 
 def _thought_tokens_error(problem: str) -> BadRequestError:
@@ -109,8 +109,8 @@ def _check_lengths(text: MeasuredText, thought_tokens: int, most: int, context: 
         )
     if num_prompt + length + thought_tokens > context:
         raise BadRequestError(
-            f"text: {num_prompt} tokens before it, {length} of its own and a thought of "
-            f"{thought_tokens} do not fit this model's context of {context}",
+            f"text: {num_prompt} tokens before it, its own {length} and a thought of "
+            f"{thought_tokens} do not fit into this model's context of {context}",
             param="text",
             code="context_length_exceeded",
         )
@@ -124,7 +124,7 @@ def _to_sampling(body: MapRequest, engine: Engine, thought_tokens: int) -> Sampl
     }
     return replace(
         to_sampling_settings(requested, engine, thought_tokens + 1),  # and the text's token
-        # Such a token would end the thought in the place of the text's.
+        # Such a token would end the thought, in place of the text's token.
         logit_bias=dict.fromkeys(engine.profile.tool_call_token_ids, NEVER),
         num_logprobs=min(MAX_TOP_LOGPROBS, engine.max_logprobs),
     )

@@ -1,8 +1,8 @@
-"""Reading all positions of a text, in parallel, under the server's bound.
+"""Reads all positions of a text concurrently, up to the server's limit.
 
-The positions' prefixes are the beginnings of one text, so the engine's prefix cache does
-for them what the diagonal mask of Quiet-STaR (arXiv 2403.09629, section 4.2) does in
-training: the text is read once, in whole blocks of the cache.
+All positions' prefixes are beginnings of the same text. So the engine's prefix cache does for them
+what the diagonal mask of Quiet-STaR (arXiv 2403.09629, section 4.2) does in training: the text is
+processed once, in whole blocks of the cache. Does not know how a position is read.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from server.model.served_model import ServedModel
 
 
 class MapRun:
-    """One map on its way. `tally` grows while the positions are read."""
+    """Map in progress. `tally` grows while the positions are read."""
 
     def __init__(
         self, model: ServedModel, job: MapJob, slots: asyncio.Semaphore, account: RequestAccount
@@ -28,14 +28,14 @@ class MapRun:
 
     @property
     def num_prompt_tokens(self) -> int:
-        """Tokens that were given: what stands before the text, and the text; each once."""
+        """Number of tokens of the text and of the prompt before it, each counted once."""
         return len(self.job.text.prompt_token_ids) + len(self.job.text.token_ids)
 
     async def read_positions(self) -> AsyncGenerator[Position, None]:
-        """The positions, as they are finished. Closing the generator aborts the others.
+        """Yield the positions as they finish. Closing the generator aborts the others.
 
         Raises:
-            EngineError: one position failed, and the others were given up.
+            EngineError: a position failed; the others are aborted.
         """
         self.account.observe_start(self.num_prompt_tokens)
         tasks: list[asyncio.Task[Position]] = []
@@ -51,7 +51,7 @@ class MapRun:
             self._count()
 
     async def _read(self, index: int) -> Position:
-        """One engine request at a time: a slot is one."""
+        """Read a position in a slot: its engine requests run one at a time."""
         async with self._slots:
             return await self._reader.read(index)
 

@@ -1,8 +1,7 @@
-"""The text of a map as tokens, with what stands before it.
+"""Tokens of a map's text and of the prompt before it.
 
-With a conversation, the text is the reply, as the server would have the model write it
-without a thought at its start. Alone, it stands at the start of a text. Knows no engine
-requests and no limits.
+With a conversation, the text is the reply, without a thought at its start. Alone, it is the start
+of a text. Does not know engine requests and limits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,10 +18,10 @@ from thinking.markers.profile import MarkerProfile
 
 @dataclass(frozen=True, slots=True)
 class MeasuredText:
-    """Token ids of the text, each with its bytes, and of the prompt before it (not empty).
+    """Token ids of the text, with the bytes of each, and of the prompt before it (not empty).
 
-    `opening_token_ids` stand before a thought at the text's start, where the text is a
-    reply; None: no reply, so that such a thought is like any other.
+    If the text is a reply, `opening_token_ids` is the prompt before a thought at the text's start.
+    None: the text is no reply, and such a thought is like any other.
     """
 
     prompt_token_ids: tuple[int, ...]
@@ -31,7 +30,7 @@ class MeasuredText:
     pieces: tuple[bytes, ...]
 
     def get_prefix(self, index: int) -> tuple[int, ...]:
-        """All tokens before the text's `index`-th."""
+        """Return all tokens before the text's `index`-th token."""
         return self.prompt_token_ids + self.token_ids[:index]
 
 
@@ -45,9 +44,9 @@ def encode_measured_text(
     """Encode `text` after `messages`. Uses the tokenizer: one thread at a time.
 
     Raises:
-        PromptError: the chat template refuses the messages.
-        BadRequestError: the text has no token, or one that is itself a marker; or nothing
-            could stand before it.
+        PromptError: the chat template rejects the messages.
+        BadRequestError: the text has no token, or a token that is a marker; or there are no
+            messages, and the model has no token that begins a text.
     """
     token_ids = encode_plain(tokenizer, text, guarded_texts=guarded_texts, begins=messages is None)
     if not token_ids:
@@ -64,7 +63,7 @@ def encode_measured_text(
 
 
 def _require_text_start(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The first token's probability needs some token before it."""
+    """Return the tokens that begin a text: the first token's probability needs one before it."""
     if start := find_text_start(tokenizer):
         return start
     message = "messages is required: this model has no token that begins a text"
@@ -72,7 +71,7 @@ def _require_text_start(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def _check_has_no_marker(token_ids: Sequence[int], profile: MarkerProfile) -> None:
-    """A marker of one ordinary token cannot be told from the text's own."""
+    """Raise BadRequestError if a token is a marker: it would look like the model's own marker."""
     markers = (profile.start_token_ids, profile.end_token_ids)
     single = {marker[0] for marker in markers if len(marker) == 1}
     for index, token_id in enumerate(token_ids):

@@ -1,8 +1,8 @@
-"""Quiet-STaR's interpolation of two next-token distributions, from what is known of them.
+"""Quiet-STaR's interpolation of two next-token distributions of which only a part is known.
 
-Of each only the most probable tokens are known. What :mod:`thinking.sampler.kept_logits` does in
-the sampler over all logits is done here over those that both lists have; the others are
-one outcome.
+Only the most probable tokens of each are known. :mod:`thinking.sampler.kept_logits` mixes all
+logits in the sampler; this module mixes those that are in both lists, and treats all other tokens
+as a single outcome. Does not know where the distributions come from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from server.engine.protocol import TokenLogprobs
 def mix_logprobs(
     token_id: int, without: TokenLogprobs, with_thought: TokenLogprobs, weight: float
 ) -> float:
-    """Natural-log probability of `token_id`, the sampled token of both, in the mixture.
+    """Return the natural-log probability of `token_id`, the sampled token of both, in the mixture.
 
-    `weight` is that of the log-probabilities after the thought (arXiv 2403.09629, section
-    4.4): the mixture is p^weight q^(1-weight), renormalised. Exact at 0 and 1, and where
-    what is not in both lists is negligible. Elsewhere too low, never too high: by Hölder's
-    inequality, one outcome in the place of many can only make the norm larger.
+    `weight` is that of the log-probabilities after the thought (arXiv 2403.09629, section 4.4): the
+    mixture is p^weight q^(1-weight), renormalised. The result is exact for weights 0 and 1, and if
+    the tokens that are not in both lists are negligible. Otherwise it is too low, never too high:
+    by Hölder's inequality, one outcome in place of many can only make the norm larger.
     """
     before, after = _get_known(without), _get_known(with_thought)
     if weight == 0:
@@ -39,7 +39,7 @@ def _get_known(entry: TokenLogprobs) -> Mapping[int, float]:
 
 
 def _compute_log_rest(known: Mapping[int, float], shared: set[int]) -> float:
-    """Log of the probability of all tokens but the `shared` ones."""
+    """Return the log of the probability of all tokens except the `shared` ones."""
     rest = 1.0 - sum(exp(known[key]) for key in shared)
     return log(rest) if rest > 0 else -inf
 
@@ -47,5 +47,5 @@ def _compute_log_rest(known: Mapping[int, float], shared: set[int]) -> float:
 def _compute_logsumexp(values: Sequence[float]) -> float:
     peak = max(values)
     if peak == -inf:
-        return 0.0  # every term is impossible, and so is the token
+        return 0.0  # all terms are impossible, and so is the token
     return peak + log(sum(exp(value - peak) for value in values))

@@ -1,4 +1,4 @@
-"""The body of ``POST /v1/thinking/map``."""
+"""The body of ``POST /v1/thinking/map``. Does not know the model."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,7 +19,7 @@ _THOUGHT_TOKENS = "did you mean 'thought_tokens'?"
 
 
 def _check_weights(value: Any) -> Any:
-    """One weight or several, checked here: a union would name each of its kinds."""
+    """Check one or several weights; the errors of a union type would name each of its types."""
     weights = value if isinstance(value, list) else [value]
     if not 1 <= len(weights) <= MAX_WEIGHTS or not all(map(_is_weight, weights)):
         text = f"should be a number from 0 to 1, or a list of 1 to {MAX_WEIGHTS} of them"
@@ -32,14 +32,14 @@ def _is_weight(value: Any) -> bool:
 
 
 class MapRequest(StrictModel):
-    """Which text to read, and how much to think after each of its positions."""
+    """Text to read, and how much to think at each of its positions."""
 
     right_names: ClassVar[Mapping[str, str]] = MappingProxyType(
         dict.fromkeys(
             ("max_thinking_tokens", "thinking_budget", "thinking_token_budget", "budget_tokens"),
             _THOUGHT_TOKENS,
         )
-        | {"thinking": _THOUGHT_TOKENS, "thinking_options": "a map takes 'mix' beside the text"}
+        | {"thinking": _THOUGHT_TOKENS, "thinking_options": "send 'mix' at the top level"}
     )
 
     model: str
@@ -47,7 +47,8 @@ class MapRequest(StrictModel):
         str,
         Field(
             min_length=1,
-            description="Each of its tokens is a position. Control tokens in it are plain text.",
+            description="The text; each of its tokens is a position. Control tokens in it are "
+            "plain text.",
         ),
     ]
     messages: Annotated[
@@ -55,11 +56,12 @@ class MapRequest(StrictModel):
         Field(
             min_length=1,
             max_length=MAX_MESSAGES,
-            description="The conversation to which the text is the reply.",
+            description="The conversation that the text replies to.",
         ),
     ] = None
     thought_tokens: Annotated[
-        int | None, Field(ge=1, description="Most tokens of one thought, markers included [32].")
+        int | None,
+        Field(ge=1, description="Maximum tokens of a thought, markers included. Default: 32."),
     ] = None
     mix: Annotated[
         float | list[float],
@@ -80,16 +82,23 @@ class MapRequest(StrictModel):
         ),
     ] = DEFAULT_WEIGHT
     temperature: Annotated[
-        float | None, Field(ge=0, le=2, description="Of the thoughts; default: the model's.")
+        float | None,
+        Field(ge=0, le=2, description="Temperature of the thoughts. Default: the model's."),
     ] = None
     seed: Annotated[
         int | None,
-        Field(ge=-MAX_SEED - 1, le=MAX_SEED, description="Of the first thought, the next has +1."),
+        Field(
+            ge=-MAX_SEED - 1,
+            le=MAX_SEED,
+            description="Seed of the first thought; each next thought uses the next number.",
+        ),
     ] = None
     include_reasoning: Annotated[bool | None, Field(description="Show the thoughts.")] = None
-    stream: Annotated[bool | None, Field(description="An event for each finished position.")] = None
+    stream: Annotated[
+        bool | None, Field(description="Send an event for each finished position.")
+    ] = None
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """`mix` as a list."""
+        """Weights in `mix`, also if it is a single number."""
         return tuple(self.mix) if isinstance(self.mix, list) else (self.mix,)

@@ -1,8 +1,8 @@
-"""Reading one position of a text: the next token's log-probability, thinking and not.
+"""Reads one position of a text: the next token's log-probability, with and without a thought.
 
-Two engine requests. In both the text's own token is forced, and its log-probability is
-the model's raw one, which forcing does not change: once right after the prefix, once
-after a thought, as its lead-in. Knows nothing of other positions.
+Makes two engine requests. Both force the text's own token: one right after the prefix, the other
+after a thought, as its lead-in. The log-probability is the model's raw one, which forcing does not
+change. Knows nothing of other positions.
 """
 
 from collections.abc import AsyncGenerator
@@ -25,9 +25,9 @@ from thinking.tracker import ThinkingTracker
 
 @dataclass(slots=True)
 class TokenTally:
-    """All tokens that the engine has generated for a map, as they come.
+    """Number of tokens that the engine has generated for a map so far.
 
-    `reasoning` is hidden; `injected` is the part of it that we wrote.
+    `reasoning` counts the hidden ones; `injected` counts those of them that the server wrote.
     """
 
     generated: int = 0
@@ -36,13 +36,13 @@ class TokenTally:
 
     @property
     def answer(self) -> int:
-        """Tokens of the text, forced, and what an engine wrote behind them."""
+        """Number of the text's tokens, which are forced, and of any tokens generated after them."""
         return self.generated - self.reasoning
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What was read before the text's `index`-th token; `mixed` has a value a weight."""
+    """Values read before the text's `index`-th token; `mixed` has one value per weight."""
 
     index: int
     logprob: float
@@ -54,13 +54,13 @@ class Position:
 
     @property
     def gain(self) -> float:
-        """What the thought was worth to this token, in nats."""
+        """Increase of the token's log-probability by the thought, in nats."""
         return self.logprob_with_thought - self.logprob
 
 
 @dataclass(frozen=True, slots=True)
 class _Thought:
-    """A thought that has ended, and what the model then held of the text's token."""
+    """Finished thought, and the log-probabilities of the text's token after it."""
 
     entry: TokenLogprobs
     num_tokens: int
@@ -69,7 +69,7 @@ class _Thought:
 
 
 class PositionReader:
-    """Reads the positions of one map and counts in `tally` what that took."""
+    """Reads the positions of one map, and counts the generated tokens in `tally`."""
 
     def __init__(self, model: ServedModel, job: MapJob, tally: TokenTally) -> None:
         self._model = model
@@ -99,7 +99,7 @@ class PositionReader:
         )
 
     async def _read_without(self, index: int) -> TokenLogprobs:
-        """The distribution right after the prefix."""
+        """Return the distribution right after the prefix."""
         token_id = self._job.text.token_ids[index]
         sampling = SamplingSettings(
             max_tokens=1, temperature=0.0, num_logprobs=self._job.sampling.num_logprobs
@@ -136,11 +136,11 @@ class PositionReader:
             async with aclosing(self._generate_tokens(request)) as tokens:
                 async for generated, entry in tokens:
                     text += detokenizer.push(segmenter.push((generated,)).thought)
-                    if not tracker.is_hidden:  # the lead-in's last token: the text's
+                    if not tracker.is_hidden:  # the lead-in's last token is the text's token
                         entry = self._check_token(entry, token_id)
                         return _Thought(entry, tracker.num_hidden - 1, tracker.stop_cause, text)
         finally:
-            # To the tracker the lead-in is hidden and injected; here it is the text.
+            # The tracker counts the lead-in as hidden and injected; here it is the text.
             num_text = int(not tracker.is_hidden)
             self._tally.reasoning += tracker.num_hidden - num_text
             self._tally.injected += tracker.num_injected - num_text
@@ -149,7 +149,7 @@ class PositionReader:
     async def _generate_tokens(
         self, request: EngineRequest
     ) -> AsyncGenerator[tuple[int, TokenLogprobs], None]:
-        """The tokens of one engine request; closing this early aborts it."""
+        """Yield the tokens of one engine request; closing the generator aborts it."""
         async with aclosing(self._model.engine.generate(request)) as outputs:
             async for output in outputs:
                 self._tally.generated += len(output.token_ids)
@@ -163,12 +163,12 @@ class PositionReader:
 
 
 def _make_forcing_plan(token_id: int) -> ThinkingPlan:
-    """A plan that forces one token: a close that is due at once."""
+    """Return a plan that forces one token, as the close of a thought that is due at once."""
     return ThinkingPlan(script=(token_id,), close_end=1, segment_at=1, opens=True, budget=1)
 
 
 def _make_thinking_plan(profile: MarkerProfile, token_id: int, thought_tokens: int) -> ThinkingPlan:
-    """A thought of at most `thought_tokens`, then `token_id`."""
+    """Return a plan for a thought of at most `thought_tokens`, then `token_id`."""
     with_token = replace(profile, lead_in_token_ids=(token_id,))
     rules = ThinkingRules(
         grace_tokens=to_grace_tokens(None, thought_tokens), max_tokens=thought_tokens + 1

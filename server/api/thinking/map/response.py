@@ -1,6 +1,6 @@
-"""A map on the wire: a JSON object, or server-sent events.
+"""Map as a JSON object, or as server-sent events.
 
-Written in ASCII, as all streams here. Knows nothing of how positions are read.
+The events are ASCII, like those of all streams. Does not know how positions are read.
 """
 
 import json
@@ -16,7 +16,7 @@ _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class MapWriter:
-    """Writes one map. `is_list`: whether `mix` came as a list, and so goes back as one."""
+    """Writes one map. `is_list`: `mix` was sent as a list, so it is returned as a list."""
 
     def __init__(self, run: MapRun, model_name: str, *, is_list: bool) -> None:
         self._run = run
@@ -31,17 +31,17 @@ class MapWriter:
 
     @property
     def total(self) -> int:
-        """How many positions there are."""
+        """Number of positions."""
         return len(self._run.job.text.token_ids)
 
     def to_map(self, positions: Sequence[Position]) -> dict[str, Any]:
-        """The whole map, its positions in the text's order."""
+        """Return the whole map, with its positions in the text's order."""
         ordered = sorted(positions, key=lambda position: position.index)
         body = self.to_summary(positions)
         return {**body, "positions": [self.to_position(position) for position in ordered]}
 
     def to_summary(self, positions: Sequence[Position]) -> dict[str, Any]:
-        """All but the positions."""
+        """Return the map without its positions."""
         mixed = zip(*(_floor(position.mixed) for position in positions), strict=True)
         return {
             "object": "thinking.map",
@@ -54,7 +54,7 @@ class MapWriter:
         }
 
     def to_position(self, position: Position) -> dict[str, Any]:
-        """One position; the thought only where it may be shown."""
+        """Return a position; it has the thought only if that may be shown."""
         piece = self._run.job.text.pieces[position.index]
         without, with_thought = _floor((position.logprob, position.logprob_with_thought))
         shown = {"reasoning": position.reasoning} if self._run.job.shows_thought else {}
@@ -72,18 +72,18 @@ class MapWriter:
         }
 
     def format_start_event(self) -> bytes:
-        """What comes at once: how many positions there will be."""
+        """Return the first event, sent at once: the number of positions."""
         return self._format_event(
             {"object": "thinking.map.start", **self._head, **self._to_progress(0)}
         )
 
     def format_position_event(self, position: Position, num_done: int) -> bytes:
-        """One finished position, and how far the map is."""
+        """Return the event of a finished position, with the map's progress."""
         body = {"object": "thinking.map.position", "position": self.to_position(position)}
         return self._format_event(body | self._to_progress(num_done))
 
     def format_summary_event(self, positions: Sequence[Position]) -> bytes:
-        """The last one."""
+        """Return the last event: the summary."""
         return self._format_event(self.to_summary(positions))
 
     def _to_progress(self, num_done: int) -> dict[str, int]:
@@ -107,7 +107,7 @@ class MapWriter:
 
 
 def _floor(values: Sequence[float]) -> list[float]:
-    """JSON has no -inf."""
+    """Return `values` without -inf, which JSON does not have."""
     return [max(value, LOWEST_LOGPROB) for value in values]
 
 

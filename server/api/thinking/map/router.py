@@ -1,4 +1,7 @@
-"""``POST /v1/thinking/map``: where in a text a thought helps."""
+"""``POST /v1/thinking/map``: measure where in a text a thought helps.
+
+Does not know how positions are read.
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -25,14 +28,14 @@ router = APIRouter(prefix="/v1/thinking", tags=["map"])
 
 @dataclass(frozen=True, slots=True)
 class MapReply:
-    """One map on its way, and how to write it down."""
+    """Map in progress, and its writer. `max_seconds` is the deadline; None: there is none."""
 
     run: MapRun
     writer: MapWriter
     max_seconds: float | None
 
     async def stream_events(self) -> AsyncGenerator[bytes, None]:
-        """The map as server-sent events."""
+        """Yield the map as server-sent events."""
         yield self.writer.format_start_event()
         positions: list[Position] = []
         try:
@@ -47,7 +50,7 @@ class MapReply:
         yield DONE
 
     async def collect_positions(self) -> list[Position]:
-        """All of them."""
+        """Return all positions, in the order in which they finish."""
         async with aclosing(self._read_in_time()) as finished:
             return [position async for position in finished]
 
@@ -57,13 +60,14 @@ class MapReply:
 
 @router.post(
     "/map",
-    summary="Map where thinking helps in a text",
+    summary="Create a thinking map of a text",
     openapi_extra=document_body(MapRequest, streams=True),
 )
 async def map_text(request: Request) -> Response:
-    """Think at most `thought_tokens` after every position of a text.
+    """Create a map that shows where in a text thinking helps.
 
-    For each next token: its natural-log probability without the thought, with it, and mixed.
+    The model thinks for at most `thought_tokens` before every token of the text. The map has the
+    natural-log probability of each token without the thought, with it, and mixed.
     """
     context, job = await begin_without_dialects(request, MapRequest, _prepare)
     services, model, body = context.services, context.model, context.body

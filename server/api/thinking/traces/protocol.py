@@ -1,4 +1,4 @@
-"""What clients send about traces: the feedback body and the query of a page."""
+"""Requests about traces: the body of feedback, and the query of a page. Reads no store."""
 
 import math
 from collections.abc import Mapping
@@ -18,17 +18,21 @@ _PARAMETERS = ("after", "since", "verdict", "limit")
 
 
 class FeedbackRequest(StrictModel):
-    """The body of ``POST /v1/thinking/feedback``."""
+    """Body of ``POST /v1/thinking/feedback``."""
 
-    id: Annotated[str, Field(min_length=1, max_length=200, description="The completion's id.")]
+    id: Annotated[str, Field(min_length=1, max_length=200, description="Id of the completion.")]
     verdict: Literal["good", "bad"] | None = None
     score: Annotated[
-        float | None, Field(ge=0, le=1, description="In place of verdict; good from 0.5 on.")
+        float | None, Field(ge=0, le=1, description="Score, instead of verdict; good from 0.5 up.")
     ] = None
     choice: Annotated[int, Field(ge=0, lt=MAX_CHOICES, description="Index of the choice.")] = 0
     verifier: Annotated[
         str | None,
-        Field(min_length=1, max_length=100, description="Who says so; replaces its earlier word."),
+        Field(
+            min_length=1,
+            max_length=100,
+            description="Name of the verifier. A new verdict replaces its earlier one.",
+        ),
     ] = None
     note: Annotated[str | None, Field(max_length=2000)] = None
 
@@ -40,20 +44,22 @@ class FeedbackRequest(StrictModel):
         return self
 
     def to_verdict(self) -> Verdict:
-        """The verdict, as it is kept."""
+        """Return the verdict as it is stored."""
         score = self.score if self.score is not None else float(self.verdict == "good")
         return Verdict(self.choice, score, self.verifier or "", self.note)
 
 
 def to_trace_query(parameters: Mapping[str, str]) -> TraceQuery:
-    """The query that the URL's parameters spell.
+    """Return the query that the URL's parameters describe.
 
     Raises:
-        BadRequestError: one of them is unknown or out of range.
+        BadRequestError: a parameter is unknown or out of range.
     """
     if unknown := sorted(parameters.keys() - set(_PARAMETERS)):
         known = ", ".join(_PARAMETERS)
-        raise _parameter_error(unknown[0], f"is unknown; there are {known}", code="unknown_field")
+        raise _parameter_error(
+            unknown[0], f"is unknown; the parameters are {known}", code="unknown_field"
+        )
     verdict = parameters.get("verdict")
     if verdict not in (None, "good", "bad", "none"):
         raise _parameter_error("verdict", "should be good, bad or none")
@@ -79,7 +85,7 @@ def _parse_integer(
 
 
 def _parse_time(text: str) -> float:
-    """Unix time in seconds, or a date and time as in ISO 8601; UTC where it does not say."""
+    """Parse a Unix time in seconds or an ISO 8601 date and time (UTC if it has no time zone)."""
     try:
         seconds = float(text)
     except ValueError:
@@ -90,7 +96,7 @@ def _parse_time(text: str) -> float:
             seconds = math.nan
     if not math.isfinite(seconds):
         raise _parameter_error(
-            "since", "should be Unix time in seconds, or a time as 2026-01-31T12:00:00Z"
+            "since", "should be a Unix time in seconds, or a time like 2026-01-31T12:00:00Z"
         )
     return seconds
 

@@ -1,4 +1,4 @@
-"""``/v1/thinking/feedback`` and ``/v1/thinking/traces``."""
+"""``/v1/thinking/feedback`` and ``/v1/thinking/traces``. Does not know how traces are stored."""
 
 import json
 from http import HTTPStatus
@@ -26,11 +26,11 @@ router = APIRouter(prefix="/v1/thinking", tags=["traces"])
 
 @router.post(
     "/feedback",
-    summary="Say how good an answer was",
+    summary="Create feedback",
     openapi_extra=document_body(FeedbackRequest),
 )
 async def give_feedback(request: Request) -> Response:
-    """Keep a verdict with the trace of a completion that has ended."""
+    """Store a verdict on an answer with the trace of its completion, which must have ended."""
     recorder = _get_recorder(get_services(request))
     feedback = await read_body(request, FeedbackRequest)
     verdict = feedback.to_verdict()
@@ -40,10 +40,10 @@ async def give_feedback(request: Request) -> Response:
     except UnknownTraceError:
         raise _unknown_trace_error("id") from None
     except UnknownChoiceError as error:
-        message = f"choice: this completion has {error.num_choices}, counted from 0"
+        message = f"choice: this completion has {error.num_choices} choices, counted from 0"
         raise BadRequestError(message, param="choice", code="invalid_value") from None
     except TooManyVerdictsError:
-        message = "verifier: this choice has verdicts of too many verifiers already"
+        message = "verifier: this choice already has verdicts of too many verifiers"
         raise BadRequestError(message, param="verifier", code="too_many_verdicts") from None
     except TraceStoreError:
         raise _store_failed_error() from None
@@ -57,11 +57,12 @@ async def give_feedback(request: Request) -> Response:
     )
 
 
-@router.get("/traces", summary="Read traces, a JSON object a line")
+@router.get("/traces", summary="List traces")
 async def read_traces(request: Request) -> Response:
-    """Pages: `limit`, `after` (a `seq`), `since`, `verdict` (good, bad or none).
+    """List traces in pages, as JSON lines.
 
-    Where there is more, the header `x-next-after` holds the next page's `after`.
+    Query parameters: `limit`, `after` (a `seq`), `since` and `verdict` (good, bad or none). If
+    there are more traces, the header `x-next-after` has the `after` of the next page.
     """
     services = get_services(request)
     recorder = _get_recorder(services)
@@ -78,9 +79,9 @@ async def read_traces(request: Request) -> Response:
     return Response(lines, media_type="application/x-ndjson", headers=headers)
 
 
-@router.delete("/traces/{trace_id}", summary="Forget a trace", status_code=HTTPStatus.NO_CONTENT)
+@router.delete("/traces/{trace_id}", summary="Delete a trace", status_code=HTTPStatus.NO_CONTENT)
 async def delete_trace(request: Request, trace_id: str) -> Response:
-    """Forget a trace and its verdicts; what it held is overwritten in the file."""
+    """Delete a trace and its verdicts. Their data is overwritten in the file."""
     services = get_services(request)
     recorder = _get_recorder(services)
     services.trace_access.check(request)
@@ -95,15 +96,15 @@ async def delete_trace(request: Request, trace_id: str) -> Response:
 
 def _get_recorder(services: Services) -> TraceRecorder:
     if services.traces is None:
-        message = "this server keeps no traces; its operator can turn that on: --trace-store PATH"
+        message = "this server keeps no traces; its operator can enable them: --trace-store PATH"
         raise ApiError(404, message, code="traces_off")
     return services.traces
 
 
 def _unknown_trace_error(param: str | None) -> ApiError:
     message = (
-        "no trace has this id: the completion has not ended, was sent with store: false, was "
-        "dropped under load, or has been deleted"
+        "no trace has this id: the completion has not ended or was requested with store: false, or "
+        "the trace was dropped under load or deleted"
     )
     return ApiError(404, message, param=param, code="trace_not_found")
 

@@ -1,6 +1,6 @@
-"""``GET /v1/thinking/usage``: how the caller's key stands with its quotas.
+"""``GET /v1/thinking/usage``: quota usage of the caller's key.
 
-Tells of no key but the caller's own.
+Shows no other key's usage.
 """
 
 from typing import Any
@@ -15,11 +15,11 @@ from server.state import get_services
 router = APIRouter(prefix="/v1/thinking", tags=["usage"])
 
 
-@router.get("/usage", summary="Say what your key has used of its quotas, and what is left")
+@router.get("/usage", summary="Get quota usage")
 async def get_usage(request: Request) -> dict[str, Any]:
-    """Each quota of the caller's key in its window of now; null: no limit.
+    """Get the usage of each quota of the caller's key in its current window; null: no limit.
 
-    What running requests have reserved counts as used.
+    Reservations of running requests count as used.
     """
     quotas, key = get_services(request).quotas, get_account(request).key
     usages = {s.window.kind.name: s for s in await quotas.get_usage(key)}

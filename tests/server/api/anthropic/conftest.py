@@ -1,11 +1,11 @@
-"""Anthropic's own client against an app over the scripted engine, in one process."""
+"""Anthropic's own client, and an app on the scripted engine, in one process."""
 
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
-import httpx2  # the anthropic client's own
+import httpx2  # the one that Anthropic's client uses
 import pytest_asyncio
 from anthropic import AsyncAnthropic
 
@@ -20,7 +20,7 @@ WANTED = f"{THOUGHT}</think>{ANSWER}"
 
 @pytest_asyncio.fixture
 async def connect() -> AsyncIterator[Connect]:
-    """Makes clients of apps."""
+    """Function that creates a client of an app."""
     made: list[AsyncAnthropic] = []
 
     def make(served: Served) -> AsyncAnthropic:
@@ -39,8 +39,8 @@ async def connect() -> AsyncIterator[Connect]:
         await client.close()
 
 
-def body(**fields: Any) -> dict[str, Any]:
-    """A small valid body, changed by `fields`."""
+def make_body(**fields: Any) -> dict[str, Any]:
+    """Return a small valid body, changed by `fields`."""
     return {
         "model": MODEL,
         "max_tokens": 100,
@@ -50,40 +50,40 @@ def body(**fields: Any) -> dict[str, Any]:
     }
 
 
-def sdk(**fields: Any) -> dict[str, Any]:
-    """The same as arguments of the client, which no longer knows `temperature`."""
-    arguments = body(**fields)
+def make_arguments(**fields: Any) -> dict[str, Any]:
+    """Return the same body as arguments of the client, which no longer has `temperature`."""
+    arguments = make_body(**fields)
     arguments["extra_body"] = {"temperature": arguments.pop("temperature")}
     return arguments
 
 
-def thinking(budget: int = 40, **fields: Any) -> dict[str, Any]:
-    """``thinking``, switched on."""
+def make_thinking(budget: int = 40, **fields: Any) -> dict[str, Any]:
+    """Return ``thinking``, switched on."""
     return {"type": "enabled", "budget_tokens": budget, **fields}
 
 
 async def post(served: Served, path: str = PATH, **fields: Any) -> httpx.Response:
     """Post a body."""
-    return await served.http.post(path, json=body(**fields))
+    return await served.http.post(path, json=make_body(**fields))
 
 
-async def message(served: Served, **fields: Any) -> dict[str, Any]:
-    """The message that answers a body."""
+async def create_message(served: Served, **fields: Any) -> dict[str, Any]:
+    """Post a body, and return the message."""
     response = await post(served, **fields)
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
     return found
 
 
-async def events(served: Served, **fields: Any) -> list[dict[str, Any]]:
-    """The events of a streamed message, each checked for its frame."""
+async def get_events(served: Served, **fields: Any) -> list[dict[str, Any]]:
+    """Return the events of a streamed message, after checking their frames."""
     response = await post(served, stream=True, **fields)
     assert response.status_code == 200, response.text
-    return parsed(response.text)
+    return parse_events(response.text)
 
 
-def parsed(text: str) -> list[dict[str, Any]]:
-    """The events of a stream; its comments are left out."""
+def parse_events(text: str) -> list[dict[str, Any]]:
+    """Return the events of a stream, without its comments."""
     found = []
     for frame in filter(None, text.split("\n\n")):
         if frame.startswith(":"):

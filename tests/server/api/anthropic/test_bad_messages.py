@@ -1,4 +1,4 @@
-"""Whatever is wrong with a message is said in Anthropic's shape, and names the field."""
+"""Errors of the Messages API have Anthropic's form, and name the field."""
 
 from typing import Any
 
@@ -7,22 +7,29 @@ import pytest
 
 from server.api import openapi
 from server.app import create_app
-from tests.server.api.anthropic.conftest import PATH, Connect, body, post, sdk, thinking
+from tests.server.api.anthropic.conftest import (
+    PATH,
+    Connect,
+    make_arguments,
+    make_body,
+    make_thinking,
+    post,
+)
 from tests.server.conftest import Serve, Served, make_services
 
 JSON = {"content-type": "application/json"}
 TOOL = {"name": "add", "input_schema": {"type": "object"}}
 
 
-def turn(block: dict[str, Any]) -> dict[str, Any]:
+def make_turn(block: dict[str, Any]) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, block]}]}
 
 
-def image(**source: Any) -> dict[str, Any]:
-    return turn({"type": "image", "source": source})
+def make_image_turn(**source: Any) -> dict[str, Any]:
+    return make_turn({"type": "image", "source": source})
 
 
-# Body fields, what the message begins with, and a word of it.
+# Body fields, the beginning of the error message, and a word of it.
 BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"max_tokens": None}, "max_tokens", "integer"),
     ({"max_tokens": 0}, "max_tokens", "1"),
@@ -30,17 +37,25 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"messages": [{"role": "tool", "content": "a"}]}, "messages[0].role", "'assistant'"),
     ({"messages": [{"role": "user"}]}, "messages[0].content", "required"),
     ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content", "array"),
-    (turn({"text": "b"}), "messages[0].content[1]", "tool_use"),
-    (turn({"type": "text"}), "messages[0].content[1].text", "required"),
-    (turn({"type": "text", "text": 3}), "messages[0].content[1].text", "string"),
-    (turn({"type": "text", "text": "b", "x": 1}), "unknown field", "messages[0].content[1].x"),
-    (turn({"type": "document", "source": {}}), "messages[0].content[1]", "document blocks"),
-    (turn({"type": "server_tool_use"}), "messages[0].content[1]", "no tools of its own"),
-    (image(type="url", url="http://x"), "messages[0].content[1].source", "no address is ever"),
-    (image(type="file", file_id="f"), "messages[0].content[1].source", "stores no files"),
-    (image(type="base64", media_type="a/b", data=""), "messages[0].content[1].source", "png"),
+    (make_turn({"text": "b"}), "messages[0].content[1]", "tool_use"),
+    (make_turn({"type": "text"}), "messages[0].content[1].text", "required"),
+    (make_turn({"type": "text", "text": 3}), "messages[0].content[1].text", "string"),
+    (make_turn({"type": "text", "text": "b", "x": 1}), "unknown field", "messages[0].content[1].x"),
+    (make_turn({"type": "document", "source": {}}), "messages[0].content[1]", "document blocks"),
+    (make_turn({"type": "server_tool_use"}), "messages[0].content[1]", "no tools of its own"),
     (
-        turn({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_use"}]}),
+        make_image_turn(type="url", url="http://x"),
+        "messages[0].content[1].source",
+        "no URLs",
+    ),
+    (make_image_turn(type="file", file_id="f"), "messages[0].content[1].source", "stores no files"),
+    (
+        make_image_turn(type="base64", media_type="a/b", data=""),
+        "messages[0].content[1].source",
+        "png",
+    ),
+    (
+        make_turn({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_use"}]}),
         "messages[0].content[1].content[0]",
         "required",
     ),
@@ -51,10 +66,10 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"max_completion_tokens": 3}, "unknown field", "'max_tokens'"),
     ({"budget_tokens": 3}, "unknown field", "'thinking'"),
     ({"thinking": {"type": "between_tools"}}, "thinking.type", "'adaptive'"),
-    ({"thinking": thinking(-3)}, "thinking.budget_tokens", "integer"),
-    ({"thinking": thinking(5, x=1)}, "unknown field 'thinking.x'", "'budget_tokens'"),
+    ({"thinking": make_thinking(-3)}, "thinking.budget_tokens", "integer"),
+    ({"thinking": make_thinking(5, x=1)}, "unknown field 'thinking.x'", "'budget_tokens'"),
     (
-        {"thinking": thinking(5), "max_thinking_tokens": 6},
+        {"thinking": make_thinking(5), "max_thinking_tokens": 6},
         "max_thinking_tokens 6 contradicts thinking.budget_tokens 5",
         "one of them",
     ),
@@ -106,13 +121,15 @@ HARMLESS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fields", HARMLESS)
-async def test_what_changes_nothing_is_taken(serve: Serve, fields: dict[str, Any]) -> None:
+async def test_what_has_no_effect_is_accepted(serve: Serve, fields: dict[str, Any]) -> None:
     headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "anything"}
-    response = await serve().http.post(f"{PATH}?beta=true", json=body(**fields), headers=headers)
+    response = await serve().http.post(
+        f"{PATH}?beta=true", json=make_body(**fields), headers=headers
+    )
     assert response.status_code == 200, response.text
 
 
-async def anthropic_error(served: Served, method: str, path: str, **fields: Any) -> tuple[int, str]:
+async def request_error(served: Served, method: str, path: str, **fields: Any) -> tuple[int, str]:
     response = await served.http.request(method, path, **fields)
     answer = response.json()
     assert answer["type"] == "error"
@@ -123,24 +140,24 @@ async def anthropic_error(served: Served, method: str, path: str, **fields: Any)
 async def test_errors_from_before_the_endpoint_have_the_shape_too(serve: Serve) -> None:
     served = serve(max_body_bytes=1000)
     for path in (PATH, f"{PATH}/count_tokens"):
-        assert await anthropic_error(served, "GET", path) == (405, "invalid_request_error")
-        found = await anthropic_error(served, "POST", path, content="{}")
+        assert await request_error(served, "GET", path) == (405, "invalid_request_error")
+        found = await request_error(served, "POST", path, content="{}")
         assert found == (415, "invalid_request_error")
-        found = await anthropic_error(served, "POST", path, content="{", headers=JSON)
+        found = await request_error(served, "POST", path, content="{", headers=JSON)
         assert found == (400, "invalid_request_error")
-        found = await anthropic_error(served, "POST", path, content="x" * 2000, headers=JSON)
+        found = await request_error(served, "POST", path, content="x" * 2000, headers=JSON)
         assert found == (413, "request_too_large")
-        found = await anthropic_error(
+        found = await request_error(
             served,
             "POST",
             path,
-            json={"model": "x", "messages": body()["messages"]}
+            json={"model": "x", "messages": make_body()["messages"]}
             | ({"max_tokens": 5} if path == PATH else {}),
         )
         assert found == (404, "not_found_error")
-    assert await anthropic_error(served, "GET", f"{PATH}/batches") == (404, "not_found_error")
+    assert await request_error(served, "GET", f"{PATH}/batches") == (404, "not_found_error")
     served.services.slot.is_draining = True
-    found = await anthropic_error(served, "POST", PATH, json=body())
+    found = await request_error(served, "POST", PATH, json=make_body())
     assert found == (503, "overloaded_error")
 
 
@@ -156,11 +173,11 @@ async def test_the_client_raises_what_it_raises_with_anthropic(
 ) -> None:
     client = connect(serve())
     with pytest.raises(anthropic.NotFoundError) as missing:
-        await client.messages.create(**sdk(model="other"))
+        await client.messages.create(**make_arguments(model="other"))
     assert missing.value.type == "not_found_error"
     assert missing.value.request_id
     with pytest.raises(anthropic.BadRequestError, match=r"max_tokens"):
-        await client.messages.create(**sdk(max_tokens=-1))
+        await client.messages.create(**make_arguments(max_tokens=-1))
 
 
 def test_the_bodies_are_documented() -> None:
@@ -182,7 +199,7 @@ def test_the_bodies_are_documented() -> None:
 
 
 def test_no_two_bodies_mean_different_things_by_one_name() -> None:
-    """One document has them all: the later would replace the earlier."""
+    """The document has all bodies: a later one would replace an earlier one of the same name."""
     create_app(make_services())
     known: dict[str, Any] = {}
     for name, model in openapi._documented.items():
@@ -222,6 +239,6 @@ CLAUDE_CODE: dict[str, Any] = {
 
 async def test_what_claude_code_sends_is_answered(serve: Serve) -> None:
     served = serve(max_model_len=4096)
-    response = await served.http.post(f"{PATH}?beta=true", json=body(**CLAUDE_CODE))
+    response = await served.http.post(f"{PATH}?beta=true", json=make_body(**CLAUDE_CODE))
     assert response.status_code == 200, response.text
     assert response.text.endswith('event: message_stop\ndata: {"type":"message_stop"}\n\n')

@@ -1,4 +1,4 @@
-"""A message through Anthropic's own client: what it holds, streamed or not."""
+"""Content of a message, streamed or not, as Anthropic's own client reads it."""
 
 from typing import Any
 
@@ -11,26 +11,26 @@ from tests.server.api.anthropic.conftest import (
     THOUGHT,
     WANTED,
     Connect,
-    body,
-    events,
-    message,
-    parsed,
+    create_message,
+    get_events,
+    make_arguments,
+    make_body,
+    make_thinking,
+    parse_events,
     post,
-    sdk,
-    thinking,
 )
 from tests.server.conftest import MODEL, PROFILES, Serve, wants
 from tests.server.engine.test_engine_failures import Caller
 from thinking.markers.profile import MarkerProfile
 
-SHOWN = thinking(display="summarized")
+SHOWN = make_thinking(display="summarized")
 
 
 async def test_a_plain_message_has_its_text_counts_and_receipt(
     serve: Serve, connect: Connect
 ) -> None:
     client = connect(serve(wants(WANTED), default_thinking_tokens=40))
-    reply = await client.messages.create(**sdk())
+    reply = await client.messages.create(**make_arguments())
     assert [block.type for block in reply.content] == ["text"]
     assert reply.content[0].text == ANSWER
     assert (reply.id[:4], reply.type, reply.role, reply.model) == (
@@ -54,25 +54,25 @@ async def test_a_plain_message_has_its_text_counts_and_receipt(
     [
         ({}, True, ["text"]),
         ({"max_thinking_tokens": 40}, True, ["text"]),
-        ({"thinking": thinking()}, True, ["thinking", "text"]),
+        ({"thinking": make_thinking()}, True, ["thinking", "text"]),
         ({"thinking": {"type": "adaptive"}}, True, ["thinking", "text"]),
-        ({"thinking": thinking(display="omitted")}, True, ["thinking", "text"]),
+        ({"thinking": make_thinking(display="omitted")}, True, ["thinking", "text"]),
         ({"thinking": SHOWN}, True, ["thinking", "text"]),
         ({"max_thinking_tokens": 40, "include_reasoning": True}, True, ["thinking", "text"]),
         ({"thinking": {"type": "disabled"}}, True, ["text"]),
-        ({"thinking": thinking(0, type="disabled")}, True, ["text"]),
+        ({"thinking": make_thinking(0, type="disabled")}, True, ["text"]),
         ({"thinking": {"type": "disabled", "display": "summarized"}}, True, ["text"]),
-        ({"thinking": thinking()}, False, ["redacted_thinking", "text"]),
+        ({"thinking": make_thinking()}, False, ["redacted_thinking", "text"]),
         ({}, False, ["text"]),
     ],
 )
-async def test_a_thought_has_a_block_where_it_was_asked_for(
+async def test_a_thought_has_a_block_if_it_was_requested(
     serve: Serve, fields: dict[str, Any], shows_thoughts: bool, kinds: list[str]
 ) -> None:
     thinks = fields.get("thinking", {}).get("type") != "disabled"
     wanted = WANTED if thinks else ANSWER
     served = serve(wants(wanted), show_thoughts=shows_thoughts, default_thinking_tokens=40)
-    reply = await message(served, **fields)
+    reply = await create_message(served, **fields)
     assert [block["type"] for block in reply["content"]] == kinds
     assert reply["content"][-1] == {"type": "text", "text": ANSWER}
     is_shown = fields.get("include_reasoning") or fields.get("thinking") == SHOWN
@@ -92,7 +92,7 @@ async def test_a_server_that_hides_thoughts_refuses_to_show_one(
 ) -> None:
     client = connect(serve(wants(WANTED), show_thoughts=False))
     with pytest.raises(anthropic.PermissionDeniedError, match=r"thinking\.display") as caught:
-        await client.messages.create(**sdk(thinking=SHOWN))
+        await client.messages.create(**make_arguments(thinking=SHOWN))
     assert caught.value.type == "permission_error"
 
 
@@ -101,7 +101,9 @@ async def test_a_budget_is_honoured_to_the_token(
     serve: Serve, profile: MarkerProfile, budget: int
 ) -> None:
     served = serve(profile=profile)
-    reply = await message(served, thinking=thinking(budget) if budget else {"type": "disabled"})
+    reply = await create_message(
+        served, thinking=make_thinking(budget) if budget else {"type": "disabled"}
+    )
     assert reply["thinking"]["used"] <= budget
     assert reply["usage"]["output_tokens_details"]["thinking_tokens"] == reply["thinking"]["used"]
     assert reply["usage"]["output_tokens"] <= 100
@@ -109,7 +111,7 @@ async def test_a_budget_is_honoured_to_the_token(
 
 async def test_a_budget_beyond_max_tokens_leaves_an_answer_and_says_so(serve: Serve) -> None:
     served = serve(wants("a thought that does not end " * 20))
-    reply = await message(served, max_tokens=40, thinking=thinking(1000))
+    reply = await create_message(served, max_tokens=40, thinking=make_thinking(1000))
     assert reply["thinking"]["requested"] == 1000
     assert reply["thinking"]["limited_by"] == "max_completion_tokens"
     assert reply["thinking"]["used"] < 40
@@ -122,7 +124,7 @@ async def test_a_budget_beyond_max_tokens_leaves_an_answer_and_says_so(serve: Se
         ({}, "end_turn", None, ANSWER),
         ({"stop_sequences": ["zzz", "fo", "is"]}, "stop_sequence", "is", "It "),
         ({"stop_sequences": ["Two"]}, "end_turn", None, ANSWER),
-        ({"max_tokens": 20, "thinking": thinking(10)}, "max_tokens", None, None),
+        ({"max_tokens": 20, "thinking": make_thinking(10)}, "max_tokens", None, None),
     ],
 )
 async def test_the_stop_reason_says_why_the_answer_ended(
@@ -130,11 +132,11 @@ async def test_the_stop_reason_says_why_the_answer_ended(
 ) -> None:
     wanted = WANTED if text else "x" * 200
     served = serve(wants(wanted), default_thinking_tokens=40)
-    reply = await message(served, **fields)
+    reply = await create_message(served, **fields)
     assert (reply["stop_reason"], reply["stop_sequence"]) == (reason, stop)
     if text:
         assert reply["content"] == [{"type": "text", "text": text}]
-    streamed = await events(served, **fields)
+    streamed = await get_events(served, **fields)
     assert streamed[-2]["delta"] == {"stop_reason": reason, "stop_sequence": stop}
 
 
@@ -147,18 +149,18 @@ async def test_the_clients_accumulator_makes_the_message_that_is_not_streamed(
 ) -> None:
     served = serve(wants(WANTED), show_thoughts=shows_thoughts)
     client = connect(served)
-    asked = thinking() if display is None else thinking(display=display)
-    async with client.messages.stream(**sdk(thinking=asked)) as stream:
+    asked = make_thinking() if display is None else make_thinking(display=display)
+    async with client.messages.stream(**make_arguments(thinking=asked)) as stream:
         kinds = [event.type async for event in stream]
         streamed = (await stream.get_final_message()).model_dump()
     assert kinds[0] == "message_start"
     assert kinds[-1] == "message_stop"
-    whole = (await client.messages.create(**sdk(thinking=asked))).model_dump()
-    assert comparable(streamed, served) == comparable(whole, served)
+    whole = (await client.messages.create(**make_arguments(thinking=asked))).model_dump()
+    assert make_comparable(streamed, served) == make_comparable(whole, served)
 
 
-def comparable(reply: dict[str, Any], served: Any) -> dict[str, Any]:
-    """Without what differs between two replies; sealed thoughts opened."""
+def make_comparable(reply: dict[str, Any], served: Any) -> dict[str, Any]:
+    """Return a reply without what differs between two replies, and with sealed thoughts opened."""
     blocks = []
     for block in reply["content"]:
         opened = {key: value for key, value in block.items() if value is not None}
@@ -173,7 +175,7 @@ def comparable(reply: dict[str, Any], served: Any) -> dict[str, Any]:
 
 async def test_a_hidden_thought_shows_that_it_runs_and_nothing_more(serve: Serve) -> None:
     served = serve(wants(WANTED))
-    found = await events(served, thinking=thinking())
+    found = await get_events(served, thinking=make_thinking())
     assert [event["type"] for event in found[:5]] == [
         "message_start",
         "ping",
@@ -192,11 +194,11 @@ async def test_a_hidden_thought_shows_that_it_runs_and_nothing_more(serve: Serve
     )
 
 
-async def test_thoughts_inside_the_answer_have_blocks_of_their_own(serve: Serve) -> None:
+async def test_thoughts_inside_the_answer_have_their_own_blocks(serve: Serve) -> None:
     options = {"gate": {"mode": "after", "strings": ["is "]}, "segment_tokens": 12}
     served = serve(wants(f"{THOUGHT}</think>It is hm.</think>four."))
     fields = {"thinking": SHOWN, "thinking_options": options}
-    reply = await message(served, **fields)
+    reply = await create_message(served, **fields)
     assert [block["type"] for block in reply["content"]] == [
         "thinking",
         "text",
@@ -206,7 +208,7 @@ async def test_thoughts_inside_the_answer_have_blocks_of_their_own(serve: Serve)
     texts = [block["text"] for block in reply["content"] if block["type"] == "text"]
     assert texts == ["It is ", "four."]
     assert reply["content"][2]["thinking"] == "hm."
-    streamed = await events(served, **fields)
+    streamed = await get_events(served, **fields)
     starts = [e["content_block"]["type"] for e in streamed if e["type"] == "content_block_start"]
     assert starts == [block["type"] for block in reply["content"]]
 
@@ -217,17 +219,17 @@ async def test_silence_is_kept_alive_and_the_client_does_not_mind(
     long_thought = " ".join(map(str, range(60)))
     served = serve(wants(f"{long_thought}</think>{ANSWER}"), keep_alive_seconds=0.001)
     client = connect(served)
-    asked: dict[str, Any] = {"thinking": thinking(300), "max_tokens": 400}
+    asked: dict[str, Any] = {"thinking": make_thinking(300), "max_tokens": 400}
     response = await post(served, stream=True, **asked)
     assert ": keep-alive" in response.text
-    async with client.messages.stream(**sdk(**asked)) as stream:
+    async with client.messages.stream(**make_arguments(**asked)) as stream:
         assert await stream.get_final_text() == ANSWER
 
 
 async def test_nothing_is_sent_for_hidden_text(serve: Serve) -> None:
-    """An empty piece would pass for an event, and keep the comments away."""
+    """An empty piece would count as an event, and delay the comments."""
     served = serve(wants(WANTED), show_thoughts=False)
-    caller = Caller(served.app, PATH, **body(stream=True, thinking=thinking()))
+    caller = Caller(served.app, PATH, **make_body(stream=True, thinking=make_thinking()))
     await caller.task
     pieces = [caller.received.get_nowait() for _ in range(caller.received.qsize())]
     assert len(pieces) > 4
@@ -236,10 +238,10 @@ async def test_nothing_is_sent_for_hidden_text(serve: Serve) -> None:
 
 async def test_an_engine_that_dies_ends_the_stream_with_an_error_event(serve: Serve) -> None:
     served = serve(wants("x" * 400))
-    caller = Caller(served.app, PATH, **body(stream=True))
+    caller = Caller(served.app, PATH, **make_body(stream=True))
     read = await caller.read_until("text_delta")
     served.engine.kill()
-    found = parsed(read + await caller.read_until("event: error"))
+    found = parse_events(read + await caller.read_until("event: error"))
     assert found[-1]["type"] == "error"
     assert found[-1]["error"] == {"type": "overloaded_error", "message": "the engine has died"}
     assert found[-1]["request_id"]
@@ -253,9 +255,9 @@ async def test_count_tokens_is_what_the_message_counts(
     for fields in (
         {"system": "Be brief."},
         {"thinking": {"type": "disabled"}},
-        {"thinking": thinking()},
+        {"thinking": make_thinking()},
     ):
-        asked = sdk(**fields)
+        asked = make_arguments(**fields)
         reply = await client.messages.create(**asked)
         del asked["max_tokens"], asked["extra_body"]
         counted = await client.messages.count_tokens(**asked)
@@ -278,7 +280,7 @@ async def test_an_output_format_holds_the_answer(serve: Serve, connect: Connect)
     served = serve(wants(WANTED))
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
     config: Any = {"format": {"type": "json_schema", "schema": schema}, "effort": "low"}
-    reply = await connect(served).messages.create(**sdk(output_config=config))
+    reply = await connect(served).messages.create(**make_arguments(output_config=config))
     assert served.engine.constraints[-1].field == "output_config.format.schema"
     assert reply.thinking["source"] == "output_config.effort"
 

@@ -1,4 +1,4 @@
-"""However a reply comes in pieces: its events are well ordered and make the same message."""
+"""However a reply is split into deltas, its events are well ordered and build the same message."""
 
 import json
 from collections.abc import Sequence
@@ -33,10 +33,10 @@ RECEIPT = Receipt(
     seconds=0.0,
 )
 TEXTS = st.text(min_size=1, max_size=12)
-# Two values each: what of a reply a piece is, and its text; a call's is its arguments.
+# Each piece of a reply has a kind and a text; the text of a call is its arguments.
 PIECES = st.lists(
     st.one_of(
-        # A line break may stand between two thoughts, which blocks part.
+        # A thought may not begin with a line break: that can separate thoughts, as blocks do.
         st.tuples(st.just("thought"), TEXTS.filter(lambda text: text[0] != "\n")),
         st.tuples(st.just("answer"), TEXTS),
         st.tuples(st.just("call"), st.dictionaries(TEXTS, TEXTS, max_size=2).map(json.dumps)),
@@ -46,8 +46,8 @@ PIECES = st.lists(
 Piece = tuple[str, str]
 
 
-def deltas(pieces: Sequence[Piece], cuts: st.DataObject | None) -> list[ChoiceDelta]:
-    """The pieces, each cut where `cuts` say."""
+def make_deltas(pieces: Sequence[Piece], cuts: st.DataObject | None) -> list[ChoiceDelta]:
+    """Return the pieces as deltas, each cut in two where `cuts` say."""
     made: list[ChoiceDelta] = []
     num_calls = 0
     for kind, text in pieces:
@@ -73,7 +73,9 @@ def deltas(pieces: Sequence[Piece], cuts: st.DataObject | None) -> list[ChoiceDe
     return made
 
 
-def written(made: Sequence[ChoiceDelta], display: ThoughtDisplay, *, opens: bool) -> list[Event]:
+def write_events(
+    made: Sequence[ChoiceDelta], display: ThoughtDisplay, *, opens: bool
+) -> list[Event]:
     writer = MessageWriter(HEAD, ContentWriter(display, SEAL), opens_with_thought=opens)
     found = list(writer.start())
     for delta in made:
@@ -98,8 +100,8 @@ def check_order(events: Sequence[Event]) -> None:
     assert not is_open
 
 
-def accumulated(events: Sequence[Event]) -> dict[str, Any]:
-    """What Anthropic's own client makes of a stream."""
+def accumulate(events: Sequence[Event]) -> dict[str, Any]:
+    """Return the message that Anthropic's own client builds from a stream."""
     snapshot: Any = None
     buffers: dict[int, bytes] = {}
     for event in events:
@@ -111,8 +113,8 @@ def accumulated(events: Sequence[Event]) -> dict[str, Any]:
     return found
 
 
-def opened(message: dict[str, Any]) -> dict[str, Any]:
-    """Without nulls and the receipt, and with sealed thoughts opened."""
+def open_thoughts(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message without nulls and the receipt, and with sealed thoughts opened."""
     blocks = [dict(block) for block in message["content"]]
     for block in blocks:
         for key in {"signature", "data"} & block.keys():
@@ -127,13 +129,15 @@ def opened(message: dict[str, Any]) -> dict[str, Any]:
 def test_a_stream_is_well_ordered_and_makes_the_message(
     display: ThoughtDisplay, pieces: list[Piece], opens: bool, cuts: st.DataObject
 ) -> None:
-    made = deltas(pieces, cuts)
-    events = written(made, display, opens=opens)
+    made = make_deltas(pieces, cuts)
+    events = write_events(made, display, opens=opens)
     check_order(events)
     result = made[-1].result
     assert result is not None
-    whole = opened(build_message(HEAD, written(deltas(pieces, None), display, opens=opens), result))
-    assert opened(accumulated(events)) == whole
+    whole = open_thoughts(
+        build_message(HEAD, write_events(make_deltas(pieces, None), display, opens=opens), result)
+    )
+    assert open_thoughts(accumulate(events)) == whole
     answer = "".join(text for kind, text in pieces if kind == "answer")
     assert "".join(b["text"] for b in whole["content"] if b["type"] == "text") == answer
     calls = [json.loads(text) for kind, text in pieces if kind == "call"]
@@ -144,7 +148,7 @@ def test_a_stream_is_well_ordered_and_makes_the_message(
 def test_a_thought_that_is_not_shown_is_in_no_event(pieces: list[Piece], opens: bool) -> None:
     secret = [(kind, "§" * 30 if kind == "thought" else text) for kind, text in pieces]
     for display in set(ThoughtDisplay) - {ThoughtDisplay.SHOWN}:
-        assert "§§" not in str(written(deltas(secret, None), display, opens=opens))
+        assert "§§" not in str(write_events(make_deltas(secret, None), display, opens=opens))
 
 
 @pytest.mark.parametrize(
@@ -154,6 +158,6 @@ def test_a_thought_that_is_not_shown_is_in_no_event(pieces: list[Piece], opens: 
 def test_arguments_that_are_no_object_still_make_a_block(arguments: str, value: Any) -> None:
     """`max_tokens` may cut them, and a model may write anything."""
     call = ChoiceDelta(0, tool_calls=[ToolCallDelta(0, "call_7", "add", arguments)])
-    made = written([call, *deltas([], None)], ThoughtDisplay.NONE, opens=False)
+    made = write_events([call, *make_deltas([], None)], ThoughtDisplay.NONE, opens=False)
     block = {"type": "tool_use", "id": "toolu_7", "name": "add", "input": value}
     assert collect_blocks(made) == [block]

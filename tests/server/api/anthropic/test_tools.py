@@ -1,4 +1,4 @@
-"""Tools in Anthropic's form: calls as blocks, and their results sent back."""
+"""Tools in Anthropic's form: calls are blocks, and their results are sent back."""
 
 import json
 from typing import Any
@@ -9,12 +9,12 @@ from tests.server.api.anthropic.conftest import (
     PATH,
     THOUGHT,
     Connect,
-    body,
-    events,
-    message,
+    create_message,
+    get_events,
+    make_arguments,
+    make_body,
+    make_thinking,
     post,
-    sdk,
-    thinking,
 )
 from tests.server.conftest import Serve, ids, wants
 
@@ -31,14 +31,14 @@ LOOK_UP: Any = {"name": "look_up", "input_schema": {"type": "object"}}
 INPUT = {"a": 1, "b": 22}
 
 
-def written(name: str, arguments: Any) -> str:
-    """A call as Hermes writes it."""
+def write_call(name: str, arguments: Any) -> str:
+    """Return a call as Hermes writes it."""
     call = json.dumps({"name": name, "arguments": arguments})
     return f"<tool_call>\n{call}\n</tool_call>"
 
 
-CALL = written("add", INPUT)
-BOTH_CALLS = f"{CALL}\n{written('look_up', {})}"
+CALL = write_call("add", INPUT)
+BOTH_CALLS = f"{CALL}\n{write_call('look_up', {})}"
 
 
 async def test_calls_are_blocks_after_the_thought_streamed_or_not(
@@ -46,7 +46,7 @@ async def test_calls_are_blocks_after_the_thought_streamed_or_not(
 ) -> None:
     served = serve(wants(f"{THOUGHT}</think>I add.{BOTH_CALLS}"), max_model_len=4096)
     client = connect(served)
-    asked = sdk(thinking=thinking(), tools=[ADD, LOOK_UP], max_tokens=300)
+    asked = make_arguments(thinking=make_thinking(), tools=[ADD, LOOK_UP], max_tokens=300)
     whole = await client.messages.create(**asked)
     assert [block.type for block in whole.content] == [
         "thinking",
@@ -70,7 +70,7 @@ async def test_calls_are_blocks_after_the_thought_streamed_or_not(
 async def test_at_most_one_call_where_parallel_ones_are_disabled(serve: Serve) -> None:
     served = serve(wants(f"</think>{BOTH_CALLS}"), max_model_len=4096)
     choice = {"type": "auto", "disable_parallel_tool_use": True}
-    reply = await message(served, tools=[ADD, LOOK_UP], tool_choice=choice, max_tokens=300)
+    reply = await create_message(served, tools=[ADD, LOOK_UP], tool_choice=choice, max_tokens=300)
     assert [block["name"] for block in reply["content"]] == ["add"]
     assert reply["stop_reason"] == "tool_use"
 
@@ -86,7 +86,7 @@ async def test_a_demanded_call_is_held_to_json(
     serve: Serve, choice: dict[str, Any], wanted: str
 ) -> None:
     served = serve(wants(f"hm</think>{wanted}"), max_model_len=4096)
-    reply = await message(served, tools=[ADD, LOOK_UP], tool_choice=choice, max_tokens=300)
+    reply = await create_message(served, tools=[ADD, LOOK_UP], tool_choice=choice, max_tokens=300)
     (block,) = reply["content"]
     assert (block["type"], block["name"], block["input"]) == ("tool_use", "add", INPUT)
     assert reply["stop_reason"] == "tool_use"
@@ -95,7 +95,7 @@ async def test_a_demanded_call_is_held_to_json(
 
 async def test_with_none_a_call_is_text(serve: Serve) -> None:
     served = serve(wants(f"</think>{CALL}"), max_model_len=4096)
-    reply = await message(served, tools=[ADD], tool_choice={"type": "none"}, max_tokens=300)
+    reply = await create_message(served, tools=[ADD], tool_choice={"type": "none"}, max_tokens=300)
     assert reply["content"] == [{"type": "text", "text": CALL}]
     assert reply["stop_reason"] == "end_turn"
 
@@ -104,16 +104,16 @@ async def test_a_call_cut_by_length_says_max_tokens(serve: Serve) -> None:
     served = serve(wants(CALL), max_model_len=4096)
     room = len(ids(CALL[: CALL.index("22")]))
     fields = {"tools": [ADD], "max_tokens": room, "thinking": {"type": "disabled"}}
-    reply = await message(served, **fields)
+    reply = await create_message(served, **fields)
     assert reply["stop_reason"] == "max_tokens"
     assert reply["content"][-1]["input"] == {"a": 1}
-    assert (await events(served, **fields))[-2]["delta"]["stop_reason"] == "max_tokens"
+    assert (await get_events(served, **fields))[-2]["delta"]["stop_reason"] == "max_tokens"
 
 
 async def test_calls_and_results_go_round_and_are_counted(serve: Serve, connect: Connect) -> None:
     served = serve(wants(f"</think>{CALL}"), max_model_len=4096)
     client = connect(served)
-    asked = sdk(thinking=thinking(), tools=[ADD], max_tokens=300)
+    asked = make_arguments(thinking=make_thinking(), tools=[ADD], max_tokens=300)
     first = await client.messages.create(**asked)
     call = first.content[-1]
     assert call.type == "tool_use"
@@ -142,17 +142,17 @@ async def test_a_format_and_a_demanded_call_are_not_both_held(serve: Serve) -> N
     assert response.json()["error"]["message"].startswith("output_config.format.schema: ")
 
 
-async def test_tools_are_told_in_the_prompt(serve: Serve) -> None:
+async def test_tools_are_described_in_the_prompt(serve: Serve) -> None:
     served = serve(max_model_len=4096)
     counts = []
     for fields in ({}, {"tools": [LOOK_UP]}, {"tools": [LOOK_UP, ADD]}):
-        asked = {key: body(**fields)[key] for key in ("model", "messages", *fields)}
+        asked = {key: make_body(**fields)[key] for key in ("model", "messages", *fields)}
         response = await served.http.post(f"{PATH}/count_tokens", json=asked)
         counts.append(response.json()["input_tokens"])
     assert counts == sorted(set(counts))
 
 
-async def test_calls_before_a_stop_sequence_are_to_be_answered(serve: Serve) -> None:
+async def test_calls_before_a_stop_sequence_must_be_answered(serve: Serve) -> None:
     served = serve(wants(f"</think>{CALL}END"), max_model_len=4096)
-    reply = await message(served, tools=[ADD], stop_sequences=["END"], max_tokens=300)
+    reply = await create_message(served, tools=[ADD], stop_sequences=["END"], max_tokens=300)
     assert (reply["stop_reason"], reply["stop_sequence"]) == ("tool_use", None)

@@ -1,4 +1,4 @@
-"""What is sent back: thoughts that this server sealed, calls and their results."""
+"""Turns that a client sends back: thoughts that this server sealed, calls and their results."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from tests.server.api.anthropic.conftest import (
     THOUGHT,
     WANTED,
     Connect,
-    message,
+    create_message,
+    make_arguments,
+    make_thinking,
     post,
-    sdk,
-    thinking,
 )
 from tests.server.conftest import MODEL, Serve, wants
 
@@ -31,40 +31,43 @@ IMAGE: dict[str, Any] = {
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "4"}
 
 
-def chat(*messages: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
-    """The conversation that a body becomes."""
+def convert(*messages: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
+    """Return the conversation in a body."""
     body = {"model": MODEL, "messages": list(messages), **fields}
     return [dict(m) for m in to_conversation(CountTokensRequest(**body), SEAL).messages]
 
 
-def thought(text: str = "", signature: str = SEALED) -> dict[str, Any]:
+def make_thought(text: str = "", signature: str = SEALED) -> dict[str, Any]:
     return {"type": "thinking", "thinking": text, "signature": signature}
 
 
-def text(content: str) -> dict[str, Any]:
+def make_text(content: str) -> dict[str, Any]:
     return {"type": "text", "text": content, "cache_control": {"type": "ephemeral"}}
 
 
 def test_texts_are_strings_or_blocks_and_system_comes_first() -> None:
-    made = chat(
-        {"role": "user", "content": [text("one"), text("two")]}, system=[text("Be"), text("brief")]
+    made = convert(
+        {"role": "user", "content": [make_text("one"), make_text("two")]},
+        system=[make_text("Be"), make_text("brief")],
     )
     assert made == [
         {"role": "system", "content": "Be\nbrief"},
         {"role": "user", "content": "one\ntwo"},
     ]
-    assert chat(QUESTION, system="Be brief")[0] == {"role": "system", "content": "Be brief"}
+    assert convert(QUESTION, system="Be brief")[0] == {"role": "system", "content": "Be brief"}
 
 
-def test_images_stand_where_they_stood_and_those_of_results_after_them() -> None:
+def test_images_keep_their_places_and_those_of_results_follow() -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aaaa"}}
     words = {"type": "text", "text": "What?"}
-    made = chat({"role": "user", "content": [IMAGE, text("What?")]}, {"role": "user"} | QUESTION)
+    made = convert(
+        {"role": "user", "content": [IMAGE, make_text("What?")]}, {"role": "user"} | QUESTION
+    )
     assert made == [
         {"role": "user", "content": [part, words, {"type": "text", "text": "How many?"}]}
     ]
-    result = {**RESULT, "content": [text("4"), IMAGE]}
-    made = chat(
+    result = {**RESULT, "content": [make_text("4"), IMAGE]}
+    made = convert(
         QUESTION, {"role": "assistant", "content": [USE]}, {"role": "user", "content": [result]}
     )
     assert made[2:] == [
@@ -79,32 +82,32 @@ async def test_a_model_that_reads_text_only_says_so(serve: Serve) -> None:
     assert response.json()["error"]["message"] == "messages: this model reads text only, no images"
 
 
-def test_turns_of_the_users_in_a_row_are_one() -> None:
-    assert chat(QUESTION, QUESTION | {"content": "Well?"}) == [
+def test_consecutive_user_turns_are_merged() -> None:
+    assert convert(QUESTION, QUESTION | {"content": "Well?"}) == [
         {"role": "user", "content": "How many?\nWell?"}
     ]
 
 
 @pytest.mark.parametrize(
     "block",
-    [thought(), thought(THOUGHT), {"type": "redacted_thinking", "data": SEALED}],
+    [make_thought(), make_thought(THOUGHT), {"type": "redacted_thinking", "data": SEALED}],
 )
 def test_a_sealed_thought_comes_back_to_its_message(block: dict[str, Any]) -> None:
-    made = chat(QUESTION, {"role": "assistant", "content": [block, text(ANSWER)]}, QUESTION)
+    made = convert(QUESTION, {"role": "assistant", "content": [block, make_text(ANSWER)]}, QUESTION)
     assert made[1] == {"role": "assistant", "content": ANSWER, "reasoning_content": THOUGHT}
 
 
 def test_calls_and_results_take_the_templates_form_results_first() -> None:
-    made = chat(
+    made = convert(
         QUESTION,
-        {"role": "assistant", "content": [thought(), USE, USE | {"id": "toolu_2"}]},
+        {"role": "assistant", "content": [make_thought(), USE, USE | {"id": "toolu_2"}]},
         {
             "role": "user",
             "content": [
-                text("Go on."),
+                make_text("Go on."),
                 RESULT,
                 {"type": "tool_result", "tool_use_id": "toolu_2", "is_error": True}
-                | {"content": [text("no"), text("such")]},
+                | {"content": [make_text("no"), make_text("such")]},
             ],
         },
     )
@@ -128,14 +131,14 @@ def test_calls_and_results_take_the_templates_form_results_first() -> None:
 @pytest.mark.parametrize(
     ("role", "block", "param"),
     [
-        ("assistant", thought(signature="x" + SEALED), "content[0].signature"),
-        ("assistant", thought("Another thought."), "content[0].signature"),
-        ("assistant", thought(signature=ThoughtSeal().seal(THOUGHT)), "content[0].signature"),
+        ("assistant", make_thought(signature="x" + SEALED), "content[0].signature"),
+        ("assistant", make_thought("Another thought."), "content[0].signature"),
+        ("assistant", make_thought(signature=ThoughtSeal().seal(THOUGHT)), "content[0].signature"),
         ("assistant", {"type": "redacted_thinking", "data": "?"}, "content[0].data"),
         ("assistant", RESULT, "content[0]"),
         ("assistant", IMAGE, "content[0]"),
         ("user", USE, "content[0]"),
-        ("user", thought(), "content[0]"),
+        ("user", make_thought(), "content[0]"),
         ("user", RESULT, "content[0].tool_use_id"),
         (
             "user",
@@ -145,11 +148,11 @@ def test_calls_and_results_take_the_templates_form_results_first() -> None:
         ("system", USE, "content[0]"),
     ],
 )
-def test_a_block_that_is_not_ours_or_stands_wrong_is_named(
+def test_a_block_that_is_not_ours_or_in_the_wrong_place_is_named(
     role: str, block: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(BadRequestError) as caught:
-        chat(QUESTION, {"role": role, "content": [block]}, QUESTION)
+        convert(QUESTION, {"role": role, "content": [block]}, QUESTION)
     assert caught.value.param == f"messages[1].{param}"
     assert caught.value.message.startswith(f"messages[1].{param}: ")
     assert THOUGHT not in caught.value.message
@@ -157,7 +160,7 @@ def test_a_block_that_is_not_ours_or_stands_wrong_is_named(
 
 def test_an_answer_that_has_begun_is_refused() -> None:
     with pytest.raises(BadRequestError, match="prefill"):
-        chat(QUESTION, {"role": "assistant", "content": "The"})
+        convert(QUESTION, {"role": "assistant", "content": "The"})
 
 
 @pytest.mark.parametrize("shows_thoughts", [True, False])
@@ -167,7 +170,7 @@ async def test_what_the_client_was_given_goes_round(
 ) -> None:
     served = serve(wants(WANTED), show_thoughts=shows_thoughts)
     client = connect(served)
-    asked = sdk(thinking=thinking())
+    asked = make_arguments(thinking=make_thinking())
     if is_streamed:
         async with client.messages.stream(**asked) as stream:
             reply = await stream.get_final_message()
@@ -181,7 +184,7 @@ async def test_what_the_client_was_given_goes_round(
 
 async def test_a_tampered_signature_is_a_400_that_names_it(serve: Serve) -> None:
     served = serve(wants(WANTED))
-    blocks = (await message(served, thinking=thinking()))["content"]
+    blocks = (await create_message(served, thinking=make_thinking()))["content"]
     blocks[0]["signature"] = blocks[0]["signature"][:-6] + "AAAAA="
     turns = [QUESTION, {"role": "assistant", "content": blocks}, QUESTION]
     response = await post(served, messages=turns)

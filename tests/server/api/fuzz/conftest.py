@@ -20,11 +20,11 @@ MAX_MODEL_LEN = 160
 
 @pytest.fixture(scope="session")
 def base_url() -> Iterator[str]:
-    """Of a server on a scripted engine, in a thread of its own."""
+    """Base URL of a server on a scripted engine, in its own thread."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        listener.listen()  # who comes before the server is ready waits
-        server = uvicorn.Server(uvicorn.Config(_app, factory=True, log_level="error"))
+        listener.listen()  # requests sent before the server is ready wait
+        server = uvicorn.Server(uvicorn.Config(_create_app, factory=True, log_level="error"))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -32,7 +32,7 @@ def base_url() -> Iterator[str]:
         thread.join(30)
 
 
-def _app() -> FastAPI:
+def _create_app() -> FastAPI:
     engine = ScriptedEngine(
         RandomLogits(VOCAB_SIZE),
         TOKENIZER,

@@ -1,5 +1,7 @@
-"""Whatever a client sends, valid or not by our own document: never a 5xx, and every refusal in
-the endpoint's own shape."""
+"""No request, valid or not by our own OpenAPI document, is answered with a 5xx.
+
+Every refusal has the endpoint's own form.
+"""
 
 from typing import Any
 
@@ -39,7 +41,7 @@ def test_a_wrong_method_is_refused_in_the_same_shape(base_url: str, path: str, m
 
 
 def _name_the_model(case: schemathesis.Case[Any]) -> None:
-    """Otherwise most requests would end at the first check."""
+    """Set the model's name: otherwise most requests would fail the first check."""
     if isinstance(case.body, dict) and isinstance(case.body.get("model"), str):
         case.body["model"] = MODEL
 

@@ -1,4 +1,4 @@
-"""Text to tokens and back, as the server would encode where it answers."""
+"""Text to tokens and back, encoded exactly as for replies."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ TOOLS = [{"type": "function", "function": {"name": "count"}}]
 
 
 async def tokenize(served: Served, **fields: Any) -> dict[str, Any]:
-    """What a text or a conversation is."""
+    """Return the reply for a text or a conversation."""
     response = await served.http.post("/tokenize", json=fields)
     assert response.status_code == 200, response.text
     return dict(response.json())
 
 
 async def detokenize(served: Served, tokens: list[int]) -> str:
-    """What tokens are."""
+    """Return the text of tokens."""
     response = await served.http.post("/detokenize", json={"model": MODEL, "tokens": tokens})
     assert response.status_code == 200, response.text
     return str(response.json()["prompt"])
@@ -30,13 +30,13 @@ async def detokenize(served: Served, tokens: list[int]) -> str:
 
 @pytest.fixture
 def served(serve: Serve) -> Served:
-    """A server whose context has room for tools."""
+    """Server whose context has room for tools."""
     return serve(max_model_len=2048)
 
 
 @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=30))
-async def test_a_text_survives_the_way_there_and_back(served: Served, text: str) -> None:
+async def test_a_text_survives_the_round_trip(served: Served, text: str) -> None:
     reply = await tokenize(served, prompt=text, add_special_tokens=False)
     assert reply["count"] == len(reply["tokens"])
     assert await detokenize(served, reply["tokens"]) == text

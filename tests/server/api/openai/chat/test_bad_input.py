@@ -1,4 +1,4 @@
-"""Whatever is wrong with a request is a 400 (never 422) that names the field."""
+"""An invalid request is a 400 (never a 422) that names the field."""
 
 from typing import Any
 
@@ -201,7 +201,7 @@ async def test_bad_field_is_named(
         },
     ],
 )
-async def test_harmless_fields_are_taken(serve: Serve, fields: dict[str, Any]) -> None:
+async def test_harmless_fields_are_accepted(serve: Serve, fields: dict[str, Any]) -> None:
     response = await serve().chat(**{"max_tokens": 9} | fields)
     assert response.status_code == 200, response.text
 
@@ -227,19 +227,19 @@ async def test_malformed_body_is_400(serve: Serve, content: bytes, code: str) ->
 
 
 async def test_body_must_be_declared_as_json(serve: Serve) -> None:
-    """Else any web page could post here without asking first."""
+    """Otherwise any web page could post here without a CORS preflight."""
     response = await serve().http.post("/v1/chat/completions", content=b"{}")
     assert response.status_code == 415
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
 async def test_too_large_a_body_is_413(serve: Serve, is_chunked: bool) -> None:
-    async def chunks() -> Any:
+    async def yield_chunks() -> Any:
         for _ in range(20):
             yield b" " * 100
 
     http = serve(max_body_bytes=1000).http
-    content = chunks() if is_chunked else b" " * 2000
+    content = yield_chunks() if is_chunked else b" " * 2000
     response = await http.post("/v1/chat/completions", content=content, headers=JSON)
     assert response.status_code == 413
     assert response.json()["error"]["code"] == "body_too_large"
@@ -296,15 +296,15 @@ async def test_openapi_describes_the_body(serve: Serve) -> None:
     assert document["security"] == [{"bearer": []}, {"x-api-key": []}]
     assert document["paths"]["/health"]["get"]["security"] == []
     assert "security" not in document["paths"]["/metrics"]["get"]
-    references = set(_references(document))
+    references = set(_find_references(document))
     assert {f"#/components/schemas/{name}" for name in schemas} >= references
     assert (await http.get("/docs")).status_code == 200
 
 
-def _references(node: Any) -> list[str]:
+def _find_references(node: Any) -> list[str]:
     if isinstance(node, dict):
         own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
-        return own + [found for value in node.values() for found in _references(value)]
+        return own + [found for value in node.values() for found in _find_references(value)]
     if isinstance(node, list):
-        return [found for value in node for found in _references(value)]
+        return [found for value in node for found in _find_references(value)]
     return []

@@ -22,7 +22,7 @@ BUDGETS = (0, 1, 3, 7, 30, 64, None)
 
 
 def check_receipt(receipt: dict[str, Any], budget: int | None) -> None:
-    """What holds of every receipt."""
+    """Check what holds for every receipt."""
     assert receipt["requested"] == budget
     assert receipt["source"] == ("default" if budget is None else "max_thinking_tokens")
     assert 0 <= receipt["used"] <= receipt["budget"]
@@ -86,7 +86,7 @@ async def test_there_is_always_an_answer(serve: Serve, profile: MarkerProfile) -
     reply = (await served.chat(max_thinking_tokens=64, max_completion_tokens=80)).json()
     (choice,) = reply["choices"]
     assert choice["thinking"]["stop"] == "eos"
-    # A token beside the end-of-sequence token; which one is left to chance.
+    # At least one token in addition to the end-of-sequence token; which one is random.
     assert reply["usage"]["completion_tokens"] >= choice["thinking"]["used"] + 2
 
 
@@ -103,7 +103,7 @@ async def test_answer_reserve_is_kept(serve: Serve) -> None:
     assert len(choice["message"]["content"]) == 40
 
 
-async def test_thought_is_hidden_unless_asked_for(serve: Serve) -> None:
+async def test_thought_is_hidden_unless_requested(serve: Serve) -> None:
     served = serve(wants("secret</think>shown"))
     hidden = await served.chat(temperature=0)
     assert hidden.json()["choices"][0]["message"] == {

@@ -1,4 +1,4 @@
-"""Thoughts in which nothing is sampled: pauses, and implicit ones."""
+"""Thoughts that are not sampled: pauses, and implicit thoughts."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,7 @@ def with_fillers(profile: MarkerProfile) -> MarkerProfile:
     return replace(profile, pause_token_ids=PAUSE, implicit_token_ids=IMPLICIT)
 
 
-async def replied(serve: Serve, profile: MarkerProfile, **fields: Any) -> dict[str, Any]:
+async def get_choice(serve: Serve, profile: MarkerProfile, **fields: Any) -> dict[str, Any]:
     response = await serve(profile=with_fillers(profile)).chat(**fields, include_reasoning=True)
     assert response.status_code == 200, response.text
     reply: dict[str, Any] = response.json()["choices"][0]
@@ -29,7 +29,7 @@ async def replied(serve: Serve, profile: MarkerProfile, **fields: Any) -> dict[s
 async def test_pauses_fill_the_budget_and_never_exceed_it(
     serve: Serve, profile: MarkerProfile, budget: int
 ) -> None:
-    choice = await replied(
+    choice = await get_choice(
         serve, profile, max_thinking_tokens=budget, thinking_options={"kind": "pause"}
     )
     receipt = choice["thinking"]
@@ -42,7 +42,7 @@ async def test_pauses_fill_the_budget_and_never_exceed_it(
 
 
 async def test_an_implicit_thought_is_one_token(serve: Serve, profile: MarkerProfile) -> None:
-    choice = await replied(
+    choice = await get_choice(
         serve, profile, max_thinking_tokens=100, thinking_options={"kind": "implicit"}
     )
     around = replace(profile, primer_token_ids=()).closed_thought_token_ids

@@ -9,8 +9,8 @@ from tests.server.conftest import VOCAB_SIZE, Serve, wants
 from thinking.markers.profile import MarkerProfile
 
 
-async def thought_of(serve: Serve, wanted: str, **fields: Any) -> tuple[dict[str, Any], str]:
-    """Receipt and shown thought of a model that wants to write `wanted`."""
+async def get_thought(serve: Serve, wanted: str, **fields: Any) -> tuple[dict[str, Any], str]:
+    """Return the receipt and the shown thought of a model that wants to write `wanted`."""
     served = serve(wants(wanted))
     response = await served.chat(include_reasoning=True, temperature=0, **fields)
     assert response.status_code == 200, response.text
@@ -20,7 +20,7 @@ async def thought_of(serve: Serve, wanted: str, **fields: Any) -> tuple[dict[str
 
 @pytest.mark.parametrize("minimum", [1, 20, 50])
 async def test_a_thought_is_held_open_with_the_continuation(serve: Serve, minimum: int) -> None:
-    receipt, thought = await thought_of(
+    receipt, thought = await get_thought(
         serve,
         "so</think>yes",
         max_thinking_tokens=50,
@@ -48,16 +48,16 @@ async def test_use_lies_between_minimum_and_budget(
 async def test_a_loop_is_broken_and_reported_unless_it_is_allowed(serve: Serve) -> None:
     loop = "ho ha " * 90
     fields = {"max_thinking_tokens": 300}
-    receipt, _ = await thought_of(serve, loop, **fields)
+    receipt, _ = await get_thought(serve, loop, **fields)
     assert receipt["stop"] == "loop"
     assert receipt["used"] < 100
-    receipt, _ = await thought_of(serve, loop, **fields, thinking_options={"loop_guard": False})
+    receipt, _ = await get_thought(serve, loop, **fields, thinking_options={"loop_guard": False})
     assert receipt["stop"] != "loop"
     assert receipt["used"] > 100
 
 
 async def test_a_minimum_beyond_what_a_limit_left_is_all_that_is_left(serve: Serve) -> None:
-    receipt, _ = await thought_of(
+    receipt, _ = await get_thought(
         serve,
         "so</think>yes",
         max_thinking_tokens=80,

@@ -12,7 +12,7 @@ WORDS = "one two three four five six seven eight nine ten eleven twelve"
 EVERY = {"mode": "every", "tokens": 4, "opening": False}
 
 
-async def choice_of(serve: Serve, profile: MarkerProfile, **fields: Any) -> dict[str, Any]:
+async def get_choice(serve: Serve, profile: MarkerProfile, **fields: Any) -> dict[str, Any]:
     served = serve(wants(WORDS), profile)
     response = await served.chat(temperature=0, include_reasoning=True, **fields)
     assert response.status_code == 200, response.text
@@ -25,7 +25,7 @@ async def test_thoughts_inside_the_answer_are_taken_out_of_it(
     serve: Serve, profile: MarkerProfile
 ) -> None:
     options = {"gate": EVERY, "max_segments": 3, "segment_tokens": 20}
-    choice = await choice_of(serve, profile, max_thinking_tokens=200, thinking_options=options)
+    choice = await get_choice(serve, profile, max_thinking_tokens=200, thinking_options=options)
     receipt = choice["thinking"]
     assert 1 <= receipt["segments"] <= 3
     assert receipt["segments"] < receipt["used"] <= 20 * receipt["segments"]
@@ -49,7 +49,7 @@ async def test_without_an_opening_thought_a_reply_starts_with_the_answer(
 
 async def test_shown_thoughts_are_set_apart(serve: Serve, profile: MarkerProfile) -> None:
     options = {"gate": EVERY, "max_segments": 2, "segment_tokens": 30, "loop_guard": False}
-    choice = await choice_of(serve, profile, max_thinking_tokens=200, thinking_options=options)
+    choice = await get_choice(serve, profile, max_thinking_tokens=200, thinking_options=options)
     thoughts = choice["message"]["reasoning"]
     assert choice["thinking"]["segments"] == 2
     assert "\n\n" in thoughts.strip()

@@ -1,4 +1,4 @@
-"""Asking for text completions, and reading what comes."""
+"""Requests for text completions, and readers of the replies."""
 
 import json
 from typing import Any
@@ -11,32 +11,32 @@ PATH = "/v1/completions"
 PROMPT = "The ant is on"
 
 
-def completion_body(**fields: Any) -> dict[str, Any]:
-    """A small valid body, changed by `fields`."""
+def make_body(**fields: Any) -> dict[str, Any]:
+    """Return a small valid body, changed by `fields`."""
     return {"model": MODEL, "prompt": PROMPT, "temperature": 0, **fields}
 
 
 async def post(served: Served, **fields: Any) -> httpx.Response:
-    """Ask for a completion."""
-    return await served.http.post(PATH, json=completion_body(**fields))
+    """Request a completion."""
+    return await served.http.post(PATH, json=make_body(**fields))
 
 
 async def complete(served: Served, **fields: Any) -> dict[str, Any]:
-    """A whole completion."""
+    """Return a whole completion."""
     response = await post(served, **fields)
     assert response.status_code == 200, response.text
     return dict(response.json())
 
 
-async def refusal(served: Served, **fields: Any) -> dict[str, Any]:
-    """The error of a request that is refused with a 400."""
+async def get_refusal(served: Served, **fields: Any) -> dict[str, Any]:
+    """Return the error of a request that is refused with a 400."""
     response = await post(served, **fields)
     assert response.status_code == 400, response.text
     return dict(response.json()["error"])
 
 
-async def events(served: Served, **fields: Any) -> list[dict[str, Any]]:
-    """The JSON events of a stream, checked for their frame."""
+async def get_events(served: Served, **fields: Any) -> list[dict[str, Any]]:
+    """Return the JSON events of a stream, after checking their frames."""
     response = await post(served, stream=True, **fields)
     assert response.status_code == 200, response.text
     lines = [line for line in response.text.split("\n\n") if line.startswith("data: ")]
@@ -44,9 +44,9 @@ async def events(served: Served, **fields: Any) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
 
 
-async def streamed(served: Served, **fields: Any) -> dict[str, Any]:
-    """A streamed completion, put together again."""
-    chunks = await events(served, stream_options={"include_usage": True}, **fields)
+async def stream(served: Served, **fields: Any) -> dict[str, Any]:
+    """Return a streamed completion, joined from its chunks."""
+    chunks = await get_events(served, stream_options={"include_usage": True}, **fields)
     choices: dict[int, dict[str, Any]] = {}
     for chunk in chunks[:-1]:
         assert chunk["object"] == "text_completion"
@@ -72,6 +72,6 @@ def _join(choice: dict[str, Any], piece: dict[str, Any]) -> None:
     choice.update(piece | thought | {"text": text, "logprobs": lists})
 
 
-def untimed(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Choices without what no two runs share."""
+def remove_times(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return choices without their times, which differ between runs."""
     return [choice | {"thinking": choice["thinking"] | {"seconds": 0}} for choice in choices]

@@ -1,4 +1,4 @@
-"""What is wrong in a body for a text completion is named, with what would be right."""
+"""An invalid field of a text completion's body is named, with what is expected."""
 
 from typing import Any, get_type_hints
 
@@ -11,7 +11,7 @@ from vllm.entrypoints.openai.completion import protocol as vllm_text
 from server.api.openai.chat.protocol import ChatCompletionRequest
 from server.api.openai.completions.protocol import CompletionRequest
 from server.dialects.reading import TREE
-from tests.server.api.openai.completions.requests import post, refusal
+from tests.server.api.openai.completions.requests import get_refusal, post
 from tests.server.conftest import VOCAB_SIZE, Serve, wants
 
 BAD: list[tuple[dict[str, Any], str | None, str]] = [
@@ -56,7 +56,7 @@ BAD: list[tuple[dict[str, Any], str | None, str]] = [
 async def test_what_is_wrong_is_named(
     serve: Serve, fields: dict[str, Any], param: str | None, words: str
 ) -> None:
-    error = await refusal(serve(wants("ok")), **fields)
+    error = await get_refusal(serve(wants("ok")), **fields)
     assert error["param"] == param
     assert words in error["message"]
 
@@ -99,7 +99,7 @@ HARMFUL: dict[str, Any] = {
 }
 
 
-async def test_vllms_fields_are_taken_where_they_change_nothing(serve: Serve) -> None:
+async def test_vllms_fields_are_accepted_if_they_have_no_effect(serve: Serve) -> None:
     served = serve(wants("ok"))
     plain = (await post(served)).json()["choices"][0]["text"]
     assert (await post(served, **NEUTRAL)).json()["choices"][0]["text"] == plain
@@ -109,7 +109,9 @@ async def test_vllms_fields_are_taken_where_they_change_nothing(serve: Serve) ->
 
 
 @pytest.mark.parametrize("name", HARMFUL)
-async def test_vllms_fields_are_refused_by_name_where_they_would(serve: Serve, name: str) -> None:
+async def test_vllms_fields_are_refused_by_name_if_they_have_an_effect(
+    serve: Serve, name: str
+) -> None:
     served = serve(wants("ok"))
     for response in (
         await post(served, **{name: HARMFUL[name]}),
@@ -129,11 +131,11 @@ async def test_another_model_is_a_404(serve: Serve) -> None:
 
 
 def test_every_field_of_vllm_and_openai_is_known() -> None:
-    """None of them is answered with "unknown field"."""
-    taken_first = set(TREE)
-    of_text = {*CompletionRequest.model_fields, *taken_first}
+    """None of them gets the error "unknown field"."""
+    thinking_fields = set(TREE)
+    of_text = {*CompletionRequest.model_fields, *thinking_fields}
     assert set(vllm_text.CompletionRequest.model_fields) - of_text == set()
     assert set(get_type_hints(CompletionCreateParamsStreaming)) - of_text == set()
-    of_chat = {*ChatCompletionRequest.model_fields, *taken_first}
+    of_chat = {*ChatCompletionRequest.model_fields, *thinking_fields}
     assert set(vllm_chat.ChatCompletionRequest.model_fields) - of_chat == set()
     assert set(get_type_hints(completion_create_params.CompletionCreateParamsStreaming)) <= of_chat

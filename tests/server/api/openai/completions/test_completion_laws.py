@@ -12,12 +12,12 @@ from tests.server.api.openai.completions.requests import (
     PATH,
     PROMPT,
     complete,
-    completion_body,
-    events,
+    get_events,
+    get_refusal,
+    make_body,
     post,
-    refusal,
-    streamed,
-    untimed,
+    remove_times,
+    stream,
 )
 from tests.server.conftest import (
     MARKER_TEXTS,
@@ -64,12 +64,12 @@ async def test_budget_is_never_exceeded_and_tokens_of_all_prompts_add_up(
         assert "reasoning" not in choice
 
     # The same seed, streamed: the same texts, receipts and counts.
-    again = await streamed(served, **fields)
-    assert untimed(again["choices"]) == untimed(choices)
+    again = await stream(served, **fields)
+    assert remove_times(again["choices"]) == remove_times(choices)
     assert again["usage"] == counts
 
 
-async def test_nobody_has_opened_the_thought_of_a_text_so_we_do(
+async def test_a_text_opens_no_thought_so_the_server_does(
     serve: Serve, profile: MarkerProfile
 ) -> None:
     end = TOKENIZER.decode(profile.end_token_ids)
@@ -77,7 +77,7 @@ async def test_nobody_has_opened_the_thought_of_a_text_so_we_do(
     reply = await complete(served, max_tokens=200, max_thinking_tokens=100, include_reasoning=True)
     (choice,) = reply["choices"]
     assert choice["text"] == "fine"
-    # The markers are no part of the thought that is shown.
+    # The shown thought does not include the markers.
     primer = TOKENIZER.decode(profile.primer_token_ids)
     assert choice["reasoning"] == choice["reasoning_content"] == f"{primer}hm"
     request = served.engine.last_request
@@ -85,7 +85,7 @@ async def test_nobody_has_opened_the_thought_of_a_text_so_we_do(
     start = profile.start_token_ids
     assert request.plan.script[: len(start)] == start
     assert tuple(request.prompt_token_ids) == ids(PROMPT)
-    (choice,) = (await streamed(served, max_tokens=200, include_reasoning=True))["choices"]
+    (choice,) = (await stream(served, max_tokens=200, include_reasoning=True))["choices"]
     assert choice["reasoning"] == choice["reasoning_content"] == f"{primer}hm"
 
 
@@ -108,7 +108,7 @@ async def test_without_max_tokens_the_answer_has_openais_16_and_the_thought_its_
     end = TOKENIZER.decode(profile.end_token_ids)
     thought = f"h{end}" if budget else ""
     served = serve(wants(thought + "xyzuvw" * 50), profile)
-    for ask in (complete, streamed):
+    for ask in (complete, stream):
         reply = await ask(served, max_thinking_tokens=budget)
         (choice,) = reply["choices"]
         assert choice["finish_reason"] == "length"
@@ -156,13 +156,13 @@ async def test_an_empty_prompt_begins_a_text(serve: Serve) -> None:
         request = served.engine.last_request
         assert request is not None
         assert tuple(request.prompt_token_ids) == ids("<|im_end|>")
-    error = await refusal(served, prompt="", add_special_tokens=False)
+    error = await get_refusal(served, prompt="", add_special_tokens=False)
     assert error["param"] == "prompt"
 
 
 async def test_stops_see_the_answer_only(serve: Serve) -> None:
     served = serve(wants("a STOP z in the thought</think>one STOP two z"))
-    for ask in (complete, streamed):
+    for ask in (complete, stream):
         reply = await ask(served, max_tokens=200, stop="STOP", logprobs=0)
         (choice,) = reply["choices"]
         assert (choice["text"], choice["finish_reason"]) == ("one ", "stop")
@@ -200,7 +200,7 @@ async def test_min_tokens_and_allowed_tokens_hold_where_nothing_is_thought(serve
     reply = await complete(served, max_thinking_tokens=0, allowed_token_ids=allowed)
     assert set(reply["choices"][0]["text"]) <= {"x", "y"}
     for field, value in (("min_tokens", 3), ("allowed_token_ids", allowed)):
-        error = await refusal(served, **{field: value})
+        error = await get_refusal(served, **{field: value})
         assert error["param"] == field
         assert "max_thinking_tokens" in error["message"]
 
@@ -227,7 +227,7 @@ async def test_a_search_without_a_judge_works_on_a_text(
 @pytest.mark.parametrize("budget", [0, 50_000])
 async def test_leaving_aborts_every_prompt(serve: Serve, is_streamed: bool, budget: int) -> None:
     served = serve(wants("z" * 100_000), max_model_len=100_000)
-    body = completion_body(
+    body = make_body(
         prompt=["a", "b", "c"],
         n=2,
         max_tokens=90_000,
@@ -243,9 +243,9 @@ async def test_leaving_aborts_every_prompt(serve: Serve, is_streamed: bool, budg
 
 
 async def test_one_prompt_that_fails_fails_all(serve: Serve) -> None:
-    """Some fit the engine and one does not: it is found out before any is written."""
+    """A prompt that does not fit is found before any other is answered."""
     served = serve(wants("ok"), max_model_len=64)
-    error = await refusal(served, prompt=["a", "b" * 64])
+    error = await get_refusal(served, prompt=["a", "b" * 64])
     assert error["param"] == "prompt[1]"
     assert error["code"] == "context_length_exceeded"
     assert served.engine.num_generated == 0
@@ -253,7 +253,7 @@ async def test_one_prompt_that_fails_fails_all(serve: Serve) -> None:
 
 async def test_a_dying_engine_ends_the_stream_with_an_error(serve: Serve) -> None:
     served = serve(wants("z" * 10_000), max_model_len=20_000)
-    body = completion_body(prompt=["a", "b"], max_tokens=10_000, max_thinking_tokens=0, stream=True)
+    body = make_body(prompt=["a", "b"], max_tokens=10_000, max_thinking_tokens=0, stream=True)
     caller = Caller(served.app, PATH, body)
     await caller.read_until('"text":"z')
     served.engine.kill()
@@ -302,7 +302,7 @@ async def test_real_client_reads_it_all(serve: Serve) -> None:
 
 async def test_a_hidden_thought_is_in_no_event(serve: Serve) -> None:
     served = serve(wants("secret</think>shown"), PROFILES["opened by the prompt"])
-    chunks = await events(served, max_tokens=90, logprobs=3)
+    chunks = await get_events(served, max_tokens=90, logprobs=3)
     assert "secret" not in str(chunks)
     assert "think>" not in str([chunk["choices"] for chunk in chunks])
 
@@ -328,7 +328,7 @@ async def test_a_conversation_can_be_continued(serve: Serve, profile: MarkerProf
 async def test_markers_of_several_tokens_open_a_thought_in_a_text_too(
     serve: Serve, opening: Opening
 ) -> None:
-    """Their text is not shown, also where a template would have opened the thought."""
+    """Their text is not shown, even if a template would have opened the thought."""
     profile = make_profile("[[think]]", "[[/think]]", opening=opening)
     served = serve(wants("hm[[/think]]fine"), profile)
     reply = await complete(served, max_tokens=90, include_reasoning=True)

@@ -1,4 +1,4 @@
-"""What is echoed, and log-probabilities in the older shape: places, sums, the model's own."""
+"""Echoes, and log-probabilities in the older form: offsets, counts, and the model's own values."""
 
 from itertools import pairwise
 from typing import Any
@@ -14,9 +14,9 @@ from tests.examples import examples
 from tests.server.api.openai.completions.requests import (
     PROMPT,
     complete,
-    refusal,
-    streamed,
-    untimed,
+    get_refusal,
+    remove_times,
+    stream,
 )
 from tests.server.conftest import (
     PROFILES,
@@ -37,12 +37,12 @@ STOP = TOKENIZER.decode([STOP_ID])
 
 @pytest.fixture
 def random_server(serve: Serve) -> Served:
-    """A model that writes anything, bytes that are no character too."""
+    """Server of a model that writes anything, including bytes that are no character."""
     return serve(SOURCE)
 
 
-def model_logprobs(token_ids: list[int]) -> list[float]:
-    """Of each but the first, by softmax."""
+def compute_logprobs(token_ids: list[int]) -> list[float]:
+    """Return the log-probability of each token but the first, by softmax."""
     return [
         float(torch.log_softmax(SOURCE.compute_logits(token_ids[:place], ()), 0)[token_ids[place]])
         for place in range(1, len(token_ids))
@@ -50,10 +50,10 @@ def model_logprobs(token_ids: list[int]) -> list[float]:
 
 
 def check_places(choice: dict[str, Any]) -> None:
-    """Each token stands in the text where its offset says.
+    """Check that each token is in the text at its offset.
 
-    One behind bytes that are no character comes into the text together with them; a special
-    one has no text in an answer.
+    A token after bytes that are no character is added to the text together with them. A special
+    token has no text in an answer.
     """
     text, lists = choice["text"], choice["logprobs"]
     offsets = lists["text_offset"]
@@ -93,8 +93,8 @@ async def test_text_offsets_hold_whatever_comes_and_streams_say_the_same(
     for prompt, choice in zip(prompts, reply["choices"], strict=True):
         assert choice["text"].startswith(prompt if echo else "")
         check_places(choice)
-    again = await streamed(random_server, **fields)
-    assert untimed(again["choices"]) == untimed(reply["choices"])
+    again = await stream(random_server, **fields)
+    assert remove_times(again["choices"]) == remove_times(reply["choices"])
     assert again["usage"] == reply["usage"]
     num_tokens = sum(len(choice["logprobs"]["tokens"]) for choice in reply["choices"])
     num_hidden = reply["usage"]["completion_tokens_details"]["reasoning_tokens"]
@@ -102,7 +102,7 @@ async def test_text_offsets_hold_whatever_comes_and_streams_say_the_same(
     assert num_tokens == num_echoed + reply["usage"]["completion_tokens"] - num_hidden
 
 
-@pytest.mark.parametrize("ask", [complete, streamed])
+@pytest.mark.parametrize("ask", [complete, stream])
 @pytest.mark.parametrize("num_choices", [1, 2])
 async def test_a_prompt_can_be_measured_alone(serve: Serve, ask: Any, num_choices: int) -> None:
     served = serve(SOURCE)
@@ -114,19 +114,19 @@ async def test_a_prompt_can_be_measured_alone(serve: Serve, ask: Any, num_choice
         first, *measured = choice["logprobs"]["token_logprobs"]
         assert first is None
         assert choice["logprobs"]["top_logprobs"][0] is None
-        assert measured == pytest.approx(model_logprobs(prompts[place // num_choices]), abs=1e-4)
+        assert measured == pytest.approx(compute_logprobs(prompts[place // num_choices]), abs=1e-4)
         assert choice["finish_reason"] == "length"
         assert choice["thinking"]["used"] == 0
         check_places(choice)
     assert reply["usage"]["completion_tokens"] == 0
     assert reply["usage"]["prompt_tokens"] == sum(map(len, prompts))
-    # One engine request a prompt, of one token, however many choices.
+    # One engine request per prompt, of one token, however many choices.
     assert served.engine.num_generated == len(prompts)
 
 
 @pytest.mark.parametrize("text", ["", "ok"])
 async def test_lm_evals_scoring_finds_one_token_behind_the_prompt(serve: Serve, text: str) -> None:
-    """It cuts the last one off, even where that is the end of sequence."""
+    """It removes the last token, even if that is the end-of-sequence token."""
     served = serve(wants(text))
     reply = await complete(served, prompt=[list(ids(PROMPT))], max_tokens=1, logprobs=1, echo=True)
     (choice,) = reply["choices"]
@@ -162,7 +162,7 @@ async def test_logprobs_are_of_the_answer_only(serve: Serve) -> None:
 
 async def test_offsets_hold_where_text_that_may_be_a_marker_is_held_back(serve: Serve) -> None:
     served = serve(wants("a [[thi [[/think]]"), make_profile("[[think]]", "[[/think]]"))
-    for ask in (complete, streamed):
+    for ask in (complete, stream):
         reply = await ask(served, max_thinking_tokens=0, logprobs=0, max_tokens=40)
         check_places(reply["choices"][0])
 
@@ -184,6 +184,6 @@ async def test_a_character_begun_by_the_prompt_is_ended_by_the_answer(serve: Ser
 async def test_more_logprobs_than_the_engine_gives_are_refused(serve: Serve) -> None:
     served = serve(wants("ok"))
     served.engine.max_logprobs = 3
-    error = await refusal(served, logprobs=4, echo=True)
+    error = await get_refusal(served, logprobs=4, echo=True)
     assert error["param"] == "logprobs"
     assert "at most 3" in error["message"]

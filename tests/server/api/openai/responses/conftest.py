@@ -1,4 +1,4 @@
-"""Bodies, transcripts and small conversations with the endpoint."""
+"""Bodies, transcripts and short conversations with the endpoint."""
 
 import json
 from typing import Any
@@ -10,33 +10,33 @@ from tests.server.conftest import MODEL, Served
 Json = dict[str, Any]
 
 
-def body(**fields: Any) -> Json:
-    """A small valid body, changed by `fields`."""
+def make_body(**fields: Any) -> Json:
+    """Return a small valid body, changed by `fields`."""
     return {"model": MODEL, "input": "How many?", "temperature": 0, **fields}
 
 
 async def post(served: Served, **fields: Any) -> httpx.Response:
-    return await served.http.post("/v1/responses", json=body(**fields))
+    return await served.http.post("/v1/responses", json=make_body(**fields))
 
 
 async def respond(served: Served, **fields: Any) -> Json:
-    """The response to a body that is right."""
+    """Return the response to a valid body."""
     response = await post(served, **fields)
     assert response.status_code == 200, response.text
     found: Json = response.json()
     return found
 
 
-async def refusal(served: Served, **fields: Any) -> Json:
-    """The error of a body that is wrong."""
+async def get_refusal(served: Served, **fields: Any) -> Json:
+    """Return the error of an invalid body."""
     response = await post(served, **fields)
     assert response.status_code == 400, response.text
     found: Json = response.json()["error"]
     return found
 
 
-async def transcript(served: Served, **fields: Any) -> list[Json]:
-    """The events of a stream, checked for their frames and numbers."""
+async def get_transcript(served: Served, **fields: Any) -> list[Json]:
+    """Return the events of a stream, after checking their frames and numbers."""
     response = await post(served, stream=True, **fields)
     assert response.status_code == 200, response.text
     frames = [frame for frame in response.text.split("\n\n") if frame and frame[0] != ":"]
@@ -50,9 +50,9 @@ async def transcript(served: Served, **fields: Any) -> list[Json]:
     return events
 
 
-def items_of(response: Json, kind: str) -> list[Json]:
+def get_items(response: Json, kind: str) -> list[Json]:
     return [item for item in response["output"] if item["type"] == kind]
 
 
-def answer_of(response: Json) -> str:
-    return "".join(item["content"][0]["text"] for item in items_of(response, "message"))
+def get_answer(response: Json) -> str:
+    return "".join(item["content"][0]["text"] for item in get_items(response, "message"))

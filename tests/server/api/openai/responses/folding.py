@@ -1,7 +1,7 @@
-"""A client's view of a stream: what it may rely on of the order, and the output that it builds.
+"""A client's view of a stream: the order that it may rely on, and the output that it builds.
 
-Written from OpenAI's types, not from our writer: it believes the small events and then checks
-the large ones against them.
+Written from OpenAI's types, not from our writer: it builds the output from the small events, and
+checks the large events against it.
 """
 
 from typing import Any
@@ -11,12 +11,12 @@ ENDINGS = ("response.completed", "response.incomplete", "response.failed")
 
 
 class Folding:
-    """Builds the output from the events of items; fails on one that is out of order."""
+    """Builds the output from the events of items; fails if an event is out of order."""
 
     def __init__(self) -> None:
         self.open: dict[int, Json] = {}
         self.done: dict[int, Json] = {}
-        # By (output index, kind of text): its text until it is done.
+        # By (output index, kind of text): the text so far.
         self.texts: dict[tuple[int, str], str] = {}
         self.finished: dict[tuple[int, str], str] = {}
         self.logprobs: dict[int, list[Any]] = {}
@@ -89,8 +89,8 @@ class Folding:
         self.done[index] = item
 
 
-def folded(events: list[Json]) -> Json:
-    """The response at the end of a whole stream, whose order is checked."""
+def fold(events: list[Json]) -> Json:
+    """Return the response at the end of a whole stream, after checking its order."""
     kinds = [event["type"] for event in events]
     assert kinds[:2] == ["response.created", "response.in_progress"]
     assert [kind for kind in kinds if kind in ENDINGS] == [kinds[-1]]
@@ -107,6 +107,6 @@ def folded(events: list[Json]) -> Json:
 
 
 def without_ids(output: list[Json]) -> list[Json]:
-    """Items without what differs between two runs of one request."""
+    """Return items without what differs between two runs of the same request."""
     secret = ("id", "encrypted_content")
     return [{key: value for key, value in item.items() if key not in secret} for item in output]

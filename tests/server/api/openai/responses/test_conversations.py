@@ -1,4 +1,4 @@
-"""What a client sends back, and what it need not send: one conversation either way."""
+"""A conversation is the same whether the client sends it back or refers to a stored response."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from server.api.openai.responses.conversation import build_conversation
 from server.api.openai.responses.items import Item, read_item
 from server.keys.sealed_thoughts import ThoughtSeal
 from server.stored_responses.store import ResponseStore, StoredResponse
-from tests.server.api.openai.responses.conftest import items_of, post, refusal, respond
+from tests.server.api.openai.responses.conftest import get_items, get_refusal, post, respond
 from tests.server.api.openai.responses.test_responses_laws import ANSWER, SCRIPT, THOUGHT
 from tests.server.conftest import Serve, Served, wants
 
@@ -17,45 +17,55 @@ CALL = {"type": "function_call", "call_id": "c1", "name": "add", "arguments": '{
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "2"}
 
 
-def user(text: str) -> dict[str, Any]:
+def make_user_item(text: str) -> dict[str, Any]:
     return {"type": "message", "role": "user", "content": text}
 
 
-def said(text: str) -> dict[str, Any]:
+def make_assistant_item(text: str) -> dict[str, Any]:
     return {"type": "message", "role": "assistant", "content": text}
 
 
-def thought(text: str) -> dict[str, Any]:
+def make_thought_item(text: str) -> dict[str, Any]:
     return {"type": "reasoning", "summary": [], "encrypted_content": SEAL.seal(text)}
 
 
-def messages_of(*items: dict[str, Any], instructions: str | None = None) -> list[dict[str, Any]]:
+def build_messages(*items: dict[str, Any], instructions: str | None = None) -> list[dict[str, Any]]:
     given: list[Item] = [read_item(item) for item in items]
     return build_conversation(SEAL, instructions, (), given).messages
 
 
 def test_a_thought_goes_to_the_assistants_item_that_follows() -> None:
-    *_, assistant, last = messages_of(user("a"), thought("t"), said("b"), user("c"))
+    *_, assistant, last = build_messages(
+        make_user_item("a"), make_thought_item("t"), make_assistant_item("b"), make_user_item("c")
+    )
     assert assistant == {"role": "assistant", "content": "b", "reasoning_content": "t"}
     assert "reasoning_content" not in last
 
 
 def test_a_thought_that_nothing_follows_is_left_out() -> None:
-    assert messages_of(thought("t"), user("a")) == [{"role": "user", "content": "a"}]
+    assert build_messages(make_thought_item("t"), make_user_item("a")) == [
+        {"role": "user", "content": "a"}
+    ]
     bare = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "t"}]}
-    assert messages_of(bare, said("b")) == [{"role": "assistant", "content": "b"}]
+    assert build_messages(bare, make_assistant_item("b")) == [{"role": "assistant", "content": "b"}]
 
 
 def test_a_thought_that_the_client_may_read_is_used_as_it_is() -> None:
     shown = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "t"}]}
-    (message,) = messages_of(shown, said("b"))
+    (message,) = build_messages(shown, make_assistant_item("b"))
     assert message["reasoning_content"] == "t"
 
 
 def test_calls_and_their_outputs_become_one_turn_and_its_tool_messages() -> None:
     second = CALL | {"call_id": "c2", "name": "sub"}
-    messages = messages_of(
-        user("a"), thought("t"), CALL, second, OUTPUT, OUTPUT | {"call_id": "c2"}, said("b")
+    messages = build_messages(
+        make_user_item("a"),
+        make_thought_item("t"),
+        CALL,
+        second,
+        OUTPUT,
+        OUTPUT | {"call_id": "c2"},
+        make_assistant_item("b"),
     )
     assert [message["role"] for message in messages] == [
         "user",
@@ -72,20 +82,20 @@ def test_calls_and_their_outputs_become_one_turn_and_its_tool_messages() -> None
 
 
 def test_a_call_after_a_message_belongs_to_it() -> None:
-    messages = messages_of(said("Let me add."), CALL, OUTPUT)
+    messages = build_messages(make_assistant_item("Let me add."), CALL, OUTPUT)
     assert len(messages) == 2
     assert messages[0]["content"] == "Let me add."
     assert len(messages[0]["tool_calls"]) == 1
 
 
 def test_instructions_come_first() -> None:
-    assert messages_of(user("a"), instructions="Be short.")[0] == {
+    assert build_messages(make_user_item("a"), instructions="Be short.")[0] == {
         "role": "system",
         "content": "Be short.",
     }
 
 
-async def prompt_after(served: Served, **fields: Any) -> int:
+async def count_prompt_tokens(served: Served, **fields: Any) -> int:
     usage = (await respond(served, **fields))["usage"]
     assert isinstance(usage["input_tokens"], int)
     return usage["input_tokens"]
@@ -94,15 +104,22 @@ async def prompt_after(served: Served, **fields: Any) -> int:
 async def test_a_stored_conversation_goes_on_as_one_that_is_sent(serve: Serve) -> None:
     served = serve(wants(SCRIPT))
     first = await respond(served, input="How many?", instructions="Be short.")
-    stored = await prompt_after(served, input="And now?", previous_response_id=first["id"])
-    sent = await prompt_after(served, input=[user("How many?"), said(ANSWER), user("And now?")])
+    stored = await count_prompt_tokens(served, input="And now?", previous_response_id=first["id"])
+    sent = await count_prompt_tokens(
+        served,
+        input=[
+            make_user_item("How many?"),
+            make_assistant_item(ANSWER),
+            make_user_item("And now?"),
+        ],
+    )
     assert stored == sent  # and so without the first one's instructions
 
 
 async def test_a_whole_output_may_be_sent_back_as_it_is(serve: Serve) -> None:
     served = serve(wants(SCRIPT))
     first = await respond(served, store=False, include_reasoning=True)
-    again = [user("How many?"), *first["output"], user("And now?")]
+    again = [make_user_item("How many?"), *first["output"], make_user_item("And now?")]
     assert (await post(served, input=again, store=False)).status_code == 200
 
 
@@ -110,25 +127,31 @@ async def test_a_stored_item_may_be_named_instead_of_sent(serve: Serve) -> None:
     served = serve(wants(SCRIPT))
     first = await respond(served)
     names = [{"type": "item_reference", "id": item["id"]} for item in first["output"]]
-    named = [user("How many?"), *names, user("And now?")]
-    sent = [user("How many?"), said(ANSWER), user("And now?")]
-    assert await prompt_after(served, input=named) == await prompt_after(served, input=sent)
+    named = [make_user_item("How many?"), *names, make_user_item("And now?")]
+    sent = [make_user_item("How many?"), make_assistant_item(ANSWER), make_user_item("And now?")]
+    assert await count_prompt_tokens(served, input=named) == await count_prompt_tokens(
+        served, input=sent
+    )
 
 
 async def test_a_changed_thought_is_refused(serve: Serve) -> None:
     served = serve(wants(SCRIPT))
     first = await respond(served, store=False)
-    (item,) = items_of(first, "reasoning")
+    (item,) = get_items(first, "reasoning")
     sealed = item["encrypted_content"]
     for changed in (sealed[:-8] + "AAAAAAA=", sealed[1:], "", "ü", SEAL.seal("t")):
-        error = await refusal(served, input=[item | {"encrypted_content": changed}, said("a")])
+        error = await get_refusal(
+            served, input=[item | {"encrypted_content": changed}, make_assistant_item("a")]
+        )
         assert error["param"] == "input[0].encrypted_content"
         assert error["code"] == "invalid_encrypted_content"
 
 
-async def test_a_response_can_be_read_and_forgotten(serve: Serve) -> None:
+async def test_a_response_can_be_read_and_deleted(serve: Serve) -> None:
     served = serve(wants(SCRIPT))
-    response = await respond(served, input=[user("One?"), said("1"), user("Two?")])
+    response = await respond(
+        served, input=[make_user_item("One?"), make_assistant_item("1"), make_user_item("Two?")]
+    )
     path = f"/v1/responses/{response['id']}"
     assert (await served.http.get(path)).json() == response
     assert (await served.http.get(path, params={"stream": "true"})).status_code == 400
@@ -143,13 +166,13 @@ async def test_a_response_can_be_read_and_forgotten(serve: Serve) -> None:
         missing = await served.http.request(method, where)
         assert missing.status_code == 404
         assert missing.json()["error"]["code"] == "response_not_found"
-    error = await refusal(served, previous_response_id=response["id"])
+    error = await get_refusal(served, previous_response_id=response["id"])
     assert error["code"] == "previous_response_not_found"
 
 
 async def test_the_items_of_an_input_come_in_pages(serve: Serve) -> None:
     served = serve(wants(SCRIPT))
-    response = await respond(served, input=[user(str(n)) for n in range(5)])
+    response = await respond(served, input=[make_user_item(str(n)) for n in range(5)])
     path = f"/v1/responses/{response['id']}/input_items"
     texts, after = "", None
     while True:
@@ -173,21 +196,23 @@ async def test_what_is_not_to_be_stored_is_not(serve: Serve) -> None:
     assert (await served.http.get(f"/v1/responses/{response['id']}")).status_code == 404
     off = serve(wants(SCRIPT), response_store_max_responses=0)
     assert (await respond(off))["store"] is False
-    assert (await refusal(off, store=True))["param"] == "store"
+    assert (await get_refusal(off, store=True))["param"] == "store"
 
 
 async def test_a_hidden_thought_never_comes_out_of_the_store(serve: Serve) -> None:
     served = serve(wants(SCRIPT))
     first = await respond(served)
     names = [{"type": "item_reference", "id": item["id"]} for item in first["output"]]
-    second = await respond(served, input=[user("How many?"), *names, user("And now?")])
+    second = await respond(
+        served, input=[make_user_item("How many?"), *names, make_user_item("And now?")]
+    )
     for response in (first, second):
         path = f"/v1/responses/{response['id']}"
         assert THOUGHT not in (await served.http.get(path)).text
         assert THOUGHT not in (await served.http.get(f"{path}/input_items")).text
 
 
-def stored(name: str, num_bytes: int = 10) -> StoredResponse[Item]:
+def make_stored(name: str, num_bytes: int = 10) -> StoredResponse[Item]:
     return StoredResponse({"id": name}, (), (), num_bytes)
 
 
@@ -196,12 +221,12 @@ def test_the_store_is_bounded_and_the_least_used_go_first(
     max_responses: int, max_bytes: int
 ) -> None:
     store = ResponseStore[Item](max_responses, max_bytes, 1).of("a")
-    store.put(stored("a"))
-    store.put(stored("b"))
+    store.put(make_stored("a"))
+    store.put(make_stored("b"))
     assert store.get("a")
-    store.put(stored("c"))
+    store.put(make_stored("c"))
     assert [bool(store.get(name)) for name in "abc"] == [True, False, True]
-    store.put(stored("d", 10_000))
+    store.put(make_stored("d", 10_000))
     assert not store.get("d")
     assert store.get("c")
 
@@ -209,7 +234,7 @@ def test_the_store_is_bounded_and_the_least_used_go_first(
 def test_the_store_forgets_after_its_hours() -> None:
     now = [0.0]
     store = ResponseStore[Item](10, 1000, 2, timer=lambda: now[0]).of("a")
-    store.put(stored("a"))
+    store.put(make_stored("a"))
     now[0] = 7199
     assert store.get("a")
     now[0] = 7201

@@ -95,7 +95,7 @@ async def test_a_conversation_in_the_store(serve: Serve) -> None:
     assert third.id != second.id  # it has its own copy of what was said
 
 
-async def test_its_stream_raises_where_the_engine_dies(serve: Serve) -> None:
+async def test_its_stream_raises_if_the_engine_dies(serve: Serve) -> None:
     served = serve(wants("z" * 100_000), max_model_len=100_000)
     seen: list[str] = []
 

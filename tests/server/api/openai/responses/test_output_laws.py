@@ -1,4 +1,4 @@
-"""Whatever way a reply falls into deltas: one output, and a well-ordered transcript of it."""
+"""However a reply is split into deltas, its output is the same and its events are well ordered."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -26,8 +26,8 @@ words = st.text("ab \n", min_size=1, max_size=3)
 
 
 @st.composite
-def atoms(draw: st.DrawFn, *, thinks_inside: bool) -> list[ChoiceDelta]:
-    """The smallest deltas of one reply, in a model's order: thought, answer, calls."""
+def draw_atoms(draw: st.DrawFn, *, thinks_inside: bool) -> list[ChoiceDelta]:
+    """Draw the smallest deltas of one reply, in a model's order: thought, answer, calls."""
     pieces = [ChoiceDelta(0, reasoning=text) for text in draw(st.lists(words, max_size=4))]
     inside = st.builds(ChoiceDelta, st.just(0), content=words)
     if thinks_inside:
@@ -44,13 +44,13 @@ def atoms(draw: st.DrawFn, *, thinks_inside: bool) -> list[ChoiceDelta]:
 
 
 @st.composite
-def replies(draw: st.DrawFn, *, thinks_inside: bool) -> tuple[list[ChoiceDelta], list[int]]:
-    pieces = draw(atoms(thinks_inside=thinks_inside))
+def draw_replies(draw: st.DrawFn, *, thinks_inside: bool) -> tuple[list[ChoiceDelta], list[int]]:
+    pieces = draw(draw_atoms(thinks_inside=thinks_inside))
     return pieces, draw(st.lists(st.integers(0, len(pieces)), max_size=len(pieces)))
 
 
-def joined(pieces: Sequence[ChoiceDelta], cuts: Sequence[int]) -> list[ChoiceDelta]:
-    """`pieces` as deltas that end at `cuts`."""
+def join_deltas(pieces: Sequence[ChoiceDelta], cuts: Sequence[int]) -> list[ChoiceDelta]:
+    """Return `pieces` joined to deltas that end at `cuts`."""
     places = sorted({0, *cuts, len(pieces)})
     deltas = []
     for begin, end in pairwise(places):
@@ -61,7 +61,9 @@ def joined(pieces: Sequence[ChoiceDelta], cuts: Sequence[int]) -> list[ChoiceDel
     return deltas
 
 
-def written(style: OutputStyle, deltas: Sequence[ChoiceDelta]) -> tuple[OutputWriter, list[Json]]:
+def write_output(
+    style: OutputStyle, deltas: Sequence[ChoiceDelta]
+) -> tuple[OutputWriter, list[Json]]:
     writer = OutputWriter(style)
     events = list(writer.begin())
     for delta in deltas:
@@ -75,10 +77,10 @@ def written(style: OutputStyle, deltas: Sequence[ChoiceDelta]) -> tuple[OutputWr
 def test_however_deltas_are_split_the_events_fold_to_one_output(
     view: str, thinks_inside: bool, data: st.DataObject
 ) -> None:
-    pieces, cuts = data.draw(replies(thinks_inside=thinks_inside))
+    pieces, cuts = data.draw(draw_replies(thinks_inside=thinks_inside))
     style = OutputStyle("0" * 32, VIEWS[view], thinks_inside=thinks_inside)
-    whole, _ = written(style, joined(pieces, ()))
-    writer, events = written(style, joined(pieces, cuts))
+    whole, _ = write_output(style, join_deltas(pieces, ()))
+    writer, events = write_output(style, join_deltas(pieces, cuts))
     folding = Folding()
     for event in events:
         folding.take(event)
@@ -90,8 +92,8 @@ def test_however_deltas_are_split_the_events_fold_to_one_output(
 @pytest.mark.parametrize("view", VIEWS)
 @given(data=st.data())
 def test_nothing_of_a_reply_is_lost_or_shown_unasked(view: str, data: st.DataObject) -> None:
-    pieces, cuts = data.draw(replies(thinks_inside=False))
-    writer, events = written(OutputStyle("0" * 32, VIEWS[view]), joined(pieces, cuts))
+    pieces, cuts = data.draw(draw_replies(thinks_inside=False))
+    writer, events = write_output(OutputStyle("0" * 32, VIEWS[view]), join_deltas(pieces, cuts))
     thought = "".join(piece.reasoning for piece in pieces)
     assert "".join(
         part["text"]

@@ -12,14 +12,14 @@ from pydantic import TypeAdapter
 from server.engine.scripted_model import RandomLogits
 from tests.examples import examples
 from tests.server.api.openai.responses.conftest import (
-    answer_of,
-    items_of,
+    get_answer,
+    get_items,
+    get_refusal,
+    get_transcript,
     post,
-    refusal,
     respond,
-    transcript,
 )
-from tests.server.api.openai.responses.folding import folded, without_ids
+from tests.server.api.openai.responses.folding import fold, without_ids
 from tests.server.conftest import VOCAB_SIZE, Serve, wants
 from tests.server.engine.test_engine_failures import wait_until_running
 from thinking.markers.profile import MarkerProfile
@@ -42,7 +42,7 @@ async def test_a_response_has_all_that_openais_types_require(serve: Serve) -> No
     assert parsed.output_text == ANSWER
     assert parsed.status == "completed"
     assert parsed.metadata == {"a": "b"}
-    (message,) = items_of(response, "message")
+    (message,) = get_items(response, "message")
     logprobs = message["content"][0]["logprobs"]
     assert "".join(entry["token"] for entry in logprobs) == ANSWER
     assert all(len(entry["top_logprobs"]) == 2 for entry in logprobs)
@@ -51,7 +51,7 @@ async def test_a_response_has_all_that_openais_types_require(serve: Serve) -> No
 @pytest.mark.parametrize("fields", SHOWN.values(), ids=SHOWN)
 async def test_every_event_is_of_a_type_of_openais(serve: Serve, fields: dict[str, Any]) -> None:
     served = serve(wants(SCRIPT))
-    for event in await transcript(served, include=["reasoning.encrypted_content"], **fields):
+    for event in await get_transcript(served, include=["reasoning.encrypted_content"], **fields):
         parsed = EVENT.validate_python(event, strict=True)
         assert parsed.type == event["type"]
 
@@ -62,7 +62,7 @@ async def test_a_stream_folds_to_the_response_that_is_not_streamed(
 ) -> None:
     served = serve(wants(SCRIPT), profile)
     whole = await respond(served, **fields)
-    streamed = folded(await transcript(served, **fields))
+    streamed = fold(await get_transcript(served, **fields))
     assert without_ids(streamed["output"]) == without_ids(whole["output"])
     assert streamed["usage"] == whole["usage"]
     differing = {"id", "output", "created_at", "completed_at", "thinking"}
@@ -85,7 +85,7 @@ async def test_the_laws_of_a_budget_hold_whatever_is_written(
     if gated:
         fields["thinking_options"] = {"gate": {"mode": "every", "tokens": 4}, "max_segments": 3}
     fields |= {"max_thinking_tokens": budget, "max_output_tokens": limit}
-    response = folded(await transcript(served, **fields))
+    response = fold(await get_transcript(served, **fields))
     assert without_ids(response["output"]) == without_ids(
         (await respond(served, **fields))["output"]
     )
@@ -93,19 +93,19 @@ async def test_the_laws_of_a_budget_hold_whatever_is_written(
     num_reasoning = usage["output_tokens_details"]["reasoning_tokens"]
     assert num_reasoning == receipt["used"] <= budget
     assert num_reasoning < usage["output_tokens"] <= limit
-    assert len(items_of(response, "message")) == 1
+    assert len(get_items(response, "message")) == 1
     Response.model_validate(response, strict=True)
 
 
 @pytest.mark.parametrize("fields", SHOWN.values(), ids=SHOWN)
-async def test_a_thought_is_shown_where_it_was_asked_for_and_only_there(
+async def test_a_thought_is_shown_only_if_it_was_requested(
     serve: Serve, fields: dict[str, Any]
 ) -> None:
     served = serve(wants(SCRIPT))
     response = await respond(served, **fields)
     thought, message = response["output"]
     assert (thought["type"], message["type"]) == ("reasoning", "message")
-    assert answer_of(response) == ANSWER
+    assert get_answer(response) == ANSWER
     if fields:
         assert thought["content"] == [{"type": "reasoning_text", "text": THOUGHT}]
     else:
@@ -113,18 +113,18 @@ async def test_a_thought_is_shown_where_it_was_asked_for_and_only_there(
     is_summary = "reasoning" in fields
     assert thought["summary"] == [{"type": "summary_text", "text": THOUGHT}] * is_summary
     assert response["reasoning"]["summary"] == ("detailed" if is_summary else None)
-    events = await transcript(served, **fields)
-    told = "".join(
+    events = await get_transcript(served, **fields)
+    streamed = "".join(
         event["delta"] for event in events if "reasoning" in event["type"] and "delta" in event
     )
-    assert told == (THOUGHT if fields else "")  # once, not in two spellings
+    assert streamed == (THOUGHT if fields else "")  # once, not in two spellings
     if not fields:
         assert THOUGHT not in str(events)
 
 
-async def test_a_hidden_thought_is_seen_to_begin_and_to_end(serve: Serve) -> None:
+async def test_a_hidden_thought_shows_when_it_begins_and_ends(serve: Serve) -> None:
     served = serve(wants(SCRIPT))
-    events = await transcript(served)
+    events = await get_transcript(served)
     of_thought = [event for event in events if event.get("output_index") == 0]
     assert [event["type"] for event in of_thought] == [
         "response.output_item.added",
@@ -133,7 +133,7 @@ async def test_a_hidden_thought_is_seen_to_begin_and_to_end(serve: Serve) -> Non
     assert all(event["item"]["type"] == "reasoning" for event in of_thought)
 
 
-async def test_nothing_thought_means_no_reasoning_item(serve: Serve) -> None:
+async def test_without_a_thought_there_is_no_reasoning_item(serve: Serve) -> None:
     served = serve(wants(ANSWER))
     response = await respond(served, reasoning={"effort": "none"})
     assert [item["type"] for item in response["output"]] == ["message"]
@@ -141,9 +141,9 @@ async def test_nothing_thought_means_no_reasoning_item(serve: Serve) -> None:
     assert response["usage"]["output_tokens_details"]["reasoning_tokens"] == 0
 
 
-async def test_the_end_of_its_tokens_makes_a_response_incomplete(serve: Serve) -> None:
+async def test_a_response_cut_by_its_limit_is_incomplete(serve: Serve) -> None:
     served = serve(wants(f"{THOUGHT}</think>{ANSWER * 9}"))
-    response = folded(await transcript(served, max_output_tokens=30))
+    response = fold(await get_transcript(served, max_output_tokens=30))
     assert response["status"] == "incomplete"
     assert response["incomplete_details"] == {"reason": "max_output_tokens"}
     assert response["completed_at"] is None
@@ -151,19 +151,19 @@ async def test_the_end_of_its_tokens_makes_a_response_incomplete(serve: Serve) -
     Response.model_validate(response, strict=True)
 
 
-async def test_a_thought_is_sealed_where_asked_for_or_where_nothing_is_stored(
+async def test_a_thought_is_sealed_if_requested_or_if_nothing_is_stored(
     serve: Serve,
 ) -> None:
     served = serve(wants(SCRIPT))
     for fields in ({"include": ["reasoning.encrypted_content"]}, {"store": False}):
-        (thought,) = items_of(await respond(served, **fields), "reasoning")
+        (thought,) = get_items(await respond(served, **fields), "reasoning")
         assert served.services.seal.open(thought["encrypted_content"]) == THOUGHT
         assert THOUGHT not in str(thought)
-    (thought,) = items_of(await respond(served), "reasoning")
+    (thought,) = get_items(await respond(served), "reasoning")
     assert "encrypted_content" not in thought
 
 
-async def test_who_may_not_see_thoughts_is_refused_by_the_field_that_asks(serve: Serve) -> None:
+async def test_a_request_for_a_forbidden_thought_is_refused_by_its_field(serve: Serve) -> None:
     served = serve(wants(SCRIPT), show_thoughts=False)
     response = await post(served, reasoning={"summary": "auto"})
     assert response.status_code == 403
@@ -235,7 +235,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 async def test_a_wrong_field_is_refused_by_name(
     serve: Serve, fields: dict[str, Any], param: str
 ) -> None:
-    error = await refusal(serve(wants(SCRIPT)), **fields)
+    error = await get_refusal(serve(wants(SCRIPT)), **fields)
     assert error["param"] == param
     assert error["type"] == "invalid_request_error"
     assert param.rpartition(".")[2] in error["message"]
@@ -256,17 +256,17 @@ CONTRADICTIONS: dict[str, dict[str, Any]] = {
 async def test_fields_that_do_not_go_together_are_refused(
     serve: Serve, name: str, fields: dict[str, Any]
 ) -> None:
-    assert name in (await refusal(serve(wants(SCRIPT)), **fields))["message"]
+    assert name in (await get_refusal(serve(wants(SCRIPT)), **fields))["message"]
 
 
-async def test_a_prompt_that_is_too_long_is_a_fault_of_the_input(serve: Serve) -> None:
-    error = await refusal(serve(wants(SCRIPT)), input="a b " * 400)
+async def test_a_prompt_that_is_too_long_is_an_error_of_the_input(serve: Serve) -> None:
+    error = await get_refusal(serve(wants(SCRIPT)), input="a b " * 400)
     assert (error["param"], error["code"]) == ("input", "context_length_exceeded")
 
 
-async def test_an_engine_that_dies_in_a_stream_is_told_of(serve: Serve) -> None:
+async def test_an_engine_that_dies_in_a_stream_is_reported(serve: Serve) -> None:
     served = serve(wants("z" * 100_000), max_model_len=100_000)
-    stream = asyncio.create_task(transcript(served, max_thinking_tokens=0))
+    stream = asyncio.create_task(get_transcript(served, max_thinking_tokens=0))
     await wait_until_running(served.engine, 1)
     served.engine.kill()
     events = await stream

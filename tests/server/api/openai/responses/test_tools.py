@@ -1,4 +1,4 @@
-"""Functions of the client's in ``/v1/responses``, with the real parsers."""
+"""Functions of the client in ``/v1/responses``, with the real parsers."""
 
 import json
 from functools import partial
@@ -10,13 +10,13 @@ from openai.types.responses import Response
 from pydantic import BaseModel
 
 from tests.server.api.openai.responses.conftest import (
-    answer_of,
-    items_of,
-    refusal,
+    get_answer,
+    get_items,
+    get_refusal,
+    get_transcript,
     respond,
-    transcript,
 )
-from tests.server.api.openai.responses.folding import folded, without_ids
+from tests.server.api.openai.responses.folding import fold, without_ids
 from tests.server.conftest import MODEL, Serve, wants
 from tests.server.tools.conftest import write_call
 
@@ -41,7 +41,7 @@ class Add(BaseModel):
 
 @pytest.fixture
 def serve(serve: Serve) -> Serve:
-    """With room for tools in a prompt of letters."""
+    """Servers whose context has room for tools: the tests' tokens are letters."""
     return partial(serve, max_model_len=4096)
 
 
@@ -55,8 +55,8 @@ async def test_calls_follow_the_message_each_as_an_item(serve: Serve) -> None:
     response = await respond(served, tools=[ADD, LOOK_UP])
     kinds = [item["type"] for item in response["output"]]
     assert kinds == ["reasoning", "message", "function_call", "function_call"]
-    assert answer_of(response) == "I add."
-    calls = items_of(response, "function_call")
+    assert get_answer(response) == "I add."
+    calls = get_items(response, "function_call")
     assert [(call["name"], call["arguments"]) for call in calls] == [
         ("add", ARGUMENTS),
         ("look-up", "{}"),
@@ -64,7 +64,7 @@ async def test_calls_follow_the_message_each_as_an_item(serve: Serve) -> None:
     assert calls[0]["call_id"] != calls[1]["call_id"]
     assert response["status"] == "completed"
     Response.model_validate(response, strict=True)
-    streamed = folded(await transcript(served, tools=[ADD, LOOK_UP]))
+    streamed = fold(await get_transcript(served, tools=[ADD, LOOK_UP]))
     assert without_call_ids(streamed["output"]) == without_call_ids(response["output"])
 
 
@@ -77,9 +77,9 @@ async def test_a_call_alone_has_no_message(serve: Serve) -> None:
 async def test_a_call_that_is_cut_makes_the_response_incomplete(serve: Serve) -> None:
     served = serve(wants(CALL))
     fields: dict[str, Any] = {"max_thinking_tokens": 0, "max_output_tokens": len(CALL) - 24}
-    response = folded(await transcript(served, tools=[ADD], **fields))
+    response = fold(await get_transcript(served, tools=[ADD], **fields))
     assert response["status"] == "incomplete"
-    (call,) = items_of(response, "function_call")
+    (call,) = get_items(response, "function_call")
     assert call["status"] == "incomplete"
     assert ARGUMENTS.startswith(call["arguments"])
 
@@ -87,7 +87,7 @@ async def test_a_call_that_is_cut_makes_the_response_incomplete(serve: Serve) ->
 async def test_a_call_and_its_result_go_on_from_the_store_as_from_the_client(serve: Serve) -> None:
     served = serve(wants(f"Hm.</think>{CALL}"))
     first = await respond(served, tools=[ADD])
-    (call,) = items_of(first, "function_call")
+    (call,) = get_items(first, "function_call")
     result = {"type": "function_call_output", "call_id": call["call_id"], "output": "23"}
     stored = await respond(served, tools=[ADD], input=[result], previous_response_id=first["id"])
     sent = await respond(
@@ -95,7 +95,7 @@ async def test_a_call_and_its_result_go_on_from_the_store_as_from_the_client(ser
     )
     assert stored["usage"]["input_tokens"] == sent["usage"]["input_tokens"]
     other = result | {"call_id": "call_of_nobody"}
-    error = await refusal(served, input=[other], previous_response_id=first["id"])
+    error = await get_refusal(served, input=[other], previous_response_id=first["id"])
     assert error["param"] == "input[0].call_id"
 
 
@@ -118,7 +118,7 @@ async def test_a_choice_of_tools_is_echoed_and_followed(serve: Serve, choice: An
     assert response["tool_choice"] == choice
     assert [tool["name"] for tool in response["tools"]] == ["add", "look-up"]
     Response.model_validate(response, strict=True)
-    assert {call["name"] for call in items_of(response, "function_call")} <= {"add"}
+    assert {call["name"] for call in get_items(response, "function_call")} <= {"add"}
 
 
 async def test_the_clients_helper_opens_the_arguments(serve: Serve) -> None:
@@ -160,10 +160,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 async def test_wrong_tools_are_refused_by_name(
     serve: Serve, fields: dict[str, Any], param: str
 ) -> None:
-    assert (await refusal(serve(wants("4")), **fields))["param"] == param
+    assert (await get_refusal(serve(wants("4")), **fields))["param"] == param
 
 
 async def test_a_choice_of_an_unknown_function_is_refused(serve: Serve) -> None:
     choice = {"type": "function", "name": "sub"}
-    error = await refusal(serve(wants("4")), tools=[ADD], tool_choice=choice)
+    error = await get_refusal(serve(wants("4")), tools=[ADD], tool_choice=choice)
     assert "tool_choice" in error["message"]

@@ -19,8 +19,8 @@ ENDLESS = "".join(map(str, range(5000)))  # no loop to break
 MESSAGES = [{"role": "user", "content": "How many?"}]
 
 
-class Thoughtful:
-    """Thinks THOUGHT, in any profile's markers; then another distribution than before.
+class ThinkingLogits:
+    """Source that writes THOUGHT in any profile's markers; its distribution differs afterwards.
 
     `watch` is called at every step.
     """
@@ -46,34 +46,34 @@ class Thoughtful:
         generator = torch.Generator().manual_seed(2 * len(prompt) + has_thought)
         return torch.randn(VOCAB_SIZE, generator=generator) * 2
 
-    def logprobs(self, num_prompt: int, *, has_thought: bool) -> torch.Tensor:
-        """Of the token after so many, by softmax."""
+    def compute_logprobs(self, num_prompt: int, *, has_thought: bool) -> torch.Tensor:
+        """Return the log-probabilities of the token after `num_prompt` tokens, by softmax."""
         length = [0] * num_prompt
         return torch.log_softmax(
             self.compute_logits(length, self._end if has_thought else []), dim=0
         )
 
 
-def map_body(**fields: Any) -> dict[str, Any]:
-    """A small valid body; a field that is None is left out."""
+def make_body(**fields: Any) -> dict[str, Any]:
+    """Return a small valid body; a field that is None is left out."""
     body = {"model": MODEL, "text": TEXT, "messages": MESSAGES, "temperature": 0, "seed": 1}
     return {name: value for name, value in (body | fields).items() if value is not None}
 
 
 async def post(served: Served, **fields: Any) -> httpx.Response:
-    """Ask for a map."""
-    return await served.http.post(MAP, json=map_body(**fields))
+    """Request a map."""
+    return await served.http.post(MAP, json=make_body(**fields))
 
 
 async def get_map(served: Served, **fields: Any) -> dict[str, Any]:
-    """A whole map."""
+    """Return a whole map."""
     response = await post(served, **fields)
     assert response.status_code == 200, response.text
     return dict(response.json())
 
 
 async def get_events(served: Served, **fields: Any) -> list[dict[str, Any]]:
-    """The JSON events of a streamed map, checked for their frame."""
+    """Return the JSON events of a streamed map, after checking their frames."""
     response = await post(served, stream=True, **fields)
     assert response.status_code == 200, response.text
     lines = [line for line in response.text.split("\n\n") if line.startswith("data: ")]
@@ -82,7 +82,7 @@ async def get_events(served: Served, **fields: Any) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
-def prompts(profile: MarkerProfile) -> tuple[int, int]:
-    """Tokens before the reply of MESSAGES: where it opens with a thought, and with none."""
+def count_prompt_tokens(profile: MarkerProfile) -> tuple[int, int]:
+    """Return the number of tokens before the reply to MESSAGES: with a thought, and without."""
     opening = len(render_prompt(TOKENIZER, MESSAGES))
     return opening, opening + len(profile.no_thought_token_ids)

@@ -1,10 +1,10 @@
-"""Whatever is wrong with a map's request is an error that names the field."""
+"""An invalid request for a map is an error that names the field."""
 
 from typing import Any
 
 import pytest
 
-from tests.server.api.thinking.map.conftest import TEXT, Thoughtful, post
+from tests.server.api.thinking.map.conftest import TEXT, ThinkingLogits, post
 from tests.server.conftest import PROFILES, Serve, ids, make_profile
 
 SPECIAL = PROFILES["special markers"]
@@ -48,7 +48,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str | None, str]] = [
 async def test_bad_input_is_a_400_that_names_the_field(
     serve: Serve, fields: dict[str, Any], param: str | None, word: str, is_streamed: bool
 ) -> None:
-    served = serve(Thoughtful(SPECIAL), max_map_tokens=64, max_thinking_tokens=300)
+    served = serve(ThinkingLogits(SPECIAL), max_map_tokens=64, max_thinking_tokens=300)
     refused = await post(served, **{"stream": is_streamed, **fields})
     error = refused.json()["error"]
     assert refused.status_code == 400
@@ -59,12 +59,12 @@ async def test_bad_input_is_a_400_that_names_the_field(
 
 
 async def test_another_model_is_a_404(serve: Serve) -> None:
-    refused = await post(serve(Thoughtful(SPECIAL)), model="other")
+    refused = await post(serve(ThinkingLogits(SPECIAL)), model="other")
     assert (refused.status_code, refused.json()["error"]["param"]) == (404, "model")
 
 
 async def test_the_context_holds_prefix_text_and_thought_and_no_token_more(serve: Serve) -> None:
-    served = serve(Thoughtful(SPECIAL, "q" * 400), max_model_len=128)
+    served = serve(ThinkingLogits(SPECIAL, "q" * 400), max_model_len=128)
     for thought_tokens in range(3, 128):
         reply = await post(served, text="abc", thought_tokens=thought_tokens)
         if reply.status_code != 200:
@@ -76,7 +76,7 @@ async def test_the_context_holds_prefix_text_and_thought_and_no_token_more(serve
 
 async def test_a_marker_of_one_ordinary_token_cannot_be_measured(serve: Serve) -> None:
     profile = make_profile("{", "}")
-    served = serve(Thoughtful(profile), profile)
+    served = serve(ThinkingLogits(profile), profile)
     refused = await post(served, text="a{b")
     error = refused.json()["error"]
     assert (refused.status_code, error["param"]) == (400, "text")
@@ -85,8 +85,8 @@ async def test_a_marker_of_one_ordinary_token_cannot_be_measured(serve: Serve) -
     assert (await post(served, text=TEXT)).status_code == 200
 
 
-async def test_the_least_thought_is_told_of_every_profile(serve: Serve) -> None:
+async def test_the_shortest_thought_includes_the_profiles_markers(serve: Serve) -> None:
     profile = PROFILES["text markers"]
-    refused = await post(serve(Thoughtful(profile), profile), thought_tokens=2)
+    refused = await post(serve(ThinkingLogits(profile), profile), thought_tokens=2)
     least = len(profile.start_token_ids + profile.end_token_ids) + 1
     assert f"at least {least}" in refused.json()["error"]["message"]

@@ -1,4 +1,4 @@
-"""A map on the wire: what it says of each token, what it counts and what it hides."""
+"""Maps on the wire: the values of each token, the counts, and what is hidden."""
 
 import asyncio
 
@@ -10,12 +10,12 @@ from tests.server.api.thinking.map.conftest import (
     MAP,
     TEXT,
     THOUGHT,
-    Thoughtful,
+    ThinkingLogits,
+    count_prompt_tokens,
     get_events,
     get_map,
-    map_body,
+    make_body,
     post,
-    prompts,
 )
 from tests.server.conftest import (
     PROFILES,
@@ -38,7 +38,7 @@ SPECIAL = PROFILES["special markers"]
 async def test_every_token_of_the_text_has_one_position(
     serve: Serve, profile: MarkerProfile, text: str
 ) -> None:
-    served = serve(Thoughtful(profile), profile)
+    served = serve(ThinkingLogits(profile), profile)
     reply = await get_map(served, text=text)
     positions = reply["positions"]
     assert [position["index"] for position in positions] == list(range(len(positions)))
@@ -49,15 +49,15 @@ async def test_every_token_of_the_text_has_one_position(
 
 
 async def test_logprobs_are_the_models_own_softmax(serve: Serve, profile: MarkerProfile) -> None:
-    source = Thoughtful(profile)
+    source = ThinkingLogits(profile)
     reply = await get_map(serve(source, profile))
-    opening, prompt = prompts(profile)
+    opening, prompt = count_prompt_tokens(profile)
     assert len(reply["positions"]) == len(ids(TEXT))
     for index, (position, token_id) in enumerate(zip(reply["positions"], ids(TEXT), strict=True)):
         before = prompt + index
         after = before if index else opening
-        without = float(source.logprobs(before, has_thought=False)[token_id])
-        with_thought = float(source.logprobs(after, has_thought=True)[token_id])
+        without = float(source.compute_logprobs(before, has_thought=False)[token_id])
+        with_thought = float(source.compute_logprobs(after, has_thought=True)[token_id])
         assert position["logprob"] == pytest.approx(without, abs=1e-5)
         assert position["logprob_with_thought"] == pytest.approx(with_thought, abs=1e-5)
         assert position["gain"] == pytest.approx(with_thought - without, abs=1e-5)
@@ -71,19 +71,19 @@ async def test_a_thought_never_exceeds_its_tokens(
     serve: Serve, profile: MarkerProfile, temperature: float
 ) -> None:
     least = count_marker_tokens(profile.inside_text) + 1
-    for source in (Thoughtful(profile, ENDLESS), RandomLogits(VOCAB_SIZE)):
+    for source in (ThinkingLogits(profile, ENDLESS), RandomLogits(VOCAB_SIZE)):
         served = serve(source, profile)
         for most in range(least, least + 4):
             reply = await get_map(served, thought_tokens=most, temperature=temperature)
             assert reply["thought_tokens"] == most
             used = [position["thought_tokens"] for position in reply["positions"]]
             assert 0 < max(used) <= most
-            if isinstance(source, Thoughtful) and temperature == 0:
+            if isinstance(source, ThinkingLogits) and temperature == 0:
                 assert set(used[1:]) == {most}
 
 
 async def test_mix_0_is_without_and_mix_1_is_with_the_thought(serve: Serve) -> None:
-    served = serve(Thoughtful(SPECIAL))
+    served = serve(ThinkingLogits(SPECIAL))
     reply = await get_map(served, mix=[0, 0.5, 1])
     assert reply["mix"] == [0, 0.5, 1]
     for position in reply["positions"]:
@@ -99,11 +99,11 @@ async def test_mix_0_is_without_and_mix_1_is_with_the_thought(serve: Serve) -> N
 
 
 async def test_what_is_counted_is_what_was_generated(serve: Serve, profile: MarkerProfile) -> None:
-    served = serve(Thoughtful(profile), profile)
+    served = serve(ThinkingLogits(profile), profile)
     reply = await get_map(served, thought_tokens=100)
     used = sum(position["thought_tokens"] for position in reply["positions"])
     num_tokens, usage = len(reply["positions"]), reply["usage"]
-    assert usage["prompt_tokens"] == prompts(profile)[1] + num_tokens
+    assert usage["prompt_tokens"] == count_prompt_tokens(profile)[1] + num_tokens
     assert usage["completion_tokens_details"]["reasoning_tokens"] == used
     # The text's own token, written twice at each position.
     assert usage["completion_tokens"] == used + 2 * num_tokens
@@ -113,32 +113,34 @@ async def test_what_is_counted_is_what_was_generated(serve: Serve, profile: Mark
     assert f"thinking_answer_tokens_total {2 * num_tokens}.0" in metrics
     assert f"thinking_prompt_tokens_total {usage['prompt_tokens']}.0" in metrics
     injected = num_tokens * len(profile.start_token_ids + profile.primer_token_ids)
-    if prompts(profile)[0] == prompts(profile)[1]:  # the prompt opens no thought
+    if (
+        count_prompt_tokens(profile)[0] == count_prompt_tokens(profile)[1]
+    ):  # the prompt opens no thought
         assert f"thinking_injected_tokens_total {injected}.0" in metrics
 
 
-async def test_hidden_stays_hidden_unless_asked_for_and_allowed(
+async def test_hidden_stays_hidden_unless_requested_and_allowed(
     serve: Serve, profile: MarkerProfile
 ) -> None:
-    served = serve(Thoughtful(profile), profile)
+    served = serve(ThinkingLogits(profile), profile)
     for stream in (None, True):
         hidden = await post(served, stream=stream)
         assert "q" not in hidden.text.replace("request", "")
         assert "reasoning" not in hidden.text.replace("reasoning_tokens", "")
-        wishes = {"stream": stream, "thought_tokens": 100}
-        shown = await post(served, include_reasoning=True, **wishes)
+        fields = {"stream": stream, "thought_tokens": 100}
+        shown = await post(served, include_reasoning=True, **fields)
         assert shown.text.count(THOUGHT) >= len(ids(TEXT)) - 1
         assert "think>" not in shown.text
         assert "[[" not in shown.text
-    silent = serve(Thoughtful(profile), profile, show_thoughts=False)
+    silent = serve(ThinkingLogits(profile), profile, show_thoughts=False)
     refused = await post(silent, include_reasoning=True)
     assert refused.status_code == 403
     assert refused.json()["error"]["param"] == "include_reasoning"
     assert (await post(silent)).status_code == 200
 
 
-async def test_a_stream_says_what_a_whole_reply_says(serve: Serve) -> None:
-    served = serve(Thoughtful(SPECIAL))
+async def test_a_stream_has_the_same_values_as_a_whole_reply(serve: Serve) -> None:
+    served = serve(ThinkingLogits(SPECIAL))
     reply = await get_map(served)
     start, *finished, summary = await get_events(served)
     total = len(reply["positions"])
@@ -161,9 +163,9 @@ async def test_the_same_seed_gives_the_same_map(serve: Serve) -> None:
     assert first != other
 
 
-async def test_a_text_alone_stands_at_the_start_of_a_text(serve: Serve) -> None:
+async def test_a_text_without_messages_begins_a_text(serve: Serve) -> None:
     seen: set[tuple[int, ...]] = set()
-    source = Thoughtful(SPECIAL, watch=lambda prompt: seen.add(tuple(prompt)))
+    source = ThinkingLogits(SPECIAL, watch=lambda prompt: seen.add(tuple(prompt)))
     reply = await get_map(serve(source), messages=None)
     assert min(seen, key=len) == ids("<|im_end|>")  # what ends the text before
     assert max(seen, key=len) == ids("<|im_end|>") + ids(TEXT)[:-1]
@@ -172,7 +174,7 @@ async def test_a_text_alone_stands_at_the_start_of_a_text(serve: Serve) -> None:
 
 async def test_no_more_requests_run_than_the_operator_allows(serve: Serve) -> None:
     running: list[int] = []
-    source = Thoughtful(SPECIAL, watch=lambda prompt: running.append(served.engine.num_running))
+    source = ThinkingLogits(SPECIAL, watch=lambda prompt: running.append(served.engine.num_running))
     served = serve(source, map_concurrency=3)
     await asyncio.gather(*(get_map(served, seed=seed) for seed in range(3)))
     assert max(running) == 3
@@ -181,12 +183,12 @@ async def test_no_more_requests_run_than_the_operator_allows(serve: Serve) -> No
 
 async def test_a_tool_call_cannot_take_the_place_of_the_text(serve: Serve) -> None:
     profile = make_profile(tool_call_token_ids=ids("~"))
-    reply = await get_map(serve(Thoughtful(profile, "q~~q"), profile), thought_tokens=8)
+    reply = await get_map(serve(ThinkingLogits(profile, "q~~q"), profile), thought_tokens=8)
     assert len(reply["positions"]) == len(ids(TEXT))
 
 
 async def test_a_loop_in_a_thought_is_broken(serve: Serve) -> None:
-    served = serve(Thoughtful(SPECIAL, "z" * 500))
+    served = serve(ThinkingLogits(SPECIAL, "z" * 500))
     reply = await get_map(served, text="the", thought_tokens=200)
     assert reply["positions"][-1]["stop"] == "loop"
     assert reply["positions"][-1]["thought_tokens"] < 100
@@ -200,7 +202,7 @@ async def test_leaving_aborts_every_request_and_what_was_generated_is_counted(
     caller = Caller(
         served.app,
         MAP,
-        **map_body(stream=is_streamed, text="the hill is on", thought_tokens=50_000),
+        **make_body(stream=is_streamed, text="the hill is on", thought_tokens=50_000),
     )
     await wait_until_running(served.engine, len(ids("the hill is on")))
     caller.leave()
@@ -209,12 +211,12 @@ async def test_leaving_aborts_every_request_and_what_was_generated_is_counted(
     metrics = (await served.http.get("/metrics")).text
     assert "thinking_reasoning_tokens_total 0.0" not in metrics
     assert "thinking_answer_tokens_total 1.0" not in metrics
-    assert (await get_map(serve(Thoughtful(SPECIAL))))["positions"]
+    assert (await get_map(serve(ThinkingLogits(SPECIAL))))["positions"]
 
 
 async def test_a_silent_stream_is_kept_alive_and_says_at_once_how_long_it_is(serve: Serve) -> None:
     served = serve(wants(ENDLESS), max_model_len=100_000, keep_alive_seconds=0.02)
-    body = map_body(stream=True, text="the hill is on", thought_tokens=50_000)
+    body = make_body(stream=True, text="the hill is on", thought_tokens=50_000)
     caller = Caller(served.app, MAP, **body)
     first = await caller.read_until(": keep-alive\n\n")
     assert '"done":0,"total":' in first
@@ -222,7 +224,7 @@ async def test_a_silent_stream_is_kept_alive_and_says_at_once_how_long_it_is(ser
     await asyncio.wait_for(caller.task, 10)
 
 
-async def test_a_dead_engine_is_told(serve: Serve) -> None:
+async def test_a_dead_engine_is_reported(serve: Serve) -> None:
     for is_streamed in (False, True):
         served = serve(wants(ENDLESS), max_model_len=100_000)
         asked = post(served, text="the hill", thought_tokens=50_000, stream=is_streamed)
