@@ -37,7 +37,7 @@ class TokenUse:
 
 @dataclass(slots=True)
 class RequestAccount:
-    """One request's account. `at_end` is closed once, when the response has been sent or given up.
+    """The account of one request. `at_end` is closed once, when the response has been sent or given up.
 
     `receipts` are those of the choices that were started. `error_code` is that of the error that
     answered the request or ended its stream. `headers` are added to the response.

@@ -1,4 +1,4 @@
-"""One choice: from the engine's token ids to deltas, a result and an outcome.
+"""Decoding of one choice: from the engine's token ids to deltas, a result and an outcome.
 
 Tells thought from answer, measures their times and decodes what is kept. Synchronous: knows
 neither the engine nor the client, only tokens and time.

@@ -1,4 +1,4 @@
-"""What a choice tells its client: incremental deltas, and a result at the end.
+"""Output of a choice for its client: incremental deltas, and a result at the end.
 
 Records; nothing is decoded here.
 """
@@ -17,7 +17,7 @@ THOUGHT_BREAK = "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class ChoiceResult:
-    """How a choice ended; counts are tokens. `stop` is the stop string that ended it."""
+    """The end of a choice; counts are tokens. `stop` is the stop string that ended it."""
 
     finish_reason: FinishReason
     receipt: Receipt

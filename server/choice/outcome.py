@@ -7,7 +7,7 @@ from thinking.receipt import Receipt
 
 @dataclass(frozen=True, slots=True)
 class ChoiceOutcome:
-    """What a choice has used, finished or cancelled; `receipt.used` counts its hidden tokens.
+    """Usage of a choice, finished or cancelled; `receipt.used` counts its hidden tokens.
 
     Times are moments of the clock that the choice was decoded with (``time.monotonic()``
     outside of tests); None: no such token was generated. `first_token` may be a hidden one.

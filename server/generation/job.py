@@ -1,4 +1,4 @@
-"""What a request wants generated, in the engine's terms. Records; knows no wire format."""
+"""The work of a request in the engine's terms. Records; knows no wire format."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from thinking.strategies.protocol import Strategy
 
 @dataclass(frozen=True, slots=True)
 class SearchJob:
-    """How to search, and the conversation's messages, which the reward model needs.
+    """The search strategy, and the conversation's messages, which the reward model needs.
 
     `reward_model` is None where the strategy needs none.
     """
@@ -27,7 +27,7 @@ class SearchJob:
 
 @dataclass(frozen=True, slots=True)
 class GenerationJob:
-    """What to generate. `sampling.seed` is the first choice's; each further choice adds one.
+    """The choices to generate. `sampling.seed` is the first choice's; each further choice adds one.
 
     With `shows_thought`, deltas carry the text of thoughts; who may see it is not decided here.
     `answer_end` holds in addition to the model's own ends. Without `search`, each choice has a

@@ -29,7 +29,7 @@ from server.reply.tool_constraint import to_tool_constraint
 from server.reply.tool_readers import create_reader_factory
 from server.state import Services
 from server.tools.tool import ToolMode, ToolUse
-from server.traces.capture import TraceHead, traced_sampling
+from server.traces.capture import TraceHead, describe_sampling
 from server.traces.recorder import TraceRecorder
 from thinking.budget import BudgetRequest
 from thinking.segments import AnswerEnd
@@ -201,7 +201,7 @@ def _to_recording(recorder: TraceRecorder, reply: Reply, request: ReplyRequest) 
         trace_id=request.reply_id,
         model=reply.model.engine.model_name,
         messages=normalize_messages(request.prompt.messages, knows_developer=True),
-        sampling=traced_sampling(reply.job),
+        sampling=describe_sampling(reply.job),
         markers=reply.model.marker_pair,
         key_id=reply.account.key.key_id,
     )

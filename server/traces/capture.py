@@ -21,7 +21,7 @@ from server.traces.trace import Thought, Trace, TraceChoice
 
 @dataclass(frozen=True, slots=True)
 class TraceHead:
-    """What is known of a trace before the model has written anything."""
+    """The part of a trace that is known before the model has written anything."""
 
     trace_id: str
     model: str
@@ -46,7 +46,7 @@ class TraceHead:
 
 @dataclass(slots=True)
 class ChoiceCapture:
-    """What one choice has written so far."""
+    """The output of one choice so far."""
 
     index: int
     answer: str = ""
@@ -83,8 +83,8 @@ class ChoiceCapture:
         )
 
 
-def traced_sampling(job: GenerationJob) -> dict[str, Any]:
-    """How the choices of `job` are sampled, JSON-ready."""
+def describe_sampling(job: GenerationJob) -> dict[str, Any]:
+    """Return how the choices of `job` are sampled, JSON-ready."""
     sampling = asdict(job.sampling)
     # Infinite ones are our own, for constraints; JSON has no infinity.
     bias = {str(t): value for t, value in job.sampling.logit_bias.items() if math.isfinite(value)}

@@ -20,7 +20,7 @@ from thinking.sampler.transition import advance
 
 @dataclass(eq=False, slots=True)
 class SamplerRow:
-    """One request in the batch.
+    """A request in the batch.
 
     `output_token_ids` is the engine's own list, which grows as tokens are sampled. A request
     keeps its row object when it moves to another batch row.

@@ -1,4 +1,4 @@
-"""One choice that is searched for: the strategy's branches, then the chosen one to its end.
+"""A choice found by search: the strategy's branches, then the chosen one to its end.
 
 To a reader of its outputs it is a choice like any other: nothing arrives while branches are
 written, then the chosen branch at once, then the rest as it is generated. The receipt counts the
