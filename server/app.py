@@ -84,9 +84,9 @@ def _add_own_routes(app: FastAPI) -> None:
 
 
 async def _get_health(request: Request) -> dict[str, str]:
-    """Return 200 if the server can answer requests.
+    """Get the server's health: 200 if it can answer requests.
 
-    Returns 503 while the model loads, while the server shuts down, and after the engine has died.
+    Otherwise 503: while the model loads or the server shuts down, and after the engine has died.
     """
     get_services(request).slot.get_ready_model()
     return {"status": "ok"}

@@ -19,7 +19,7 @@ from thinking.strategies.protocol import Strategy
 
 WRAP_UP = "thinking_options.wrap_up"
 
-# Fields of `thinking_options` that are meaningless where no part of a thought is sampled.
+# Fields of `thinking_options` that are meaningless if no part of a thought is sampled.
 _OF_SAMPLED_THOUGHTS = (
     "grace",
     "wrap_up",

@@ -43,7 +43,7 @@ class NativeOptions(NativeSegments, Protocol):
 
     @property
     def continuation(self) -> str | None:
-        """Text that replaces an end which comes too soon."""
+        """Text that replaces an end of the thought that comes too early."""
 
     @property
     def loop_guard(self) -> NativeLoopGuard | None:

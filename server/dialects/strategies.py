@@ -40,7 +40,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 
 
 class NativeStrategy(Protocol):
-    """``thinking_options.strategy``; None where a field is left out."""
+    """``thinking_options.strategy``; a field that is left out is None."""
 
     @property
     def name(self) -> str:

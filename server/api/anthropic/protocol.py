@@ -40,8 +40,9 @@ class OutputFormat(StrictModel):
 
 
 class OutputConfig(StrictModel):
-    """``output_config``; its `effort` is read by ``server.dialects``."""
+    """``output_config``: the format of the answer, and the effort."""
 
+    # `effort` is read by ``server.dialects``.
     model_config = ConfigDict(
         json_schema_extra=lambda schema: schema["properties"].update(effort=EFFORT.schema)
     )

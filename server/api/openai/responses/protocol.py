@@ -48,8 +48,10 @@ def _add_dialects(schema: dict[str, Any]) -> None:
 
 
 class ReasoningConfig(StrictModel):
-    """``reasoning``, without the fields that :mod:`server.dialects` reads: effort and summary."""
+    """``reasoning``: how much to think, and what is shown of the thought."""
 
+    # The fields that are not declared here, such as effort and summary, are read by
+    # ``server.dialects``.
     model_config = ConfigDict(json_schema_extra=_add_dialects)
 
     # The model's template decides which earlier thoughts are in the prompt.

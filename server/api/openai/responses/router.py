@@ -69,7 +69,7 @@ async def delete_response(request: Request, response_id: str) -> Response:
 
 @router.post("/{response_id}/cancel", summary="Cancel a response")
 async def cancel_response(request: Request, response_id: str) -> Response:
-    """Return an error: there are no background responses. To end a response, disconnect."""
+    """Cancel a background response: always an error, as there are none. To stop one, disconnect."""
     _get_stored(request, response_id)
     message = "only background responses can be cancelled, and this one has ended"
     raise BadRequestError(message, param="response_id", code="invalid_value")

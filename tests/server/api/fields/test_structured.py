@@ -178,11 +178,11 @@ async def test_thoughts_inside_an_answer_that_has_a_form_are_refused(serve: Serv
     assert response.status_code == 400, response.text
     assert response.json()["error"]["param"] == "thinking_options.gate"
     assert "structured_outputs.regex" in response.json()["error"]["message"]
-    for taken in (
+    for accepted in (
         gate,
         make_structured(regex="a+") | {"thinking_options": {"gate": {"mode": "off"}}},
     ):
-        response = await served.chat(max_thinking_tokens=60, max_tokens=90, **taken)
+        response = await served.chat(max_thinking_tokens=60, max_tokens=90, **accepted)
         assert response.status_code == 200, response.text
 
 
