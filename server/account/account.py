@@ -37,8 +37,9 @@ class TokenUse:
 
 @dataclass(slots=True)
 class RequestAccount:
-    """The account of one request. `at_end` is closed once, when the response has been sent or given up.
+    """The account of one request.
 
+    `at_end` is closed once, when the response has been sent or given up.
     `receipts` are those of the choices that were started. `error_code` is that of the error that
     answered the request or ended its stream. `headers` are added to the response.
     `first_answer_seconds` is the time until the first answer token of any choice.

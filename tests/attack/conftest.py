@@ -167,7 +167,8 @@ def attacked_server(**options: Any) -> Iterator[Attacked]:
 
 def _config(services: Services) -> HttpConfig:
     limits = ConnectionLimits.of(services.settings)
-    return HttpConfig(create_app(services), limits, log_level="critical", timeout_graceful_shutdown=1)
+    app = create_app(services)
+    return HttpConfig(app, limits, log_level="critical", timeout_graceful_shutdown=1)
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket, engine: ScriptedEngine) -> None:
