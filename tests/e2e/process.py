@@ -122,7 +122,7 @@ def started_process(
         _end(server)
 
 
-def assert_gone(children: Sequence[psutil.Process], seconds: float = 15.0) -> None:
+def assert_gone(children: Sequence[psutil.Process], seconds: float = 60.0) -> None:
     """Fail unless all `children` end in time."""
     # An orphan waits a second for an orderly end; a busy machine takes its time.
     _, alive = psutil.wait_procs(children, timeout=seconds)
