@@ -18,6 +18,7 @@ from server.engine.protocol import Engine, EnginePrompt
 from server.errors.api import BadRequestError
 from server.errors.internal import ConstraintError, PromptError
 from server.model.limits import ReplyLimits
+from server.model.names import ModelNames
 from server.model.prompt_planner import PromptDraft, PromptPlanner, make_budget_policy
 from server.prompt.advice import advise_on_prompt
 from server.prompt.conversation import Conversation, PlainPrompt
@@ -40,6 +41,11 @@ class ServedModel:
 
     def __init__(self, engine: Engine, settings: ServerSettings) -> None:
         self.engine = engine
+        self.names = ModelNames.of(
+            engine.model_name,
+            settings.served_model_name,
+            accepts_any=settings.accept_any_model_name,
+        )
         self.created = int(time.time())
         self.clock: Callable[[], float] = time.monotonic
         self._advises = settings.advice

@@ -45,7 +45,7 @@ async def prepare_reply(
         ApiError: 400, 403 or 404; see the messages.
         BudgetError, PromptError, ConstraintError: see :mod:`server.errors.internal`.
     """
-    check_model(account.key, model.engine.model_name, request.model_name)
+    check_model(account.key, model.names, request.model_name)
     shows_thought = _shows_thought(services, account.key, request)
     keeps_trace = _keeps_trace(services, request)
     budget = to_budget_request(request.thinking, request.max_tokens)
