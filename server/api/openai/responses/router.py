@@ -1,4 +1,4 @@
-"""``/v1/responses``: create, get and delete responses, and list their input items.
+"""``/v1/responses``: create, get, delete and compact responses, and list their input items.
 
 Does not know how to generate.
 """
@@ -13,6 +13,11 @@ from starlette.responses import Response
 from server.account.account import get_account
 from server.api.begin import RequestContext, begin
 from server.api.openai.logprobs import LogprobsWriter
+from server.api.openai.responses.compaction import (
+    CompactRequest,
+    compact,
+    prepare_compaction,
+)
 from server.api.openai.responses.items import Item
 from server.api.openai.responses.output import OutputStyle
 from server.api.openai.responses.output_items import ThoughtView
@@ -47,6 +52,20 @@ async def create_response(request: Request) -> Response:
     if context.body.stream:
         return context.stream(_encode_events(run))
     return JSONResponse(await context.wait(run.collect()))
+
+
+@router.post(
+    "/compact",
+    summary="Compact a conversation",
+    openapi_extra=document_chat(CompactRequest, "Response"),
+)
+async def compact_response(request: Request) -> Response:
+    """Replace a conversation by its messages of the user and a sealed summary.
+
+    The model writes the summary. Send `output` in place of the items that it was made of.
+    """
+    context, (given, reply) = await begin(request, CompactRequest, prepare_compaction)
+    return JSONResponse(await context.wait(compact(context, given, reply)))
 
 
 @router.get("/{response_id}", summary="Get a response")
@@ -105,7 +124,7 @@ def _open_run(
     thinks_inside = reply.job.prompt.plan.segments is not None
     return ResponseRun(
         ResponseHead(body, context.thinking, reply, target is not None),
-        OutputStyle(given.token, view, logprobs, thinks_inside=thinks_inside),
+        OutputStyle(given.token, view, logprobs, thinks_inside=thinks_inside, toolbox=body.toolbox),
         target,
     )
 
