@@ -12,7 +12,7 @@ _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s,*]+")
 
 
 class HttpSettings(BaseSettings):
-    """Connections, and which web pages may use them. ``max_body_bytes`` is in ``ServerSettings``."""
+    """Connections, and which web pages may use them. The body's size is in ``ServerSettings``."""
 
     max_connections: PositiveInt = Field(
         default=1_000,
