@@ -70,10 +70,6 @@ async def _read_raw_body(request: Request) -> bytes:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiError(415, "send JSON with 'content-type: application/json'", code="not_json")
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        message = "send the body without a 'content-encoding'"
-        raise ApiError(415, message, code="unsupported_encoding")
     return await request.body()
 
 

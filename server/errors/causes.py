@@ -14,6 +14,7 @@ BAD_REQUESTS = (
     "continuation_too_long",
     "contradictory_fields",
     "invalid_encrypted_content",
+    "invalid_encoding",
     "invalid_json",
     "invalid_value",
     "missing_field",

@@ -1,4 +1,4 @@
-"""A model may have several names: each works where the key allows it, and replies have the first."""
+"""A model may have several names: each works if the key allows it; replies have the first."""
 
 from typing import Any
 
