@@ -23,9 +23,13 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 @dataclass(slots=True)
 class TokenUse:
-    """Tokens of one request, over all its choices; `reasoning` are the hidden ones."""
+    """Tokens of one request, over all its choices; `reasoning` are the hidden ones.
+
+    `cached` are those of `prompt` that the engine had in its prefix cache before the request.
+    """
 
     prompt: int = 0
+    cached: int = 0
     reasoning: int = 0
     answer: int = 0
 
@@ -80,6 +84,11 @@ class RequestAccount:
 
     def observe_choice(self, outcome: ChoiceOutcome) -> None:
         """Count a choice that has ended or was cancelled."""
+    def observe_cached(self, num_tokens: int) -> None:
+        """Count the tokens of a prompt that were cached."""
+        self.used.cached += num_tokens
+        self.metrics.observe_cached(num_tokens)
+
         self.metrics.observe_choice(outcome)
         self.receipts.append(outcome.receipt)
         self.used.reasoning += outcome.receipt.used

@@ -102,12 +102,15 @@ class EngineOutput:
     "stop" (a stop token, which is the last of `token_ids`) or "length". `prompt_logprobs`, if
     requested, is set on the first output and has one entry per prompt token, None for the first.
     """
+    `num_cached_tokens` is set on the first output at least: the number of prompt tokens that were
+    not computed, because the engine found them in its prefix cache.
 
     token_ids: Sequence[int]
     logprobs: Sequence[TokenLogprobs] | None = None
     finish_reason: Literal["stop", "length"] | None = None
     prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
 
+    num_cached_tokens: int | None = None
 
 @dataclass(frozen=True, slots=True)
 class EngineLoad:

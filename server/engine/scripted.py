@@ -7,7 +7,7 @@ recorded in `constraints` but not enforced.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -75,6 +75,8 @@ class ScriptedEngine:
         self.max_num_seqs = MAX_ROWS
         self.load = EngineLoad()  # set by tests
         self.default_sampling: Mapping[str, float] = {}
+        # Has no prefix cache; tests say what one would have found.
+        self.count_cached_tokens: Callable[[EngineRequest], int] = lambda request: 0
         self.tokenizer = tokenizer
         self.profile = profile
         self.reads_tool_calls = True
@@ -236,10 +238,11 @@ class ScriptedEngine:
         logprobs = None
         if sampling.num_logprobs is not None:
             logprobs = [_compute_logprobs(raw, token_id, sampling.num_logprobs)]
-        prompt = None
+        prompt = num_cached = None
         if len(row.sampler_row.output_token_ids) == 1:
             prompt = self._compute_prompt_logprobs(row.request)
-        output = EngineOutput([token_id], logprobs, finish, prompt)  # type: ignore[arg-type]
+            num_cached = self.count_cached_tokens(row.request)
+        output = EngineOutput([token_id], logprobs, finish, prompt, num_cached)  # type: ignore[arg-type]
         row.outputs.put_nowait(output)
         if finish is not None:
             self._remove(row)

@@ -26,6 +26,7 @@ def build_request_fields(account: RequestAccount, model_name: str | None) -> dic
         "prompt_tokens": used.prompt,
         "reasoning_tokens": used.reasoning,
         "answer_tokens": used.answer,
+        "cached_tokens": used.cached,
         "seconds": round(account.seconds, 3),
         "first_answer_seconds": None if first is None else round(first, 3),
         "thinking": [receipt.to_record() for receipt in account.receipts],

@@ -75,7 +75,7 @@ async def prepare_reply(
     if services.traces is not None and keeps_trace:
         reply = replace(reply, recording=_to_recording(services.traces, reply, request))
     has_limit = limits.total is not None or limits.answer is not None
-    return Prepared(to_demand(job, has_limit=has_limit), reply)
+    return Prepared(to_demand(job, has_limit=has_limit), reply, request.lowered_by)
 
 
 async def _plan_job(

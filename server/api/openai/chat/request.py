@@ -38,3 +38,4 @@ async def prepare_chat(context: RequestContext[ChatCompletionRequest]) -> Prepar
             store=body.store,
         )
     )
+            lowered_by=body.priority or 0,
