@@ -41,13 +41,14 @@ class TokenUse:
 
 @dataclass(slots=True)
 class RequestAccount:
-    """The account of one request. `at_end` is closed once, when the response has been sent or given up.
+    """The account of one request.
 
+    `at_end` is closed once, when the response has been sent or given up.
     `receipts` are those of the choices that were started. `error_code` is that of the error that
     answered the request or ended its stream. `headers` are added to the response.
     `first_answer_seconds` is the time until the first answer token of any choice.
     `trace_context` has the caller's W3C headers. `speaks_anthropic` is true if the client reads
-    Anthropic's shapes.
+    Anthropic's shapes. `ignored_fields` are paths in its body that were not used.
     """
 
     request_id: str
@@ -65,6 +66,7 @@ class RequestAccount:
     receipts: list[Receipt] = field(default_factory=list)
     trace_context: Mapping[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    ignored_fields: list[str] = field(default_factory=list)
     at_end: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -82,13 +84,13 @@ class RequestAccount:
         self.used.prompt += num_prompt_tokens
         self.metrics.observe_start(num_prompt_tokens)
 
-    def observe_choice(self, outcome: ChoiceOutcome) -> None:
-        """Count a choice that has ended or was cancelled."""
     def observe_cached(self, num_tokens: int) -> None:
         """Count the tokens of a prompt that were cached."""
         self.used.cached += num_tokens
         self.metrics.observe_cached(num_tokens)
 
+    def observe_choice(self, outcome: ChoiceOutcome) -> None:
+        """Count a choice that has ended or was cancelled."""
         self.metrics.observe_choice(outcome)
         self.receipts.append(outcome.receipt)
         self.used.reasoning += outcome.receipt.used

@@ -39,7 +39,7 @@ def take_claims(
     Objects that are the endpoint's own (`own_fields`) may have fields that are not in the table.
 
     Raises:
-        BadRequestError: a value is wrong, or a field of another server's object is unknown.
+        BadRequestError: a value is wrong.
     """
     return _take(TREE, body, "", own_fields)
 
@@ -62,9 +62,8 @@ def _take(
                 raise _invalid_value_error(place, f"an object with {_format_names(deeper)}")
             found, unknown = _take(deeper, value, f"{place}.")
             claims += found
-            if name not in own:
-                _check_known(unknown, deeper, place)
-            elif unknown or not found:
+            # Of another server's object, what is unknown is left for whoever judges strangers.
+            if unknown or (name in own and not found):
                 left[name] = unknown
     return claims, left
 
@@ -78,15 +77,6 @@ def _read_claims(spelling: Spelling, value: Any) -> Iterator[Claim]:
         raise _invalid_value_error(spelling.path, str(error)) from None
     if reading is not None:
         yield Claim(spelling.path, *reading)
-
-
-def _check_known(left: Mapping[str, Any], node: Tree, path: str) -> None:
-    for name in left:
-        raise BadRequestError(
-            f"unknown field '{path}.{name}': {path} has {_format_names(node)}",
-            param=f"{path}.{name}",
-            code="unknown_field",
-        )
 
 
 def _format_names(node: Tree) -> str:

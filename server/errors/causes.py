@@ -25,6 +25,7 @@ BAD_REQUESTS = (
     "too_many_verdicts",
     "unknown_field",
     "unsupported_encoding",
+    "unsupported_sampling",
     "wrap_up_too_long",
 )
 # Authentication, permissions and unknown resources (401, 403, 404, 405).
