@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 
 from server.api.ignored import note_ignored
 from server.api.unknown_fields import Location, find_parent, find_refusal
-from server.dialects.reading import TREE, take_claims
+from server.dialects.reading import TREE, iterate_left, take_claims
 from server.dialects.resolution import ThinkingParams, resolve_claims
 from server.dialects.spellings import WRONG_NAMES
 from server.errors.api import ApiError, BadRequestError
@@ -110,12 +110,11 @@ def _ignore_or_refuse(
     if parent is None:  # not the place in the body that the location seems to say
         raise _unknown_field_error(model, location)
     name = str(location[-1])
-    nested = parent[name]
-    if len(location) == 1 and isinstance(TREE.get(name), dict) and isinstance(nested, dict):
+    node = TREE.get(name)
+    places = [location]
+    if len(location) == 1 and isinstance(node, dict):
         # Another server's object, whose known fields were read before.
-        places: list[Location] = [(*location, inner) for inner in nested]
-    else:
-        places = [location]
+        places = list(iterate_left(node, parent[name], location))
     for place in places:
         known = _get_known_names(model, place)
         # A field that has another name here asks for something that would be missing.
@@ -130,6 +129,18 @@ def _ignore_or_refuse(
             )
         note_ignored(request, format_path(place))
     del parent[name]
+
+
+def _has_another_name(model: type[StrictModel], location: Location) -> bool:
+    """Return whether the body has what this unknown field means, elsewhere or by another name."""
+    path = ".".join(step for step in location if isinstance(step, str))
+    options = model.model_fields.get("thinking_options")
+    is_option = options is not None and any(
+        location == (name,)
+        for found in _find_models_in(options.annotation)
+        for name in _get_wire_names(found)
+    )
+    return is_option or path in model.right_names
 
 
 def _foreign_sampling_error(location: Location, reason: str | None) -> BadRequestError:

@@ -68,6 +68,31 @@ def _take(
     return claims, left
 
 
+def iterate_left(
+    node: Tree, left: Any, location: tuple[str | int, ...]
+) -> Iterator[tuple[str | int, ...]]:
+    """Yield the places of all fields that are `left` of another server's object."""
+    if not isinstance(left, dict):
+        yield location
+        return
+    for name, value in left.items():
+        deeper = node.get(name)
+        if isinstance(deeper, dict):
+            yield from iterate_left(deeper, value, (*location, name))
+        else:
+            yield (*location, name)
+
+
+def get_names_at(location: Collection[str | int]) -> Collection[str]:
+    """Return the names that the table knows in the object at `location`; none at the top."""
+    node: Tree | Spelling = TREE
+    for step in location:
+        if not isinstance(node, dict) or step not in node:
+            return ()
+        node = node[str(step)]
+    return () if not location or isinstance(node, Spelling) else node.keys()
+
+
 def _read_claims(spelling: Spelling, value: Any) -> Iterator[Claim]:
     if value is None:
         return

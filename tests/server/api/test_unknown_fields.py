@@ -185,6 +185,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (CHAT, {"messages": [USER | {"max_thinking_tokens": 1}]}, "max_thinking_tokens", "top level"),
     (CHAT, {"messages": [USER], "vendor": {"thinking_budget": 5}}, "vendor", "thinking_budget"),
     (CHAT, {"messages": [USER], "custom_param": {"thinking_budget": 5}}, "custom_param", ""),
+    (CHAT, {"messages": [USER], "grace": 5}, "grace", "thinking_options.grace"),
+    (MESSAGES, {"max_tokens": 9, "messages": [USER], "stop": ["x"]}, "stop", "stop_sequences"),
     (CHAT, {"messages": [USER], "mirostat": 2}, "mirostat", ""),
     (CHAT, {"messages": [USER], "repeat_penalty": 1.1}, "repeat_penalty", "repetition_penalty"),
     (CHAT, {"messages": [USER], "typical_p": 0.5}, "typical_p", ""),
