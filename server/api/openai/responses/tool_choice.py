@@ -130,6 +130,8 @@ def to_tool_use(
         name = toolbox.get_shown_name(choice.name, choice.namespace)
         return ToolUse(toolbox.tools, ToolMode.NAMED, name, parallel=is_parallel)
     mode = _MODES[choice.mode if isinstance(choice, AllowedFunctions) else choice or "auto"]
+    if allowed is not None and not allowed:
+        return ToolUse(toolbox.tools, ToolMode.NONE, parallel=is_parallel)
     return ToolUse(toolbox.tools, mode, parallel=is_parallel, allowed=allowed)
 
 
