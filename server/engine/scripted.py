@@ -30,6 +30,7 @@ from server.errors.internal import (
     EngineRequestError,
     GivenUpError,
 )
+from server.tools.call_form import CallForm
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
 from thinking.markers.boundaries import find_boundary_token_ids, map_token_bytes
@@ -74,9 +75,9 @@ class ScriptedEngine:
         self.max_images = 0
         self.max_num_seqs = MAX_ROWS
         self.load = EngineLoad()  # set by tests
-        self.default_sampling: Mapping[str, float] = {}
         # Has no prefix cache; tests say what one would have found.
         self.count_cached_tokens: Callable[[EngineRequest], int] = lambda request: 0
+        self.default_sampling: Mapping[str, float] = {}
         self.tokenizer = tokenizer
         self.profile = profile
         self.reads_tool_calls = True
@@ -134,6 +135,13 @@ class ScriptedEngine:
         from server.engine.tool_parsing import ToolParsing  # takes seconds to import
 
         return ToolParsing(self.tokenizer, self._tool_call_parser).create_reader(tools)
+
+    def describe_calls(self, tools: Sequence[Tool], *, parallel: bool) -> CallForm:
+        """See :meth:`server.engine.protocol.Engine.describe_calls`."""
+        from server.engine.tool_parsing import ToolParsing  # takes seconds to import
+
+        parsing = ToolParsing(self.tokenizer, self._tool_call_parser)
+        return parsing.describe_calls(tools, parallel=parallel)
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:
         """See :meth:`server.engine.protocol.Engine.check_constraint`."""

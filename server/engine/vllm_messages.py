@@ -63,6 +63,8 @@ def to_structured_outputs(constraint: AnswerConstraint | None) -> StructuredOutp
             return StructuredOutputsParams(json_object=True)
         case AnswerConstraint(kind=ConstraintKind.REGEX):
             return StructuredOutputsParams(regex=constraint.text)
+        case AnswerConstraint(kind=ConstraintKind.STRUCTURE):
+            return StructuredOutputsParams(structural_tag=constraint.text)
         case _:
             return StructuredOutputsParams(grammar=to_grammar(constraint))
 
