@@ -86,13 +86,13 @@ def describe_client_tool(
 
 def _describe_editor(version: str) -> dict[str, Any]:
     fields = dict(_FILE_FIELDS)
-    commands = _EDITOR_COMMANDS
+    commands = list(_EDITOR_COMMANDS)
     if version <= _UNDO_UNTIL:
-        commands = (*commands, "undo_edit")
+        commands.append("undo_edit")
         # Its clients read the text to insert from `new_str`.
         fields["new_str"] = {**_STRING, "description": "str_replace, insert: the new text."}
         del fields["insert_text"]
-    return _to_schema({"command": {"enum": list(commands)}, **fields}, ("command", "path"))
+    return _to_schema({"command": {"enum": commands}, **fields}, ("command", "path"))
 
 
 def _describe_memory() -> dict[str, Any]:

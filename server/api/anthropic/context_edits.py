@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeGuard
 from pydantic import ConfigDict, Field, PlainValidator
 
 from server.api.anthropic.blocks import (
+    Block,
     RedactedThinkingBlock,
     ThinkingBlock,
     ToolResultBlock,
@@ -218,7 +219,7 @@ def clear_tool_uses(turns: Turns, edit: ClearToolUses) -> tuple[Turns, int]:
 
 
 def _with_cleared(turn: TurnMessage, names: dict[str, str], edit: ClearToolUses) -> TurnMessage:
-    content = []
+    content: list[Block] = []
     for block in turn.content:
         if isinstance(block, ToolResultBlock) and block.tool_use_id in names:
             text = TextBlock(type="text", text=CLEARED)

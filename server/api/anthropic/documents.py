@@ -4,6 +4,7 @@ Files that would have to be fetched or read by a program (URLs, stored files, PD
 reply would be wrong without them. Does not know where a block may appear.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainValidator
@@ -112,7 +113,7 @@ class DocumentBlock(StrictModel):
     def parts(self) -> list[TextBlock | ImageBlock]:
         """The document as texts and images, between tags that name it."""
         source = self.source
-        inner = (
+        inner: Sequence[TextBlock | ImageBlock] = (
             source.content
             if isinstance(source, ContentSource)
             else [TextBlock(type="text", text=source.data)]
@@ -135,11 +136,11 @@ class SearchResultBlock(StrictModel):
     def parts(self) -> list[TextBlock | ImageBlock]:
         """The result as texts, between tags that name it."""
         head = {"source": self.source, "title": self.title}
-        return _with_tags("search_result", head, list(self.content))
+        return _with_tags("search_result", head, self.content)
 
 
 def _with_tags(
-    tag: str, head: dict[str, str | None], inner: list[TextBlock | ImageBlock]
+    tag: str, head: Mapping[str, str | None], inner: Sequence[TextBlock | ImageBlock]
 ) -> list[TextBlock | ImageBlock]:
     lines = [f"<{name}>{value}</{name}>" for name, value in head.items() if value]
     start = "\n".join([f"<{tag}>", *lines])

@@ -97,7 +97,9 @@ class CountTokensRequest(ThinkingBody):
 
     # Without effect here; `list_unused` says which of them a request relies on.
     cache_control: CacheControl = None
-    speed: str | None = Field(None, description="Accepted; all replies have the same speed.")
+    speed: Annotated[
+        str | None, Field(description="Accepted; all replies have the same speed.")
+    ] = None
     mcp_servers: Annotated[
         list[dict[str, Any]] | None, Field(description="Accepted; none is connected to.")
     ] = None

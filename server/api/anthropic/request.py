@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from server.reply.request import ReplyRequest
 
 BodyT = TypeVar("BodyT", bound=CountTokensRequest)
 Note = Callable[[str], None]
+AppliedEdits = list[dict[str, Any]] | None
 _ESTIMATES_BETA = "thinking-token-count"
 
 
@@ -27,17 +28,12 @@ def _ignore(_: str) -> None:
     """Note nothing: the request is only counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class EditedRequest:
-    """What the edits of ``context_management`` did; `applied` is None if there were none."""
-
-    applied: list[dict[str, Any]] | None
-
-
 async def prepare_message(
     context: RequestContext[MessagesRequest],
-) -> Prepared[tuple[EditedRequest, Reply]]:
+) -> Prepared[tuple[AppliedEdits, Reply]]:
     """Check a request in Anthropic's form, and plan the reply.
+
+    Also returns what the edits of ``context_management`` did.
 
     Raises:
         ApiError: see :func:`server.reply.prepare.prepare_reply`.
@@ -54,7 +50,7 @@ async def prepare_message(
         keeps_thought=get_thought_display(context) is not ThoughtDisplay.NONE,
     )
     note_unused(context)
-    return (await context.prepare(request)).with_extra(EditedRequest(applied))
+    return (await context.prepare(request)).with_extra(applied)
 
 
 def note_unused(context: RequestContext[BodyT]) -> None:
@@ -65,7 +61,7 @@ def note_unused(context: RequestContext[BodyT]) -> None:
 
 async def edit_context(
     context: RequestContext[BodyT],
-) -> tuple[RequestContext[BodyT], list[dict[str, Any]] | None]:
+) -> tuple[RequestContext[BodyT], AppliedEdits]:
     """Return `context` with its conversation as ``context_management`` edits it.
 
     Also returns what the edits did; None: none was requested.

@@ -79,14 +79,14 @@ async def create_message(request: Request) -> Response:
     Other spellings of the budget are accepted too. The receipt in `thinking` shows the budget and
     how much of it was used.
     """
-    context, (edited, reply) = await begin(request, MessagesRequest, prepare_message)
+    context, (applied, reply) = await begin(request, MessagesRequest, prepare_message)
     diagnostics = context.body.diagnostics
     head = MessageHead(
         reply.job.request_id,
         context.model.engine.model_name,
         reply.num_prompt_tokens,
         fits_context=reply.job.prompt.budget.max_tokens >= context.body.max_tokens,
-        applied_edits=edited.applied,
+        applied_edits=applied,
         is_diagnosed=diagnostics is not None and diagnostics.previous_message_id is not None,
     )
     writer = MessageWriter(

@@ -17,7 +17,7 @@ from server.api.anthropic.blocks import (
     ToolReferenceBlock,
     ToolResultBlock,
 )
-from server.api.anthropic.protocol import CountTokensRequest, TurnMessage
+from server.api.anthropic.protocol import CountTokensRequest
 from server.api.anthropic.tools import (
     TOOL_MODES,
     ClientTool,
@@ -25,6 +25,7 @@ from server.api.anthropic.tools import (
     ToolChoice,
     read_tool,
 )
+from server.api.anthropic.turns import TurnMessage
 from server.api.body import StrictModel
 from server.errors.api import BadRequestError
 from server.tools.tool import ToolUse

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from server.api.anthropic.blocks import ThinkingBlock, ToolResultBlock, ToolUseBlock
 from server.api.anthropic.context_edits import (
     CLEARED,
     ContextManagement,
@@ -48,7 +49,7 @@ TURNS = [QUESTION, *make_call(1), *make_call(2), ANSWER, QUESTION, *make_call(3)
 
 
 def read_turns(turns: list[dict[str, Any]]) -> Turns:
-    return CountTokensRequest(model=MODEL, messages=turns).messages
+    return CountTokensRequest.model_validate({"model": MODEL, "messages": turns}).messages
 
 
 async def edit(
@@ -57,17 +58,17 @@ async def edit(
     async def count(turns: Turns) -> int:
         return sum(len(turn.model_dump_json()) for turn in turns)
 
-    management = ContextManagement(edits=list(edits))
+    management = ContextManagement.model_validate({"edits": [*edits]})
     note = ([] if left_out is None else left_out).append
     return await apply_edits(management.edits or [], read_turns(turns), count, note)
 
 
 def list_thoughts(edited: EditedTurns) -> list[str]:
     return [
-        block.thinking
+        str(block.thinking)
         for turn in edited.turns
         for block in turn.content
-        if block.type == "thinking"
+        if isinstance(block, ThinkingBlock)
     ]
 
 
@@ -76,7 +77,7 @@ def list_cleared(edited: EditedTurns) -> list[str]:
         block.tool_use_id
         for turn in edited.turns
         for block in turn.content
-        if block.type == "tool_result" and block.content[0].text == CLEARED
+        if isinstance(block, ToolResultBlock) and CLEARED in str(block.content)
     ]
 
 
@@ -175,7 +176,10 @@ async def test_inputs_are_cleared_where_asked(which: Any, is_cleared: bool) -> N
         }
     )
     inputs = [
-        block.input for turn in edited.turns for block in turn.content if block.type == "tool_use"
+        block.input
+        for turn in edited.turns
+        for block in turn.content
+        if isinstance(block, ToolUseBlock)
     ]
     first = {} if is_cleared else {"a": 1}
     assert (inputs[0], inputs[2]) == (first, {"a": 3})

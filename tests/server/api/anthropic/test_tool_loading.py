@@ -35,18 +35,22 @@ FOUND = [
 ]
 
 
+def make_request(
+    tools: list[dict[str, Any]], *messages: dict[str, Any], **fields: Any
+) -> CountTokensRequest:
+    body = {"model": MODEL, "messages": [*messages] or [QUESTION], "tools": tools, **fields}
+    return CountTokensRequest.model_validate(body)
+
+
 def read(
     tools: list[dict[str, Any]], *messages: dict[str, Any], left_out: list[str] | None = None
 ) -> ToolUse | None:
-    body = CountTokensRequest(model=MODEL, messages=list(messages) or [QUESTION], tools=tools)
+    body = make_request(tools, *messages)
     return to_tool_use(body, ([] if left_out is None else left_out).append)
 
 
 def list_names(tools: list[dict[str, Any]], *messages: dict[str, Any], **choice: Any) -> list[str]:
-    body = CountTokensRequest(
-        model=MODEL, messages=list(messages) or [QUESTION], tools=tools, **choice
-    )
-    use = to_tool_use(body, lambda _: None)
+    use = to_tool_use(make_request(tools, *messages, **choice), lambda _: None)
     return [] if use is None else [tool.name for tool in use.tools]
 
 

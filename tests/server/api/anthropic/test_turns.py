@@ -35,7 +35,7 @@ def convert(
     *messages: dict[str, Any], left_out: list[str] | None = None, **fields: Any
 ) -> list[dict[str, Any]]:
     """Return the conversation in a body; `left_out` gets the paths of what is not in it."""
-    body = CountTokensRequest(model=MODEL, messages=list(messages), **fields)
+    body = CountTokensRequest.model_validate({"model": MODEL, "messages": [*messages], **fields})
     paths = [] if left_out is None else left_out
     return [dict(m) for m in to_conversation(body, SEAL, paths.append).messages]
 
