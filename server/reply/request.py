@@ -17,6 +17,7 @@ from server.tools.tool import ToolUse
 class ReplyRequest:
     """Request for a reply. `reply_id` is the reply's id on the wire, unique in the process.
 
+    `model_name` None is the model that the server serves.
     `max_tokens` limits thought and answer together, `max_answer_tokens` the answer alone.
     `stop_token_ids` end the answer. `sampling` has the sampling fields that were sent, by the names
     of :class:`server.engine.protocol.SamplingSettings`; `logprobs_field` is the body's name for
@@ -27,7 +28,7 @@ class ReplyRequest:
     """
 
     reply_id: str
-    model_name: str
+    model_name: str | None
     prompt: Conversation | PlainPrompt
     thinking: ThinkingParams
     max_tokens: int | None = None
