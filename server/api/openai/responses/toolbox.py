@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from server.api.fields.structured import MAX_GRAMMAR_CHARACTERS, MAX_REGEX_CHARACTERS
 from server.api.openai.responses.tools import (
     AnyTool,
     CustomTool,
@@ -133,6 +134,9 @@ def _to_text_tool(tool: CustomTool, shown: str) -> Tool:
 @lru_cache(maxsize=64)
 def _to_input_format(syntax: str, definition: str) -> InputFormat | None:
     """Return the format in a form that can be enforced; None: there is no such form."""
+    limit = MAX_REGEX_CHARACTERS if syntax == "regex" else MAX_GRAMMAR_CHARACTERS
+    if len(definition) > limit or "\0" in definition:
+        return None
     if syntax == "regex":
         return InputFormat("regex", definition)
     try:

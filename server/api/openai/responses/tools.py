@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter
 
 from server.api.body import StrictModel
-from server.api.fields.structured import MAX_GRAMMAR_CHARACTERS
 from server.api.openai.responses.parts import get_kind, validation_error
 from server.api.openai.tools import MAX_TOOLS, NAME_PATTERN, FunctionDefinition
 from server.api.typing_errors import find_misspelt
+from server.constraint.json_schema import MAX_SCHEMA_CHARACTERS
 
 DIRECT = "direct"
 _Callers = Annotated[
@@ -59,7 +59,7 @@ class GrammarFormat(StrictModel):
     syntax: Literal["lark", "regex"]
     definition: str = Field(
         min_length=1,
-        max_length=MAX_GRAMMAR_CHARACTERS,
+        max_length=MAX_SCHEMA_CHARACTERS,
         description="Shown to the model; enforced where tool_choice is this tool, and where the "
         "grammar can be.",
     )
