@@ -100,7 +100,7 @@ def _add_own_routes(app: FastAPI) -> None:
 
 
 async def _get_root() -> dict[str, str]:
-    """Tell people and clients that try the base URL where the APIs are."""
+    """Return where the APIs are, for people and clients that try the base URL."""
     return {
         "name": "thinking-server",
         "openai_base_url": API_PREFIX,

@@ -86,7 +86,7 @@ class ZstdDecoder:
         else:
             from backports import zstd
         self._error: type[Exception] = zstd.ZstdError
-        options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+        options: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
         self._decompressor = zstd.ZstdDecompressor(options=options)
 
     @property
