@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 
 from server.api.ignored import note_ignored
 from server.api.unknown_fields import Location, find_parent, find_refusal
-from server.dialects.reading import TREE, iterate_left, take_claims
+from server.dialects.reading import TREE, get_names_at, iterate_left, take_claims
 from server.dialects.resolution import ThinkingParams, resolve_claims
 from server.dialects.spellings import WRONG_NAMES
 from server.errors.api import ApiError, BadRequestError
@@ -116,10 +116,9 @@ def _ignore_or_refuse(
         # Another server's object, whose known fields were read before.
         places = list(iterate_left(node, parent[name], location))
     for place in places:
-        known = _get_known_names(model, place)
-        # A field that has another name here asks for something that would be missing.
-        is_renamed = ".".join(map(str, place)) in model.right_names
-        refusal = ("unknown", None) if is_renamed else find_refusal(place, body, known)
+        if _has_another_name(model, place):
+            raise _unknown_field_error(model, place)
+        refusal = find_refusal(place, body, _get_known_names(model, place))
         if refusal is not None:
             kind, meant = refusal
             raise (
@@ -238,11 +237,10 @@ def _get_known_names(model: type[BaseModel], location: Location) -> list[str]:
     models = [model]
     for step in location[:-1]:
         if isinstance(step, str):
-            annotations = [
-                m.model_fields[n].annotation for m in models for n in m.model_fields if n == step
-            ]
-            models = [found for annotation in annotations for found in _find_models_in(annotation)]
-    return [name for found in models for name in _get_wire_names(found)]
+            fields = [found.model_fields[step] for found in models if step in found.model_fields]
+            models = [found for field in fields for found in _find_models_in(field.annotation)]
+    foreign = get_names_at(location[:-1])
+    return [*foreign, *(name for found in models for name in _get_wire_names(found))]
 
 
 def _find_models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -21,7 +21,7 @@ def find_misspelt(name: str, known: Iterable[str]) -> str | None:
     best: tuple[int, str] | None = None
     for field in known:
         target = _normalize(field)
-        limit = _allowed_edits(target)
+        limit = _allowed_edits(target, plain)
         if abs(len(target) - len(plain)) > limit:
             continue
         distance = count_edits(plain, target)
@@ -48,7 +48,8 @@ def _normalize(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
-def _allowed_edits(field: str) -> int:
+def _allowed_edits(field: str, name: str) -> int:
     if len(field) < MIN_LENGTH:
-        return 0
+        # Of a word of three letters only one that is longer by a letter.
+        return int(len(field) == MIN_LENGTH - 1 and len(name) == MIN_LENGTH)
     return 2 if len(field) >= LONG_NAME else 1

@@ -230,5 +230,5 @@ def test_a_conversation_is_compacted_and_goes_on(client: OpenAI) -> None:
     compacted = client.responses.compact(model=MODEL, input=turns)
     items: Any = [item.to_dict(warnings=False) for item in compacted.output]
     assert items[-1]["type"] == "compaction"
-    more = {"role": "user", "content": "And 3 more?"}
+    more: Any = {"role": "user", "content": "And 3 more?"}
     assert client.responses.create(input=[*items, more], **BUDGETED).output_text

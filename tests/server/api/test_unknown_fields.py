@@ -181,7 +181,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (CHAT, {"messages": [USER], "thinking": {"vendor_zone": 1}}, "thinking.vendor_zone", ""),
     (CHAT, {"messages": [USER], "thinking_options": {"zone": 1}}, "thinking_options.zone", ""),
     (CHAT, {"messages": [USER], "response_format": {"type": "text", "zone": 1}}, "zone", ""),
-    (CHAT, {"messages": [USER | {"thinking": 1}]}, "messages[0].thinking", ""),
+    (CHAT, {"messages": [USER | {"thinking_zone": 1}]}, "messages[0].thinking_zone", ""),
     (CHAT, {"messages": [USER | {"max_thinking_tokens": 1}]}, "max_thinking_tokens", "top level"),
     (CHAT, {"messages": [USER], "vendor": {"thinking_budget": 5}}, "vendor", "thinking_budget"),
     (CHAT, {"messages": [USER], "custom_param": {"thinking_budget": 5}}, "custom_param", ""),
@@ -230,13 +230,13 @@ async def test_what_clients_send_back_of_other_servers_is_history(serve: Serve) 
         "role": "assistant",
         "content": "x",
         "reasoning_details": [{"type": "reasoning.text", "text": "t"}],
-        "thinking_blocks": [],
+        "thought_opaque": "x",
         "provider_specific_fields": {"refusal": None},
     }
     body = chat_body(messages=[USER, earlier, USER])
     response = await serve(wants("</think>yes")).http.post(CHAT, json=body)
     assert response.status_code == 200, response.text
-    assert "messages[1].thinking_blocks" in response.headers[HEADER]
+    assert "messages[1].thought_opaque" in response.headers[HEADER]
 
 
 async def test_the_header_names_ten_and_counts_the_rest(serve: Serve) -> None:

@@ -47,7 +47,8 @@ def get_structure(served: Served) -> dict[str, Any]:
     tag: dict[str, Any] = json.loads(constraint.text)
     assert tag["type"] == "structural_tag"
     assert tag["format"]["type"] == "or"
-    return tag["format"]
+    union: dict[str, Any] = tag["format"]
+    return union
 
 
 @pytest.mark.parametrize("fields", FORMATS)

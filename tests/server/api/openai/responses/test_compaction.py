@@ -92,11 +92,7 @@ async def test_openais_client_compacts(serve: Serve) -> None:
     served = serve(wants(f"Hm.</think>{SUMMARY}"))
     client: openai.AsyncOpenAI = served.openai
     compacted = await client.responses.compact(model=MODEL, input=ITEMS)  # type: ignore[arg-type]
-    response = await client.responses.create(
-        model=MODEL,
-        input=[
-            *[item.to_dict(warnings=False) for item in compacted.output],
-            {"role": "user", "content": "So?"},
-        ],  # type: ignore[list-item]
-    )
+    items: list[Any] = [item.to_dict(warnings=False) for item in compacted.output]
+    items.append({"role": "user", "content": "So?"})
+    response = await client.responses.create(model=MODEL, input=items)
     assert response.status == "completed"
