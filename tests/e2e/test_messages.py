@@ -115,11 +115,14 @@ async def test_a_signed_thought_comes_back_and_a_changed_one_does_not(
     turns = [QUESTION, {"role": "assistant", "content": first.content}, QUESTION]
     second = await ask(client, messages=turns, thinking=SHOWN)
     assert num_prompt(second) > num_prompt(first)
-    for change in ({"signature": f"{thought.signature[:-9]}AAAAAAAA="}, {"thinking": "Another."}):
-        blocks = [thought.to_dict() | change, *first.content[1:]]
-        turns[1] = {"role": "assistant", "content": blocks}
-        with pytest.raises(anthropic.BadRequestError, match=r"messages\[1\]\.content\[0\]"):
-            await ask(client, messages=turns)
+    changed = thought.to_dict() | {"thinking": "Another."}
+    turns[1] = {"role": "assistant", "content": [changed, *first.content[1:]]}
+    with pytest.raises(anthropic.BadRequestError, match=r"Invalid `signature` in `thinking` block"):
+        await ask(client, messages=turns)
+    altered = thought.to_dict() | {"signature": f"{thought.signature[:-9]}AAAAAAAA="}
+    turns[1] = {"role": "assistant", "content": [altered, *first.content[1:]]}
+    third = await ask(client, messages=turns, thinking=SHOWN)
+    assert num_prompt(third) <= num_prompt(second)  # without the thought
 
 
 async def test_counted_tokens_are_the_messages(client: AsyncAnthropic) -> None:

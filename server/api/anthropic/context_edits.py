@@ -22,6 +22,7 @@ from server.api.anthropic.fields import validation_error
 from server.api.anthropic.turns import TurnMessage
 from server.api.body import StrictModel
 
+MAX_EDITS = 16  # of a request: after each, its tokens may have to be counted
 # Anthropic's defaults.
 DEFAULT_TRIGGER_TOKENS = 100_000
 DEFAULT_KEPT_TOOL_USES = 3
@@ -110,10 +111,15 @@ def _read_edit(value: Any) -> Edit:
     return OtherEdit.model_validate(value)
 
 
+_Edits = Annotated[
+    list[Annotated[Edit, PlainValidator(_read_edit, Edit)]], Field(max_length=MAX_EDITS)
+]
+
+
 class ContextManagement(StrictModel):
     """``context_management``: what is cleared from the conversation before the model reads it."""
 
-    edits: list[Annotated[Edit, PlainValidator(_read_edit, Edit)]] | None = None
+    edits: _Edits | None = None
 
 
 @dataclass(frozen=True, slots=True)

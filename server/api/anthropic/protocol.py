@@ -26,6 +26,7 @@ from server.dialects.readers import EFFORT
 from server.prompt.messages import MAX_MESSAGES
 
 MAX_STOP_SEQUENCES = 64
+MAX_TOOLS = 1_024
 _NO_SUMMARIES = "this server does not summarize conversations: summarize on the client's side"
 
 
@@ -89,7 +90,7 @@ class CountTokensRequest(ThinkingBody):
     model: str
     messages: list[TurnMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     system: SystemContent | None = None
-    tools: list[AnyTool] | None = None
+    tools: Annotated[list[AnyTool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     output_config: OutputConfig | None = None
 

@@ -129,10 +129,9 @@ class _ToolSet:
         """Return the tools that the model is told of; `chosen` is one in any case."""
         there = [tool for name, tool in self._tools.items() if name not in self._removed]
         loads_all = self._loads_all or all(tool.defer_loading for tool in there)
+        wanted = {*self._loaded, chosen}
         return [
-            tool
-            for tool in there
-            if loads_all or not tool.defer_loading or tool.name in {*self._loaded, chosen}
+            tool for tool in there if loads_all or not tool.defer_loading or tool.name in wanted
         ]
 
 

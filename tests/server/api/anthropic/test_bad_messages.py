@@ -140,6 +140,8 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"tools": [TOOL], "tool_choice": {"type": "tool", "name": "x"}}, "tool_choice.name", "tools"),
     ({"thread": {"type": "continue", "previous_message_id": "m"}}, "thread", "send all messages"),
     ({"compaction": {"type": "summarize"}}, "compaction", "does not summarize"),
+    ({"context_management": {"edits": [{"type": "a"}] * 17}}, "context_management.edits", "16"),
+    ({"tools": [TOOL] * 1025}, "tools", "1024"),
     ({"context_management": {"edits": [{"keep": "all"}]}}, "context_management.edits[0]", "type"),
     (
         {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "some"}]}},
