@@ -34,6 +34,19 @@ user's goals and wishes, decisions, facts, names, file paths, results of tools, 
 to be done. Write the summary and nothing else."""
 
 
+COMPACTED_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "response.compaction"},
+        "created_at": {"type": "integer"},
+        "output": {"type": "array", "items": {"type": "object"}},
+        "usage": {"type": "object"},
+        "thinking": {"$ref": "#/components/schemas/Receipt"},
+    },
+}
+
+
 class CompactRequest(ThinkingBody, ConversationFields):
     """Body of ``/v1/responses/compact``."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.api.openai.logprobs import LogprobsWriter
-from server.api.openai.responses.custom_input import read_begun_input, read_input_text
+from server.api.openai.responses.custom_input import InputReader
 from server.api.openai.responses.items import Status
 from server.api.openai.responses.toolbox import ToolName
 from server.engine.protocol import TokenLogprobs
@@ -213,8 +213,8 @@ class CustomCallOutput(OutputItem):
         super().__init__(item_id, output_index)
         self._call_id = call_id
         self._name = name
-        self._arguments = ""
         self._input = ""
+        self._reader = InputReader()
 
     def to_dict(self, status: Status) -> dict[str, Any]:
         """Return the item."""
@@ -230,21 +230,17 @@ class CustomCallOutput(OutputItem):
 
     def push(self, arguments: str) -> Iterator[Event]:
         """Append text to the arguments."""
-        self._arguments += arguments
-        yield from self._push_input(read_begun_input(self._arguments))
+        yield from self._push_input(self._reader.push(arguments))
 
     def end(self, status: Status) -> Iterator[Event]:
-        yield from self._push_input(read_input_text(self._arguments))
-        # Before `super`, whose item has the input too.
+        yield from self._push_input(self._reader.finish())
         yield self._make_event("custom_tool_call_input.done", input=self._input)
         yield from super().end(status)
 
     def _push_input(self, text: str) -> Iterator[Event]:
-        """Append what `text` adds to the input; text that was sent is never changed."""
-        delta = text.removeprefix(self._input)
-        if delta and text.startswith(self._input):
-            self._input = text
-            yield self._make_event("custom_tool_call_input.delta", delta=delta)
+        self._input += text
+        if text:
+            yield self._make_event("custom_tool_call_input.delta", delta=text)
 
 
 def _with_namespace(item: dict[str, Any], name: ToolName) -> dict[str, Any]:

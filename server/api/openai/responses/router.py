@@ -14,6 +14,7 @@ from server.account.account import get_account
 from server.api.begin import RequestContext, begin
 from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.responses.compaction import (
+    COMPACTED_SCHEMA,
     CompactRequest,
     compact,
     prepare_compaction,
@@ -26,13 +27,14 @@ from server.api.openai.responses.protocol import ENCRYPTED_CONTENT, LOGPROBS, Re
 from server.api.openai.responses.request import ResponseInput, prepare_response
 from server.api.openai.responses.response import ResponseHead, wants_summary
 from server.api.openai.responses.run import ResponseRun, StoreTarget
-from server.api.openapi import document_chat
+from server.api.openapi import add_schemas, document_chat, document_reply
 from server.errors.api import ApiError, BadRequestError
 from server.http.streaming import format_sse_event
 from server.reply.reply import Reply
 from server.state import get_services
 from server.stored_responses.store import KeyResponses, StoredResponse
 
+add_schemas({"CompactedResponse": COMPACTED_SCHEMA})
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
 
 
@@ -57,7 +59,9 @@ async def create_response(request: Request) -> Response:
 @router.post(
     "/compact",
     summary="Compact a conversation",
-    openapi_extra=document_chat(CompactRequest, "Response"),
+    openapi_extra=document_reply(
+        CompactRequest, reply="CompactedResponse", error="Error", streams=False
+    ),
 )
 async def compact_response(request: Request) -> Response:
     """Replace a conversation by its messages of the user and a sealed summary.

@@ -12,10 +12,10 @@ from typing import Any
 from server.api.fields.structured import MAX_GRAMMAR_CHARACTERS, MAX_REGEX_CHARACTERS
 from server.api.openai.responses.tools import (
     AnyTool,
-    CustomTool,
     GrammarFormat,
     NamespaceTool,
     OwnTool,
+    TextTool,
     iterate_own_tools,
 )
 from server.api.openai.tools import NO_PARAMETERS
@@ -91,10 +91,10 @@ class Toolbox:
         shown, number = wanted, 2
         while shown in self._own:
             shown, number = f"{wanted}_{number}", number + 1
-        takes_text = isinstance(tool, CustomTool)
+        takes_text = isinstance(tool, TextTool)
         self._own[shown] = ToolName(tool.name, namespace, takes_text)
         self._shown[namespace, tool.name] = shown
-        if isinstance(tool, CustomTool):
+        if isinstance(tool, TextTool):
             if isinstance(tool.format, GrammarFormat):
                 self._of_grammars[shown] = f"{path}.format"
             made = _to_text_tool(tool, shown)
@@ -121,7 +121,7 @@ def _qualify(name: str, namespace: str) -> str:
     return f"{namespace}{_SEPARATOR}{name}"
 
 
-def _to_text_tool(tool: CustomTool, shown: str) -> Tool:
+def _to_text_tool(tool: TextTool, shown: str) -> Tool:
     description, grammar = tool.description, None
     if isinstance(tool.format, GrammarFormat):
         language = _LANGUAGES[tool.format.syntax]

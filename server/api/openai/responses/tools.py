@@ -65,7 +65,7 @@ class GrammarFormat(StrictModel):
     )
 
 
-class CustomTool(StrictModel):
+class TextTool(StrictModel):
     """Tool that takes a text, without a JSON schema."""
 
     type: Literal["custom"]
@@ -100,7 +100,7 @@ class HostedTool(StrictModel):
     type: str
 
 
-OwnTool = FunctionTool | CustomTool
+OwnTool = FunctionTool | TextTool
 
 
 class NamespaceTool(StrictModel):
@@ -125,7 +125,7 @@ class NamespaceTool(StrictModel):
 
 
 AnyTool = OwnTool | NamespaceTool | HostedTool
-_OWN: Mapping[str, type[AnyTool]] = {"function": FunctionTool, "custom": CustomTool}
+_OWN: Mapping[str, type[AnyTool]] = {"function": FunctionTool, "custom": TextTool}
 _KINDS: Mapping[str, type[AnyTool]] = {**_OWN, "namespace": NamespaceTool}
 
 
