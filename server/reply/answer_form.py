@@ -7,6 +7,7 @@ reader tells the two apart by how the answer begins. Knows no wire format.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,52 +37,27 @@ _ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 class AnswerForm:
     """The form of a reply's answers.
 
-    `constraint` None: any text. `unions` are constraints to calls or the form of `constraint`, of
-    which the first that the engine can enforce applies; empty: `constraint` alone. Without
-    `create_tool_reader`, no answer calls a tool. `has_openers`: an answer may begin with a token
-    that opens a call in the model's own form.
+    `constraint` None: any text. Without `create_tool_reader`, no answer calls a tool.
+    `has_openers`: an answer may begin with a token that opens a call in the model's own form.
     """
 
     constraint: AnswerConstraint | None
-    create_tool_reader: ReaderFactory | None
-    has_openers: bool
-    unions: Sequence[AnswerConstraint] = ()
+    create_tool_reader: ReaderFactory | None = None
+    has_openers: bool = False
 
     @property
     def may_be_either(self) -> bool:
         """True if an answer is either calls or of the client's schema."""
-        return bool(self.unions)
-
-    async def choose_constraint(
-        self, model: ServedModel, prompt: PreparedPrompt
-    ) -> AnswerConstraint | None:
-        """Return the constraint that the engine enforces on the answers to `prompt`.
-
-        Raises:
-            ConstraintError, BadRequestError: see
-                :meth:`server.model.served_model.ServedModel.check_constraint`.
-        """
-        if self.constraint is None:
-            return None
-        # Also of a union: alone, more is known of what cannot be enforced in it.
-        await model.check_constraint(self.constraint, prompt)
-        for place, union in enumerate(self.unions, 1):
-            try:
-                await model.check_constraint(union, prompt)
-            except ConstraintError:
-                if place == len(self.unions):
-                    raise
-            else:
-                return union
-        return self.constraint
+        return self.constraint is not None and self.has_openers
 
 
-def to_answer_form(
+def list_answer_forms(
     engine: Engine, constraint: AnswerConstraint | None, use: ToolUse | None
-) -> AnswerForm:
-    """Return the form of answers with the client's `constraint` and tools.
+) -> list[AnswerForm]:
+    """Return forms of answers with the client's `constraint` and tools, the best one first.
 
-    A call that is required takes precedence over the constraint.
+    The first form that the engine can enforce applies. A call that is required takes precedence
+    over the constraint.
 
     Raises:
         BadRequestError: calls in this model's own form cannot be read.
@@ -90,34 +66,79 @@ def to_answer_form(
     create_reader = create_reader_factory(engine, use)
     if use is None or create_reader is None:
         is_forbidden = use is not None and use.mode is ToolMode.NONE
-        return AnswerForm(constraint, None, has_openers=constraint is None and not is_forbidden)
+        return [AnswerForm(constraint, has_openers=constraint is None and not is_forbidden)]
     if (forced := to_tool_constraint(use)) is not None:
-        return AnswerForm(forced, create_reader, has_openers=False)
+        return [AnswerForm(forced, create_reader)]
     if constraint is None or constraint.kind not in _JSON:
-        return AnswerForm(constraint, create_reader, has_openers=constraint is None)
-    assert use.mode is ToolMode.AUTO
-    form = engine.describe_calls(use.allowed_tools, parallel=use.parallel)
+        return [AnswerForm(constraint, create_reader, has_openers=constraint is None)]
+    if not use.allowed_tools:
+        return [AnswerForm(constraint)]
+    return [_to_union(engine, use, tools, constraint) for tools in _list_tools(use.allowed_tools)]
+
+
+async def choose_answer_form(
+    model: ServedModel,
+    prompt: PreparedPrompt,
+    forms: Sequence[AnswerForm],
+    requested: AnswerConstraint | None,
+) -> AnswerForm:
+    """Return the first of `forms` that the engine can enforce on the answers to `prompt`.
+
+    Raises:
+        ConstraintError, BadRequestError: see
+            :meth:`server.model.served_model.ServedModel.check_constraint`.
+    """
+    if forms[0].may_be_either and requested is not None:
+        # Alone, more is known of what cannot be enforced in the client's schema.
+        await model.check_constraint(requested, prompt)
+    for form in forms[:-1]:
+        assert form.constraint is not None  # only a union has alternatives
+        with suppress(ConstraintError):
+            await model.check_constraint(form.constraint, prompt)
+            return form
+    if forms[-1].constraint is not None:
+        await model.check_constraint(forms[-1].constraint, prompt)
+    return forms[-1]
+
+
+def _to_union(
+    engine: Engine, use: ToolUse, tools: Sequence[Tool], answer: AnswerConstraint
+) -> AnswerForm:
+    """Return the form of answers that are calls of `tools`, or of the form of `answer`."""
+    form = engine.describe_calls(tools, parallel=use.parallel)
+    is_any = answer.kind is ConstraintKind.JSON_OBJECT
+    schema = {
+        "type": "json_schema",
+        "json_schema": _ANY_OBJECT if is_any else json.loads(answer.text),
+        # At most one space between tokens: small models would write them forever.
+        "max_whitespace_cnt": 1,
+    }
+    either = {"type": "or", "elements": [form.structure, schema]}
+    of_tools = [
+        text for tool in tools for text in (tool.name, *collect_literals(dict(tool.parameters)))
+    ]
+    constraint = replace(
+        answer,
+        kind=ConstraintKind.STRUCTURE,
+        text=json.dumps({"type": "structural_tag", "format": either}),
+        literals=(*answer.literals, *of_tools),
+    )
     return AnswerForm(
         constraint,
         lambda: AnswerReader(CallOrTextReader(form), parallel=use.parallel, keeps_unread=False),
         has_openers=True,
-        unions=_list_unions(engine, use, constraint),
     )
 
 
-def _list_unions(
-    engine: Engine, use: ToolUse, answer: AnswerConstraint
-) -> Sequence[AnswerConstraint]:
-    """Return constraints to calls or `answer`: first with the tools' schemas, then without them.
+def _list_tools(tools: Sequence[Tool]) -> Sequence[Sequence[Tool]]:
+    """Return the tools with their schemas, and then with free arguments.
 
     The client did not require that arguments keep their schema, so no schema is an error here.
     """
-    held = [_with_enforced_schema(tool) for tool in use.allowed_tools]
-    free = [replace(tool, parameters=_ANY_OBJECT) for tool in use.allowed_tools]
-    if sum(len(json.dumps(tool.parameters)) for tool in held) > MAX_SCHEMA_CHARACTERS:
-        held = free
-    unions = [_to_union(engine, use, tools, answer) for tools in (held, free)]
-    return unions if held != free else unions[:1]
+    held = [_with_enforced_schema(tool) for tool in tools]
+    free = [replace(tool, parameters=_ANY_OBJECT) for tool in tools]
+    num_characters = sum(len(json.dumps(tool.parameters)) for tool in held)
+    return [free] if held == free or num_characters > MAX_SCHEMA_CHARACTERS else [held, free]
 
 
 def _with_enforced_schema(tool: Tool) -> Tool:
@@ -128,28 +149,3 @@ def _with_enforced_schema(tool: Tool) -> Tool:
     except PydanticCustomError:
         schema = dict(_ANY_OBJECT)
     return replace(tool, parameters=schema)
-
-
-def _to_union(
-    engine: Engine, use: ToolUse, tools: Sequence[Tool], answer: AnswerConstraint
-) -> AnswerConstraint:
-    is_any = answer.kind is ConstraintKind.JSON_OBJECT
-    structures = [
-        engine.describe_calls(tools, parallel=use.parallel).structure,
-        {
-            "type": "json_schema",
-            "json_schema": _ANY_OBJECT if is_any else json.loads(answer.text),
-            # At most one space between tokens: small models would write them forever.
-            "max_whitespace_cnt": 1,
-        },
-    ]
-    text = json.dumps({"type": "structural_tag", "format": {"type": "or", "elements": structures}})
-    of_tools = [
-        text for tool in tools for text in (tool.name, *collect_literals(dict(tool.parameters)))
-    ]
-    return replace(
-        answer,
-        kind=ConstraintKind.STRUCTURE,
-        text=text,
-        literals=(*answer.literals, *of_tools),
-    )

@@ -20,7 +20,7 @@ from server.prompt.messages import normalize_messages
 from server.prompt.plain_prompt import check_token_ids
 from server.prompt.tool_prompt import with_tools
 from server.reply.admit import Prepared
-from server.reply.answer_form import to_answer_form
+from server.reply.answer_form import choose_answer_form, list_answer_forms
 from server.reply.demand import to_demand
 from server.reply.reply import Recording, Reply
 from server.reply.request import ReplyRequest
@@ -79,9 +79,9 @@ async def _plan_job(
     model: ServedModel, request: ReplyRequest, budget: BudgetRequest, limits: ReplyLimits
 ) -> GenerationJob:
     """Plan the part of the job that depends on the model."""
-    form = to_answer_form(model.engine, request.constraint, request.tool_use)
+    forms = list_answer_forms(model.engine, request.constraint, request.tool_use)
     prompt = await model.prepare(request.prompt, budget, limits)
-    constraint = await form.choose_constraint(model, prompt)
+    form = await choose_answer_form(model, prompt, forms, request.constraint)
     if form.may_be_either:
         # The grammar must see the token that opens a call, so no thought may end with it.
         prompt = replace(prompt, plan=replace(prompt.plan, calls_end_thoughts=False))
@@ -99,7 +99,7 @@ async def _plan_job(
         sampling=sampling,
         num_choices=request.num_choices,
         stops=request.stops,
-        constraint=constraint,
+        constraint=form.constraint,
         answer_end=_to_answer_end(model, request),
         create_tool_reader=form.create_tool_reader,
     )
