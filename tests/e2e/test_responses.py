@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import AsyncOpenAI, BadRequestError
+from openai import AsyncOpenAI
 from openai.types.responses import Response
 from pydantic import BaseModel
 
@@ -114,6 +114,6 @@ async def test_a_conversation_goes_on_with_and_without_the_store(client: AsyncOp
 
     thought: Any = first.output[0].to_dict()
     thought["encrypted_content"] = str(thought["encrypted_content"])[:-12] + "AAAAAAAAAAA="
-    with pytest.raises(BadRequestError) as caught:
-        await client.responses.create(input=[thought, *items[2:]], **following)
-    assert caught.value.param == "input[0].encrypted_content"
+    # Left out and named: what cannot be opened may be another server's.
+    raw = await client.responses.with_raw_response.create(input=[thought, *items[2:]], **following)
+    assert "input[0]" in raw.headers["x-ignored-fields"]
