@@ -109,11 +109,9 @@ class ChoiceDecoder:
         return tracker, segmenter
 
     def _note_cached(self, num_cached: int) -> None:
-        """Keep the fewest: a later engine request also finds what the first one has computed."""
-        # Its prompt may go on with tokens of this choice.
-        of_prompt = min(num_cached, len(self._settings.prompt.token_ids))
-        known = of_prompt if self._num_cached is None else self._num_cached
-        self._num_cached = min(of_prompt, known)
+        """Keep the fewest: later engine requests also find what the first one has computed."""
+        known = num_cached if self._num_cached is None else self._num_cached
+        self._num_cached = min(num_cached, known)
 
     def _decode_thought(self, split: SplitTokens) -> str:
         text, begin = "", 0

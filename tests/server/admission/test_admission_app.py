@@ -170,8 +170,8 @@ async def test_no_request_raises_itself(serve: Serve, path: str) -> None:
         assert response.status_code == 400
         assert read_error(response)["param"] == "priority"
         assert "of its key's priority" in read_error(response)["message"]
-    for value in (1.0, "1", True):
-        response = await served.http.post(path, json=BODIES[path] | {"priority": value})
+    for wrong in (1.0, "1", True):
+        response = await served.http.post(path, json=BODIES[path] | {"priority": wrong})
         assert (response.status_code, read_error(response)["param"]) == (400, "priority")
 
 

@@ -109,10 +109,11 @@ def read(
     whole = ChoiceDelta(0)
     for number, token_ids in enumerate(outputs):
         entries = [TokenLogprobs(TokenLogprob(token_id, -1.0), ()) for token_id in token_ids]
-        finish_reason = "length" if number == len(outputs) - 1 else None
-        whole.add(
-            decoder.push(EngineOutput(token_ids, entries if logprobs else None, finish_reason))
+        is_last = number == len(outputs) - 1
+        output = EngineOutput(
+            token_ids, entries if logprobs else None, "length" if is_last else None
         )
+        whole.add(decoder.push(output))
         assert not any(beginning in whole.content for beginning in FORBIDDEN)
         if decoder.result is not None:
             break

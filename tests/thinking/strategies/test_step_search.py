@@ -30,6 +30,8 @@ class ToyWriter:
         self.pool = ThinkingPool(budget)
         self._rng = random.Random(seed)
         self.first: Branch | None = None
+        self.num_steps = 0
+        self.num_whole = 0
 
     @property
     def root(self) -> Branch:
@@ -48,6 +50,7 @@ class ToyWriter:
         return grown
 
     async def step(self, branch: Branch, max_tokens: int) -> Branch:
+        self.num_steps += 1
         return await self._write(branch, max_tokens, STEP_TOKENS)
 
     async def _write(self, branch: Branch, max_tokens: int, wanted: int) -> Branch:
@@ -60,6 +63,7 @@ class ToyWriter:
             token_ids.append(self._rng.randrange(CHOICES) if starts else 9)
         self.pool.settle(max_tokens, len(token_ids) - len(branch.token_ids))
         is_over = len(token_ids) >= DEPTH * STEP_TOKENS
+        self.num_whole += is_over
         return replace(
             branch,
             token_ids=tuple(token_ids),
@@ -128,6 +132,8 @@ def test_a_search_never_overdraws_its_pool_and_is_no_worse_than_its_first_though
     assert writer.first is not None
     assert len(writer.first.token_ids) == min(budget, DEPTH * STEP_TOKENS)
     assert not result.branch.is_thinking
+    # No steps are tried that cannot become a thought: its tokens would be spent for nothing.
+    assert writer.num_steps == 0 or writer.num_whole >= 2
     assert compute_share_right(result.branch) >= compute_share_right(writer.first)
 
 
