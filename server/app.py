@@ -22,7 +22,12 @@ from server.api.thinking.traces import router as traces
 from server.api.thinking.usage import router as usage
 from server.api.tokens import router as tokens
 from server.http.body_limits import BodyLimitMiddleware, BodyTimeoutMiddleware
+from server.http.content_encoding import ContentEncodingMiddleware
+from server.http.cors import OriginMiddleware
 from server.http.disconnect import ClientLeftError
+from server.http.head import HeadMiddleware
+from server.http.keep_alive import KeepAliveMiddleware
+from server.http.paths import PathMiddleware
 from server.http.request_id import RequestIdMiddleware
 from server.logs.request_log import RequestLog
 from server.metrics import CONTENT_TYPE_LATEST
@@ -31,8 +36,11 @@ from server.middleware.account import AccountMiddleware, Observer
 from server.middleware.draining import DrainingMiddleware
 from server.middleware.errors import install_error_handlers
 from server.middleware.keys import KeyMiddleware
+from server.middleware.path_hint import API_PREFIX
 from server.state import Services, get_services
 
+# Clients whose base URL lacks the prefix find these all the same.
+_WITHOUT_PREFIX = ("/chat/completions", "/completions", "/messages", "/models", "/responses")
 CLIENT_CLOSED_REQUEST = 499  # nginx's code; no client reads it
 
 
@@ -63,16 +71,24 @@ def create_app(services: Services) -> FastAPI:
     if services.telemetry is not None:
         observers.append(services.telemetry)
     # The last added is the outermost.
+    app.add_middleware(HeadMiddleware)
+    app.add_middleware(ContentEncodingMiddleware, max_body_bytes=services.settings.max_body_bytes)
     app.add_middleware(BodyTimeoutMiddleware, seconds=services.settings.body_timeout_seconds)
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=services.settings.max_body_bytes)
     app.add_middleware(KeyMiddleware, services=services)
+    if services.settings.allowed_origins:
+        app.add_middleware(OriginMiddleware, origins=services.settings.allowed_origins)
     app.add_middleware(AccountMiddleware, metrics=services.metrics, observers=observers)
     app.add_middleware(RequestIdMiddleware)
     app.add_middleware(DrainingMiddleware, slot=services.slot)
+    app.add_middleware(KeepAliveMiddleware, seconds=services.settings.keep_alive_timeout_seconds)
+    app.add_middleware(PathMiddleware, prefix=API_PREFIX, aliases=_WITHOUT_PREFIX)
     return app
 
 
 def _add_own_routes(app: FastAPI) -> None:
+    app.get("/", include_in_schema=False)(_get_root)
+    app.get("/api/hello", include_in_schema=False)(_get_hello)
     app.get("/health", tags=["server"], summary="Get server health")(_get_health)
     app.get("/version", tags=["server"], summary="Get the server version")(_get_version)
     app.get(
@@ -81,6 +97,22 @@ def _add_own_routes(app: FastAPI) -> None:
         summary="Get Prometheus metrics",
         response_class=PlainTextResponse,
     )(_get_metrics)
+
+
+async def _get_root() -> dict[str, str]:
+    """Return where the APIs are, for people and clients that try the base URL."""
+    return {
+        "name": "thinking-server",
+        "openai_base_url": API_PREFIX,
+        "anthropic_base_url": "/",
+        "docs": "/docs",
+        "health": "/health",
+    }
+
+
+async def _get_hello() -> dict[str, str]:
+    """Answer Claude Code's check of the connection."""
+    return {"message": "hello"}
 
 
 async def _get_health(request: Request) -> dict[str, str]:

@@ -141,6 +141,8 @@ def _add_option(parser: argparse.ArgumentParser, option: Option) -> None:
     text = f"{option.description}{default} ({option.variable})".replace("%", "%%")
     if option.is_switch:
         parser.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=text)
+    elif option.has_words:
+        parser.add_argument(option.flag, metavar="VALUE", nargs="+", help=text)
     else:
         kind = json.loads if option.is_json else str
         parser.add_argument(option.flag, metavar="VALUE", type=kind, help=text)

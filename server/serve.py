@@ -71,11 +71,13 @@ async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> E
         EngineStartError: see :meth:`VllmEngine.start`.
     """
     model = await asyncio.to_thread(resolve_model, settings.model)
-    name = settings.served_model_name or model.served_name
+    names = settings.served_model_name or [model.served_name]
     start = await asyncio.to_thread(_import_engine)
     try:
         engine: Engine = await start(
-            {"served_model_name": [name], **options, "model": model.path_or_hub_id}, settings, name
+            {"served_model_name": names, **options, "model": model.path_or_hub_id},
+            settings,
+            names[0],
         )
     except EngineStartError as error:
         if not model.load_failure_hint:

@@ -11,6 +11,7 @@ from typing import Any
 
 MAX_GATE_STRINGS = 8
 MAX_GATE_STRING_BYTES = 32  # of UTF-8
+DEFAULT_SHARE = 0.5
 
 
 class GateMode(IntEnum):
@@ -38,12 +39,15 @@ class SegmentRules:
     segment_tokens: int = 64  # longest segment, markers included
     grace_tokens: int = 0
     opening: bool = True  # whether the reply starts with a thought
+    share: float = DEFAULT_SHARE  # of the budget, kept from the opening thought for segments
     # Weight of the logits after a segment; the logits before it have weight ``1 - mix``.
     mix: float = 1.0
 
     def __post_init__(self) -> None:
         if self.gap < 1:
             raise ValueError(f"gap must be at least 1, not {self.gap}")
+        if not 0 <= self.share < 1:
+            raise ValueError(f"share must be 0 or more and less than 1, not {self.share}")
         if not 0 <= self.mix <= 1:
             raise ValueError(f"mix must be 0 to 1, not {self.mix}")
         if len(self.strings) > MAX_GATE_STRINGS:

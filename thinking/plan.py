@@ -56,7 +56,7 @@ class ThinkingRules:
 class ThinkingPlan:
     """Plan of all thoughts of a request.
 
-    Invariant: if `opens`, ``close_end <= budget``; if `segments` is set, the shortest
+    Invariant: if `opens`, ``close_end <= opening_budget``; if `segments` is set, the shortest
     segment fits ``segments.segment_tokens``. All counts are tokens.
     """
 
@@ -73,17 +73,32 @@ class ThinkingPlan:
     early_exit: float | None = None
     loop_guard: LoopGuard | None = None
     segments: SegmentRules | None = None
+    # Part of the budget that the opening thought leaves for segments.
+    kept_tokens: int = 0
     max_tokens: int = NO_LIMIT
     # Tokens of the reply that are already at the end of the prompt: a request that continues
     # an earlier one (a branch of a search) starts in the state that they lead to.
     prior_token_ids: tuple[int, ...] = ()
     # No thinking after the prior tokens: a thought that they leave open is closed at once.
     time_is_up: bool = False
+    # False: a thought holds no token that opens a tool call; where the model would write one, it
+    # ends as at the end of the reply. A grammar of the answer can then see every token of a call.
+    calls_end_thoughts: bool = True
 
     @property
     def thinks(self) -> bool:
         """True if any token of this request may be hidden."""
         return bool(self.script)
+
+    @property
+    def min_tokens_before_call(self) -> int:
+        """Number of hidden tokens before a tool call may end the thought."""
+        return self.min_tokens if self.calls_end_thoughts else NO_LIMIT
+
+    @property
+    def opening_budget(self) -> int:
+        """Most tokens that the opening thought may take of the budget."""
+        return self.budget - self.kept_tokens
 
     @property
     def close_cost(self) -> int:
@@ -107,7 +122,7 @@ class ThinkingPlan:
             return Phase.ANSWER
         if self.close_at > 0:
             return Phase.OPENING
-        return Phase.THINKING if self.budget > self.close_cost else Phase.CLOSING
+        return Phase.THINKING if self.opening_budget > self.close_cost else Phase.CLOSING
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plain dict for ``extra_args`` that survives msgpack."""
@@ -146,7 +161,7 @@ class ThinkingPlan:
             raise ValueError(
                 f"thinking plan: {length} forced tokens; at most {MAX_SCRIPT_TOKENS} are allowed"
             )
-        if self.opens and self.close_end > self.budget:
+        if self.opens and self.close_end > self.opening_budget:
             raise ValueError("thinking plan: the forced tokens do not fit the budget")
         if self.segments is not None and self.segment_cost > self.segments.segment_tokens:
             raise ValueError("thinking plan: the forced tokens do not fit a segment")
@@ -171,15 +186,19 @@ def make_plan(
 
     If primer, lead-in and at least one free token do not fit in addition to the markers, the
     primer is left out, then the lead-in. A budget that cannot hold the markers (and the
-    wrap-up, if one is requested) gives a plan that does not think.
+    wrap-up, if one is requested) gives a plan that does not think. With segments, the opening
+    thought has what the budget does not keep for them; if that cannot hold its markers, there
+    is no opening thought.
     """
     rules = rules or ThinkingRules()
     end = rules.wrap_up_token_ids + profile.end_token_ids
-    texts = _choose_opening(profile, len(end), budget) if rules.opens else ((), ())
     segment = _choose_segment_opening(profile, len(end), budget, rules.segments)
-    if texts is None or (segment is None and not rules.opens):
+    kept = 0 if segment is None else _count_kept_tokens(rules, budget, 2 + len(segment + end))
+    texts = _choose_opening(profile, len(end), budget - kept) if rules.opens else None
+    opens = texts is not None
+    if not opens and segment is None:
         return ThinkingPlan()
-    opening, lead_in = texts
+    opening, lead_in = texts or ((), ())
     script = opening + end + lead_in + rules.continuation_token_ids
     lead_at = len(opening + end)
     return ThinkingPlan(
@@ -189,15 +208,29 @@ def make_plan(
         lead_at=lead_at,
         close_end=lead_at + len(lead_in),
         segment_at=len(script),
-        opens=rules.opens,
+        opens=opens,
         budget=budget,
         grace_tokens=rules.grace_tokens,
         min_tokens=min(rules.min_tokens, budget),
         early_exit=rules.early_exit,
         loop_guard=rules.loop_guard,
         segments=rules.segments if segment is not None else None,
+        kept_tokens=kept if opens else 0,
         max_tokens=rules.max_tokens,
     )
+
+
+def _count_kept_tokens(rules: ThinkingRules, budget: int, shortest: int) -> int:
+    """Return the part of `budget` that is kept for segments, of `shortest` tokens or more.
+
+    A minimum of thinking that the request sets goes first: the opening thought can reach it.
+    """
+    assert rules.segments is not None  # there is a segment to keep tokens for
+    share = rules.segments.share
+    if not share:
+        return 0
+    kept = max(int(share * budget), min(shortest, budget))
+    return max(0, min(kept, budget - rules.min_tokens))
 
 
 def _choose_opening(

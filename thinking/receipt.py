@@ -15,11 +15,15 @@ from thinking.tracker import ThinkingTracker
 class BranchTally:
     """Totals of a search over all branches but the chosen one; counts are tokens.
 
-    `num_branches` counts all requests of the search, including the chosen branch's.
+    `num_branches` counts the branches that were begun, including the chosen one. If they are
+    fewer than the `num_requested` (None: the strategy sets no number), or were cut short,
+    `limited_by` says why.
     """
 
     strategy: str
     num_branches: int
+    num_requested: int | None
+    limited_by: str | None
     num_hidden: int
     num_injected: int
 
@@ -45,9 +49,14 @@ class Receipt:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wire form (``choices[i].thinking``)."""
-        searched = {}
+        searched: dict[str, Any] = {}
         if self.search is not None:
-            searched = {"strategy": self.search.strategy, "branches": self.search.num_branches}
+            searched = {
+                "strategy": self.search.strategy,
+                "branches": self.search.num_branches,
+                "branches_requested": self.search.num_requested,
+                "branches_limited_by": self.search.limited_by,
+            }
         return {
             "requested": self.requested,
             "source": self.source,

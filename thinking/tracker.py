@@ -18,7 +18,7 @@ class ThinkingTracker:
     def __init__(self, tables: TrackerTables, plan: ThinkingPlan) -> None:
         self.tables = tables
         self.plan = plan
-        self.state = TrackerState(plan.initial_phase, limit=plan.budget)
+        self.state = TrackerState(plan.initial_phase, limit=plan.opening_budget)
         self.loop = LoopDetector(plan.loop_guard) if plan.loop_guard else None
         self.num_injected = 0
         self.num_segments = int(plan.opens)
@@ -137,7 +137,8 @@ class ThinkingTracker:
 
     def _take_thought_token(self, token_id: int) -> TokenKind:
         state, plan, profile = self.state, self.plan, self.tables.profile
-        if token_id in self.tables.tool_call_token_ids and state.num_hidden >= plan.min_tokens:
+        is_call = token_id in self.tables.tool_call_token_ids
+        if is_call and state.num_hidden >= plan.min_tokens_before_call:
             self._close(self._close_stop, StopCause.NATURAL)
             return self._take_answer_token(token_id)
         state.num_hidden += 1

@@ -16,6 +16,7 @@ from benchmarks.proof import (
     budget_curve,
     harness,
     mixing,
+    search_budgets,
     second_look,
     thought_kinds,
     thought_search,
@@ -34,6 +35,9 @@ EXPERIMENTS = (
     Experiment("wait", "what “Wait,” repairs and spoils", second_look.run),
     Experiment("lm_eval", "lm-evaluation-harness beside thinking eval", harness.run),
     Experiment("search", "searches against one thought, at equal tokens", thought_search.run),
+    Experiment(
+        "search_budgets", "searches against one thought, at equal budgets", search_budgets.run
+    ),
     Experiment("kinds", "written thoughts, pauses, implicit thoughts", thought_kinds.run),
 )
 PAGE = ROOT / "docs" / "proof.md"

@@ -23,9 +23,13 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 @dataclass(slots=True)
 class TokenUse:
-    """Tokens of one request, over all its choices; `reasoning` are the hidden ones."""
+    """Tokens of one request, over all its choices; `reasoning` are the hidden ones.
+
+    `cached` are those of `prompt` that the engine had in its prefix cache before the request.
+    """
 
     prompt: int = 0
+    cached: int = 0
     reasoning: int = 0
     answer: int = 0
 
@@ -44,7 +48,7 @@ class RequestAccount:
     answered the request or ended its stream. `headers` are added to the response.
     `first_answer_seconds` is the time until the first answer token of any choice.
     `trace_context` has the caller's W3C headers. `speaks_anthropic` is true if the client reads
-    Anthropic's shapes.
+    Anthropic's shapes. `ignored_fields` are paths in its body that were not used.
     """
 
     request_id: str
@@ -62,6 +66,7 @@ class RequestAccount:
     receipts: list[Receipt] = field(default_factory=list)
     trace_context: Mapping[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    ignored_fields: list[str] = field(default_factory=list)
     at_end: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -78,6 +83,11 @@ class RequestAccount:
         """Count a prompt that goes to the engine."""
         self.used.prompt += num_prompt_tokens
         self.metrics.observe_start(num_prompt_tokens)
+
+    def observe_cached(self, num_tokens: int) -> None:
+        """Count the tokens of a prompt that were cached."""
+        self.used.cached += num_tokens
+        self.metrics.observe_cached(num_tokens)
 
     def observe_choice(self, outcome: ChoiceOutcome) -> None:
         """Count a choice that has ended or was cancelled."""

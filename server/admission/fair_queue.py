@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+MAX_IDLE_LEVELS = 100
+
 
 class QueuedItem(Protocol):
     """An item that waits in a queue; compared by identity."""
@@ -95,6 +97,9 @@ class FairQueue(Generic[ItemT]):
 
     def add(self, item: ItemT) -> None:
         """Append `item` to the flow of its key."""
+        if item.priority not in self._levels and len(self._levels) >= MAX_IDLE_LEVELS:
+            # Priorities come from clients. What an idle level remembers of its keys is forgotten.
+            self._levels = {p: level for p, level in self._levels.items() if level.flows}
         self._levels.setdefault(item.priority, _Level()).add(item)
         self._num_waiting += 1
 

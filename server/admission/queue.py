@@ -41,8 +41,10 @@ class Ticket:
     Created by the queue only.
     """
 
-    def __init__(self, queue: "AdmissionQueue", key: AccessKey, cost: int, since: float) -> None:
-        self.key_id, self.priority, self.cost = key.key_id, key.priority, cost
+    def __init__(
+        self, queue: "AdmissionQueue", key: AccessKey, priority: int, cost: int, since: float
+    ) -> None:
+        self.key_id, self.priority, self.cost = key.key_id, priority, cost
         self.since = since
         self.is_admitted = False
         self.is_over = False
@@ -117,8 +119,10 @@ class AdmissionQueue:
         """The estimated wait of a request that would join now, in seconds."""
         return self._pace.estimate_seconds(1 + sum(ticket.cost for ticket in self._waiting))
 
-    def join(self, key: AccessKey, num_requests: int) -> Ticket:
+    def join(self, key: AccessKey, num_requests: int, lowered_by: int = 0) -> Ticket:
         """Request `num_requests` slots, capped at their total; see ``ticket.is_admitted``.
+
+        `lowered_by`: how far below the key's own priority.
 
         Raises:
             RefusedError: the key has too many open requests, or the queue is full.
@@ -126,7 +130,9 @@ class AdmissionQueue:
         limit = key.max_concurrent_requests
         if limit is not None and self._num_open[key.key_id] >= limit:
             raise TooManyConcurrentError(limit, self._pace.estimate_seconds(1))
-        ticket = Ticket(self, key, max(1, num_requests), self._now())
+        assert lowered_by >= 0  # a request never comes before its key's others
+        priority = key.priority - lowered_by
+        ticket = Ticket(self, key, priority, max(1, num_requests), self._now())
         self._num_open[key.key_id] += 1
         self._waiting.add(ticket)
         self._admit_next()

@@ -13,15 +13,19 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json, to_json
 
-from server.dialects.reading import TREE, take_claims
+from server.api.ignored import note_ignored
+from server.api.unknown_fields import Location, find_parent, find_refusal
+from server.dialects.reading import TREE, get_names_at, iterate_left, take_claims
 from server.dialects.resolution import ThinkingParams, resolve_claims
 from server.dialects.spellings import WRONG_NAMES
 from server.errors.api import ApiError, BadRequestError
+from server.state import get_services
 
-Location = tuple[str | int, ...]
 # Field names come from the client: an error repeats at most this much of them.
 MAX_PATH_CHARACTERS = 200
 MAX_ERRORS = 1_000
+# What one round takes away may show what was hidden behind it.
+MAX_ROUNDS = 8
 BodyT = TypeVar("BodyT", bound="StrictModel")
 
 
@@ -43,7 +47,7 @@ async def read_body(request: Request, model: type[BodyT]) -> BodyT:
         ApiError: 400 if the body is invalid, 415 if it is not declared as JSON (otherwise any web
             page could post here without a CORS preflight). 413 comes from the middleware.
     """
-    return _parse(model, await _read_raw_body(request))
+    return _parse(request, model, await _read_raw_body(request))
 
 
 async def read_dialect_body(request: Request, model: type[BodyT]) -> tuple[BodyT, ThinkingParams]:
@@ -53,35 +57,108 @@ async def read_dialect_body(request: Request, model: type[BodyT]) -> tuple[BodyT
         ApiError: see :func:`read_body`; also 400 if two of its fields disagree.
     """
     raw = await _read_raw_body(request)
-    try:
-        values = from_json(raw, allow_inf_nan=False)
-    except ValueError as error:
-        raise _invalid_json_error(str(error)) from None
+    values = _decode(raw)
     if not isinstance(values, dict):
-        return _parse(model, raw), ThinkingParams()
+        return _parse(request, model, raw), ThinkingParams()
     claims, rest = take_claims(values, _get_wire_names(model))
     if rest != values:
         # Validate JSON again, not objects: strict models accept a list for a tuple only in JSON.
         raw = to_json(rest)
-    return _parse(model, raw), resolve_claims(claims)
+    return _parse(request, model, raw), resolve_claims(claims)
 
 
 async def _read_raw_body(request: Request) -> bytes:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiError(415, "send JSON with 'content-type: application/json'", code="not_json")
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        message = "send the body without a 'content-encoding'"
-        raise ApiError(415, message, code="unsupported_encoding")
     return await request.body()
 
 
-def _parse(model: type[BodyT], raw: bytes) -> BodyT:
+def _parse(request: Request, model: type[BodyT], raw: bytes) -> BodyT:
+    """Validate `raw` without the fields that are ignored, which are noted."""
+    refuses = get_services(request).settings.unknown_fields == "refuse"
+    for _ in range(MAX_ROUNDS):
+        try:
+            return model.model_validate_json(raw)
+        except ValidationError as error:
+            unknown = [] if refuses else _find_unknown(error)
+            if not unknown:
+                raise _to_bad_request(model, error) from None
+        values = _decode(raw)
+        for location in unknown:
+            _ignore_or_refuse(request, model, values, location)
+        raw = to_json(values)
+    raise BadRequestError("the body has too many unknown fields", code="unknown_field")
+
+
+def _find_unknown(error: ValidationError) -> list[Location]:
+    if error.error_count() > MAX_ERRORS:  # listing them would take seconds
+        return []
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    return [problem["loc"] for problem in problems if problem["type"] == "extra_forbidden"]
+
+
+def _ignore_or_refuse(
+    request: Request, model: type[StrictModel], body: dict[str, Any], location: Location
+) -> None:
+    """Take the unknown field at `location` out of `body`.
+
+    Raises:
+        BadRequestError: it must not be ignored.
+    """
+    parent = find_parent(body, location)
+    if parent is None:  # not the place in the body that the location seems to say
+        raise _unknown_field_error(model, location)
+    name = str(location[-1])
+    node = TREE.get(name)
+    places = [location]
+    if len(location) == 1 and isinstance(node, dict):
+        # Another server's object, whose known fields were read before.
+        places = list(iterate_left(node, parent[name], location))
+    for place in places:
+        if _has_another_name(model, place):
+            raise _unknown_field_error(model, place)
+        refusal = find_refusal(place, body, _get_known_names(model, place))
+        if refusal is not None:
+            kind, meant = refusal
+            raise (
+                _foreign_sampling_error(place, meant)
+                if kind == "sampling"
+                else _unknown_field_error(model, place, meant)
+            )
+        note_ignored(request, format_path(place))
+    del parent[name]
+
+
+def _has_another_name(model: type[StrictModel], location: Location) -> bool:
+    """Return whether the body has what this unknown field means, elsewhere or by another name."""
+    path = ".".join(step for step in location if isinstance(step, str))
+    options = model.model_fields.get("thinking_options")
+    is_option = options is not None and any(
+        location == (name,)
+        for found in _find_models_in(options.annotation)
+        for name in _get_wire_names(found)
+    )
+    return is_option or path in model.right_names
+
+
+def _foreign_sampling_error(location: Location, reason: str | None) -> BadRequestError:
+    return BadRequestError(str(reason), param=format_path(location), code="unsupported_sampling")
+
+
+def _unknown_field_error(
+    model: type[StrictModel], location: Location, meant: str | None = None
+) -> BadRequestError:
+    path = format_path(location)
+    hint = _suggest_fix(model, location, meant)
+    return BadRequestError(f"unknown field {path!r}{hint}", param=path, code="unknown_field")
+
+
+def _decode(raw: bytes) -> Any:
     try:
-        return model.model_validate_json(raw)
-    except ValidationError as error:
-        raise _to_bad_request(model, error) from None
+        return from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise _invalid_json_error(str(error)) from None
 
 
 def _invalid_json_error(reason: str) -> BadRequestError:
@@ -102,8 +179,7 @@ def _to_bad_request(model: type[StrictModel], error: ValidationError) -> BadRequ
         case "json_invalid":
             return _invalid_json_error(first["ctx"]["error"])
         case "extra_forbidden":
-            message = f"unknown field {path!r}{_suggest_fix(model, location)}"
-            return BadRequestError(message, param=path, code="unknown_field")
+            return _unknown_field_error(model, location)
         case "missing":
             return BadRequestError(f"{path} is required", param=path, code="missing_field")
         case _:
@@ -120,8 +196,11 @@ def format_path(location: Location) -> str:
     return path if len(path) <= MAX_PATH_CHARACTERS else f"{path[:MAX_PATH_CHARACTERS]}…"
 
 
-def _suggest_fix(model: type[StrictModel], location: Location) -> str:
-    """Return a hint, starting with ": ", of the field that the client may have meant; or ""."""
+def _suggest_fix(model: type[StrictModel], location: Location, meant: str | None) -> str:
+    """Return a hint, starting with ": ", of the field that the client may have meant; or "".
+
+    `meant` is a field beside it of which it is a typing error.
+    """
     path = ".".join(step for step in location if isinstance(step, str))
     name = str(location[-1])
     if advice := model.right_names.get(path) or WRONG_NAMES.get(name):
@@ -132,7 +211,9 @@ def _suggest_fix(model: type[StrictModel], location: Location) -> str:
             return f": it belongs at {format_path((*where, name))!r}"
     if name in TREE and len(location) > 1 and not isinstance(TREE[name], dict):
         return f": it belongs at the top level, {name!r}"
-    known = [*_get_wire_names(parent), *(TREE if len(location) == 1 else ())]
+    if meant is not None:
+        return f": did you mean {format_path((*location[:-1], meant))!r}?"
+    known = [*_get_known_names(model, location), *(TREE if len(location) == 1 else ())]
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if nearest:
         return f": did you mean {format_path((*location[:-1], nearest[0]))!r}?"
@@ -149,6 +230,24 @@ def _iterate_places(model: type[BaseModel]) -> Iterator[tuple[type[BaseModel], L
 
 def _get_wire_names(model: type[BaseModel]) -> list[str]:
     return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _get_known_names(model: type[BaseModel], location: Location) -> list[str]:
+    """Return the names that exist where the unknown field at `location` stands."""
+    models = [model]
+    for step in location[:-1]:
+        if isinstance(step, str):
+            fields = [found.model_fields[step] for found in models if step in found.model_fields]
+            models = [found for field in fields for found in _find_models_in(field.annotation)]
+    foreign = get_names_at(location[:-1])
+    return [*foreign, *(name for found in models for name in _get_wire_names(found))]
+
+
+def _find_models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return all models in an annotation, e.g. both of ``list[A | B]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for inner in get_args(annotation) for found in _find_models_in(inner)]
 
 
 def _find_model_at(model: type[BaseModel], location: Location) -> type[BaseModel]:

@@ -67,7 +67,19 @@ _SCHEMAS: dict[str, Any] = {
             "seconds": {"type": "number"},
             "advice": {"type": "array", "items": {"type": "string"}},
             "strategy": {"type": "string", "description": "Only with a search over thoughts."},
-            "branches": {"type": "integer", "description": "Number of engine requests."},
+            "branches": {
+                "type": "integer",
+                "description": "Number of whole replies or steps that a search began.",
+            },
+            "branches_requested": {
+                "type": ["integer", "null"],
+                "description": "Number of whole replies requested; null for a search by steps.",
+            },
+            "branches_limited_by": {
+                "type": ["string", "null"],
+                "description": "Reason for fewer: `vote` (it was decided), `budget`, or the limit "
+                "of the budget or the reply; null: nothing limited the search.",
+            },
         },
     },
     "ChatCompletion": build_completion_schema(

@@ -6,21 +6,49 @@ some back. Does not know thoughts, the engine or the client.
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import ChoiceDelta, FinishReason
 from server.choice.detokenizer import Detokenizer
-from server.choice.text_filters import MarkerFilter, StopMatcher
+from server.choice.marker_filter import Cut, MarkerFilter
+from server.choice.stop_matcher import StopMatcher
 from server.engine.protocol import EngineOutput, TokenLogprobs
 from server.tools.feeding import TokenFeed
 from thinking.segments import SplitTokens
 
 
+@dataclass(slots=True)
+class _WaitingEntry:
+    """A token's log-probabilities, and where in the answer its text begins and ends.
+
+    The characters before it count without what the marker filter has removed.
+    """
+
+    begin: int
+    end: int
+    logprobs: TokenLogprobs
+
+    def lies_in(self, cut: Cut) -> bool:
+        """Return whether `cut` removes the token's text.
+
+        A token without a text, such as the first half of a character, goes with what follows it.
+        """
+        end = cut.position + cut.length
+        return cut.position <= self.begin < end and self.end <= end
+
+    def close_gap(self, cut: Cut) -> None:
+        """Count without what `cut` has removed."""
+        self.begin -= min(cut.length, max(0, self.begin - cut.position))
+        self.end -= min(cut.length, max(0, self.end - cut.position))
+
+
 class AnswerText:
     """Incremental text of one answer.
 
-    Invariant: released text holds no marker and no stop string. A token's log-probabilities are
-    released together with the beginning of its text.
+    Invariant: released text contains no stop string, no marker and not most of one. A token's
+    log-probabilities are released together with the beginning of its text, or dropped if all of
+    it is removed.
     """
 
     def __init__(self, settings: DecodingSettings) -> None:
@@ -35,10 +63,9 @@ class AnswerText:
         self._marker_filter = MarkerFilter(settings.filtered_markers)
         self._stop_matcher = StopMatcher(settings.stops)
         self._stop_token_ids = settings.stop_token_ids
-        # Log-probabilities wait for their token's text: (characters before it, offset of its
-        # text, entry). The two numbers differ where text is held back.
-        self._waiting: deque[tuple[int, int, TokenLogprobs]] = deque()
-        self._num_decoded = 0
+        # Log-probabilities wait for their token's text.
+        self._waiting: deque[_WaitingEntry] = deque()
+        self._num_decoded = 0  # characters that have passed the marker filter
         self._num_released = 0
 
     @property
@@ -65,6 +92,7 @@ class AnswerText:
                 delta.end_logprobs = None
         if end is not None and not matcher.matched:
             text += matcher.push(self._marker_filter.finish())
+            self._drop_removed_logprobs()
             text += matcher.finish()
         if matcher.matched:
             end = "stop"
@@ -104,29 +132,30 @@ class AnswerText:
             return self._marker_filter.push(self._detokenizer.push(split.answer))
         text = ""
         for token_id, position in zip(split.answer, split.answer_positions, strict=True):
+            decoded = self._detokenizer.push((token_id,))
             if logprobs is not None:
-                offset = self._num_decoded + self._marker_filter.num_held
-                self._waiting.append((self._num_decoded, offset, logprobs[position]))
-            piece = self._decode_one(token_id)
+                begin = self._num_decoded + self._marker_filter.num_held
+                entry = _WaitingEntry(begin, begin + len(decoded), logprobs[position])
+                self._waiting.append(entry)
+            piece = self._marker_filter.push(decoded)
+            self._drop_removed_logprobs()
             if self._feed is not None:
                 self._feed.note(token_id, len(piece))
             self._num_decoded += len(piece)
             text += piece
         return text
 
-    def _decode_one(self, token_id: int) -> str:
-        """Return the text that a token completes; drop the entries of a removed marker."""
-        num_removed = self._marker_filter.num_removed
-        piece = self._marker_filter.push(self._detokenizer.push((token_id,)))
-        if self._marker_filter.num_removed > num_removed:
-            while self._waiting and self._waiting[-1][0] == self._num_decoded:
-                self._waiting.pop()
-        return piece
+    def _drop_removed_logprobs(self) -> None:
+        """Drop the entries of what the marker filter has removed since the last call."""
+        for cut in self._marker_filter.take_cuts():
+            self._waiting = deque(entry for entry in self._waiting if not entry.lies_in(cut))
+            for entry in self._waiting:
+                entry.close_gap(cut)
 
     def _release_logprobs(self, delta: ChoiceDelta, *, whole: bool) -> None:
         """Move the entries whose text has begun to be released to `delta`; if `whole`, all."""
         waiting = self._waiting
-        while waiting and (whole or waiting[0][0] < self._num_released):
-            _, offset, entry = waiting.popleft()
-            delta.offsets.append(offset)
-            delta.logprobs.append(entry)
+        while waiting and (whole or waiting[0].begin < self._num_released):
+            entry = waiting.popleft()
+            delta.offsets.append(entry.begin)
+            delta.logprobs.append(entry.logprobs)

@@ -32,6 +32,8 @@ class ChoiceDecoder:
         self._tracker, self._segmenter = self._track(settings.prompt.plan)
         # Tokens of a search that are not this choice's own.
         self._search: BranchTally | None = None
+        # None: no engine request has begun.
+        self._num_cached: int | None = None
         self._started = settings.clock()
         self._first_token: float | None = None
         self._first_answer_token: float | None = None
@@ -42,6 +44,8 @@ class ChoiceDecoder:
     def push(self, output: EngineOutput) -> ChoiceDelta:
         """Take new tokens; none may follow once `result` is set."""
         split = self._segmenter.push(output.token_ids)
+        if output.num_cached_tokens is not None:
+            self._note_cached(output.num_cached_tokens)
         if output.token_ids:
             self._note_times(len(output.token_ids), len(split.answer))
         delta = ChoiceDelta(self.index)
@@ -57,6 +61,7 @@ class ChoiceDecoder:
                     receipt.used,
                     self._tracker.num_answer,
                     self._answer.matched_stop,
+                    self._num_cached or 0,
                 )
         return delta
 
@@ -91,6 +96,7 @@ class ChoiceDecoder:
             started=self._started,
             first_token=self._first_token,
             first_answer_token=self._first_answer_token,
+            num_cached=self._num_cached or 0,
         )
 
     def _track(self, plan: ThinkingPlan) -> tuple[ThinkingTracker, Segmenter]:
@@ -101,6 +107,11 @@ class ChoiceDecoder:
             answer_end=self._settings.answer_end,
         )
         return tracker, segmenter
+
+    def _note_cached(self, num_cached: int) -> None:
+        """Keep the fewest: later engine requests also find what the first one has computed."""
+        known = num_cached if self._num_cached is None else self._num_cached
+        self._num_cached = min(num_cached, known)
 
     def _decode_thought(self, split: SplitTokens) -> str:
         text, begin = "", 0

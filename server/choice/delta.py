@@ -3,6 +3,7 @@
 Records; nothing is decoded here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,13 +18,32 @@ THOUGHT_BREAK = "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class ChoiceResult:
-    """The end of a choice; counts are tokens. `stop` is the stop string that ended it."""
+    """The end of a choice; counts are tokens. `stop` is the stop string that ended it.
+
+    `num_cached` are the prompt tokens that no engine request of the choice had to compute.
+    `prompt_index` is the place of its prompt among those of the request.
+    """
 
     finish_reason: FinishReason
     receipt: Receipt
     num_reasoning: int
     num_answer: int
     stop: str | None = None
+    num_cached: int = 0
+    prompt_index: int = 0
+
+
+def count_cached_tokens(results: Sequence[ChoiceResult]) -> int:
+    """Return how many prompt tokens of a request were cached before it.
+
+    Each prompt counts once, however many choices it has. A choice also finds in the cache what
+    another one has just computed, so the choice that found the fewest tells what was there before.
+    """
+    fewest: dict[int, int] = {}
+    for result in results:
+        index = result.prompt_index
+        fewest[index] = min(result.num_cached, fewest.get(index, result.num_cached))
+    return sum(fewest.values())
 
 
 @dataclass(slots=True)

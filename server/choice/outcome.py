@@ -9,6 +9,7 @@ from thinking.receipt import Receipt
 class ChoiceOutcome:
     """Usage of a choice, finished or cancelled; `receipt.used` counts its hidden tokens.
 
+    `num_cached` are the prompt tokens that no engine request of the choice had to compute.
     Times are moments of the clock that the choice was decoded with (``time.monotonic()``
     outside of tests); None: no such token was generated. `first_token` may be a hidden one.
     """
@@ -18,3 +19,4 @@ class ChoiceOutcome:
     started: float
     first_token: float | None
     first_answer_token: float | None
+    num_cached: int = 0

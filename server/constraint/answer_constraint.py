@@ -15,6 +15,7 @@ class ConstraintKind(Enum):
     REGEX = "regex"  # `text` must match the whole answer
     CHOICE = "choice"  # the answer is one of `choices`
     GRAMMAR = "grammar"  # `text` is an EBNF grammar
+    STRUCTURE = "structure"  # `text` is a structural tag of xgrammar, as JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,10 @@ class NativeGate(Protocol):
     def opening(self) -> bool:
         """True if the reply also starts with a thought."""
 
+    @property
+    def share(self) -> float | None:
+        """Share of the budget that the opening thought leaves for segments."""
+
 
 class NativeSegments(Protocol):
     """Options of a body that are about thoughts inside the answer."""
@@ -75,6 +79,7 @@ def to_segment_rules(options: NativeSegments) -> SegmentRules | None:
         return None
     _check_own_field(gate)
     _check_strings(gate)
+    _check_share(gate)
     defaults = SegmentRules(GateMode.NEVER)
     return SegmentRules(
         mode=GateMode[gate.mode.upper()],
@@ -85,6 +90,7 @@ def to_segment_rules(options: NativeSegments) -> SegmentRules | None:
         max_segments=options.max_segments or defaults.max_segments,
         segment_tokens=options.segment_tokens or defaults.segment_tokens,
         opening=gate.opening,
+        share=defaults.share if gate.share is None else gate.share,
         mix=defaults.mix if options.mix is None else options.mix,
     )
 
@@ -124,3 +130,13 @@ def _check_strings(gate: NativeGate) -> None:
         except ValueError as error:
             path = f"{GATE}.strings[{index}]"
             raise BadRequestError(f"{path} {error}", param=path, code="invalid_value") from None
+
+
+def _check_share(gate: NativeGate) -> None:
+    if gate.share is not None and not gate.opening:
+        raise BadRequestError(
+            f"{GATE}.share is what the opening thought leaves of the budget; with "
+            f"{GATE}.opening false there is none: leave one of the two out",
+            param=f"{GATE}.share",
+            code="contradictory_fields",
+        )

@@ -96,6 +96,15 @@ def _read_text(value: Any) -> Reading:
     return (ClaimKind.WRAP_UP, value) if value else None
 
 
+def _read_binding(value: Any) -> Reading:
+    behavior = value.get("prefix_mismatch_behavior") if isinstance(value, dict) else value
+    is_known = isinstance(value, dict) and set(value) <= {"prefix_mismatch_behavior"}
+    if not is_known or behavior not in (None, "error", "drop_block"):
+        text = "an object whose prefix_mismatch_behavior is 'error' or 'drop_block'"
+        raise ValueError(text)
+    return None  # thoughts are not bound to what was before them, so none mismatches
+
+
 def _check_boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
@@ -154,8 +163,9 @@ SECONDS = Reader(
 )
 TYPE = _make_word_reader(
     ClaimKind.SWITCH,
-    {"enabled": True, "adaptive": True, "disabled": False},
-    "`disabled`: no thought",
+    # `between_tools` switches thinking off, and shows notes that no other model writes.
+    {"enabled": True, "adaptive": True, "disabled": False, "between_tools": False},
+    "`disabled`, `between_tools`: no thought",
 )
 # We have no summaries: a client that requests one is shown the thought itself.
 SUMMARY = _make_word_reader(
@@ -163,8 +173,17 @@ SUMMARY = _make_word_reader(
     {"auto": True, "concise": True, "detailed": True},
     "the thought itself is shown; there are no summaries",
 )
+BINDING = Reader(
+    _read_binding,
+    {
+        "type": ["object", "null"],
+        "properties": {"prefix_mismatch_behavior": {"enum": ["error", "drop_block", None]}},
+        "additionalProperties": False,
+    },
+    "no effect: earlier thoughts are not bound to the turns before them",
+)
 DISPLAY = _make_word_reader(
     ClaimKind.SHOW,
-    {"summarized": True, "omitted": False},
-    "`summarized`: the thought itself is shown; `omitted`: it is not shown",
+    {"summarized": True, "omitted": False, "updates": False},
+    "`summarized`: the thought itself is shown; `omitted`, `updates`: it is not shown",
 )

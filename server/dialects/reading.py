@@ -39,7 +39,7 @@ def take_claims(
     Objects that are the endpoint's own (`own_fields`) may have fields that are not in the table.
 
     Raises:
-        BadRequestError: a value is wrong, or a field of another server's object is unknown.
+        BadRequestError: a value is wrong.
     """
     return _take(TREE, body, "", own_fields)
 
@@ -62,11 +62,35 @@ def _take(
                 raise _invalid_value_error(place, f"an object with {_format_names(deeper)}")
             found, unknown = _take(deeper, value, f"{place}.")
             claims += found
-            if name not in own:
-                _check_known(unknown, deeper, place)
-            elif unknown or not found:
+            # Of another server's object, what is unknown is left for whoever judges strangers.
+            if unknown or (name in own and not found):
                 left[name] = unknown
     return claims, left
+
+
+def iterate_left(
+    node: Tree, left: Any, location: tuple[str | int, ...]
+) -> Iterator[tuple[str | int, ...]]:
+    """Yield the places of all fields that are `left` of another server's object."""
+    if not isinstance(left, dict):
+        yield location
+        return
+    for name, value in left.items():
+        deeper = node.get(name)
+        if isinstance(deeper, dict):
+            yield from iterate_left(deeper, value, (*location, name))
+        else:
+            yield (*location, name)
+
+
+def get_names_at(location: Collection[str | int]) -> Collection[str]:
+    """Return the names that the table knows in the object at `location`; none at the top."""
+    node: Tree | Spelling = TREE
+    for step in location:
+        if not isinstance(node, dict) or step not in node:
+            return ()
+        node = node[str(step)]
+    return () if not location or isinstance(node, Spelling) else node.keys()
 
 
 def _read_claims(spelling: Spelling, value: Any) -> Iterator[Claim]:
@@ -78,15 +102,6 @@ def _read_claims(spelling: Spelling, value: Any) -> Iterator[Claim]:
         raise _invalid_value_error(spelling.path, str(error)) from None
     if reading is not None:
         yield Claim(spelling.path, *reading)
-
-
-def _check_known(left: Mapping[str, Any], node: Tree, path: str) -> None:
-    for name in left:
-        raise BadRequestError(
-            f"unknown field '{path}.{name}': {path} has {_format_names(node)}",
-            param=f"{path}.{name}",
-            code="unknown_field",
-        )
 
 
 def _format_names(node: Tree) -> str:

@@ -99,7 +99,9 @@ def _check_on_and_off(thinking: ThinkingParams) -> None:
             # An explicit count beats an effort, so a count of 0 beside an effort is fine.
             # Effort `none` beside a count is not.
             counted_out = claim.kind is ClaimKind.TOKENS and other.kind is ClaimKind.EFFORT
-            if _is_off(claim) and not _is_off(other) and not counted_out:
+            # At Anthropic, this effort is about the answer too, and valid without thinking.
+            is_about_answer = (claim.path, other.path) == ("thinking.type", "output_config.effort")
+            if _is_off(claim) and not _is_off(other) and not (counted_out or is_about_answer):
                 raise contradiction_error(other, claim)
 
 

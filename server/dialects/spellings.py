@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from server.dialects.readers import (
+    BINDING,
     COUNT,
     COUNT_OR_SHARE,
     DISPLAY,
@@ -63,6 +64,7 @@ SPELLINGS = (
     Spelling("thinking.type", TYPE, "Anthropic, DeepSeek, Z.ai"),
     Spelling("thinking.budget_tokens", COUNT, "Anthropic"),
     Spelling("thinking.display", DISPLAY, "Anthropic"),
+    Spelling("thinking.block_binding", BINDING, "Anthropic"),
     Spelling("output_config.effort", EFFORT, "Anthropic"),
     Spelling("generationConfig.thinkingConfig.thinkingBudget", COUNT, "Gemini"),
     Spelling("generationConfig.thinkingConfig.thinkingLevel", LEVEL, "Gemini"),

@@ -39,6 +39,7 @@ _PROBLEMS = {
     ConstraintKind.REGEX: "is not a regular expression that the engine can enforce",
     ConstraintKind.GRAMMAR: "is not a grammar that the engine can enforce",
     ConstraintKind.CHOICE: "is not a choice that the engine can enforce",
+    ConstraintKind.STRUCTURE: "is not a schema that the engine can enforce beside tools",
 }
 # Preloaded in the fork server: each child would otherwise need seconds to import it.
 PRELOADED = ["server.engine.grammar_trial"]

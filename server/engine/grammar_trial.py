@@ -32,6 +32,7 @@ _PARSERS: dict[ConstraintKind, Callable[[str], Any]] = {
     ConstraintKind.JSON_SCHEMA: xgrammar.Grammar.from_json_schema,
     ConstraintKind.REGEX: xgrammar.Grammar.from_regex,
     ConstraintKind.GRAMMAR: xgrammar.Grammar.from_ebnf,
+    ConstraintKind.STRUCTURE: xgrammar.Grammar.from_structural_tag,
 }
 
 
@@ -92,6 +93,8 @@ class GrammarTrial:
                 )
             case ConstraintKind.REGEX:
                 return self._compiler.compile_regex(text)
+            case ConstraintKind.STRUCTURE:
+                return self._compiler.compile_structural_tag(text)
             case _:
                 return self._compiler.compile_grammar(text)
 

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from transformers import PreTrainedTokenizerBase
 
 from server.constraint.answer_constraint import AnswerConstraint
+from server.tools.call_form import CallForm
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
 from thinking.markers.profile import MarkerProfile
@@ -101,12 +102,15 @@ class EngineOutput:
     `logprobs`, if requested, has one entry per token. `finish_reason` is set on the last output:
     "stop" (a stop token, which is the last of `token_ids`) or "length". `prompt_logprobs`, if
     requested, is set on the first output and has one entry per prompt token, None for the first.
+    `num_cached_tokens` is set on the first output at least: the number of prompt tokens that were
+    not computed, because the engine found them in its prefix cache.
     """
 
     token_ids: Sequence[int]
     logprobs: Sequence[TokenLogprobs] | None = None
     finish_reason: Literal["stop", "length"] | None = None
     prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
+    num_cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,12 @@ class Engine(Protocol):
         """Create a reader for an answer that may call `tools` in the model's own format.
 
         Only if :attr:`reads_tool_calls` is true.
+        """
+
+    def describe_calls(self, tools: Sequence[Tool], *, parallel: bool) -> CallForm:
+        """Return the form of calls of `tools`: the model's own, if it can be put in a grammar.
+
+        `parallel` is False for a single call. Only if :attr:`reads_tool_calls` is true.
         """
 
     @property

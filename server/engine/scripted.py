@@ -7,7 +7,7 @@ recorded in `constraints` but not enforced.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -30,6 +30,7 @@ from server.errors.internal import (
     EngineRequestError,
     GivenUpError,
 )
+from server.tools.call_form import CallForm
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
 from thinking.markers.boundaries import find_boundary_token_ids, map_token_bytes
@@ -74,6 +75,8 @@ class ScriptedEngine:
         self.max_images = 0
         self.max_num_seqs = MAX_ROWS
         self.load = EngineLoad()  # set by tests
+        # Has no prefix cache; tests say what one would have found.
+        self.count_cached_tokens: Callable[[EngineRequest], int] = lambda request: 0
         self.default_sampling: Mapping[str, float] = {}
         self.tokenizer = tokenizer
         self.profile = profile
@@ -132,6 +135,13 @@ class ScriptedEngine:
         from server.engine.tool_parsing import ToolParsing  # takes seconds to import
 
         return ToolParsing(self.tokenizer, self._tool_call_parser).create_reader(tools)
+
+    def describe_calls(self, tools: Sequence[Tool], *, parallel: bool) -> CallForm:
+        """See :meth:`server.engine.protocol.Engine.describe_calls`."""
+        from server.engine.tool_parsing import ToolParsing  # takes seconds to import
+
+        parsing = ToolParsing(self.tokenizer, self._tool_call_parser)
+        return parsing.describe_calls(tools, parallel=parallel)
 
     async def check_constraint(self, constraint: AnswerConstraint) -> None:
         """See :meth:`server.engine.protocol.Engine.check_constraint`."""
@@ -236,10 +246,11 @@ class ScriptedEngine:
         logprobs = None
         if sampling.num_logprobs is not None:
             logprobs = [_compute_logprobs(raw, token_id, sampling.num_logprobs)]
-        prompt = None
+        prompt = num_cached = None
         if len(row.sampler_row.output_token_ids) == 1:
             prompt = self._compute_prompt_logprobs(row.request)
-        output = EngineOutput([token_id], logprobs, finish, prompt)  # type: ignore[arg-type]
+            num_cached = self.count_cached_tokens(row.request)
+        output = EngineOutput([token_id], logprobs, finish, prompt, num_cached)  # type: ignore[arg-type]
         row.outputs.put_nowait(output)
         if finish is not None:
             self._remove(row)

@@ -6,15 +6,22 @@ parser gets one token at a time, because parsers have had bugs with several toke
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pydantic import ValidationError
 from transformers import PreTrainedTokenizerBase
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 from vllm.tool_parsers import ToolParser, ToolParserManager
+from vllm.tool_parsers.structural_tag_registry import (
+    get_model_structural_tag,
+    limit_to_single_tool_call,
+)
+from vllm.tool_parsers.tool_strict_level import ToolStrictLevel
 
 from server.engine.start_errors import EngineConfigError
 from server.tools.call import ToolCallDelta, make_call_id
+from server.tools.call_form import CallForm, find_openings
 from server.tools.families import DEFAULT_PARSER, UNREADABLE, detect_parser
 from server.tools.reading import ReadPiece
 from server.tools.tool import Tool
@@ -45,8 +52,28 @@ class ToolParsing:
 
     def create_reader(self, tools: Sequence[Tool]) -> "ParserReader":
         """Create a reader for an answer that may call `tools`."""
+        return self._create_reader(self.name, tools)
+
+    def describe_calls(self, tools: Sequence[Tool], *, parallel: bool) -> CallForm:
+        """Return the form of calls of `tools`: that of the model's family, else that of Hermes.
+
+        Hermes' form works with every model, as it cannot be mistaken for JSON.
+        """
+        form = self._find_form(self.name, tools, parallel=parallel)
+        form = form or self._find_form(DEFAULT_PARSER, tools, parallel=parallel)
+        assert form is not None  # Hermes has one
+        return form
+
+    def _find_form(self, name: str, tools: Sequence[Tool], *, parallel: bool) -> CallForm | None:
+        structure = _describe_calls(name, tools, parallel=parallel)
+        openings = None if structure is None else find_openings(structure)
+        if structure is None or openings is None:
+            return None
+        return CallForm(structure, openings, lambda: self._create_reader(name, tools))
+
+    def _create_reader(self, name: str, tools: Sequence[Tool]) -> "ParserReader":
         request = _make_request(tools)
-        parser_class = ToolParserManager.get_tool_parser(self.name)
+        parser_class = ToolParserManager.get_tool_parser(name)
         parser = parser_class(self._tokenizer, request.tools)
         if hasattr(parser, "skip_reasoning_parsing"):
             parser.skip_reasoning_parsing = True  # the parser never gets thoughts
@@ -133,6 +160,58 @@ class ParserReader:
 def list_parsers() -> list[str]:
     """Return the names of all of vLLM's tool parsers."""
     return [str(name) for name in ToolParserManager.list_registered()]
+
+
+def _describe_calls(parser: str, tools: Sequence[Tool], *, parallel: bool) -> dict[str, Any] | None:
+    """Return the form that `parser` reads, as a format of xgrammar; None: vLLM has none."""
+    model = ToolParserManager.get_tool_parser(parser).structural_tag_model
+    if model is None:
+        return None
+    try:
+        tag = get_model_structural_tag(
+            model,
+            _make_request(tools).tools,
+            "required",
+            reasoning=False,
+            strict_level=ToolStrictLevel.PARAMETER,
+        )
+    except (ValueError, ValidationError):  # a schema that cannot be put in this family's form
+        return None
+    if tag is None:
+        return None
+    if not parallel:
+        limit_to_single_tool_call(tag)
+    structure = _without_free_text(tag.format.model_dump(mode="json"))
+    for node in _iterate_schemas(structure):
+        # One space at most between tokens of JSON: small models would write them forever.
+        node["max_whitespace_cnt"] = 1
+    return structure
+
+
+def _without_free_text(structure: dict[str, Any]) -> dict[str, Any]:
+    """Return `structure` without text after a call; calls follow each other on separate lines."""
+    if structure["type"] not in ("triggered_tags", "tags_with_separator"):
+        return structure
+    tags = structure["tags"]
+    # Calls that are JSON objects: the parsers disagree about what separates them.
+    is_bare = any(str(tag["begin"]).startswith("{") for tag in tags)
+    return {
+        "type": "tags_with_separator",
+        "tags": tags,
+        "separator": "\n",
+        "at_least_one": True,
+        "stop_after_first": structure["stop_after_first"] or is_bare,
+    }
+
+
+def _iterate_schemas(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield the formats in `node` that hold the schema of a tool's arguments."""
+    if isinstance(node, dict) and node.get("type") == "json_schema":
+        yield node
+        return  # inside are the client's own schemas
+    for inner in node.values() if isinstance(node, dict) else node:
+        if isinstance(inner, dict | list):
+            yield from _iterate_schemas(inner)
 
 
 def _make_request(tools: Sequence[Tool]) -> ChatCompletionRequest:

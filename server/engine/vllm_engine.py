@@ -39,6 +39,7 @@ from server.errors.internal import (
     GivenUpError,
 )
 from server.settings.settings import ServerSettings
+from server.tools.call_form import CallForm
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
 from thinking.markers.profile import MarkerProfile
@@ -149,6 +150,10 @@ class VllmEngine:
     def create_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
         """See :meth:`server.engine.protocol.Engine.create_tool_call_reader`."""
         return self._tool_parsing.create_reader(tools)
+
+    def describe_calls(self, tools: Sequence[Tool], *, parallel: bool) -> CallForm:
+        """See :meth:`server.engine.protocol.Engine.describe_calls`."""
+        return self._tool_parsing.describe_calls(tools, parallel=parallel)
 
     @property
     def is_alive(self) -> bool:

@@ -63,6 +63,8 @@ def to_structured_outputs(constraint: AnswerConstraint | None) -> StructuredOutp
             return StructuredOutputsParams(json_object=True)
         case AnswerConstraint(kind=ConstraintKind.REGEX):
             return StructuredOutputsParams(regex=constraint.text)
+        case AnswerConstraint(kind=ConstraintKind.STRUCTURE):
+            return StructuredOutputsParams(structural_tag=constraint.text)
         case _:
             return StructuredOutputsParams(grammar=to_grammar(constraint))
 
@@ -92,8 +94,14 @@ def to_engine_output(output: RequestOutput, request: EngineRequest) -> EngineOut
         ]
     match completion.finish_reason:
         case None | "stop" | "length":
-            prompt = _to_prompt_logprobs(output, request)
-            return EngineOutput(token_ids, logprobs, completion.finish_reason, prompt)
+            return EngineOutput(
+                token_ids,
+                logprobs,
+                completion.finish_reason,
+                _to_prompt_logprobs(output, request),
+                # The same on every output of the request.
+                output.num_cached_tokens,
+            )
         case "abort":
             raise AbortedError("aborted by the engine")
         case other:

@@ -89,16 +89,28 @@ class BodyTimeoutError(ApiError):
 
 
 class PromptTooLongError(BadRequestError):
-    """400: the prompt fills the model's context."""
+    """400: the prompt fills the model's context. `num_tokens` and `context` are both lengths.
+
+    The first sentences are OpenAI's: clients know an overflow by their words, and then shorten the
+    conversation.
+    """
 
     def __init__(self, num_tokens: int, context: int, param: str) -> None:
         super().__init__(
-            f"the prompt has {num_tokens} tokens; this model's context holds {context}, and "
-            "the reply needs at least one of them",
+            f"This model's maximum context length is {context} tokens. However, your {param} "
+            f"resulted in {num_tokens} tokens, and the reply needs at least one more. Please "
+            f"reduce the length of the {param}.",
             param=param,
             code="context_length_exceeded",
         )
         self.num_tokens = num_tokens
+        self.context = context
+
+    def to_anthropic(self, request_id: str | None) -> dict[str, Any]:
+        """See :class:`ApiError`; here the first words are Anthropic's."""
+        # The reply needs at least one token of the context.
+        words = f"prompt is too long: {self.num_tokens} tokens > {self.context - 1} maximum"
+        return make_anthropic_error(self.status, f"{words}. {self.message}", None, request_id)
 
 
 class UnavailableError(ApiError):

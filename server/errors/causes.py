@@ -14,6 +14,7 @@ BAD_REQUESTS = (
     "continuation_too_long",
     "contradictory_fields",
     "invalid_encrypted_content",
+    "invalid_encoding",
     "invalid_json",
     "invalid_value",
     "missing_field",
@@ -24,6 +25,7 @@ BAD_REQUESTS = (
     "too_many_verdicts",
     "unknown_field",
     "unsupported_encoding",
+    "unsupported_sampling",
     "wrap_up_too_long",
 )
 # Authentication, permissions and unknown resources (401, 403, 404, 405).

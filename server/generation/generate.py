@@ -40,8 +40,10 @@ async def generate(
             async for delta in deltas:
                 yield delta
     finally:
-        for decoder in decoders:
-            account.observe_choice(decoder.outcome())
+        outcomes = [decoder.outcome() for decoder in decoders]
+        for outcome in outcomes:
+            account.observe_choice(outcome)
+        account.observe_cached(min(outcome.num_cached for outcome in outcomes))
 
 
 async def _decode(

@@ -17,12 +17,14 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from server.errors.shapes import make_openai_error
 from server.http.connection_limits import (
+    KEEP_ALIVE_GRACE_SECONDS,
     LINGER_SECONDS,
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MIN_SEND_RATE,
     ConnectionLimits,
 )
+from server.http.request_parser import RequestParser
 
 _VERSIONS = ("1.0", "1.1")
 
@@ -31,9 +33,16 @@ class HttpConfig(Config):
     """uvicorn's configuration with connection limits."""
 
     def __init__(self, app: Any, limits: ConnectionLimits, **options: Any) -> None:
-        # WebSockets are disabled because no endpoint uses them.
+        # WebSockets are disabled because no endpoint uses them. A request for one is answered as
+        # the HTTP request that it is.
         super().__init__(
-            app, http=GuardedConnection, ws="none", lifespan="off", server_header=False, **options
+            app,
+            http=GuardedConnection,
+            ws="none",
+            lifespan="off",
+            server_header=False,
+            timeout_keep_alive=limits.keep_alive_seconds + KEEP_ALIVE_GRACE_SECONDS,
+            **options,
         )
         self.limits = limits
 
@@ -78,6 +87,7 @@ class GuardedConnection(HttpToolsProtocol):
         return self.cycle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.parser = RequestParser(self)  # type: ignore[assignment]
         super().connection_made(transport)
         if len(self.connections) > self.limits.max_connections and not self._displace_another():
             self._refuse(503, "too many connections", "too_many_connections")
@@ -212,7 +222,7 @@ class GuardedConnection(HttpToolsProtocol):
         self.transport.close()
 
     def _await_head(self) -> None:
-        """Start the timer for the next head. Between requests uvicorn's shorter timer applies."""
+        """Start the timer for the next head. Between requests uvicorn's timer applies."""
         if self._head_timer is None and self.timeout_keep_alive_task is None:
             self._silent_since = self.loop.time()
             self._head_timer = self.loop.call_later(self.limits.head_seconds, self._close_late_head)

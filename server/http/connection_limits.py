@@ -12,6 +12,9 @@ MIN_SEND_RATE = 1_024
 # Time to keep the connection after a response that was sent before the whole body had arrived, for
 # clients that read only after sending.
 LINGER_SECONDS = 2.0
+# An idle connection is closed so much later than clients are told, so that none sends a request
+# on a connection that is just being closed.
+KEEP_ALIVE_GRACE_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class ConnectionLimits:
     head_seconds: float
     body_seconds: float
     send_seconds: float
+    keep_alive_seconds: int
 
     @classmethod
     def of(cls, settings: ServerSettings) -> "ConnectionLimits":
@@ -31,4 +35,5 @@ class ConnectionLimits:
             settings.header_timeout_seconds,
             settings.body_timeout_seconds,
             settings.send_timeout_seconds,
+            settings.keep_alive_timeout_seconds,
         )

@@ -16,7 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from server.http.disconnect import wait_for_disconnect
 
-KEEP_ALIVE = b": keep-alive\n\n"
+# No blank line: some clients (openai-go before 3.4) take a comment with one for an empty event. So
+# the comment is the first line of the next event.
+KEEP_ALIVE = b": keep-alive\n"
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",

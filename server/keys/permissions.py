@@ -2,22 +2,30 @@
 
 from server.errors.api import NotAllowedError, UnknownModelError
 from server.keys.key import AccessKey
+from server.model.names import ModelNames
+
+
+def select_names(key: AccessKey, served: ModelNames) -> list[str]:
+    """Return the names under which `key` may use the model."""
+    return [name for name in served if key.may_use(name)]
 
 
 def check_model(
-    key: AccessKey, served: str, requested: str | None, param: str | None = "model"
+    key: AccessKey, served: ModelNames, requested: str | None, param: str | None = "model"
 ) -> None:
-    """Raise UnknownModelError unless `requested` is the served model and `key` may use it.
+    """Raise UnknownModelError unless `requested` is a name of the model that `key` may use.
 
-    `requested` None: the served model.
+    `requested` None or "": any such name. With ``--accept-any-model-name`` a name that is not
+    served counts as none.
 
     Raises:
         UnknownModelError: the model does not exist, or `key` may not use it; the caller cannot
             tell the two apart.
     """
-    is_allowed = key.may_use(served)
-    if not is_allowed or requested not in (None, served):
-        raise UnknownModelError(served if is_allowed else None, param)
+    usable = select_names(key, served)
+    is_default = not requested or (served.accepts_any and not served.include(requested))
+    if not usable or not (is_default or requested in usable):
+        raise UnknownModelError(usable[0] if usable else None, param)
 
 
 def check_shows_thoughts(key: AccessKey, *, server_shows: bool, param: str | None) -> None:

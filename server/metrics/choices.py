@@ -32,6 +32,9 @@ class ChoiceMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         own = registry
         self.prompt_tokens = counter(own, "prompt_tokens", "Prompt tokens read.")
+        self.cached_prompt_tokens = counter(
+            own, "cached_prompt_tokens", "Prompt tokens that were in the prefix cache."
+        )
         self.reasoning_tokens = counter(own, "reasoning_tokens", "Hidden tokens generated.")
         self.answer_tokens = counter(own, "answer_tokens", "Answer tokens generated.")
         self.injected_tokens = counter(own, "injected_tokens", "Tokens forced into thoughts.")
@@ -40,7 +43,7 @@ class ChoiceMetrics:
             own, "stops", "Choices by what ended their thought.", "cause", causes
         )
         self.branches = closed_counter(
-            own, "branches", "Engine requests of searches.", "strategy", STRATEGY_NAMES
+            own, "branches", "Branches of searches.", "strategy", STRATEGY_NAMES
         )
         self.limited = closed_counter(
             own,

@@ -46,6 +46,10 @@ class Metrics:
         """Count a prompt that goes to the engine."""
         self.choices.prompt_tokens.inc(num_prompt_tokens)
 
+    def observe_cached(self, num_tokens: int) -> None:
+        """Count the tokens of a prompt that were cached."""
+        self.choices.cached_prompt_tokens.inc(num_tokens)
+
     def observe_choice(self, outcome: ChoiceOutcome) -> None:
         """Count a choice that has ended or was cancelled."""
         self.choices.observe(outcome)

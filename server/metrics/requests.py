@@ -28,6 +28,9 @@ class RequestMetrics:
             own, "stream_errors", "Streams that an error ended, by its code.", "cause", CAUSES
         )
         self.clients_left = counter(own, "clients_left", "Requests that their client gave up.")
+        self.ignored_fields = counter(
+            own, "ignored_fields", "Fields of requests that were not used.", "endpoint"
+        )
         self.in_flight = gauge(own, "requests_in_flight", "Requests being answered.")
 
     def observe(

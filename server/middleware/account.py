@@ -58,6 +58,8 @@ class AccountMiddleware(HttpMiddleware):
                 account.error_code,
                 left=account.client_left,
             )
+            if num_ignored := len(account.ignored_fields):
+                self.metrics.requests.ignored_fields.labels(account.endpoint).inc(num_ignored)
             # Settle completely, even if this task is being cancelled.
             await asyncio.shield(self._settle(account))
 

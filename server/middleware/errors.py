@@ -15,6 +15,7 @@ from server.errors.causes import OTHER
 from server.errors.internal import EngineError, PromptError, SearchError
 from server.errors.shapes import is_anthropic_request
 from server.errors.translation import ErrorNote, to_api_error
+from server.middleware.path_hint import find_hint
 from thinking.budget import BudgetError
 
 
@@ -42,6 +43,8 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
     Records the error code in the request's account.
     """
     api_error = to_api_error(error)
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        api_error.message += find_hint(request)
     headers, body = api_error.headers, api_error.to_dict()
     request_id = getattr(request.state, "request_id", None)
     account: ErrorNote | None = getattr(request.state, "account", None)

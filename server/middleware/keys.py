@@ -18,8 +18,9 @@ from server.keys.key import AccessKey
 from server.middleware.errors import answer
 from server.state import Services
 
-# For health probes; reveals only whether the server is ready.
-OPEN_PATHS = frozenset({"/health"})
+# For health probes and for clients that try the connection first: reveal only what kind of server
+# this is and whether it is ready.
+OPEN_PATHS = frozenset({"/", "/api/hello", "/health"})
 METRICS_PATH = "/metrics"
 # Traces may also be read with a separate token.
 TRACES_PATH = "/v1/thinking/traces"

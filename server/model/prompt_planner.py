@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from transformers import PreTrainedTokenizerBase
 
 from server.errors.api import BadRequestError, PromptTooLongError
-from server.model.branch_budget import compute_branch_share, too_small_error
+from server.model.branch_budget import too_small_error
 from server.model.limits import ReplyLimits
 from server.model.thought_planner import ThoughtPlanner
 from server.prompt.conversation import Conversation, PlainPrompt
@@ -122,21 +122,23 @@ class PromptPlanner:
         )
 
     def _prepare_search(self, draft: PromptDraft, strategy: Strategy) -> PreparedPrompt:
-        """Prepare a search: the plan is for one branch, the budget for all branches together."""
+        """Prepare a search: the budget is for all branches together, the plan for one of them.
+
+        A branch may take as much as a single thought could: the whole budget, if it fits the
+        context.
+        """
         alone = self._resolve(draft)
-        # Branches run in parallel, so together they may be longer than the context.
+        # Branches are separate requests, so together they may be longer than the context.
         budget = self._resolve(draft, strategy.num_branches)
-        share = compute_branch_share(
-            strategy, budget, count_marker_tokens(self._choose_profile(draft))
-        )
         context_left = self._context - len(draft.token_ids)
         thought_room = context_left - min(alone.answer_reserve, context_left)
-        thought_tokens = min(share.thought_tokens, thought_room)
-        grace = to_grace_tokens(draft.request.grace, thought_tokens) if share.has_grace else 0
+        thought_tokens = min(budget.budget, thought_room)
+        grace = to_grace_tokens(draft.request.grace, thought_tokens)
         branch = replace(budget, budget=thought_tokens, grace_tokens=grace)
         plan = self._choose_planner(draft).plan(draft.request, branch)
         if not plan.opens:
-            raise too_small_error(strategy, budget, "cannot hold the markers of a thought")
+            num_markers = count_marker_tokens(self._choose_profile(draft))
+            raise too_small_error(strategy, budget, num_markers)
         prepared = self._to_prepared(draft, budget, plan)
         return replace(prepared, thought_room=thought_room)
 

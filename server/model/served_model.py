@@ -18,6 +18,7 @@ from server.engine.protocol import Engine, EnginePrompt
 from server.errors.api import BadRequestError
 from server.errors.internal import ConstraintError, PromptError
 from server.model.limits import ReplyLimits
+from server.model.names import ModelNames
 from server.model.prompt_planner import PromptDraft, PromptPlanner, make_budget_policy
 from server.prompt.advice import advise_on_prompt
 from server.prompt.conversation import Conversation, PlainPrompt
@@ -30,6 +31,7 @@ from server.settings.settings import ServerSettings
 from server.tools.visible_tokens import find_call_token_ids
 from thinking.budget import BudgetRequest
 from thinking.markers.boundaries import find_boundary_token_ids, find_line_token_ids
+from thinking.markers.imitation import find_forbidden_beginning
 from thinking.tracker_state import TrackerTables
 
 ResultT = TypeVar("ResultT")
@@ -40,6 +42,11 @@ class ServedModel:
 
     def __init__(self, engine: Engine, settings: ServerSettings) -> None:
         self.engine = engine
+        self.names = ModelNames.of(
+            engine.model_name,
+            settings.served_model_name,
+            accepts_any=settings.accept_any_model_name,
+        )
         self.created = int(time.time())
         self.clock: Callable[[], float] = time.monotonic
         self._advises = settings.advice
@@ -53,6 +60,11 @@ class ServedModel:
             engine.profile, engine.tokenizer, self.policy, engine.max_model_len, self.guarded_texts
         )
         self.filtered_markers = _find_filtered_markers(engine)
+        self._answer_never_begins = tuple(
+            find_forbidden_beginning(marker.lstrip())
+            for marker in self.filtered_markers
+            if not marker.isspace()
+        )
         self.call_token_ids = find_call_token_ids(engine.tokenizer, engine.profile)
         # One thread, since tokenizers are not thread-safe; separate, to keep open streams running.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
@@ -141,6 +153,9 @@ class ServedModel:
         literals = "\n".join(constraint.literals)
         if any(text in literals for text in self._answer_never_has):
             reason = "contains the text of a thinking marker, which no answer may contain"
+            raise ConstraintError(constraint.field, reason)
+        if any(head in literals for head in self._answer_never_begins):
+            reason = "contains most of a thinking marker, which is removed from every answer"
             raise ConstraintError(constraint.field, reason)
         await self.engine.check_constraint(constraint)
 

@@ -26,20 +26,25 @@ ExtraT = TypeVar("ExtraT")
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[WorkT]):
-    """Work that is checked and planned, but not yet admitted. `demand` is its maximum demand."""
+    """Work that is checked and planned, but not yet admitted. `demand` is its maximum demand.
+
+    `lowered_by` says how far its priority is below its key's.
+    """
 
     demand: Demand
     _work: WorkT
+    lowered_by: int = 0
 
     def with_extra(self, extra: ExtraT) -> "Prepared[tuple[ExtraT, WorkT]]":
         """Return the same work, paired with `extra`."""
-        return Prepared(self.demand, (extra, self._work))
+        return Prepared(self.demand, (extra, self._work), self.lowered_by)
 
 
 def join_prepared(parts: Sequence[Prepared[WorkT]]) -> Prepared[list[WorkT]]:
     """Return several pieces of work as one, to be admitted together."""
     demand = sum_demands([part.demand for part in parts])
-    return Prepared(demand, [part._work for part in parts])
+    lowered_by = max(part.lowered_by for part in parts)
+    return Prepared(demand, [part._work for part in parts], lowered_by)
 
 
 async def admit(services: Services, account: RequestAccount, prepared: Prepared[WorkT]) -> WorkT:
@@ -51,7 +56,7 @@ async def admit(services: Services, account: RequestAccount, prepared: Prepared[
         EngineDeadError: the engine died while the request waited.
     """
     demand, engine = prepared.demand, services.slot.engine
-    ticket = services.admission.join(account.key, demand.num_engine_requests)
+    ticket = services.admission.join(account.key, demand.num_engine_requests, prepared.lowered_by)
     account.at_end.callback(ticket.leave)
     await services.quotas.reserve(account, demand)
     if not ticket.is_admitted and engine is not None:

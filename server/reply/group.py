@@ -6,7 +6,7 @@ wire format.
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server.choice.delta import ChoiceDelta
 from server.generation.merging import merge_deltas
@@ -32,8 +32,8 @@ class ReplyGroup:
     def stream_deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
         """Generate all replies; see :meth:`server.reply.reply.Reply.stream_deltas`."""
         first, streams = 0, []
-        for reply in self.replies:
-            streams.append(_shift_indices(reply.stream_deltas(), first))
+        for prompt_index, reply in enumerate(self.replies):
+            streams.append(_shift_indices(reply.stream_deltas(), first, prompt_index))
             first += reply.job.num_choices
         return merge_deltas(streams)
 
@@ -43,10 +43,12 @@ class ReplyGroup:
 
 
 async def _shift_indices(
-    deltas: AsyncGenerator[ChoiceDelta, None], first: int
+    deltas: AsyncGenerator[ChoiceDelta, None], first: int, prompt_index: int
 ) -> AsyncGenerator[ChoiceDelta, None]:
-    """Yield `deltas` with their choices numbered from `first`."""
+    """Yield `deltas` with their choices numbered from `first`, and the place of their prompt."""
     async with aclosing(deltas):
         async for delta in deltas:
             delta.index += first
+            if delta.result is not None:
+                delta.result = replace(delta.result, prompt_index=prompt_index)
             yield delta

@@ -6,7 +6,6 @@ Does not admit the reply.
 from dataclasses import replace
 
 from server.account.account import RequestAccount
-from server.constraint.answer_constraint import AnswerConstraint
 from server.dialects.budget_request import to_budget_request
 from server.dialects.strategies import check_branches_differ, check_scorer
 from server.engine.protocol import SamplingSettings
@@ -21,14 +20,12 @@ from server.prompt.messages import normalize_messages
 from server.prompt.plain_prompt import check_token_ids
 from server.prompt.tool_prompt import with_tools
 from server.reply.admit import Prepared
+from server.reply.answer_form import choose_answer_form, list_answer_forms
 from server.reply.demand import to_demand
 from server.reply.reply import Recording, Reply
 from server.reply.request import ReplyRequest
 from server.reply.sampling import check_answer_only, check_sampling
-from server.reply.tool_constraint import to_tool_constraint
-from server.reply.tool_readers import create_reader_factory
 from server.state import Services
-from server.tools.tool import ToolMode, ToolUse
 from server.traces.capture import TraceHead, describe_sampling
 from server.traces.recorder import TraceRecorder
 from thinking.budget import BudgetRequest
@@ -45,7 +42,7 @@ async def prepare_reply(
         ApiError: 400, 403 or 404; see the messages.
         BudgetError, PromptError, ConstraintError: see :mod:`server.errors.internal`.
     """
-    check_model(account.key, model.engine.model_name, request.model_name)
+    check_model(account.key, model.names, request.model_name)
     shows_thought = _shows_thought(services, account.key, request)
     keeps_trace = _keeps_trace(services, request)
     budget = to_budget_request(request.thinking, request.max_tokens)
@@ -75,23 +72,24 @@ async def prepare_reply(
     if services.traces is not None and keeps_trace:
         reply = replace(reply, recording=_to_recording(services.traces, reply, request))
     has_limit = limits.total is not None or limits.answer is not None
-    return Prepared(to_demand(job, has_limit=has_limit), reply)
+    return Prepared(to_demand(job, has_limit=has_limit), reply, request.lowered_by)
 
 
 async def _plan_job(
     model: ServedModel, request: ReplyRequest, budget: BudgetRequest, limits: ReplyLimits
 ) -> GenerationJob:
     """Plan the part of the job that depends on the model."""
-    create_tool_reader = create_reader_factory(model.engine, request.tool_use)
-    constraint = _get_constraint(request)
+    forms = list_answer_forms(model.engine, request.constraint, request.tool_use)
     prompt = await model.prepare(request.prompt, budget, limits)
-    if constraint is not None:
-        await model.check_constraint(constraint, prompt)
+    form = await choose_answer_form(model, prompt, forms, request.constraint)
+    if form.may_be_either:
+        # The grammar must see the token that opens a call, so no thought may end with it.
+        prompt = replace(prompt, plan=replace(prompt.plan, calls_end_thoughts=False))
     sampling = check_sampling(
         request.sampling,
         model.engine,
         prompt.budget.max_tokens,
-        calls_tools=constraint is None and not _forbids_calls(request.tool_use),
+        calls_tools=form.has_openers,
         logprobs_field=request.logprobs_field,
     )
     check_answer_only(sampling, prompt.plan)
@@ -101,9 +99,9 @@ async def _plan_job(
         sampling=sampling,
         num_choices=request.num_choices,
         stops=request.stops,
-        constraint=constraint,
+        constraint=form.constraint,
         answer_end=_to_answer_end(model, request),
-        create_tool_reader=create_tool_reader,
+        create_tool_reader=form.create_tool_reader,
     )
 
 
@@ -112,29 +110,6 @@ def _with_tools(model: ServedModel, request: ReplyRequest) -> ReplyRequest:
         return request
     template = model.engine.tokenizer.chat_template
     return replace(request, prompt=with_tools(request.prompt, request.tool_use, template))
-
-
-def _get_constraint(request: ReplyRequest) -> AnswerConstraint | None:
-    """Return the client's constraint, or the one that makes the answer call a tool.
-
-    Raises:
-        BadRequestError: there are both.
-    """
-    if request.tool_use is None:
-        return request.constraint
-    forced = to_tool_constraint(request.tool_use)
-    if forced is not None and request.constraint is not None:
-        raise BadRequestError(
-            f"{request.constraint.field}: should be left out where {request.tool_use.field} "
-            "requires a call",
-            param=request.constraint.field,
-            code="invalid_value",
-        )
-    return forced or request.constraint
-
-
-def _forbids_calls(use: ToolUse | None) -> bool:
-    return use is not None and use.mode is ToolMode.NONE
 
 
 def _to_answer_end(model: ServedModel, request: ReplyRequest) -> AnswerEnd:

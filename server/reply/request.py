@@ -17,16 +17,18 @@ from server.tools.tool import ToolUse
 class ReplyRequest:
     """Request for a reply. `reply_id` is the reply's id on the wire, unique in the process.
 
+    `model_name` None is the model that the server serves.
     `max_tokens` limits thought and answer together, `max_answer_tokens` the answer alone.
     `stop_token_ids` end the answer. `sampling` has the sampling fields that were sent, by the names
     of :class:`server.engine.protocol.SamplingSettings`; `logprobs_field` is the body's name for
     `num_logprobs`, for errors. `store` is false to keep no trace, and true if the client relies on
     a trace. `keeps_thought`: the endpoint needs the thought's text in order to seal it, even if the
-    client may not see it; it must not show it.
+    client may not see it; it must not show it. `lowered_by` says how far the request's priority is
+    below its key's.
     """
 
     reply_id: str
-    model_name: str
+    model_name: str | None
     prompt: Conversation | PlainPrompt
     thinking: ThinkingParams
     max_tokens: int | None = None
@@ -40,3 +42,4 @@ class ReplyRequest:
     tool_use: ToolUse | None = None
     store: bool | None = None
     keeps_thought: bool = False
+    lowered_by: int = 0

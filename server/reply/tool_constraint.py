@@ -1,8 +1,9 @@
 """Constraint on an answer that must call a tool: JSON, which any model can write.
 
-For a named tool, the JSON is the arguments of a single call; for "required", it is a list of
-``{"name", "parameters"}``. The readers are in ``server.tools.json_calls``. Knows no wire format and
-no engine.
+For a named tool, the JSON is the arguments of a single call (or, if the tool takes a text of a
+certain format, the answer is that text); for "required", it is a list of
+``{"name", "parameters"}``. The readers are in ``server.tools.json_calls`` and ``.text_call``. Knows
+no wire format and no engine.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
 from server.constraint.json_schema import collect_literals, serialize_schema
 from server.errors.internal import ConstraintError
-from server.tools.tool import Tool, ToolMode, ToolUse
+from server.tools.tool import InputFormat, Tool, ToolMode, ToolUse
 
 MAX_CALLS = 16  # in one answer: small models would add calls until they are cut
 _VALUES = ("const", "enum", "default", "examples")
@@ -29,7 +30,10 @@ def to_tool_constraint(use: ToolUse) -> AnswerConstraint | None:
         raise ConstraintError(use.field, "should choose among the tools that were sent")
     match use.mode:
         case ToolMode.NAMED:
-            schema = _to_arguments_schema(next(tool for tool in use.tools if tool.name == use.name))
+            named = next(tool for tool in use.tools if tool.name == use.name)
+            if named.input_format is not None:
+                return _to_input_constraint(named.input_format)
+            schema = _to_arguments_schema(named)
         case ToolMode.REQUIRED:
             schema = _to_calls_schema(use)
         case _:
@@ -46,7 +50,18 @@ def to_tool_constraint(use: ToolUse) -> AnswerConstraint | None:
 
 
 def _has_choice(use: ToolUse) -> bool:
-    return any(use.name in (None, tool.name) for tool in use.tools)
+    return any(use.name in (None, tool.name) for tool in use.allowed_tools)
+
+
+def _to_input_constraint(input_format: InputFormat) -> AnswerConstraint:
+    """Return the constraint on an answer that is the text for a tool, without JSON around it."""
+    is_regex = input_format.syntax == "regex"
+    return AnswerConstraint(
+        ConstraintKind.REGEX if is_regex else ConstraintKind.GRAMMAR,
+        "tools",
+        text=input_format.definition,
+        literals=(input_format.definition,),
+    )
 
 
 def _to_arguments_schema(tool: Tool) -> dict[str, Any]:
@@ -61,12 +76,13 @@ def _to_calls_schema(use: ToolUse) -> dict[str, Any]:
     """
     definitions: dict[str, Any] = {}
     calls = []
-    for tool in use.tools:
+    for tool in use.allowed_tools:
         parameters = _to_arguments_schema(tool)
-        rebased = _rebase(parameters, f"#/$defs/{tool.name}")
+        key = tool.name.replace("/", "|")  # a slash would divide the reference
+        rebased = _rebase(parameters, f"#/$defs/{key}")
         if rebased != parameters:
-            definitions[tool.name] = rebased
-            parameters = {"$ref": f"#/$defs/{tool.name}"}
+            definitions[key] = rebased
+            parameters = {"$ref": f"#/$defs/{key}"}
         calls.append(
             {
                 "type": "object",

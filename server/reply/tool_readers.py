@@ -9,6 +9,7 @@ from server.tools.call import make_call_id, make_short_call_id
 from server.tools.families import detect_parser
 from server.tools.json_calls import ListedCallsReader, NamedCallReader
 from server.tools.reading import AnswerReader, ReaderFactory, ToolCallReader
+from server.tools.text_call import TextCallReader
 from server.tools.tool import ToolMode, ToolUse
 
 
@@ -27,15 +28,19 @@ def create_reader_factory(engine: Engine, use: ToolUse | None) -> ReaderFactory 
             param=use.field,
             code="invalid_value",
         )
-    return lambda: AnswerReader(_create_reader(engine, use), parallel=use.parallel)
+    return lambda: AnswerReader(
+        _create_reader(engine, use), parallel=use.parallel, allowed=use.allowed
+    )
 
 
 def _create_reader(engine: Engine, use: ToolUse) -> ToolCallReader:
     is_mistral = detect_parser(engine.tokenizer.chat_template) == "mistral"
     new_id = make_short_call_id if is_mistral else make_call_id
     if use.mode is ToolMode.NAMED:
-        assert use.name is not None
-        return NamedCallReader(use.name, new_id)
+        named = next(tool for tool in use.tools if tool.name == use.name)
+        if named.input_format is not None:
+            return TextCallReader(named.name, new_id)
+        return NamedCallReader(named.name, new_id)
     if use.mode is ToolMode.REQUIRED:
         return ListedCallsReader(new_id)
     return engine.create_tool_call_reader(use.tools)

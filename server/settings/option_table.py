@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_origin
 
 from pydantic.fields import FieldInfo
+from pydantic_settings import NoDecode
 
 from server.settings.settings import ServerSettings
 
@@ -30,13 +31,17 @@ takes precedence over its environment variable. All options of vLLM's engine are
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option. `default` is JSON text, or "" if `description` states the default."""
+    """An option. `default` is JSON text, or "" if `description` states the default.
+
+    `has_words`: see :mod:`server.settings.words`.
+    """
 
     field: str
     default: str
     description: str
     is_switch: bool
     is_json: bool
+    has_words: bool
 
     @property
     def flag(self) -> str:
@@ -55,13 +60,18 @@ def list_options() -> Iterator[Option]:
             _format_default(field),
             field.description or "",
             is_switch=field.annotation is bool,
-            is_json=get_origin(field.annotation) in (dict, list),
+            is_json=get_origin(field.annotation) in (dict, list) and not _has_words(field),
+            has_words=_has_words(field),
         )
 
 
 def render_markdown() -> str:
     """Return the content of docs/options.md."""
     return _HEAD + "".join(_format_row(option) for option in list_options())
+
+
+def _has_words(field: FieldInfo) -> bool:
+    return NoDecode in field.metadata
 
 
 def _format_row(option: Option) -> str:

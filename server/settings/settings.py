@@ -14,6 +14,7 @@ from server.settings.http import HttpSettings
 from server.settings.load import LoadSettings
 from server.settings.observing import ObservingSettings
 from server.settings.redaction_pattern import compile_redaction_pattern
+from server.settings.words import Words
 from thinking.budget import Effort
 
 
@@ -31,10 +32,15 @@ class ServerSettings(AccessSettings, LoadSettings, ObservingSettings, HttpSettin
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one."
     )
-    served_model_name: str | None = Field(
-        default=None,
-        description="Name of the model in the API. Default: the name of the embedded model or "
-        "folder.",
+    served_model_name: Words = Field(
+        default_factory=list,
+        description="Names of the model in the API; responses have the first. Default: the name of "
+        "the embedded model or folder.",
+    )
+    accept_any_model_name: bool = Field(
+        default=False,
+        description="Accept requests for any other model name too, and answer them with the served "
+        "model.",
     )
     default_thinking_tokens: NonNegativeInt | None = Field(
         default=None,
@@ -70,6 +76,12 @@ class ServerSettings(AccessSettings, LoadSettings, ObservingSettings, HttpSettin
     )
     max_body_bytes: PositiveInt = Field(
         default=4 * 2**20, description="Maximum size of a request body; larger bodies get a 413."
+    )
+    unknown_fields: Literal["ignore", "refuse"] = Field(
+        default="ignore",
+        description="Fields of a request that this server does not know: ignore them and name them "
+        "in the header x-ignored-fields, or refuse them with a 400. Fields about thinking, typing "
+        "errors of known fields and unsupported sampling fields are always refused.",
     )
     drain_seconds: PositiveFloat = Field(
         default=30.0, description="Time that open requests have to finish after SIGTERM."

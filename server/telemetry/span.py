@@ -47,6 +47,7 @@ def build_span_attributes(account: RequestAccount, model_name: str | None) -> di
             "gen_ai.provider.name": "thinking-server",
             "gen_ai.request.model": model_name,
             "gen_ai.usage.input_tokens": used.prompt,
+            "gen_ai.usage.cache_read.input_tokens": used.cached,
             "gen_ai.usage.output_tokens": used.reasoning + used.answer,
             "gen_ai.usage.reasoning.output_tokens": used.reasoning,
             "thinking.first_answer_seconds": account.first_answer_seconds,

@@ -3,8 +3,8 @@
 Knows no format of calls, no engine and no wire format.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from server.tools.call import ToolCallDelta
@@ -39,16 +39,28 @@ class ToolCallReader(Protocol):
 class AnswerReader:
     """Splits an answer into content and calls, on top of a :class:`ToolCallReader`.
 
-    Limits the number of calls and loses no text: if no call could be read, the whole answer is
-    content, since a model may try to call a tool and write something malformed. Whitespace around
-    calls is not content.
+    Limits the number of calls, leaves out those of tools that are not `allowed` (None: all are),
+    and loses no text: if no call could be read, the whole answer is content, since a model may try
+    to call a tool and write something malformed. Whitespace around
+    calls is not content. `keeps_unread` is False if the reader itself tells text from calls: then
+    what it does not pass on is the beginning of a call that was cut.
     """
 
-    def __init__(self, reader: ToolCallReader, *, parallel: bool = True) -> None:
+    def __init__(
+        self,
+        reader: ToolCallReader,
+        *,
+        parallel: bool = True,
+        keeps_unread: bool = True,
+        allowed: Collection[str] | None = None,
+    ) -> None:
         self.is_over = False  # a second call has begun although only one is allowed
         self.has_called = False
         self._reader = reader
         self._parallel = parallel
+        self._keeps_unread = keeps_unread
+        self._allowed = allowed
+        self._indices: dict[int, int | None] = {}  # of calls; None: of a tool that is not allowed
         self._text = ""
         self._content = ""
         self._space = ""  # whitespace that is held back until content follows
@@ -62,7 +74,7 @@ class AnswerReader:
     def finish(self, *, is_cut: bool) -> ReadPiece:
         """See :class:`ToolCallReader`."""
         piece = self._filter(self._reader.finish(is_cut=is_cut))
-        if not self.has_called:
+        if not self.has_called and self._keeps_unread:
             piece.content += self._space
             if self._text.startswith(self._content):
                 piece.content += self._text[len(self._content) :]
@@ -72,8 +84,9 @@ class AnswerReader:
         self._content += piece.content
         if self.is_over:
             return ReadPiece()
-        calls = piece.calls if self._parallel else [c for c in piece.calls if c.index == 0]
-        self.is_over = len(calls) < len(piece.calls)
+        allowed = self._drop_forbidden(piece.calls)
+        calls = allowed if self._parallel else [call for call in allowed if call.index == 0]
+        self.is_over = len(calls) < len(allowed)
         content = self._space + piece.content
         self._space = ""
         if not content.strip() and (calls or self.has_called or not self._has_content):
@@ -81,6 +94,20 @@ class AnswerReader:
         self.has_called = self.has_called or bool(calls)
         self._has_content = self._has_content or bool(content)
         return ReadPiece(content, calls)
+
+    def _drop_forbidden(self, calls: list[ToolCallDelta]) -> list[ToolCallDelta]:
+        """Return the deltas of allowed calls, which are numbered without gaps."""
+        if self._allowed is None:
+            return calls
+        kept = []
+        for call in calls:
+            if call.index not in self._indices:
+                num_kept = sum(index is not None for index in self._indices.values())
+                self._indices[call.index] = num_kept if call.name in self._allowed else None
+            index = self._indices[call.index]
+            if index is not None:
+                kept.append(replace(call, index=index))
+        return kept
 
 
 # Creates a reader for each choice.

@@ -40,6 +40,7 @@ DRIP_SECONDS = 0.03
 NUM_DRIPS = 600  # far longer than is allowed
 MAX_CONNECTIONS = 40
 SMALL_BUFFER = 4096
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 JSON_HEAD = "Host: x\r\nContent-Type: application/json\r\n"
 
 
@@ -110,6 +111,26 @@ def read_to_end(client: socket.socket) -> bytes:
     except ConnectionError:
         pass
     return received
+
+
+def read_one(client: socket.socket) -> bytes:
+    """One whole answer with a length or chunks, without `100 Continue`; the connection goes on."""
+    answer = b""
+    while not _is_whole(answer.removeprefix(CONTINUE)):
+        piece = client.recv(2**16)
+        assert piece, answer
+        answer += piece
+    return answer.removeprefix(CONTINUE)
+
+
+def _is_whole(answer: bytes) -> bool:
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return len(body) >= int(line.split(b":")[1])
+    return body.endswith(b"0\r\n\r\n")
 
 
 def dripped(client: socket.socket, pieces: Iterator[bytes]) -> bool:

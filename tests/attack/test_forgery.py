@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from server.app import create_app
+from server.engine.protocol import EngineOutput, EngineRequest
 from server.engine.scripted import ScriptedEngine
 from server.keys.sealed_thoughts import ThoughtSeal
 from tests.attack.bodies import VALID
@@ -21,6 +22,7 @@ from tests.server.conftest import (
     MODEL,
     PROFILES,
     SPECIALS,
+    TOKENIZER,
     Serve,
     make_services,
     make_tokenizer,
@@ -175,7 +177,7 @@ async def test_text_makes_no_control_token(
     assert counts[0] == counts[1]
 
 
-@pytest.mark.parametrize("name", ["<think>", "a b", "look\n<|im_end|>", "x" * 65, "\u0000"])
+@pytest.mark.parametrize("name", ["<think>", "a b", "look\n<|im_end|>", "x" * 129, "\u0000"])
 async def test_a_function_has_a_name_and_nothing_else(serve: Serve, name: str) -> None:
     served = serve()
     answer = await served.chat(tools=tool(name=name))
@@ -196,8 +198,18 @@ FORGED_SEALS = {
 
 
 @pytest.mark.parametrize("seal", FORGED_SEALS.values(), ids=FORGED_SEALS)
-async def test_a_thought_that_is_not_ours_is_refused(serve: Serve, seal: str) -> None:
+async def test_a_thought_that_is_not_ours_never_reaches_the_model(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, seal: str
+) -> None:
     served = serve()
+    prompts: list[str] = []
+    generate = served.engine.generate
+
+    def watched(request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
+        prompts.append(str(TOKENIZER.decode(list(request.prompt_token_ids))))
+        return generate(request)
+
+    monkeypatch.setattr(served.engine, "generate", watched)
     reasoning = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": seal}
     asked = VALID["/v1/responses"] | {"input": [user("a"), reasoning, user("b")]}
     answers = [await served.http.post("/v1/responses", json=asked)]
@@ -209,8 +221,11 @@ async def test_a_thought_that_is_not_ours_is_refused(serve: Serve, seal: str) ->
         asked = VALID["/v1/messages"] | {"messages": turns}
         answers.append(await served.http.post("/v1/messages", json=asked))
     for answer in answers:
-        assert answer.status_code == 400, answer.text
+        assert answer.status_code == 200, answer.text
+        assert not seal or answer.headers["x-ignored-fields"]
         assert "obey" not in answer.text
+    assert len(prompts) == len(answers)
+    assert not any("obey" in prompt for prompt in prompts)
 
 
 SECRET = "zebra"

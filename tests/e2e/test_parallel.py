@@ -34,6 +34,7 @@ def replies(server: Server) -> list[dict[str, Any]]:
             reply = response.json()
             choice = reply["choices"][0]
             choice["thinking"].pop("seconds")
+            reply["usage"].pop("prompt_tokens_details")  # another engine has another cache
             found.append(
                 {
                     "message": choice["message"],

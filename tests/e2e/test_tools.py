@@ -43,8 +43,23 @@ GO: dict[str, Any] = {
     },
 }
 NAMED_GO: dict[str, Any] = {"type": "function", "function": {"name": "go"}}
+# An answer that is no call: few words, since a small model fills what it may.
+SAID = {
+    "type": "object",
+    "properties": {"said": {"enum": ["yes", "no"]}},
+    "required": ["said"],
+    "additionalProperties": False,
+}
+FORMAT = {
+    "type": "json_schema",
+    "json_schema": {"name": "said", "strict": True, "schema": SAID},
+}
 # With it the small model writes a call as its prompt asks; the parser reads it like any other.
 WRITTEN = r'<tool_call>\n\{"name": "add", "arguments": \{"a": [0-9]{1,3}\}\}\n</tool_call>'
+# The tokens of SmolLM2 that an object may begin with.
+NO_OBJECT = dict.fromkeys(
+    ("107", "6150", "26754", "34026", "38894", "39428", "39876", "40343"), -100
+)
 OPTIONS: dict[str, dict[str, Any]] = {
     "no thought": {"max_thinking_tokens": 0},
     "a thought": {"max_thinking_tokens": 60},
@@ -110,6 +125,13 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "required": {"tools": [ADD, GO], "tool_choice": "required", "max_completion_tokens": 800},
     "one": {"tools": [ADD, GO], "tool_choice": "required", "parallel_tool_calls": False},
     "named": {"tools": [ADD, GO], "tool_choice": NAMED_GO},
+    "either": {"tools": [ADD, GO], "response_format": FORMAT, "parallel_tool_calls": False},
+    "called": {
+        "tools": [ADD, GO],
+        "response_format": FORMAT,
+        "parallel_tool_calls": False,
+        "logit_bias": NO_OBJECT,
+    },
     "written": {"tools": [ADD], "structured_outputs": {"regex": WRITTEN}},
 }
 STREAMS = [False, True]
@@ -174,6 +196,32 @@ def test_a_call_in_the_models_own_form_is_read(turns: Turns, options: str, strea
     ((name, arguments),) = turn.calls
     assert name == "add"
     assert set(json.loads(arguments)) == {"a"}
+    assert turn.finish_reason == "tool_calls"
+    assert not turn.content
+
+
+@each_way
+@each_budget
+def test_with_a_schema_an_answer_is_a_call_or_conforms(
+    turns: Turns, options: str, stream: bool
+) -> None:
+    turn = turns["either", options, stream]
+    if turn.calls:
+        assert all(keeps_schema(*call) for call in turn.calls)
+        assert not turn.content
+    else:
+        assert turn.content
+        assert json.loads(turn.content)["said"] in ("yes", "no")
+    assert turn.finish_reason == ("tool_calls" if turn.calls else "stop")
+    assert turn.receipt["used"] <= OPTIONS[options]["max_thinking_tokens"]
+
+
+@each_way
+@each_budget
+def test_with_a_schema_a_call_is_held_to_its_own(turns: Turns, options: str, stream: bool) -> None:
+    turn = turns["called", options, stream]
+    ((name, arguments),) = turn.calls
+    assert keeps_schema(name, arguments)
     assert turn.finish_reason == "tool_calls"
     assert not turn.content
 

@@ -78,7 +78,7 @@ CLIENTS = (
         "openai_python",
         "openai",
         None,
-        (*CALLS, "responses", "completions"),
+        (*CALLS, "responses", "thoughts", "completions"),
         '`extra_body={"max_thinking_tokens": 64}` or `reasoning_effort="low"`',
         'The receipt is `choice.model_extra["thinking"]`. `get_final_response()` of a '
         "Responses stream raises if the response is incomplete; the last event contains it.",
@@ -87,7 +87,7 @@ CLIENTS = (
         "openai_node",
         "openai",
         "node",
-        (*CALLS, "responses"),
+        (*CALLS, "responses", "thoughts"),
         "`...{ max_thinking_tokens: 64 }`, spread into the body, or `reasoning_effort`",
         "The types reject it as a plain field. Requires node 22 or newer; runs on 20.",
     ),
@@ -123,7 +123,7 @@ CLIENTS = (
         "litellm",
         "litellm",
         "litellm",
-        (*CALLS, "responses", "messages", "completions"),
+        (*CALLS, "responses", "messages", "completions", "history", "overflow"),
         "`completion(…, max_thinking_tokens=64)`",
         "Model `openai/NAME` with `/v1`, `anthropic/NAME` without. For the latter set "
         '`allowed_openai_params=["thinking"]`.',

@@ -103,20 +103,74 @@ def test_the_stream_adds_up_to_the_message_it_ends_with(client: Anthropic) -> No
     assert kinds.index("signature") < kinds.index("text")
 
 
-def test_a_signed_thought_comes_back_and_a_forged_one_does_not(client: Anthropic) -> None:
-    first = client.messages.create(messages=ASKED, thinking=THINKING, **LIMITS)
-    turns: list[MessageParam] = [
+def continue_from(content: Any) -> list[MessageParam]:
+    return [
         *ASKED,
-        {"role": "assistant", "content": first.content},
+        {"role": "assistant", "content": content},
         {"role": "user", "content": "And 3 more?"},
     ]
-    assert text_of(client.messages.create(messages=turns, thinking=THINKING, **LIMITS))
+
+
+def test_a_signed_thought_comes_back_and_one_of_another_server_is_left_out(
+    client: Anthropic,
+) -> None:
+    first = client.messages.create(messages=ASKED, thinking=THINKING, **LIMITS)
+    turns = continue_from(first.content)
+    reply = client.messages.with_raw_response.create(messages=turns, thinking=THINKING, **LIMITS)
+    assert text_of(reply.parse())
+    assert "x-ignored-fields" not in reply.headers
     block = thought_of(first)
     middle = len(block.signature) // 2
     other = "A" if block.signature[middle] != "A" else "B"
     block.signature = block.signature[:middle] + other + block.signature[middle + 1 :]
-    with pytest.raises(BadRequestError, match="signature"):
-        client.messages.create(messages=turns, thinking=THINKING, **LIMITS)
+    reply = client.messages.with_raw_response.create(messages=turns, thinking=THINKING, **LIMITS)
+    assert text_of(reply.parse())
+    assert reply.headers["x-ignored-fields"] == "messages[1].content[0]"
+
+
+def test_a_changed_thought_is_refused(client: Anthropic) -> None:
+    first = client.messages.create(messages=ASKED, thinking=SHOWN, **LIMITS)
+    thought_of(first).thinking = "Something else."
+    with pytest.raises(BadRequestError, match="Invalid `signature` in `thinking` block"):
+        client.messages.create(messages=continue_from(first.content), thinking=THINKING, **LIMITS)
+
+
+def test_a_prompt_that_is_too_long_has_the_words_that_clients_compact_on(
+    client: Anthropic,
+) -> None:
+    turns: list[MessageParam] = [{"role": "user", "content": "word " * 20_000}]
+    with pytest.raises(BadRequestError, match=r"prompt is too long: \d+ tokens > \d+ maximum"):
+        client.messages.create(messages=turns, **LIMITS)
+
+
+def test_the_beta_client_gets_its_edits_and_its_tools_back(client: Anthropic) -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": TOOL_NAME, "input": {"city": "Rome"}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny " * 50}
+    turns: Any = [
+        *ASKED_WEATHER,
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [result, {"type": "text", "text": QUESTION}]},
+    ]
+    message = client.beta.messages.create(
+        messages=turns,
+        tools=[TOOL, {"type": "bash_20250124", "name": "bash"}],
+        thinking=NO_THINKING,
+        context_management={
+            "edits": [
+                {
+                    "type": "clear_tool_uses_20250919",
+                    "trigger": {"type": "tool_uses", "value": 0},
+                    "keep": {"type": "tool_uses", "value": 0},
+                }
+            ]
+        },
+        betas=["context-management-2025-06-27"],
+        **LIMITS,
+    )
+    assert message.context_management
+    (edit,) = message.context_management.applied_edits
+    assert edit.type == "clear_tool_uses_20250919"
+    assert edit.cleared_input_tokens > 0
 
 
 def test_a_tool_is_called_and_its_result_is_read(client: Anthropic) -> None:

@@ -100,6 +100,19 @@ def test_responses_answer_within_the_budget(client: Client, reply_of: ReplyOf) -
     assert is_within(reply)
 
 
+@having("thoughts")
+def test_its_helper_for_streams_follows_thoughts_hidden_shown_and_summarised(
+    client: Client, reply_of: ReplyOf
+) -> None:
+    views = reply_of(client, "thoughts")
+    assert views["hidden"]["thought"] == ""
+    assert views["shown"]["thought"]
+    assert views["summarised"]["thought"]
+    for view in views.values():
+        assert view["text"]
+        assert (view["thought"], view["text"]) == (view["final_thought"], view["final_text"])
+
+
 @having("messages")
 def test_messages_answer_within_the_budget(client: Client, reply_of: ReplyOf) -> None:
     reply = reply_of(client, "messages")
@@ -112,6 +125,18 @@ def test_completions_go_on_within_the_budget(client: Client, reply_of: ReplyOf) 
     reply = reply_of(client, "completions")
     assert reply["text"]
     assert is_within(reply)
+
+
+@having("history")
+def test_its_messages_may_be_sent_back_as_they_came(client: Client, reply_of: ReplyOf) -> None:
+    assert len(reply_of(client, "history")["texts"]) == 4
+
+
+@having("overflow")
+def test_it_knows_a_prompt_that_is_too_long(client: Client, reply_of: ReplyOf) -> None:
+    errors = reply_of(client, "overflow")["errors"]
+    assert errors == dict.fromkeys(errors, "ContextWindowExceededError")
+    assert errors
 
 
 def is_weather(value: dict[str, str]) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openai import BadRequestError, NotFoundError, OpenAI
+from openai import NotFoundError, OpenAI
 from openai.types.responses import ParsedResponse, Response, ResponseReasoningItem
 
 from tests.e2e.process import Server
@@ -141,8 +141,12 @@ def test_a_sealed_thought_comes_back_without_a_store(client: OpenAI) -> None:
     sealed.encrypted_content = (
         sealed.encrypted_content[:middle] + other + sealed.encrypted_content[middle + 1 :]
     )
-    with pytest.raises(BadRequestError, match="encrypted_content"):
-        client.responses.create(input=turns, store=False, **BUDGETED)
+    raw = client.responses.with_raw_response.create(input=turns, store=False, **BUDGETED)
+    assert raw.headers["x-ignored-fields"] == "input[1].encrypted_content"
+    without = raw.parse().usage
+    assert without
+    assert second.usage
+    assert without.input_tokens <= second.usage.input_tokens
 
 
 def test_a_tool_is_called_and_its_result_is_read(client: OpenAI) -> None:
@@ -174,3 +178,57 @@ def test_the_arguments_of_a_tool_are_streamed(client: OpenAI) -> None:
         event.delta for event in events if event.type == "response.function_call_arguments.delta"
     ]
     assert "".join(pieces) == call.arguments
+
+
+@pytest.mark.parametrize(
+    "text_format",
+    [
+        {
+            "type": "grammar",
+            "syntax": "lark",
+            "definition": 'start: vote LF\nvote: "yes" | "no"\n%import common.LF',
+        },
+        {"type": "grammar", "syntax": "regex", "definition": r"(yes|no)\n"},
+    ],
+)
+def test_a_custom_tool_gets_a_text_of_its_grammar(client: OpenAI, text_format: Any) -> None:
+    tool: Any = {"type": "custom", "name": "vote", "format": text_format}
+    with client.responses.stream(
+        input="Is 2 even? Vote.",
+        tools=[tool],
+        tool_choice={"type": "custom", "name": "vote"},
+        **BUDGETED,
+    ) as stream:
+        events = list(stream)
+    final = last_response(events)
+    (call,) = (item for item in final.output if item.type == "custom_tool_call")
+    assert call.input in ("yes\n", "no\n")
+    pieces = [
+        event.delta for event in events if event.type == "response.custom_tool_call_input.delta"
+    ]
+    assert "".join(pieces) == call.input
+
+
+def test_a_tool_of_a_namespace_is_called(client: OpenAI) -> None:
+    namespace: Any = {"type": "namespace", "name": "sky", "description": "", "tools": [TOOL]}
+    response = client.responses.create(
+        input=WEATHER_QUESTION,
+        tools=[namespace, {"type": "web_search"}],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        **BUDGETED,
+    )
+    (call,) = (item for item in response.output if item.type == "function_call")
+    assert (call.namespace, call.name) == ("sky", TOOL_NAME)
+
+
+def test_a_conversation_is_compacted_and_goes_on(client: OpenAI) -> None:
+    turns: Any = [
+        {"role": "user", "content": QUESTION},
+        {"role": "assistant", "content": "It is 42."},
+    ]
+    compacted = client.responses.compact(model=MODEL, input=turns)
+    items: Any = [item.to_dict(warnings=False) for item in compacted.output]
+    assert items[-1]["type"] == "compaction"
+    more: Any = {"role": "user", "content": "And 3 more?"}
+    assert client.responses.create(input=[*items, more], **BUDGETED).output_text

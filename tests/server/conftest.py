@@ -1,6 +1,7 @@
 """Small real components: a byte-level tokenizer, marker profiles, a scripted engine, an app."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -108,9 +109,14 @@ class Served:
         """Return the JSON events of a streamed chat, and assert that the stream is complete."""
         response = await self.chat(stream=True, **fields)
         assert response.status_code == 200, response.text
-        lines = [line for line in response.text.split("\n\n") if line.startswith("data: ")]
+        lines = split_events(response.text)
         assert lines[-1] == "data: [DONE]"
         return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+
+
+def split_events(stream: str) -> list[str]:
+    """Return the blocks of an event stream, without comments, each of which is a line."""
+    return [block for block in re.sub("(?m)^:.*\n", "", stream).split("\n\n") if block]
 
 
 def make_services(**options: Any) -> Services:

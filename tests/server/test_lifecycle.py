@@ -183,8 +183,11 @@ async def test_streams_that_outlast_the_drain_end_with_an_error_of_their_api(
             # The whole of it: a bare cut would raise.
             text = (await response.aread()).decode()
         last = json.loads(text.rpartition("data: ")[2])
-        assert "shutting down" in last["error"]["message"]
-        assert path == "/v1/messages" or last["error"]["code"] == "shutting_down"
+        # Of a response, the failure is the last event, with OpenAI's own code.
+        is_response = path == "/v1/responses"
+        error = last["response"]["error"] if is_response else last["error"]
+        assert "shutting down" in error["message"]
+        assert is_response or path == "/v1/messages" or error["code"] == "shutting_down"
         assert "[DONE]" not in text
         assert await server.wait_ended() is ExitCode.OK
     assert "cut off: 1\n" in capsys.readouterr().err

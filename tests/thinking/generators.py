@@ -1,5 +1,7 @@
 """Hypothesis strategies: marker profiles, plans and token streams over a small vocabulary."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from thinking.gate import GateMode, SegmentRules
@@ -68,6 +70,7 @@ def segment_rules(draw: st.DrawFn) -> SegmentRules:
         segment_tokens=draw(st.integers(4, 40)),
         grace_tokens=draw(st.integers(0, 5)),
         opening=draw(st.booleans()),
+        share=draw(st.sampled_from([0.0, 0.25, 0.5, 0.9])),
         mix=draw(st.sampled_from([0.0, 0.25, 1.0])),
     )
 
@@ -85,4 +88,5 @@ def plans(draw: st.DrawFn, profile: MarkerProfile) -> ThinkingPlan:
         segments=draw(st.none() | segment_rules()),
         max_tokens=draw(st.integers(1, 120)),
     )
-    return make_plan(profile, draw(st.integers(0, 60)), rules)
+    plan = make_plan(profile, draw(st.integers(0, 60)), rules)
+    return replace(plan, calls_end_thoughts=draw(st.booleans()))

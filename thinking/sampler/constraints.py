@@ -55,10 +55,10 @@ def constrain(automaton: ThinkingAutomaton, logits: torch.Tensor, batch: Batch) 
 def _restrict(automaton: ThinkingAutomaton, logits: Array, batch: Batch, state: Array) -> None:
     """Remove the tokens that the state forbids.
 
-    In a thought, the exact probability of ends that may not be sampled is moved to the
-    stand-in: always that of the stop tokens; below the minimum, also that of a tool call and of
-    the token that would complete the end marker. In an answer, no marker may be completed, no
-    signal may be sampled, and the first token may not be a stop token.
+    In a thought, the exact probability of ends that may not be sampled is moved to the stand-in:
+    always that of the stop tokens; below the minimum, also that of the token that would complete
+    the end marker and of a tool call (always, if no call may end the thought). In an answer, no
+    marker may be completed, no signal may be sampled, and the first token may not be a stop token.
     """
     tables, arrays = automaton.tables, automaton.arrays
     columns = (batch.rows[:, None], tables.watched_token_ids)
@@ -73,7 +73,8 @@ def _restrict(automaton: ThinkingAutomaton, logits: Array, batch: Batch, state: 
 
     moved = tables.stop_columns | (tables.end_columns & ends & (missing > 1)[:, None])
     if tables.has_tool_calls:
-        moved = moved | (tables.tool_columns & (missing > 0)[:, None])
+        too_soon = state[:, Field.NUM_HIDDEN] < state[:, Field.MIN_TOKENS_BEFORE_CALL]
+        moved = moved | (tables.tool_columns & too_soon[:, None])
     moved = moved & thinking
     banned = (tables.end_columns & ends) | (tables.start_columns & starts)
     banned = (banned | (tables.stop_columns & begins)) & answering

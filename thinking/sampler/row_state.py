@@ -35,6 +35,7 @@ class Field(IntEnum):
     BUDGET = auto()
     GRACE = auto()
     MIN_TOKENS = auto()
+    MIN_TOKENS_BEFORE_CALL = auto()
     HAS_EXIT = auto()
     CLOSE_AT = auto()
     END_AT = auto()
@@ -153,6 +154,7 @@ def read_plan_values(plan: ThinkingPlan) -> dict[Field, int]:
         Field.BUDGET: plan.budget,
         Field.GRACE: plan.grace_tokens,
         Field.MIN_TOKENS: plan.min_tokens,
+        Field.MIN_TOKENS_BEFORE_CALL: plan.min_tokens_before_call,
         Field.HAS_EXIT: plan.early_exit is not None,
         Field.CLOSE_AT: plan.close_at,
         Field.END_AT: plan.end_at,

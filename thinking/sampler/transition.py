@@ -136,7 +136,8 @@ class _Step:
         """Begin the answer at a tool call, if the minimum is reached; allow no more segments."""
         now = self.now
         calls = (self._classes & TOOL_CALL) != 0
-        called = self.thinking & calls & (now.num_hidden >= self.before[Field.MIN_TOKENS])
+        reached = now.num_hidden >= self.before[Field.MIN_TOKENS_BEFORE_CALL]
+        called = self.thinking & calls & reached
         self.thinking = self.thinking & ~called
         self.answering = self.answering | called
         now.phase = self._arrays.where(called, int(Phase.ANSWER), now.phase)

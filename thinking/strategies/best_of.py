@@ -1,13 +1,13 @@
-"""Best of n: chooses the reply whose answer is most probable to the model itself.
+"""Best of n: chooses the reply of which the model itself is most confident.
 
-The criterion is the mean log-probability of the answer's tokens, given the reply's thought.
+A reply is as good as its weakest part: the line of thought, or the answer, with the lowest mean
+log-probability. Of the answer alone a model is sure after a wrong thought too.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thinking.strategies.branch import Branch
-from thinking.strategies.protocol import BranchWriter, Scorer
+from thinking.strategies.protocol import BranchWriter, Scorer, SearchResult
 from thinking.strategies.whole import WholeStrategy
 
 
@@ -18,6 +18,7 @@ class BestOf(WholeStrategy):
     name: ClassVar[str] = "best_of"
     needs_scorer: ClassVar[bool] = False
 
-    async def search(self, writer: BranchWriter, scorer: Scorer) -> Branch:
-        written = await self.branches.write(writer)
-        return max(written, key=lambda branch: branch.answer_confidence)
+    async def search(self, writer: BranchWriter, scorer: Scorer) -> SearchResult:
+        replies = await self.write_all(writer)
+        best = max(replies.written, key=lambda branch: branch.confidence)
+        return SearchResult(best, replies.limited_by)

@@ -40,6 +40,8 @@ class Branch:
     answer_logprob: float = 0.0
     # Mean log-probability of the weakest finished line of thought; 0 if there is none.
     weakest_line: float = 0.0
+    # Number of tokens in the longest finished line of thought.
+    longest_line: int = 0
     # The line that is being written.
     line: Line = Line()
     # True if the next token is hidden: the thought is not over, or its end is being written.
@@ -63,3 +65,8 @@ class Branch:
         Confidence" (arXiv 2508.15260), with lines in place of that paper's windows.
         """
         return min(self.weakest_line, self.line.mean)
+
+    @property
+    def confidence(self) -> float:
+        """Mean log-probability of the reply's weakest part: a line of thought, or the answer."""
+        return min(self.thought_confidence, self.answer_confidence)

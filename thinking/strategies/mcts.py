@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from thinking.strategies.branch import Branch
-from thinking.strategies.protocol import BranchShare, BranchWriter, Scorer
+from thinking.strategies.protocol import BranchWriter, Scorer, SearchResult
 from thinking.strategies.stepping import ScoredBranch, Steps
 
 
@@ -63,21 +63,24 @@ class Mcts:
     def num_branches(self) -> int:
         return self.expand
 
-    def share(self, budget: int, markers: int) -> BranchShare:
-        return self.steps.share(budget, markers)
+    @property
+    def num_requested(self) -> int | None:
+        return None
 
-    async def search(self, writer: BranchWriter, scorer: Scorer) -> Branch:
-        reserve = self.steps.compute_reserve(writer)
+    async def search(self, writer: BranchWriter, scorer: Scorer) -> SearchResult:
+        steps = await self.steps.begin(writer, scorer)
         root = _Node(writer.root, 0.0)
         for _ in range(self.iterations):
             if root.is_closed:
                 break
             leaf = self._select(root)
-            grown = await self.steps.expand(writer, scorer, [leaf.branch] * self.expand, reserve)
+            grown = await steps.expand([leaf.branch] * self.expand)
             if not grown:
                 break
             self._grow(leaf, grown)
-        return _find_best_leaf(root).branch
+        leaves = _list_leaves(root)
+        ended = [leaf.branch for leaf in leaves if leaf.branch.thought_is_over]
+        return await steps.choose(ended, [] if ended else [leaf.branch for leaf in leaves])
 
     def _select(self, root: _Node) -> _Node:
         node = root
@@ -92,12 +95,12 @@ class Mcts:
         leaf.backpropagate(max(g.score for g in grown))
 
 
-def _find_best_leaf(root: _Node) -> _Node:
-    """Return the leaf with the best score, among the ended thoughts if there are any."""
+def _list_leaves(root: _Node) -> list[_Node]:
+    """Return the leaves below `root`, the best first."""
     leaves, waiting = [], [root]
     while waiting:
         node = waiting.pop()
         waiting += node.children
         if not node.children:
             leaves.append(node)
-    return max(leaves, key=lambda leaf: (leaf.branch.thought_is_over, leaf.score))
+    return sorted(leaves, key=lambda leaf: -leaf.score)

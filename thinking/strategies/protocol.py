@@ -6,6 +6,7 @@ neither how a branch is written (by an engine) nor how it is scored (by a reward
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from thinking.strategies.branch import Branch
@@ -14,29 +15,20 @@ from thinking.strategies.pool import ThinkingPool
 STRATEGY_NAMES = ("best_of", "self_consistency", "reward", "beam", "mcts")
 
 
-class BudgetTooSmallError(Exception):
-    """The budget cannot hold the branches.
+class SearchLimit(Enum):
+    """Reason why a search wrote fewer branches than requested."""
 
-    `least` is the smallest budget that can; `advice` says what else could be changed.
-    """
-
-    def __init__(self, least: int, advice: str) -> None:
-        super().__init__(f"needs a thinking budget of at least {least} tokens, {advice}")
-        self.least = least
+    POOL = "budget"  # the rest of the budget cannot hold another branch
+    REPLY = "max_completion_tokens"  # the answer may need the rest of the reply
+    VOTE = "vote"  # no further branch could change which answer wins
 
 
 @dataclass(frozen=True, slots=True)
-class BranchShare:
-    """Most tokens that a branch may take of the budget.
+class SearchResult:
+    """The branch that becomes the reply, and what limited the search; None: nothing did."""
 
-    `thought_tokens` is for its thought with its markers; `total_tokens` includes the trial
-    answer. In a search by steps all branches share the whole budget: then both are the whole
-    budget, and no grace ends a thought (`has_grace`), as a branch may continue later.
-    """
-
-    thought_tokens: int
-    total_tokens: int
-    has_grace: bool
+    branch: Branch
+    limited_by: SearchLimit | None = None
 
 
 class BranchWriter(Protocol):
@@ -50,8 +42,17 @@ class BranchWriter(Protocol):
     def pool(self) -> ThinkingPool:
         """Budget of the search."""
 
-    async def complete(self, branch: Branch, max_tokens: int) -> Branch:
-        """Complete the thought, then answer: at most `max_tokens` in total.
+    @property
+    def answer_room(self) -> int:
+        """Tokens of the reply that remain for the answer when all of the budget is spent."""
+
+    async def complete(
+        self, branch: Branch, max_tokens: int, max_answer_tokens: int | None = None
+    ) -> Branch:
+        """Complete the thought as if it were the only one, then answer.
+
+        At most `max_tokens` are added in total. The answer is left as soon as it has
+        `max_answer_tokens`; None: it may come to its own end.
 
         Raises:
             OverdrawnError: fewer tokens are left.
@@ -76,7 +77,11 @@ class Scorer(Protocol):
 
 
 class Strategy(Protocol):
-    """A way to search over thoughts; its fields are its options."""
+    """A way to search over thoughts; its fields are its options.
+
+    Every strategy first writes one thought as if it were the only one, and returns that one
+    unless it finds a better one: a search answers no worse than a single thought.
+    """
 
     @property
     def name(self) -> str:
@@ -87,15 +92,12 @@ class Strategy(Protocol):
         """Largest number of branches that run at the same time."""
 
     @property
+    def num_requested(self) -> int | None:
+        """Number of branches that the search writes if nothing limits it; None: it depends."""
+
+    @property
     def needs_scorer(self) -> bool:
         """True if the strategy requires a reward model."""
 
-    def share(self, budget: int, markers: int) -> BranchShare:
-        """Return what a branch may take of `budget` tokens, given the tokens of its `markers`.
-
-        Raises:
-            BudgetTooSmallError: the budget does not suffice for every branch.
-        """
-
-    async def search(self, writer: BranchWriter, scorer: Scorer) -> Branch:
-        """Return the branch that becomes the reply; the caller completes it if necessary."""
+    async def search(self, writer: BranchWriter, scorer: Scorer) -> SearchResult:
+        """Return the branch that becomes the reply; the caller completes its answer."""

@@ -1,76 +1,34 @@
 """Content blocks that clients of Anthropic's API send, each validated by the model of its `type`.
 
-A block of an unsupported type is refused with an error that names the type. Does not know whether
-a block may appear where it is, nor whether a thought was sealed by this server: ``conversation``
-checks both.
+A block of an unsupported type is refused if the reply would be wrong without it. Does not know
+whether a block may appear where it is, nor whether a thought was sealed by this server:
+``conversation`` checks both.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 
+from server.api.anthropic.documents import (
+    DocumentBlock,
+    ImageBlock,
+    SearchResultBlock,
+    TextBlock,
+    to_blocks,
+)
+from server.api.anthropic.fields import CacheControl, Unused, to_object, validation_error
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, to_enum_schema
 
-CacheControl = Annotated[
-    dict[str, Any] | None,
-    Field(description="Accepted, without effect: prompt prefixes are always cached."),
-]
-_REFUSED = {
-    "document": "send the document's text in a text block",
-    "search_result": "send the result's text in a text block",
-    "container_upload": "this server has no containers",
-    "server_tool_use": "this server runs no tools of its own",
-    "tool_reference": "this server has no tool search: send the tools in 'tools'",
-}
-
-
-def validation_error(text: str) -> PydanticCustomError:
-    """Return the error for a value; `text` follows the field's name in the message."""
-    return PydanticCustomError("messages_api", "{text}", {"text": text})
-
-
-class TextBlock(StrictModel):
-    """Text block."""
-
-    type: Literal["text"]
-    text: str
-    cache_control: CacheControl = None
-    citations: Annotated[Any, OnlyValues([]), to_enum_schema([])] = None
-
-
-class Base64Source(StrictModel):
-    """Source of an image that is part of the request."""
-
-    type: Literal["base64"]
-    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
-    data: str
-
-
-def _check_base64(source: Any) -> Any:
-    kind = source.get("type") if isinstance(source, dict) else None
-    if kind == "url":
-        raise validation_error("this server fetches no URLs; send the image as base64")
-    if kind == "file":
-        raise validation_error("this server stores no files; send the image as base64")
-    return source
-
-
-class ImageBlock(StrictModel):
-    """Image block."""
-
-    type: Literal["image"]
-    source: Annotated[Base64Source, BeforeValidator(_check_base64)]
-    cache_control: CacheControl = None
+_REFUSED = {"container_upload": "this server has no containers; send the file's text"}
+_RESULT_SUFFIX = "_tool_result"  # of the results of tools that another server ran
 
 
 class ThinkingBlock(StrictModel):
-    """Earlier thought, as it was sent to the client."""
+    """Earlier thought, as it was sent to the client. It may be that of another server."""
 
     type: Literal["thinking"]
-    thinking: str
-    signature: str
+    thinking: str | None = None
+    signature: str | None = None
     cache_control: CacheControl = None
 
 
@@ -78,19 +36,78 @@ class RedactedThinkingBlock(StrictModel):
     """Earlier thought that the client could not read."""
 
     type: Literal["redacted_thinking"]
-    data: str
+    data: str | None = None
     cache_control: CacheControl = None
 
 
 class ToolUseBlock(StrictModel):
-    """Earlier call of one of the client's tools."""
+    """Earlier call of one of the client's tools. `input` may be an object's JSON text."""
 
     type: Literal["tool_use"]
     id: str = Field(min_length=1)
     name: str = Field(min_length=1)
-    input: dict[str, Any]
+    input: Annotated[dict[str, Any], BeforeValidator(to_object, dict[str, Any] | str | None)]
     cache_control: CacheControl = None
-    caller: dict[str, Any] | None = Field(None, description="Accepted, without effect.")
+    caller: Unused = None
+    toolset_name: Unused = None
+
+
+class ServerToolUseBlock(StrictModel):
+    """Earlier call of a tool that another server ran."""
+
+    type: Literal["server_tool_use", "mcp_tool_use"]
+    id: str
+    name: str
+    input: Annotated[dict[str, Any], BeforeValidator(to_object, dict[str, Any] | str | None)]
+    server_name: Unused = None
+    cache_control: CacheControl = None
+    caller: Unused = None
+
+
+class ServerToolResultBlock(StrictModel):
+    """Result of such a call; its type is ``web_search_tool_result``, ``mcp_tool_result`` …"""
+
+    type: str = Field(pattern=f"^.+{_RESULT_SUFFIX}$")
+    tool_use_id: str
+    content: Any = None
+    is_error: bool | None = None
+    cache_control: CacheControl = None
+    caller: Unused = None
+
+
+class CompactionBlock(StrictModel):
+    """Summary that replaces everything before it; without `content`, of no effect."""
+
+    type: Literal["compaction"]
+    content: str | None = None
+    encrypted_content: Unused = None
+    signature: Unused = None
+    tool_changes: list[dict[str, Any]] | None = None
+    cache_control: CacheControl = None
+
+
+class ToolChangeBlock(StrictModel):
+    """Addition or removal of a tool inside the conversation; ``tool_loading`` reads `tool`."""
+
+    type: Literal["tool_addition", "tool_removal"]
+    tool: dict[str, Any]
+    cache_control: CacheControl = None
+
+
+class ToolReferenceBlock(StrictModel):
+    """Tool that a search found: it is offered to the model from now on."""
+
+    type: Literal["tool_reference"]
+    tool_name: str
+    cache_control: CacheControl = None
+
+
+class OtherBlock(StrictModel):
+    """Block of a type that this server does not know."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
 
 
 def read_block(value: Any) -> StrictModel:
@@ -100,16 +117,23 @@ def read_block(value: Any) -> StrictModel:
         PydanticCustomError, ValidationError: the value is no block, or an invalid one.
     """
     kind = value.get("type") if isinstance(value, dict) else None
-    if isinstance(kind, str) and kind in _MODELS:
+    if not isinstance(kind, str):
+        raise validation_error(
+            f'each block should be {{"type": …}} with one of {", ".join(_MODELS)}'
+        )
+    if kind in _MODELS:
         return _MODELS[kind].model_validate(value)
-    if isinstance(kind, str) and (why := _REFUSED.get(kind)):
-        raise validation_error(f"{kind} blocks are not supported: {why}")
-    raise validation_error(f'each block should be {{"type": …}} with one of {", ".join(_MODELS)}')
+    if kind.endswith(_RESULT_SUFFIX):
+        return ServerToolResultBlock.model_validate(value)
+    return OtherBlock.model_validate(value)
 
 
-def to_blocks(content: Any) -> Any:
-    """Return `content`, with a string as one text block."""
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+def get_refusal(block: StrictModel) -> str:
+    """Return why `block` cannot be left out of a turn that this server has to answer."""
+    kind = getattr(block, "type", "")
+    if why := _REFUSED.get(kind):
+        return f"{kind} blocks are not supported: {why}"
+    return f"blocks of this type are not supported; there are {', '.join(_MODELS)}"
 
 
 def read_result_part(value: Any) -> StrictModel:
@@ -119,12 +143,14 @@ def read_result_part(value: Any) -> StrictModel:
         PydanticCustomError, ValidationError: see :func:`read_block`; also for other types of block.
     """
     block = read_block(value)
-    if not isinstance(block, TextBlock | ImageBlock):
-        raise validation_error("a tool's result should have text or image blocks")
+    if not isinstance(block, _ResultPart):
+        raise validation_error("a tool's result should have text, image or document blocks")
     return block
 
 
-_ResultPart = TextBlock | ImageBlock
+_ResultPart = (
+    TextBlock | ImageBlock | DocumentBlock | SearchResultBlock | ToolReferenceBlock | OtherBlock
+)
 _ResultContent = Annotated[
     list[Annotated[_ResultPart, PlainValidator(read_result_part, _ResultPart)]],
     BeforeValidator(to_blocks, str | list[_ResultPart]),
@@ -139,18 +165,39 @@ class ToolResultBlock(StrictModel):
     content: _ResultContent | None = None
     is_error: bool | None = None
     cache_control: CacheControl = None
+    toolset_name: Unused = None
 
 
 Block = (
-    TextBlock | ImageBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | ToolResultBlock
+    TextBlock
+    | ImageBlock
+    | DocumentBlock
+    | SearchResultBlock
+    | ThinkingBlock
+    | RedactedThinkingBlock
+    | ToolUseBlock
+    | ToolResultBlock
+    | ServerToolUseBlock
+    | ServerToolResultBlock
+    | CompactionBlock
+    | ToolChangeBlock
+    | OtherBlock
 )
 _MODELS: dict[str, type[StrictModel]] = {
     "text": TextBlock,
     "image": ImageBlock,
+    "document": DocumentBlock,
+    "search_result": SearchResultBlock,
     "thinking": ThinkingBlock,
     "redacted_thinking": RedactedThinkingBlock,
     "tool_use": ToolUseBlock,
     "tool_result": ToolResultBlock,
+    "server_tool_use": ServerToolUseBlock,
+    "mcp_tool_use": ServerToolUseBlock,
+    "compaction": CompactionBlock,
+    "tool_addition": ToolChangeBlock,
+    "tool_removal": ToolChangeBlock,
+    "tool_reference": ToolReferenceBlock,
 }
 Content = Annotated[
     list[Annotated[Block, PlainValidator(read_block, Block)]],

@@ -15,6 +15,9 @@ from server.keys.sealed_thoughts import ThoughtSeal
 from server.tools.call import ToolCallDelta
 
 Event = dict[str, Any]
+# A hidden thought's length is estimated from its characters, and reported in steps.
+_CHARACTERS_PER_TOKEN = 4
+_ESTIMATE_STEP = 16
 
 
 class ThoughtDisplay(Enum):
@@ -31,11 +34,16 @@ class ContentWriter:
 
     Invariant: at most one block is open, and indices increase by one. A thought's block comes
     before the answer that follows it: if a delta has both, the thought is written first.
+    `estimates_length`: while a thought is written without its text, its length is reported.
     """
 
-    def __init__(self, display: ThoughtDisplay, seal: ThoughtSeal) -> None:
+    def __init__(
+        self, display: ThoughtDisplay, seal: ThoughtSeal, *, estimates_length: bool = False
+    ) -> None:
         self._display = display
         self._seal = seal
+        self._estimates_length = estimates_length
+        self._num_reported = 0  # estimated tokens of the open thought
         self._index = -1
         self._open: str | None = None  # the open block's type
         self._call_index: int | None = None
@@ -48,6 +56,7 @@ class ContentWriter:
             return
         yield from self.close()
         self._thought = ""
+        self._num_reported = 0
         self._num_thoughts += 1
         if self._display is ThoughtDisplay.REDACTED:
             self._open = "redacted_thinking"  # sent as a whole when it is closed
@@ -86,6 +95,17 @@ class ContentWriter:
         self._thought += text
         if self._display is ThoughtDisplay.SHOWN:
             yield self._make_delta({"type": "thinking_delta", "thinking": text})
+        elif self._display is ThoughtDisplay.OMITTED and self._estimates_length:
+            yield from self._report_length()
+
+    def _report_length(self) -> Iterator[Event]:
+        """Report by how much the estimate has grown, in whole steps."""
+        estimate = len(self._thought) // _CHARACTERS_PER_TOKEN
+        grown = (estimate - self._num_reported) // _ESTIMATE_STEP * _ESTIMATE_STEP
+        if grown:
+            self._num_reported += grown
+            delta = {"type": "thinking_delta", "thinking": "", "estimated_tokens": grown}
+            yield self._make_delta(delta)
 
     def _push_call(self, call: ToolCallDelta) -> Iterator[Event]:
         if self._open != "tool_use" or self._call_index != call.index:

@@ -5,58 +5,117 @@ whether a result belongs to an earlier call, and whether a thought was sealed by
 not render the template.
 """
 
-import json
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from server.api.anthropic.assistant_turn import AssistantTurn, to_result_text
 from server.api.anthropic.blocks import (
     Block,
-    ImageBlock,
+    CompactionBlock,
+    OtherBlock,
     RedactedThinkingBlock,
-    TextBlock,
+    ServerToolResultBlock,
+    ServerToolUseBlock,
     ThinkingBlock,
+    ToolChangeBlock,
+    ToolReferenceBlock,
     ToolResultBlock,
     ToolUseBlock,
+    get_refusal,
 )
-from server.api.anthropic.protocol import CountTokensRequest, TurnMessage
-from server.choice.delta import THOUGHT_BREAK
+from server.api.anthropic.documents import (
+    DocumentBlock,
+    ImageBlock,
+    SearchResultBlock,
+    TextBlock,
+)
+from server.api.anthropic.protocol import CountTokensRequest, TaskBudget
+from server.api.anthropic.turns import TurnMessage
 from server.errors.api import BadRequestError
-from server.keys.sealed_thoughts import SealError, ThoughtSeal
+from server.keys.sealed_thoughts import ThoughtSeal
 from server.prompt.conversation import Conversation
 from server.prompt.images import MAX_IMAGE_BYTES, MAX_IMAGES
 from server.prompt.messages import IMAGE_PART
 
 _KINDS: dict[str, tuple[type[Block], ...]] = {
-    "user": (TextBlock, ImageBlock, ToolResultBlock),
-    "assistant": (TextBlock, ThinkingBlock, RedactedThinkingBlock, ToolUseBlock),
-    "system": (TextBlock,),
+    "user": (
+        *(TextBlock, ImageBlock, DocumentBlock, SearchResultBlock, ToolResultBlock),
+        CompactionBlock,
+    ),
+    "assistant": (
+        *(TextBlock, ThinkingBlock, RedactedThinkingBlock, ToolUseBlock, ServerToolUseBlock),
+        *(ServerToolResultBlock, CompactionBlock, OtherBlock),
+    ),
+    "system": (TextBlock, ToolChangeBlock),
 }
+# Anthropic's own words, which its clients know, then ours.
+_PREFILL = (
+    "This model does not support assistant message prefill. The conversation must end with a user "
+    "message: an answer cannot be continued, as the thought comes before it"
+)
+_UNEXPECTED_RESULT = (
+    "unexpected `tool_use_id` found in `tool_result` blocks. Each `tool_result` block must have a "
+    "corresponding `tool_use` block in the previous message: it should be the id of one before it"
+)
 ChatMessage = dict[str, Any]
 Content = str | list[dict[str, Any]]
 Shown = TextBlock | ImageBlock
+Note = Callable[[str], None]
 
 
-def to_conversation(body: CountTokensRequest, seal: ThoughtSeal) -> Conversation:
-    """Return the conversation in `body`.
+def to_conversation(body: CountTokensRequest, seal: ThoughtSeal, note: Note) -> Conversation:
+    """Return the conversation in `body`; `note` gets the path of each block that is left out.
 
     Raises:
-        BadRequestError: a block may not appear where it is, or a thought was not sealed here.
+        BadRequestError: a block may not appear where it is, or a sealed thought was changed.
     """
     if body.messages[-1].role == "assistant":
-        raise _invalid_value_error(
-            f"messages[{len(body.messages) - 1}].role",
-            "the last message should not be the assistant's: an answer cannot be continued "
-            "(prefill is not supported)",
-        )
-    reader = _TurnReader(seal)
+        raise _invalid_value_error(f"messages[{len(body.messages) - 1}].role", _PREFILL)
+    reader = _TurnReader(seal, note)
+    head = [_join_lines(body.system)] if body.system else []
+    config = body.output_config
+    if config is not None and config.task_budget is not None:
+        head.append(_describe_budget(config.task_budget))
     messages: list[ChatMessage] = []
-    if body.system:
-        messages.append({"role": "system", "content": _join_lines(body.system)})
-    for place, turn in enumerate(body.messages):
+    for place, turn in _iterate_turns(body.messages):
         for message in reader.read(turn, f"messages[{place}]"):
             _append(messages, message)
+    if head:
+        messages.insert(0, {"role": "system", "content": "\n".join(head)})
     return Conversation(messages)
+
+
+def _describe_budget(budget: TaskBudget) -> str:
+    left = budget.total if budget.remaining is None else budget.remaining
+    return f"The token budget of this task is {budget.total}; {left} tokens of it are left."
+
+
+def _iterate_turns(turns: Sequence[TurnMessage]) -> Iterator[tuple[int, TurnMessage]]:
+    """Yield the turns that the model reads, each with its place.
+
+    What a summary replaces is gone, and so are system turns that are for one turn only.
+    """
+    last_user = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=-1)
+    first = max((i for i, turn in enumerate(turns) if _has_summary(turn)), default=0)
+    for place, turn in enumerate(turns):
+        is_over = turn.clear_at == "next_user_message" and place < last_user
+        if place >= first and not is_over:
+            yield place, turn
+
+
+def _has_summary(turn: TurnMessage) -> bool:
+    return any(isinstance(block, CompactionBlock) and block.content for block in turn.content)
+
+
+def _cut_at_summary(
+    blocks: Sequence[tuple[Block, str]],
+) -> tuple[str | None, Sequence[tuple[Block, str]]]:
+    """Return the last summary in a turn, if any, and the blocks after it."""
+    for number, (block, _) in reversed(list(enumerate(blocks))):
+        if isinstance(block, CompactionBlock) and block.content:
+            return block.content, blocks[number + 1 :]
+    return None, blocks
 
 
 def _append(messages: list[ChatMessage], message: ChatMessage) -> None:
@@ -81,37 +140,65 @@ def _to_parts(content: Content) -> list[dict[str, Any]]:
 class _TurnReader:
     """Reads turns in order: a result may only belong to an earlier call."""
 
-    def __init__(self, seal: ThoughtSeal) -> None:
+    def __init__(self, seal: ThoughtSeal, note: Note) -> None:
         self._seal = seal
+        self._note = note
         self._call_ids: set[str] = set()
         self._num_images = 0
 
-    def read(self, message: TurnMessage, field: str) -> list[ChatMessage]:
-        """Return the messages of a turn: each tool result is a message, and so is the rest."""
+    def read(self, message: TurnMessage, field: str) -> Iterator[ChatMessage]:
+        """Yield the messages of a turn: each tool result is a message, and so is the rest."""
         places = [f"{field}.content[{place}]" for place in range(len(message.content))]
-        for block, place in zip(message.content, places, strict=True):
+        blocks: Sequence[tuple[Block, str]] = list(zip(message.content, places, strict=True))
+        for block, place in blocks:
             _check_role(block, message.role, place)
+        summary, blocks = _cut_at_summary(blocks)
+        if summary is not None:
+            yield {"role": "user", "content": summary}
+            if not blocks:
+                return
         if message.role == "assistant":
-            return [self._read_assistant(message.content, places)]
-        results = list(self._read_results(message.content, places))
-        shown = list(self._read_shown(message.content, places))
-        if results and not shown:
-            return results
-        return [*results, {"role": message.role, "content": _to_content(shown)}]
+            turn = AssistantTurn([block for block, _ in blocks], self._seal, self._note)
+            yield from turn.read([place for _, place in blocks])
+            self._call_ids |= turn.call_ids
+            return
+        yield from self._read_written(message.role, blocks)
 
-    def _read_shown(self, blocks: Sequence[Block], places: Sequence[str]) -> Iterator[Shown]:
+    def _read_written(
+        self, role: str, blocks: Sequence[tuple[Block, str]]
+    ) -> Iterator[ChatMessage]:
+        """Yield the messages of a turn that the client wrote."""
+        results = list(self._read_results(blocks))
+        shown = list(self._read_shown(blocks))
+        yield from results
+        has_changes_only = role == "system" and blocks and not shown
+        if shown or not (results or has_changes_only):
+            yield {"role": role, "content": _to_content(shown)}
+
+    def _read_shown(self, blocks: Sequence[tuple[Block, str]]) -> Iterator[Shown]:
         """Yield texts and images; also results' images: templates know images of the user only."""
-        for block, place in zip(blocks, places, strict=True):
+        for block, place in blocks:
             if isinstance(block, ToolResultBlock):
                 for number, part in enumerate(block.content or ()):
-                    if isinstance(part, ImageBlock):
-                        self._check_image(part, f"{place}.content[{number}]")
-                        yield part
-            elif isinstance(block, ImageBlock):
-                self._check_image(block, place)
-                yield block
-            elif isinstance(block, TextBlock):
-                yield block
+                    for shown in self._read_parts(part, f"{place}.content[{number}]"):
+                        if isinstance(shown, ImageBlock):
+                            yield shown
+            else:
+                yield from self._read_parts(block, place)
+
+    def _read_parts(self, block: Any, place: str) -> Iterator[Shown]:
+        """Yield the texts and images of a block that has some."""
+        parts: Sequence[Shown] = ()
+        if isinstance(block, TextBlock | ImageBlock):
+            parts = [block]
+        elif isinstance(block, DocumentBlock | SearchResultBlock):
+            parts = block.parts
+            if (block.citations or {}).get("enabled"):
+                self._note(f"{place}.citations")
+        for part in parts:
+            if isinstance(part, ImageBlock):
+                self._check_image(part, place)
+            yield part
 
     def _check_image(self, image: ImageBlock, place: str) -> None:
         """Raise BadRequestError if an image is invalid; here, its path in the body is known."""
@@ -127,53 +214,14 @@ class _TurnReader:
         except ValueError:
             raise _invalid_value_error(f"{place}.source.data", "is not valid base64") from None
 
-    def _read_assistant(self, blocks: Sequence[Block], places: Sequence[str]) -> ChatMessage:
-        text, thoughts, calls = "", [], []
-        for block, place in zip(blocks, places, strict=True):
-            match block:
-                case TextBlock():
-                    text += block.text
-                case ThinkingBlock():
-                    thoughts.append(self._open_thought(block, place))
-                case RedactedThinkingBlock():
-                    thoughts.append(self._open_seal(block.data, f"{place}.data"))
-                case ToolUseBlock():
-                    self._call_ids.add(block.id)
-                    calls.append(_to_tool_call(block))
-        message: ChatMessage = {"role": "assistant", "content": text}
-        if thoughts:
-            message["reasoning_content"] = THOUGHT_BREAK.join(thoughts)
-        if calls:
-            message["tool_calls"] = calls
-        return message
-
-    def _open_thought(self, block: ThinkingBlock, place: str) -> str:
-        thought = self._open_seal(block.signature, f"{place}.signature")
-        if block.thinking and block.thinking != thought:
-            raise _invalid_value_error(
-                f"{place}.signature", "does not match this 'thinking', which was changed"
-            )
-        return thought
-
-    def _open_seal(self, sealed: str, place: str) -> str:
-        try:
-            return self._seal.open(sealed)
-        except SealError as error:
-            raise _invalid_value_error(place, str(error)) from None
-
-    def _read_results(
-        self, blocks: Sequence[Block], places: Sequence[str]
-    ) -> Iterator[ChatMessage]:
-        for block, place in zip(blocks, places, strict=True):
+    def _read_results(self, blocks: Sequence[tuple[Block, str]]) -> Iterator[ChatMessage]:
+        for block, place in blocks:
             if not isinstance(block, ToolResultBlock):
                 continue
             if block.tool_use_id not in self._call_ids:
-                raise _invalid_value_error(
-                    f"{place}.tool_use_id", "should be the id of a tool_use block before it"
-                )
-            text = _join_lines(
-                [part for part in block.content or () if isinstance(part, TextBlock)]
-            )
+                raise _invalid_value_error(f"{place}.tool_use_id", _UNEXPECTED_RESULT)
+            texts = [to_text for part in block.content or () for to_text in _to_texts(part)]
+            text = "\n".join(texts)
             yield {
                 "role": "tool",
                 "tool_call_id": block.tool_use_id,
@@ -181,11 +229,29 @@ class _TurnReader:
             }
 
 
+def _to_texts(part: Any) -> list[str]:
+    """Return the texts of a part of a tool's result."""
+    match part:
+        case TextBlock():
+            return [part.text]
+        case DocumentBlock() | SearchResultBlock():
+            return [inner.text for inner in part.parts if isinstance(inner, TextBlock)]
+        case ToolReferenceBlock():
+            return [f"Loaded tool: {part.tool_name}"]
+        case OtherBlock():
+            return [to_result_text(part.model_dump())]
+        case _:
+            return []
+
+
 def _check_role(block: Block, role: str, place: str) -> None:
-    if not isinstance(block, _KINDS[role]):
-        raise _invalid_value_error(
-            place, f"{block.type} blocks do not belong in messages of role {role!r}"
-        )
+    if isinstance(block, _KINDS[role]):
+        return
+    if isinstance(block, OtherBlock):
+        raise _invalid_value_error(place, get_refusal(block))
+    raise _invalid_value_error(
+        place, f"{block.type} blocks do not belong in messages of role {role!r}"
+    )
 
 
 def _to_content(shown: Sequence[Shown]) -> Content:
@@ -203,11 +269,6 @@ def _to_part(block: Shown) -> dict[str, Any]:
 
 def _join_lines(blocks: Sequence[TextBlock]) -> str:
     return "\n".join(block.text for block in blocks)
-
-
-def _to_tool_call(block: ToolUseBlock) -> dict[str, Any]:
-    function = {"name": block.name, "arguments": json.dumps(block.input, ensure_ascii=False)}
-    return {"id": block.id, "type": "function", "function": function}
 
 
 def _invalid_value_error(param: str, problem: str) -> BadRequestError:

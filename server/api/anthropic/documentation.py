@@ -8,7 +8,10 @@ from server.api.openapi import add_schemas, document_chat
 
 _INTEGER = {"type": "integer"}
 _STRING_OR_NULL = {"type": ["string", "null"]}
-_STOP_REASONS = ["end_turn", "max_tokens", "stop_sequence", "tool_use"]
+_STOP_REASONS = [
+    *("end_turn", "max_tokens", "stop_sequence", "tool_use"),
+    "model_context_window_exceeded",
+]
 _RECEIPT = {"$ref": "#/components/schemas/Receipt"}
 _SCHEMAS: dict[str, Any] = {
     "AnthropicError": {
@@ -48,13 +51,27 @@ _SCHEMAS: dict[str, Any] = {
                         "properties": {"thinking_tokens": _INTEGER},
                     },
                     "cache_creation_input_tokens": {"const": 0},
-                    "cache_read_input_tokens": {"const": 0},
+                    "cache_read_input_tokens": _INTEGER,
                 },
+            },
+            "context_management": {
+                "type": "object",
+                "description": "With `context_management` in the request: what it cleared.",
+                "properties": {"applied_edits": {"type": "array", "items": {"type": "object"}}},
             },
             "thinking": _RECEIPT,
         },
     },
-    "TokenCount": {"type": "object", "properties": {"input_tokens": _INTEGER}},
+    "TokenCount": {
+        "type": "object",
+        "properties": {
+            "input_tokens": _INTEGER,
+            "context_management": {
+                "type": "object",
+                "properties": {"original_input_tokens": _INTEGER},
+            },
+        },
+    },
 }
 add_schemas(_SCHEMAS)
 

@@ -10,10 +10,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from server.api.anthropic.blocks import CacheControl, Content, SystemContent, validation_error
+from server.api.anthropic.blocks import SystemContent
+from server.api.anthropic.context_edits import ContextManagement
+from server.api.anthropic.fields import CacheControl, Unused, validation_error
 from server.api.anthropic.tools import AnyTool, ToolChoice
+from server.api.anthropic.turns import TurnMessage
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
+from server.api.fields.only_values import OnlyValues, to_enum_schema
 from server.api.fields.sampling import get_requested_sampling
 from server.api.fields.structured import JsonSchema
 from server.api.fields.thinking import ThinkingBody
@@ -23,13 +26,14 @@ from server.dialects.readers import EFFORT
 from server.prompt.messages import MAX_MESSAGES
 
 MAX_STOP_SEQUENCES = 64
+MAX_TOOLS = 1_024
+_NO_SUMMARIES = "this server does not summarize conversations: summarize on the client's side"
 
 
-class TurnMessage(StrictModel):
-    """Turn of a conversation. A `system` turn is an instruction inside the conversation."""
-
-    role: Literal["user", "assistant", "system"]
-    content: Content
+def _check_thread(thread: dict[str, Any] | None) -> dict[str, Any] | None:
+    if thread is not None and thread.get("type") == "continue":
+        raise validation_error("this server holds no conversations: send all messages")
+    return thread
 
 
 class OutputFormat(StrictModel):
@@ -39,8 +43,16 @@ class OutputFormat(StrictModel):
     schema_: JsonSchema = Field(alias="schema", description="The JSON schema of the answer.")
 
 
+class TaskBudget(StrictModel):
+    """``output_config.task_budget``: tokens for a whole task, over all of its requests."""
+
+    type: Literal["tokens"]
+    total: int = Field(ge=1)
+    remaining: int | None = Field(None, ge=0, description="Null: all of them.")
+
+
 class OutputConfig(StrictModel):
-    """``output_config``: the format of the answer, and the effort."""
+    """``output_config``: the format of the answer, the effort, and a budget for the task."""
 
     # `effort` is read by ``server.dialects``.
     model_config = ConfigDict(
@@ -49,23 +61,17 @@ class OutputConfig(StrictModel):
     format: OutputFormat | None = Field(
         None, description="Format of the answer; the thought is not constrained."
     )
+    task_budget: TaskBudget | None = Field(
+        None, description="Advice: the model is told of it. `max_tokens` limits the reply."
+    )
 
 
-def _check_edits(edits: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
-    """Accept only edits that keep all thoughts, as Claude Code sends them: none is ever cleared."""
-    for edit in edits or ():
-        is_about_thoughts = str(edit.get("type")).startswith("clear_thinking_")
-        if not (is_about_thoughts and edit.get("keep") == "all"):
-            raise validation_error(
-                'only "clear_thinking_…" with "keep": "all" is accepted: nothing is cleared'
-            )
-    return edits
+class Diagnostics(StrictModel):
+    """``diagnostics``."""
 
-
-class ContextManagement(StrictModel):
-    """``context_management`` of Anthropic's beta: accepted if it has no effect."""
-
-    edits: Annotated[list[dict[str, Any]] | None, AfterValidator(_check_edits)] = None
+    previous_message_id: str | None = Field(
+        None, description="Accepted; cache misses are not explained."
+    )
 
 
 class CountTokensRequest(ThinkingBody):
@@ -84,15 +90,30 @@ class CountTokensRequest(ThinkingBody):
     model: str
     messages: list[TurnMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     system: SystemContent | None = None
-    tools: list[AnyTool] | None = None
+    tools: Annotated[list[AnyTool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: ToolChoice | None = None
     output_config: OutputConfig | None = None
 
-    # Ignored, as they do not affect the replies of this server.
-    cache_control: CacheControl = None
     context_management: ContextManagement | None = None
-    speed: Annotated[str | None, OnlyValues("standard"), to_enum_schema("standard")] = None
-    mcp_servers: Annotated[Any, OnlyValues([]), to_enum_schema([])] = None
+
+    # Without effect here; `list_unused` says which of them a request relies on.
+    cache_control: CacheControl = None
+    speed: Annotated[
+        str | None, Field(description="Accepted; all replies have the same speed.")
+    ] = None
+    mcp_servers: Annotated[
+        list[dict[str, Any]] | None, Field(description="Accepted; none is connected to.")
+    ] = None
+    billing_policy: Unused = None
+    user_profile_id: Unused = None
+    workspace_id: Unused = None
+    betas: Annotated[list[str] | None, Field(description="Accepted, without effect.")] = None
+
+    def list_unused(self) -> list[str]:
+        """Return the names of the fields that ask for something that is not done here."""
+        names = ["mcp_servers", "billing_policy", "user_profile_id", "workspace_id", "betas"]
+        unused = [name for name in names if getattr(self, name)]
+        return [*unused, *(["speed"] if self.speed not in (None, "standard") else [])]
 
 
 class MessagesRequest(CountTokensRequest):
@@ -112,12 +133,30 @@ class MessagesRequest(CountTokensRequest):
     top_k: int | None = Field(None, ge=-1, description="0, -1 or null: no limit.")
     stream: bool | None = None
 
-    # Ignored, as they do not affect the replies of this server.
+    # Without effect here, see `list_unused`.
     metadata: dict[str, Any] | None = None
-    service_tier: Literal["auto", "standard_only"] | None = None
-    container: Unsupported = None
-    inference_geo: Unsupported = None
-    diagnostics: Unsupported = None
+    service_tier: str | None = None
+    container: Unused = None
+    inference_geo: Unused = None
+    diagnostics: Diagnostics | None = None
+    fallbacks: Unused = None
+    fallback_credit_token: Unused = None
+    thread: Annotated[
+        dict[str, Any] | None,
+        AfterValidator(_check_thread),
+        Field(description="No conversation is held here, so none can be continued."),
+    ] = None
+    compaction: Annotated[Any, OnlyValues(why=_NO_SUMMARIES), to_enum_schema()] = None
+
+    def list_unused(self) -> list[str]:
+        """See :meth:`CountTokensRequest.list_unused`."""
+        names = ["container", "inference_geo", "fallbacks", "fallback_credit_token", "thread"]
+        unused = [*super().list_unused(), *(name for name in names if getattr(self, name))]
+        if self.diagnostics is not None and self.diagnostics.previous_message_id:
+            unused.append("diagnostics.previous_message_id")
+        if self.service_tier not in (None, "auto", "standard_only"):
+            unused.append("service_tier")
+        return unused
 
     @property
     def sampling(self) -> dict[str, Any]:

@@ -1,46 +1,108 @@
 """Converts a Messages body to the request that all endpoints share. Generates nothing."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 
 from server.api.anthropic.content import ThoughtDisplay
+from server.api.anthropic.context_edits import Turns, apply_edits
 from server.api.anthropic.conversation import to_conversation
 from server.api.anthropic.protocol import CountTokensRequest, MessagesRequest
-from server.api.anthropic.tools import to_tool_use
+from server.api.anthropic.tool_loading import to_tool_use
 from server.api.begin import RequestContext
+from server.api.ignored import note_ignored
+from server.errors.api import PromptTooLongError
 from server.reply.admit import Prepared
 from server.reply.reply import Reply
 from server.reply.request import ReplyRequest
 
+BodyT = TypeVar("BodyT", bound=CountTokensRequest)
+Note = Callable[[str], None]
+AppliedEdits = list[dict[str, Any]] | None
+_ESTIMATES_BETA = "thinking-token-count"
 
-async def prepare_message(context: RequestContext[MessagesRequest]) -> Prepared[Reply]:
+
+def _ignore(_: str) -> None:
+    """Note nothing: the request is only counted."""
+
+
+async def prepare_message(
+    context: RequestContext[MessagesRequest],
+) -> Prepared[tuple[AppliedEdits, Reply]]:
     """Check a request in Anthropic's form, and plan the reply.
+
+    Also returns what the edits of ``context_management`` did.
 
     Raises:
         ApiError: see :func:`server.reply.prepare.prepare_reply`.
     """
-    body = context.body
-    return await context.prepare(
-        replace(
-            to_reply_request(context),
-            max_tokens=body.max_tokens,
-            sampling=body.sampling,
-            stops=body.stop_sequences or (),
-            constraint=body.constraint,
-            keeps_thought=get_thought_display(context) is not ThoughtDisplay.NONE,
-        )
+    edited, applied = await edit_context(context)
+    body = edited.body
+    note = partial(note_ignored, context.request)
+    request = replace(
+        to_reply_request(edited, note),
+        max_tokens=body.max_tokens,
+        sampling=body.sampling,
+        stops=body.stop_sequences or (),
+        constraint=body.constraint,
+        keeps_thought=get_thought_display(context) is not ThoughtDisplay.NONE,
     )
+    note_unused(context)
+    return (await context.prepare(request)).with_extra(applied)
 
 
-def to_reply_request(context: RequestContext[CountTokensRequest]) -> ReplyRequest:
-    """Return the request with the fields that its prompt depends on."""
+def note_unused(context: RequestContext[BodyT]) -> None:
+    """Name the fields of the body that ask for something that is not done here."""
+    for name in context.body.list_unused():
+        note_ignored(context.request, name)
+
+
+async def edit_context(
+    context: RequestContext[BodyT],
+) -> tuple[RequestContext[BodyT], AppliedEdits]:
+    """Return `context` with its conversation as ``context_management`` edits it.
+
+    Also returns what the edits did; None: none was requested.
+    """
+    management = context.body.context_management
+    if management is None or management.edits is None:
+        return context, None
+
+    async def count(turns: Turns) -> int:
+        return await count_prompt_tokens(_with_turns(context, turns))
+
+    note = partial(note_ignored, context.request)
+    edited = await apply_edits(management.edits, context.body.messages, count, note)
+    return _with_turns(context, edited.turns), edited.applied
+
+
+async def count_prompt_tokens(context: RequestContext[BodyT], note: Note = _ignore) -> int:
+    """Return the number of tokens of the prompt, even of one that is too long."""
+    try:
+        prepared = await context.prepare(to_reply_request(context, note))
+    except PromptTooLongError as error:
+        return error.num_tokens
+    return prepared.demand.prompt_tokens
+
+
+def _with_turns(context: RequestContext[BodyT], turns: Turns) -> RequestContext[BodyT]:
+    return replace(context, body=context.body.model_copy(update={"messages": list(turns)}))
+
+
+def to_reply_request(context: RequestContext[BodyT], note: Note) -> ReplyRequest:
+    """Return the request with the fields that its prompt depends on.
+
+    `note` gets the path of each block and tool that is left out.
+    """
     body = context.body
     return ReplyRequest(
         reply_id=f"msg_{secrets.token_hex(12)}",
         model_name=body.model,
-        prompt=to_conversation(body, context.seal),
+        prompt=to_conversation(body, context.seal, note),
         thinking=context.thinking,
-        tool_use=to_tool_use(body.tools, body.tool_choice),
+        tool_use=to_tool_use(body, note),
     )
 
 
@@ -53,3 +115,10 @@ def get_thought_display(context: RequestContext[MessagesRequest]) -> ThoughtDisp
         return ThoughtDisplay.NONE
     may_show = context.services.settings.show_thoughts and context.account.key.shows_thoughts
     return ThoughtDisplay.OMITTED if may_show else ThoughtDisplay.REDACTED
+
+
+def counts_hidden_thoughts(context: RequestContext[MessagesRequest]) -> bool:
+    """Return whether the client wants estimates of how long a hidden thought is so far."""
+    return any(
+        _ESTIMATES_BETA in value for value in context.request.headers.getlist("anthropic-beta")
+    )

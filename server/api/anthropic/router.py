@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -10,11 +12,18 @@ from starlette.responses import JSONResponse, Response
 from server.api.anthropic.content import ContentWriter, Event
 from server.api.anthropic.documentation import document_messages, document_token_count
 from server.api.anthropic.protocol import CountTokensRequest, MessagesRequest
-from server.api.anthropic.request import get_thought_display, prepare_message, to_reply_request
+from server.api.anthropic.request import (
+    count_prompt_tokens,
+    counts_hidden_thoughts,
+    edit_context,
+    get_thought_display,
+    note_unused,
+    prepare_message,
+)
 from server.api.anthropic.response import MessageHead, MessageWriter, build_message
 from server.api.begin import begin, read_request
+from server.api.ignored import note_ignored
 from server.choice.delta import ChoiceResult
-from server.errors.api import PromptTooLongError
 from server.errors.translation import report_error
 from server.http.streaming import format_sse_event
 from server.reply.reply import Reply
@@ -70,12 +79,23 @@ async def create_message(request: Request) -> Response:
     Other spellings of the budget are accepted too. The receipt in `thinking` shows the budget and
     how much of it was used.
     """
-    context, reply = await begin(request, MessagesRequest, prepare_message)
-    engine = context.model.engine
-    head = MessageHead(reply.job.request_id, engine.model_name, reply.num_prompt_tokens)
+    context, (applied, reply) = await begin(request, MessagesRequest, prepare_message)
+    diagnostics = context.body.diagnostics
+    head = MessageHead(
+        reply.job.request_id,
+        context.model.engine.model_name,
+        reply.num_prompt_tokens,
+        fits_context=reply.job.prompt.budget.max_tokens >= context.body.max_tokens,
+        applied_edits=applied,
+        is_diagnosed=diagnostics is not None and diagnostics.previous_message_id is not None,
+    )
     writer = MessageWriter(
         head,
-        ContentWriter(get_thought_display(context), context.seal),
+        ContentWriter(
+            get_thought_display(context),
+            context.seal,
+            estimates_length=counts_hidden_thoughts(context),
+        ),
         opens_with_thought=reply.job.prompt.plan.opens,
     )
     message = MessageReply(reply, head, writer, request.state.request_id)
@@ -92,14 +112,17 @@ async def create_message(request: Request) -> Response:
 async def count_tokens(request: Request) -> Response:
     """Count the input tokens of a message, without creating it.
 
-    The count equals `usage.input_tokens` of the same message.
+    The count equals `usage.input_tokens` plus `usage.cache_read_input_tokens` of the same message.
     """
     context = await read_request(request, CountTokensRequest)
-    try:
-        prepared = await context.prepare(to_reply_request(context))
-    except PromptTooLongError as error:  # finding that out is why clients count
-        return JSONResponse({"input_tokens": error.num_tokens})
-    return JSONResponse({"input_tokens": prepared.demand.prompt_tokens})
+    note_unused(context)
+    note = partial(note_ignored, request)
+    edited, applied = await edit_context(context)
+    counted: dict[str, Any] = {"input_tokens": await count_prompt_tokens(edited, note)}
+    if applied is not None:
+        original = await count_prompt_tokens(context) if applied else counted["input_tokens"]
+        counted["context_management"] = {"original_input_tokens": original}
+    return JSONResponse(counted)
 
 
 def _format_event(event: Event) -> bytes:

@@ -1,46 +1,27 @@
-"""``tools`` and ``tool_choice`` of a Messages body. Calls no tools."""
+"""``tools`` and ``tool_choice`` of a Messages body. Calls no tools.
 
-from collections.abc import Sequence
+Knows three sorts of tools: those that the client describes itself, those that Anthropic describes
+but the client runs (``client_tools``), and those that Anthropic's servers run, which no model is
+told of here. Does not know which of them a conversation has loaded: ``tool_loading`` does.
+"""
+
+import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_validator
 
-from server.api.anthropic.blocks import CacheControl, validation_error
+from server.api.anthropic.client_tools import describe_client_tool, is_client_tool
+from server.api.anthropic.fields import CacheControl, validation_error
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, to_enum_schema
-from server.errors.api import BadRequestError
-from server.tools.tool import Tool, ToolMode, ToolUse
+from server.tools.tool import Tool, ToolMode
 
-# Tools that Anthropic runs itself, or that its models are trained on: "web_search_20250305", …
-_FAMILIES = (
-    "advisor",
-    "bash",
-    "browser",
-    "code_execution",
-    "computer",
-    "mcp_toolset",
-    "memory",
-    "text_editor",
-    "tool_search",
-    "web_fetch",
-    "web_search",
-)
-_MODES = {
+TOOL_NAME_PATTERN = r"^[a-zA-Z0-9_./:-]{1,128}$"
+TOOL_MODES = {
     "auto": ToolMode.AUTO,
     "any": ToolMode.REQUIRED,
     "tool": ToolMode.NAMED,
     "none": ToolMode.NONE,
 }
-
-
-def _check_custom(tool: Any) -> Any:
-    kind = tool.get("type") if isinstance(tool, dict) else None
-    if kind in (None, "custom"):
-        return tool
-    known = (family for family in _FAMILIES if str(kind).startswith(family))
-    name = next(known, None)
-    what = f"Anthropic's tool {name!r} is" if name else "tools of other types are"
-    raise validation_error(f"{what} not supported: only tools of your own, with 'input_schema'")
 
 
 def _check_object_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -49,29 +30,113 @@ def _check_object_schema(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", **schema}
 
 
-class CustomTool(StrictModel):
-    """Tool of the client."""
+class ClientTool(StrictModel):
+    """Tool that the client runs. A deferred one is not shown to the model before it is loaded."""
 
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
-    input_schema: Annotated[dict[str, Any], AfterValidator(_check_object_schema)]
-    description: str | None = None
-    type: Literal["custom"] | None = None
+    name: str = Field(pattern=TOOL_NAME_PATTERN)
     cache_control: CacheControl = None
-    eager_input_streaming: bool | None = Field(None, description="Accepted: input is streamed.")
     strict: bool | None = Field(
         None,
         description="Accepted; the schema is enforced if tool_choice requires a call.",
     )
-    defer_loading: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
-    input_examples: Annotated[Any, OnlyValues([]), to_enum_schema([])] = None
-    allowed_callers: Annotated[Any, OnlyValues(["direct"]), to_enum_schema(["direct"])] = None
+    defer_loading: bool | None = Field(
+        None,
+        description="True: the model is told of it once a `tool_reference` names it.",
+    )
+    input_examples: list[dict[str, Any]] | None = Field(
+        None, description="Shown to the model, after the description."
+    )
+    allowed_callers: list[str] | None = Field(
+        None, description="A tool that the model may not call directly is left out."
+    )
+
+    @property
+    def may_be_called(self) -> bool:
+        """True unless only a program on Anthropic's servers may call the tool."""
+        return not self.allowed_callers or "direct" in self.allowed_callers
 
     def to_tool(self) -> Tool:
         """Return the tool, independent of the wire format."""
-        return Tool(self.name, self.description, self.input_schema)
+        raise NotImplementedError
+
+    def _with_examples(self, description: str | None) -> str | None:
+        if not self.input_examples:
+            return description
+        lines = [json.dumps(example, ensure_ascii=False) for example in self.input_examples]
+        return "\n".join(
+            [*([description, ""] if description else []), "Examples of input:", *lines]
+        )
 
 
-AnyTool = Annotated[CustomTool, BeforeValidator(_check_custom)]
+class CustomTool(ClientTool):
+    """Tool that the client describes itself."""
+
+    input_schema: Annotated[dict[str, Any], AfterValidator(_check_object_schema)]
+    description: str | None = None
+    type: Literal["custom"] | None = None
+    eager_input_streaming: bool | None = Field(None, description="Accepted: input is streamed.")
+
+    def to_tool(self) -> Tool:
+        """See :class:`ClientTool`."""
+        return Tool(self.name, self._with_examples(self.description), self.input_schema)
+
+
+class KnownTool(ClientTool):
+    """Tool that Anthropic describes and the client runs, e.g. ``bash_20250124``."""
+
+    type: str
+    display_width_px: int | None = None
+    display_height_px: int | None = None
+    display_number: int | None = None
+    enable_zoom: bool | None = None
+    max_characters: int | None = None
+
+    def to_tool(self) -> Tool:
+        """See :class:`ClientTool`."""
+        size = (self.display_width_px, self.display_height_px)
+        description, schema = describe_client_tool(
+            self.type, size=size, can_zoom=bool(self.enable_zoom)
+        )
+        return Tool(self.name, self._with_examples(description), schema)
+
+
+class ServerTool(StrictModel):
+    """Tool that Anthropic's servers run, or of an unknown type: the model is not told of it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    name: str | None = None
+    cache_control: CacheControl = None
+
+    @property
+    def searches_tools(self) -> bool:
+        """True if it would find the deferred tools."""
+        return self.type.startswith("tool_search_tool")
+
+
+AnyKindOfTool = CustomTool | KnownTool | ServerTool
+
+
+def read_tool(value: Any) -> AnyKindOfTool:
+    """Return an entry of ``tools``; errors name the field inside it.
+
+    Raises:
+        PydanticCustomError, ValidationError: the value is no tool, or an invalid one.
+    """
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind == "function":
+        raise validation_error(
+            "tools have 'name', 'description' and 'input_schema' here, and no 'function'"
+        )
+    if not isinstance(kind, str) or kind == "custom":
+        return CustomTool.model_validate(value)
+    if "input_schema" in value:  # a newer name for the same thing
+        return CustomTool.model_validate({**value, "type": "custom"})
+    return (KnownTool if is_client_tool(kind) else ServerTool).model_validate(value)
+
+
+AnyTool = Annotated[AnyKindOfTool, PlainValidator(read_tool, AnyKindOfTool)]
 
 
 class ToolChoice(StrictModel):
@@ -88,35 +153,3 @@ class ToolChoice(StrictModel):
         if (self.type == "tool") != (self.name is not None):
             raise validation_error('\'name\' is required with "type": "tool", and only there')
         return self
-
-
-def to_tool_use(tools: list[CustomTool] | None, choice: ToolChoice | None) -> ToolUse | None:
-    """Return how the model may use `tools`; None: there are no tools.
-
-    Raises:
-        BadRequestError: two tools have the same name, or the choice names an unknown tool.
-    """
-    _check_tools(tools or (), choice)
-    if not tools:
-        return None
-    made = [tool.to_tool() for tool in tools]
-    if choice is None:
-        return ToolUse(made)
-    parallel = not choice.disable_parallel_tool_use
-    return ToolUse(made, _MODES[choice.type], choice.name, parallel)
-
-
-def _check_tools(tools: Sequence[CustomTool], choice: ToolChoice | None) -> None:
-    names = [tool.name for tool in tools]
-    if len(set(names)) < len(names):
-        raise _invalid_value_error("tools", "each tool should have a different name")
-    if choice is None:
-        return
-    if choice.type in ("any", "tool") and not names:
-        raise _invalid_value_error("tool_choice", "there are no tools to choose from")
-    if choice.name is not None and choice.name not in names:
-        raise _invalid_value_error("tool_choice.name", "should be the name of one of the tools")
-
-
-def _invalid_value_error(param: str, problem: str) -> BadRequestError:
-    return BadRequestError(f"{param}: {problem}", param=param, code="invalid_value")

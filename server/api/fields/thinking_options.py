@@ -62,6 +62,15 @@ class GateOptions(StrictModel):
     opening: Annotated[bool, Field(description="Whether the reply also starts with a thought.")] = (
         True
     )
+    share: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            lt=1,
+            description="Share of the budget that the thought at the start of the reply leaves for "
+            "those inside the answer. Default 0.5.",
+        ),
+    ] = None
 
 
 class StrategyOptions(StrictModel):

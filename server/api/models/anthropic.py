@@ -8,20 +8,20 @@ from server.keys.key import AccessKey
 from server.model.served_model import ServedModel
 
 
-def to_model_list(models: Sequence[ServedModel], key: AccessKey) -> dict[str, Any]:
-    """Return a page with all `models`."""
-    infos = [to_model_info(model, key) for model in models]
+def to_model_list(model: ServedModel, names: Sequence[str], key: AccessKey) -> dict[str, Any]:
+    """Return a page with the model under all `names`."""
+    infos = [to_model_info(model, name, key) for name in names]
     ids = [info["id"] for info in infos] or [None]
     return {"data": infos, "has_more": False, "first_id": ids[0], "last_id": ids[-1]}
 
 
-def to_model_info(model: ServedModel, key: AccessKey) -> dict[str, Any]:
-    """Return the model's name, context length and thinking limits."""
+def to_model_info(model: ServedModel, name: str, key: AccessKey) -> dict[str, Any]:
+    """Return the model under `name`, with its context length and thinking limits."""
     created = datetime.fromtimestamp(model.created, UTC)
     return {
         "type": "model",
-        "id": model.engine.model_name,
-        "display_name": model.engine.model_name,
+        "id": name,
+        "display_name": name,
         "created_at": created.isoformat().replace("+00:00", "Z"),
         "lifecycle": "active",
         "max_input_tokens": model.engine.max_model_len,

@@ -1,4 +1,4 @@
-"""``GET /v1/models``: the single model that is served.
+"""``GET /v1/models``: the model that is served, under each of its names.
 
 Anthropic's clients use the same path and get Anthropic's form. Loads no model.
 """
@@ -11,7 +11,7 @@ from server.account.account import get_account
 from server.api.models.anthropic import to_model_info, to_model_list
 from server.errors.shapes import is_anthropic_request
 from server.keys.key import AccessKey
-from server.keys.permissions import check_model
+from server.keys.permissions import check_model, select_names
 from server.model.served_model import ServedModel
 from server.state import get_services
 
@@ -20,28 +20,30 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 @router.get("", summary="List models")
 async def list_models(request: Request) -> dict[str, Any]:
-    """List the served model, if the key may use it, with its context length and thinking limits."""
+    """List the names that the key may use, each with the context length and thinking limits."""
     model = get_services(request).slot.get_ready_model()
     key = get_account(request).key
-    models = [model] if key.may_use(model.engine.model_name) else []
+    names = select_names(key, model.names)
     if is_anthropic_request(request.scope):
-        return to_model_list(models, key)
-    return {"object": "list", "data": [_to_card(model, key) for model in models]}
+        return to_model_list(model, names, key)
+    return {"object": "list", "data": [_to_card(model, name, key) for name in names]}
 
 
 @router.get("/{model_name:path}", summary="Retrieve a model")
 async def retrieve_model(request: Request, model_name: str) -> dict[str, Any]:
-    """Retrieve the served model by its name, with its context length and thinking limits."""
+    """Retrieve the served model by a name, with its context length and thinking limits."""
     model = get_services(request).slot.get_ready_model()
     key = get_account(request).key
-    check_model(key, model.engine.model_name, model_name, param=None)
-    return (
-        to_model_info(model, key) if is_anthropic_request(request.scope) else _to_card(model, key)
-    )
+    check_model(key, model.names, model_name, param=None)
+    # With --accept-any-model-name it may be a name that is not served; such a one is not repeated.
+    usable = select_names(key, model.names)
+    name = model_name if model_name in usable else usable[0]
+    to_object = to_model_info if is_anthropic_request(request.scope) else _to_card
+    return to_object(model, name, key)
 
 
-def _to_card(model: ServedModel, key: AccessKey) -> dict[str, Any]:
-    name, context = model.engine.model_name, model.engine.max_model_len
+def _to_card(model: ServedModel, name: str, key: AccessKey) -> dict[str, Any]:
+    context = model.engine.max_model_len
     return {
         "id": name,
         "object": "model",

@@ -1,104 +1,68 @@
-"""Messages of a chat: texts, and images if the model reads them.
+"""Messages of a chat.
 
-Accepts our own replies as OpenAI's clients send them back. Does not decide what becomes of earlier
-thoughts and tool calls: the chat template keeps or drops them.
+Accepts earlier replies, ours and those of other servers, as clients send them back. What has no
+effect on the prompt is accepted and not used. Does not decide what becomes of earlier thoughts and
+tool calls: the chat template keeps or drops them.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError, from_json
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import from_json
 
 from server.api.body import StrictModel
+from server.api.openai.content_parts import (
+    CONTENT_SCHEMA,
+    AnyPart,
+    content_error,
+    get_history_parts,
+    parse_content,
+    to_prompt_content,
+)
+from server.api.openai.earlier_thoughts import THOUGHT_FIELDS, find_thought, find_unreadable
 from server.constraint.json_schema import MAX_SCHEMA_DEPTH
-from server.prompt.messages import IMAGE_PART
 
-Role = Literal["system", "developer", "user", "assistant", "tool"]
-_CONTENT_SCHEMA = {
-    "anyOf": [
-        {"type": "string"},
-        {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "type": {"enum": ["text", IMAGE_PART]},
-                    "text": {"type": "string"},
-                    "image_url": {
-                        "type": "object",
-                        "properties": {"url": {"type": "string"}, "detail": {"type": "string"}},
-                        "required": ["url"],
-                    },
-                },
-                "required": ["type"],
-            },
-        },
-        {"type": "null"},
-    ]
-}
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+_Text = WithJsonSchema({"type": ["string", "null"]})
+_NO_ARGUMENTS = "{}"
 
 
-def _check_content(content: Any) -> Any:
-    """Return `content` unchanged, after refusing anything but text and images."""
-    if content is None or isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        raise _validation_error("should be a string or a list of parts")
-    for part in content:
-        _check_part(part)
-    return content
-
-
-def _check_part(part: Any) -> None:
-    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-        raise _validation_error('each part should be {"type": "text", "text": "…"}')
-    if part["type"] == IMAGE_PART:
-        _check_image(part)
-        return
-    if part["type"] not in ("text", "input_text", "output_text"):
-        raise _validation_error("only text and image_url parts are supported: no audio, no files")
-    if set(part) - {"type", "text"} or not isinstance(part.get("text"), str):
-        raise _validation_error(
-            'a text part should be {"type": "text", "text": "…"} and nothing else'
-        )
-
-
-def _check_image(part: dict[str, Any]) -> None:
-    image = part.get("image_url")
-    is_object = isinstance(image, dict) and isinstance(image.get("url"), str)
-    if set(part) != {"type", "image_url"} or not is_object:
-        form = '{"type": "image_url", "image_url": {"url": "data:…"}}'
-        raise _validation_error(f"an image part should be {form}")
-    assert isinstance(image, dict)
-    # `detail` is accepted and not used: the model's processor chooses the resolution.
-    if set(image) - {"url", "detail"} or image.get("detail") not in (None, "auto", "low", "high"):
-        raise _validation_error(
-            "image_url should have 'url', and may have 'detail': auto, low or high"
-        )
-
-
-def _check_absent(value: Any) -> Any:
-    if value in (None, []):
-        return None
-    raise _validation_error("is not supported")
-
-
-def _check_depth(arguments: str) -> str:
-    """Check the nesting of arguments.
+def _to_json_text(arguments: Any) -> Any:
+    """Return arguments as JSON text; some clients send an object, or nothing.
 
     A template gets them parsed if they are JSON; those that a model wrote may not be.
     """
-    try:
-        value = from_json(arguments)
-    except ValueError:
+    if arguments in (None, ""):
+        return _NO_ARGUMENTS
+    if isinstance(arguments, str):
+        try:
+            value = from_json(arguments)
+        except ValueError:
+            return arguments
+        _check_depth(value)
         return arguments
+    if not isinstance(arguments, dict):
+        return arguments  # an error of its type
+    _check_depth(arguments)
+    return json.dumps(arguments)
+
+
+def _check_depth(value: Any) -> None:
     level = [value]
     for _ in range(MAX_SCHEMA_DEPTH):
         level = [child for node in level for child in _get_children(node)]
         if not level:
-            return arguments
-    raise _validation_error(f"should nest at most {MAX_SCHEMA_DEPTH} objects and arrays")
+            return
+    raise content_error(f"should nest at most {MAX_SCHEMA_DEPTH} objects and arrays")
 
 
 def _get_children(value: Any) -> list[Any]:
@@ -107,91 +71,140 @@ def _get_children(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _validation_error(text: str) -> PydanticCustomError:
-    return PydanticCustomError("message", "{text}", {"text": text})
-
-
-_Absent = Annotated[None, BeforeValidator(_check_absent), WithJsonSchema({"type": "null"})]
-
-
 class CalledFunction(StrictModel):
     """``tool_calls[].function`` of an earlier reply."""
 
     name: str = Field(min_length=1)
-    arguments: Annotated[str, AfterValidator(_check_depth)]
+    arguments: Annotated[
+        str, BeforeValidator(_to_json_text), WithJsonSchema({"type": ["string", "object", "null"]})
+    ] = _NO_ARGUMENTS
+    parsed_arguments: Any = None  # added by OpenAI's client
+
+    def to_prompt(self) -> dict[str, Any]:
+        """Return the function in OpenAI's form."""
+        return {"name": self.name, "arguments": self.arguments}
+
+
+class CalledCustomTool(StrictModel):
+    """``tool_calls[].custom`` of an earlier reply: a tool that takes a text."""
+
+    name: str = Field(min_length=1)
+    input: str
 
 
 class EarlierCall(StrictModel):
     """``tool_calls[]`` of an earlier reply."""
 
-    id: str = Field(min_length=1)
-    type: Literal["function"] = "function"
-    function: CalledFunction
+    id: str | None = None
+    type: Literal["function", "custom"] | None = None
+    function: CalledFunction | None = None
+    custom: CalledCustomTool | None = None
     index: int | None = None  # from streamed chunks; some clients do not remove it
+    # Added by Gemini's and LiteLLM's clients.
+    extra_content: Any = None
+    provider_specific_fields: Any = None
 
-    def to_prompt(self) -> dict[str, Any]:
-        """Return the call in OpenAI's form."""
-        return {"id": self.id, "type": self.type, "function": self.function.model_dump()}
+    @model_validator(mode="after")
+    def _check_called(self) -> Self:
+        if (self.function is None) == (self.custom is None):
+            raise content_error("function is required, or custom for a call of such a tool")
+        return self
+
+    def to_prompt(self, place: int) -> dict[str, Any]:
+        """Return the call in OpenAI's form; without an id, it gets one by its `place`."""
+        if self.custom is not None:
+            arguments = json.dumps({"input": self.custom.input})
+            function = {"name": self.custom.name, "arguments": arguments}
+        else:
+            assert self.function is not None
+            function = self.function.to_prompt()
+        return {"id": self.id or f"call_{place}", "type": "function", "function": function}
 
 
 class Message(StrictModel):
-    """Message of a chat. Only the assistant's messages may have no content."""
+    """Message of a chat. Only the assistant's messages and tool results may have no content."""
 
     role: Role
-    content: Annotated[
-        str | list[dict[str, Any]] | None,
-        BeforeValidator(_check_content),
-        WithJsonSchema(_CONTENT_SCHEMA),
-    ] = None
+    content: Annotated[str | list[AnyPart] | None, WithJsonSchema(CONTENT_SCHEMA)] = None
     name: str | None = None
     tool_call_id: str | None = None
-    # Two names of an earlier reply's thought, which the model's template keeps or drops.
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    refusal: str | None = None
-    annotations: _Absent = None
-    audio: _Absent = None
     tool_calls: list[EarlierCall] | None = None
-    function_call: _Absent = None
+    function_call: CalledFunction | None = Field(
+        None, description="Older form of `tool_calls`, in earlier replies."
+    )
+    # An earlier reply's thought under its names, which the model's template keeps or drops.
+    reasoning: Annotated[Any, _Text] = None
+    reasoning_content: Annotated[Any, _Text] = None
+    thinking: Annotated[Any, _Text] = None
+    thinking_blocks: Any = Field(None, description="As LiteLLM returns it.")
+    reasoning_details: Any = Field(None, description="As OpenRouter returns it.")
+    refusal: str | None = None
+    # Added to replies by servers or clients; not used.
+    annotations: Any = None
+    audio: Any = None
+    images: Any = None
+    parsed: Any = None
+    provider_specific_fields: Any = None
+
+    @field_validator("content", mode="plain")
+    @classmethod
+    def _parse_content(cls, content: Any, info: ValidationInfo) -> str | list[AnyPart] | None:
+        return parse_content(content, is_history=info.data.get("role") == "assistant")
 
     @model_validator(mode="after")
     def _check_role(self) -> Self:
-        if self.content is None and self.role != "assistant":
-            raise _validation_error(f"content is required in a message of role {self.role!r}")
-        if self.role != "assistant" and (self.reasoning or self.reasoning_content):
-            raise _validation_error("reasoning belongs to messages of role 'assistant' only")
-        if self.reasoning and self.reasoning_content not in (None, self.reasoning):
-            raise _validation_error("reasoning and reasoning_content differ; send one of them")
-        if self.role != "assistant" and self.tool_calls:
-            raise _validation_error("tool_calls belong to messages of role 'assistant' only")
-        if (self.role == "tool") != (self.tool_call_id is not None):
-            raise _validation_error(
-                "tool_call_id belongs to messages of role 'tool', and only there"
-            )
+        is_reply = self.role == "assistant"
+        if self.content is None and self.role not in ("assistant", "tool", "function"):
+            raise content_error(f"content is required in a message of role {self.role!r}")
+        if not is_reply and any(self._get_thought_fields().values()):
+            raise content_error("reasoning belongs to messages of role 'assistant' only")
+        if not is_reply and (self.tool_calls or self.function_call):
+            raise content_error("tool_calls belong to messages of role 'assistant' only")
+        if self.role != "function" and (self.role == "tool") != (self.tool_call_id is not None):
+            raise content_error("tool_call_id belongs to messages of role 'tool', and only there")
+        if self.role == "function" and self.name is None:
+            raise content_error("name is required in a message of role 'function'")
         return self
 
     def to_prompt(self) -> dict[str, Any]:
         """Return the message in the form that the chat template gets."""
-        shown = ("role", "content", "name", "tool_call_id")
-        prompt = {key: value for key in shown if (value := getattr(self, key)) is not None}
-        if thought := self.reasoning_content or self.reasoning:
-            prompt["reasoning_content"] = thought
-        if self.tool_calls:
-            prompt["tool_calls"] = [call.to_prompt() for call in self.tool_calls]
-        return prompt
+        if self.role == "function":  # the older form of a tool result, whose id is the name
+            content = to_prompt_content(self.content) or ""
+            return {"role": "tool", "content": content, "tool_call_id": self.name}
+        content = to_prompt_content(self.content)
+        if content is None and (self.refusal or self.role == "tool"):
+            content = self.refusal or ""
+        prompt = {
+            "role": self.role,
+            "content": content,
+            "name": self.name,
+            "tool_call_id": self.tool_call_id,
+            "reasoning_content": self._find_thought() or None,
+            "tool_calls": self._list_calls() or None,
+        }
+        return {key: value for key, value in prompt.items() if value is not None}
 
+    def find_unused(self) -> Iterator[str]:
+        """Yield the paths, inside the message, of history that is left out of the prompt."""
+        yield from find_unreadable(self._get_thought_fields())
+        for place, part in get_history_parts(self.content):
+            if not part.is_used:
+                yield f"content[{place}]"
+        if self.audio is not None:
+            yield "audio"
 
-def check_tool_results(messages: Sequence[Message]) -> None:
-    """Check that each tool result belongs to a call in an earlier message.
-
-    Raises:
-        PydanticCustomError: one does not; the error is for the field ``messages``.
-    """
-    known: set[str] = set()
-    for place, message in enumerate(messages):
-        if message.tool_call_id is not None and message.tool_call_id not in known:
-            raise _validation_error(
-                f"[{place}].tool_call_id should be the id of a call in an earlier "
-                "message's tool_calls"
+    def _list_calls(self) -> list[dict[str, Any]]:
+        calls = [call.to_prompt(place) for place, call in enumerate(self.tool_calls or ())]
+        if self.function_call is not None and not calls:
+            function = self.function_call
+            calls.append(
+                {"id": function.name, "type": "function", "function": function.to_prompt()}
             )
-        known.update(call.id for call in message.tool_calls or ())
+        return calls
+
+    def _find_thought(self) -> str:
+        parts = [part.model_dump() for _, part in get_history_parts(self.content) if part.is_used]
+        return find_thought(self._get_thought_fields(), parts)
+
+    def _get_thought_fields(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in THOUGHT_FIELDS}

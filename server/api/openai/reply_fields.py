@@ -4,13 +4,12 @@ They set thinking, sampling, the answer's format and streaming. Does not know th
 depends on it is checked in ``server.reply``.
 """
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, to_enum_schema
 from server.api.fields.sampling import SamplingFields
 from server.api.fields.structured import ResponseFormat, StructuredOutputs, to_answer_constraint
 from server.api.openai.vllm_fields import VllmFields
@@ -24,13 +23,13 @@ class StreamOptions(StrictModel):
     """``stream_options``."""
 
     include_usage: bool | None = None
-    include_obfuscation: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
+    include_obfuscation: bool | None = Field(None, description="Accepted; no chunk is padded.")
 
 
 class ReplyFields(SamplingFields, VllmFields):
     """Body with the fields that chat and text completions share."""
 
-    model: str
+    model: str | None = Field(None, description="Left out: the model that this server serves.")
 
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
     response_format: ResponseFormat | None = Field(

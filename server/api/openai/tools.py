@@ -15,8 +15,9 @@ from server.api.body import StrictModel
 from server.constraint.json_schema import serialize_schema
 from server.tools.tool import Tool, ToolMode, ToolUse
 
-MAX_TOOLS = 128
-NAME_PATTERN = r"^[a-zA-Z0-9_-]{1,64}$"
+MAX_TOOLS = 1_024
+# Longer than OpenAI's, and with dots and slashes: names of MCP servers' tools.
+NAME_PATTERN = r"^[a-zA-Z0-9_./:-]{1,128}$"
 NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -138,16 +139,15 @@ def to_tool_use(
     if not tools:
         return None
     offered = [tool.to_tool() for tool in tools]
-    mode, name = ToolMode.AUTO, None
+    mode, name, allowed = ToolMode.AUTO, None, None
     if isinstance(choice, NamedChoice):
         mode, name = ToolMode.NAMED, choice.function.name
     elif isinstance(choice, AllowedToolsChoice):
-        names = _get_chosen_names(choice)
-        offered = [tool for tool in offered if tool.name in names]
+        allowed = frozenset(_get_chosen_names(choice))
         mode = ToolMode(choice.allowed_tools.mode)
     elif choice is not None:
         mode = ToolMode(choice)
-    return ToolUse(offered, mode, name, parallel=parallel is not False)
+    return ToolUse(offered, mode, name, parallel=parallel is not False, allowed=allowed)
 
 
 def _get_chosen_names(choice: Choice | None) -> list[str]:

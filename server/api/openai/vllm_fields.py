@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from server.api.body import StrictModel
 from server.api.fields.only_values import OnlyValues, to_enum_schema
+from server.api.fields.priority import Priority
 
 MAX_STOP_TOKEN_IDS = 128
 MAX_ALLOWED_TOKEN_IDS = 10_000
@@ -48,6 +49,7 @@ class VllmFields(StrictModel):
         max_length=MAX_ALLOWED_TOKEN_IDS,
         description="The only tokens that may be generated; accepted only without thinking.",
     )
+    priority: Priority = None
     # Ignored, as it does not affect the replies of this server.
     session_id: str | None = None
 
@@ -66,7 +68,6 @@ class VllmFields(StrictModel):
     request_id: Annotated[Any, *accept_only(why=_REQUEST_ID)] = None
     truncate_prompt_tokens: Annotated[Any, *accept_only()] = None
     truncation_side: Annotated[Any, *accept_only()] = None
-    priority: Annotated[Any, *accept_only(0)] = None
     watermarking: Annotated[Any, *accept_only(False)] = None
     stream_interval: Annotated[Any, *accept_only(1)] = None
     cache_salt: Annotated[Any, *accept_only()] = None

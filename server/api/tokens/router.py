@@ -67,9 +67,9 @@ async def detokenize(request: Request) -> dict[str, Any]:
 @router.get("/tokenizer_info", summary="Get tokenizer information")
 async def get_tokenizer_info(request: Request) -> dict[str, Any]:
     """Return the special tokens and the chat template, in vLLM's form as far as clients read it."""
-    engine = get_services(request).slot.get_ready_model().engine
-    check_model(get_account(request).key, engine.model_name, None)
-    tokenizer = engine.tokenizer
+    model = get_services(request).slot.get_ready_model()
+    check_model(get_account(request).key, model.names, None)
+    tokenizer = model.engine.tokenizer
     names = ("bos_token", "eos_token", "pad_token", "unk_token", "chat_template")
     return {"tokenizer_class": type(tokenizer).__name__} | {
         name: None if (value := getattr(tokenizer, name)) is None else str(value) for name in names
@@ -80,5 +80,5 @@ async def _read_body(request: Request, body: type[BodyT]) -> tuple[ServedModel, 
     """Return the model and the body, after checking that the caller may use the model."""
     model = get_services(request).slot.get_ready_model()
     parsed = await read_body(request, body)
-    check_model(get_account(request).key, model.engine.model_name, parsed.model)
+    check_model(get_account(request).key, model.names, parsed.model)
     return model, parsed

@@ -46,13 +46,17 @@ class WrittenBranch(Branch):
 class EngineBranchWriter:
     """A :class:`~thinking.strategies.protocol.BranchWriter`.
 
-    `num_branches` counts the engine requests, `num_injected` the forced tokens of them all.
+    `num_branches` counts the branches, that is whole replies and steps that were begun, and
+    `num_injected` their forced tokens. Each branch takes one engine request or more.
     """
 
     def __init__(self, model: ServedModel, job: GenerationJob, index: int) -> None:
         self.pool = ThinkingPool(job.prompt.budget.budget)
         self.num_branches = 0
         self.num_injected = 0
+        # The fewest prompt tokens that an engine request found in the prefix cache.
+        self.num_cached: int | None = None
+        self._num_requests = 0
         self._model = model
         self._job = job
         self._index = index
@@ -64,13 +68,27 @@ class EngineBranchWriter:
         """The reply before its first token."""
         return WrittenBranch()
 
-    async def complete(self, branch: Branch, max_tokens: int) -> WrittenBranch:
+    @property
+    def answer_room(self) -> int:
+        """See :meth:`thinking.strategies.protocol.BranchWriter.answer_room`."""
+        budget = self._job.prompt.budget
+        return budget.max_tokens - budget.budget
+
+    async def complete(
+        self, branch: Branch, max_tokens: int, max_answer_tokens: int | None = None
+    ) -> WrittenBranch:
         """See :meth:`thinking.strategies.protocol.BranchWriter.complete`."""
-        return await self._write(branch, max_tokens, ())
+        assert isinstance(branch, WrittenBranch)  # only ours come back to us
+        self.num_branches += not branch.token_ids
+        if self._job.constraint is not None:
+            branch = branch.without_answer()  # its grammar cannot start in the middle
+        return await self._write(branch, max_tokens, max_answer_tokens=max_answer_tokens)
 
     async def step(self, branch: Branch, max_tokens: int) -> WrittenBranch:
         """See :meth:`thinking.strategies.protocol.BranchWriter.step`."""
-        return await self._write(branch, max_tokens, self._step_ends)
+        assert isinstance(branch, WrittenBranch)  # only ours come back to us
+        self.num_branches += 1
+        return await self._write(branch, max_tokens, stop_token_ids=self._step_ends)
 
     def decode_answer(self, branch: Branch) -> str:
         """See :meth:`thinking.strategies.protocol.BranchWriter.decode_answer`."""
@@ -87,9 +105,13 @@ class EngineBranchWriter:
         return Detokenizer(self._model.engine.tokenizer).push(split.thought)
 
     async def _write(
-        self, branch: Branch, max_tokens: int, stop_token_ids: Sequence[int]
+        self,
+        branch: WrittenBranch,
+        max_tokens: int,
+        *,
+        stop_token_ids: Sequence[int] = (),
+        max_answer_tokens: int | None = None,
     ) -> WrittenBranch:
-        assert isinstance(branch, WrittenBranch)  # only ours come back to us
         room = self._job.prompt.context_left - len(branch.token_ids)
         if room <= 0:
             return replace(branch, thought_is_over=True, finish_reason="length")
@@ -97,13 +119,25 @@ class EngineBranchWriter:
         request = self.make_request(branch, self._job.prompt.plan, max_tokens, stop_token_ids)
         growing = _GrowingBranch(self._model, request.plan, branch)
         try:
+            # Leaving early closes the outputs, which aborts in the engine.
             async with aclosing(self._model.engine.generate(request)) as outputs:
                 async for output in outputs:
+                    self._note_cached(output.num_cached_tokens)
                     growing.push(output)
+                    if growing.has_answer_of(max_answer_tokens):
+                        break
         finally:
             self.pool.settle(max_tokens, growing.num_new)
             self.num_injected += growing.num_new_injected
-        return growing.to_branch()
+        written = growing.to_branch()
+        if growing.num_new == room and written.finish_reason is None:
+            return replace(written, finish_reason="length")
+        return written
+
+    def _note_cached(self, num_tokens: int | None) -> None:
+        if num_tokens is not None:
+            known = num_tokens if self.num_cached is None else self.num_cached
+            self.num_cached = min(num_tokens, known)
 
     def make_request(
         self,
@@ -116,11 +150,12 @@ class EngineBranchWriter:
 
         Its id and its seed are those of no other request; its outputs have log-probabilities.
         """
-        self.num_branches += 1
         job = self._job
-        sampling = job.sampling.with_seed_offset(self._index + SEED_STRIDE * self.num_branches)
+        # The first thought has the seed, and so the tokens, of the choice without a search.
+        sampling = job.sampling.with_seed_offset(self._index + SEED_STRIDE * self._num_requests)
+        self._num_requests += 1
         return EngineRequest(
-            request_id=f"{job.request_id}-{self._index}-{self.num_branches}",
+            request_id=f"{job.request_id}-{self._index}-{self._num_requests}",
             prompt_token_ids=[*job.prompt.token_ids, *branch.token_ids],
             sampling=replace(
                 sampling,
@@ -145,6 +180,7 @@ class _GrowingBranch:
         self._token_ids: list[int] = []
         self._entries: list[TokenLogprobs] = []
         self._line, self._weakest_line = branch.line, branch.weakest_line
+        self._longest_line = branch.longest_line
         self._line_token_ids = model.line_token_ids
         self._answer_logprob = branch.answer_logprob
 
@@ -157,6 +193,12 @@ class _GrowingBranch:
     def num_new_injected(self) -> int:
         """The number of forced tokens among them."""
         return self._tracker.num_injected - self._injected_before
+
+    def has_answer_of(self, num_tokens: int | None) -> bool:
+        """Return whether the thought is over and the answer has `num_tokens`; False for None."""
+        if num_tokens is None or self._tracker.is_hidden:
+            return False
+        return self._tracker.num_answer >= num_tokens
 
     def push(self, output: EngineOutput) -> None:
         """Take new tokens."""
@@ -174,6 +216,7 @@ class _GrowingBranch:
         self._line = self._line.with_token(logprob)
         if token_id in self._line_token_ids:
             self._weakest_line = min(self._weakest_line, self._line.mean)
+            self._longest_line = max(self._longest_line, self._line.num_tokens)
             self._line = Line()
 
     def to_branch(self) -> WrittenBranch:
@@ -187,6 +230,7 @@ class _GrowingBranch:
             num_answer=tracker.num_answer,
             answer_logprob=self._answer_logprob,
             weakest_line=self._weakest_line,
+            longest_line=self._longest_line,
             line=self._line,
             is_thinking=tracker.is_hidden,
             thought_is_over=tracker.state.phase in (Phase.CLOSING, Phase.ANSWER),

@@ -19,6 +19,7 @@ from server.generation.search.branch_writer import EngineBranchWriter, WrittenBr
 from server.model.served_model import ServedModel
 from thinking.plan import ThinkingPlan
 from thinking.receipt import BranchTally
+from thinking.strategies.protocol import SearchLimit
 
 
 async def search_outputs(
@@ -34,14 +35,16 @@ async def search_outputs(
         SearchError: the reward model gave no scores.
     """
     writer = EngineBranchWriter(model, job, decoder.index)
-    winner = await _search(job, search, decoder, writer)
+    winner, tally = await _search(job, search, decoder, writer)
     if job.constraint is not None and winner.num_answer and winner.finish_reason is None:
         # Its grammar cannot start in the middle: keep the thought, write the answer anew.
         winner = winner.without_answer()
     plan = _make_final_plan(job, writer, winner)
-    decoder.adopt_branch(plan, _count_others(search, writer, winner))
+    decoder.adopt_branch(plan, _without_winner(tally, writer, winner))
     entries = winner.entries if job.sampling.num_logprobs is not None else None
-    yield EngineOutput(winner.token_ids, entries, winner.finish_reason)
+    yield EngineOutput(
+        winner.token_ids, entries, winner.finish_reason, num_cached_tokens=writer.num_cached
+    )
     request = _make_final_request(job, writer, winner, plan)
     async with aclosing(model.engine.generate(request)) as outputs:
         async for output in outputs:
@@ -50,34 +53,50 @@ async def search_outputs(
 
 async def _search(
     job: GenerationJob, search: SearchJob, decoder: ChoiceDecoder, writer: EngineBranchWriter
-) -> WrittenBranch:
-    """Return the chosen branch; `decoder` counts what was spent, whatever happens."""
+) -> tuple[WrittenBranch, BranchTally]:
+    """Return the chosen branch and the totals; `decoder` counts what was spent, come what may."""
     begin = time.monotonic()
-    winner = writer.root
+    winner, limited_by = writer.root, None
     try:
-        branch = await search.strategy.search(writer, make_scorer(job, search, writer))
-        assert isinstance(branch, WrittenBranch)  # the writer makes no others
-        winner = branch
+        result = await search.strategy.search(writer, make_scorer(job, search, writer))
+        assert isinstance(result.branch, WrittenBranch)  # the writer makes no others
+        winner, limited_by = result.branch, result.limited_by
     except ScorerError as error:
         raise SearchError(search.strategy.name, str(error), writer.pool.spent) from error
     except ExceptionGroup as group:  # branches fail together, for one reason
         raise group.exceptions[0] from group
     finally:
-        tally = _count_others(search, writer, winner)
-        decoder.note_search(tally, time.monotonic() - begin)
-    return winner
+        tally = BranchTally(
+            strategy=search.strategy.name,
+            num_branches=writer.num_branches,
+            num_requested=search.strategy.num_requested,
+            limited_by=_name_limit(job, limited_by),
+            num_hidden=writer.pool.spent,
+            num_injected=writer.num_injected,
+        )
+        decoder.note_search(_without_winner(tally, writer, winner), time.monotonic() - begin)
+    return winner, tally
 
 
-def _count_others(
-    search: SearchJob, writer: EngineBranchWriter, winner: WrittenBranch
+def _without_winner(
+    tally: BranchTally, writer: EngineBranchWriter, winner: WrittenBranch
 ) -> BranchTally:
-    """Count what was written in addition to the chosen branch."""
-    return BranchTally(
-        strategy=search.strategy.name,
-        num_branches=writer.num_branches,
+    """Return `tally` without the tokens of the chosen branch, which the decoder counts itself."""
+    return replace(
+        tally,
         num_hidden=writer.pool.spent - len(winner.token_ids),
         num_injected=writer.num_injected - winner.num_injected,
     )
+
+
+def _name_limit(job: GenerationJob, limit: SearchLimit | None) -> str | None:
+    """Return the name of what limited the search; of a budget that was itself cut, of its limit."""
+    if limit is None:
+        return None
+    budget_limit = job.prompt.budget.limited_by
+    if limit is SearchLimit.POOL and budget_limit is not None:
+        return budget_limit.value
+    return limit.value
 
 
 def _make_final_plan(

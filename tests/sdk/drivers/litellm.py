@@ -23,9 +23,8 @@ def ask(question: str = QUESTION, **fields: Any) -> Any:
         model=f"openai/{MODEL}",
         api_base=f"{base_url()}/v1",
         api_key="none",
-        messages=[{"role": "user", "content": question}],
         temperature=0,
-        **fields,
+        **{"messages": [{"role": "user", "content": question}]} | fields,
     )
 
 
@@ -109,6 +108,41 @@ def completions() -> Reply:
     }
 
 
+def history() -> Reply:
+    """Send replies back as they came: one with a thought, and one with a call."""
+    question: Any = {"role": "user", "content": QUESTION}
+    thinking = ask(max_tokens=MAX_TOKENS, max_thinking_tokens=BUDGET, include_reasoning=True)
+    calling = ask(WEATHER_QUESTION, tools=[TOOL], tool_choice="required", parallel_tool_calls=False)
+    call = calling.choices[0].message.tool_calls[0]
+    result = {"role": "tool", "tool_call_id": call.id, "content": "4"}
+    texts = []
+    for message, following in (
+        (thinking.choices[0].message, question),
+        (calling.choices[0].message, result),
+    ):
+        for back in (message, message.model_dump()):
+            completion = ask(messages=[question, back, following], max_tokens=MAX_TOKENS)
+            texts.append(completion.choices[0].message.content)
+    return {"texts": texts}
+
+
+def overflow() -> Reply:
+    """Return the error's class for a prompt that does not fit, by provider."""
+    errors = {}
+    for provider, base in (("openai", f"{base_url()}/v1"), ("hosted_vllm", f"{base_url()}/v1")):
+        try:
+            litellm.completion(
+                model=f"{provider}/{MODEL}",
+                api_base=base,
+                api_key="none",
+                messages=[{"role": "user", "content": "word " * 9_000}],
+                max_tokens=4,
+            )
+        except Exception as error:
+            errors[provider] = type(error).__name__
+    return {"errors": errors}
+
+
 if __name__ == "__main__":
     report(
         "litellm",
@@ -121,5 +155,7 @@ if __name__ == "__main__":
             "responses": responses,
             "messages": messages,
             "completions": completions,
+            "history": history,
+            "overflow": overflow,
         },
     )

@@ -88,6 +88,44 @@ def responses() -> Reply:
     }
 
 
+def stream_thought(**fields: Any) -> Reply:
+    """What the helper for streams gives of a thought, and what the response at the end has."""
+    asked: Any = {
+        "model": MODEL,
+        "input": QUESTION,
+        "max_output_tokens": MAX_TOKENS,
+        "temperature": 0,
+        "extra_body": BUDGETED["extra_body"] | fields,
+    }
+    pieces: dict[str, str] = {"thought": "", "text": ""}
+    with client.responses.stream(**asked) as events:
+        for event in events:
+            if event.type in (
+                "response.reasoning_text.delta",
+                "response.reasoning_summary_text.delta",
+            ):
+                pieces["thought"] += event.delta
+            elif event.type == "response.output_text.delta":
+                pieces["text"] += event.delta
+    # The last event: of a response that was cut the helper has no final one.
+    final: Any = event
+    shown = [
+        part.text
+        for item in final.response.output
+        if item.type == "reasoning"
+        for part in item.content or item.summary
+    ]
+    return pieces | {"final_thought": "".join(shown), "final_text": final.response.output_text}
+
+
+def thoughts() -> Reply:
+    return {
+        "hidden": stream_thought(),
+        "shown": stream_thought(include_reasoning=True),
+        "summarised": stream_thought(reasoning={"summary": "auto"}),
+    }
+
+
 def completions() -> Reply:
     completion = client.completions.create(
         model=MODEL,
@@ -114,6 +152,7 @@ if __name__ == "__main__":
             "tools": tools,
             "structured": structured,
             "responses": responses,
+            "thoughts": thoughts,
             "completions": completions,
         },
     )

@@ -108,4 +108,45 @@ async function responses(): Promise<Reply> {
   };
 }
 
-await report("openai", { plain, streamed: stream, budget, tools, structured, responses });
+// What the helper for streams keeps of a thought, and what the response at the end has.
+async function streamThought(fields: object): Promise<Reply> {
+  const events = client.responses.stream({
+    model: MODEL,
+    input: QUESTION,
+    max_output_tokens: MAX_TOKENS,
+    temperature: 0,
+    ...budgeted,
+    ...fields,
+  });
+  let thought = "";
+  let text = "";
+  let final: OpenAI.Responses.Response | undefined;
+  for await (const event of events) {
+    if (event.type === "response.reasoning_text.delta") thought += event.delta;
+    if (event.type === "response.reasoning_summary_text.delta") thought += event.delta;
+    if (event.type === "response.output_text.delta") text += event.delta;
+    if (event.type === "response.completed" || event.type === "response.incomplete") {
+      final = event.response;
+    }
+  }
+  const finals = { thought: "", text: "" };
+  for (const item of final!.output) {
+    if (item.type === "reasoning") {
+      finals.thought += (item.content ?? item.summary).map((part) => part.text).join("");
+    }
+    if (item.type === "message") {
+      finals.text += item.content.map((part) => ("text" in part ? part.text : "")).join("");
+    }
+  }
+  return { thought, text, final_thought: finals.thought, final_text: finals.text };
+}
+
+async function thoughts(): Promise<Reply> {
+  return {
+    hidden: await streamThought({}),
+    shown: await streamThought({ include_reasoning: true }),
+    summarised: await streamThought({ reasoning: { summary: "auto" } }),
+  };
+}
+
+await report("openai", { plain, streamed: stream, budget, tools, structured, responses, thoughts });

@@ -22,6 +22,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/completions": {"model": MODEL, "prompt": "How"},
     "/v1/thinking/map": {"model": MODEL, "text": "How"},
 }
+LIMIT = {
+    "/v1/chat/completions": {"max_completion_tokens": 8},
+    "/v1/responses": {"max_output_tokens": 8},
+    "/v1/completions": {"max_tokens": 8},
+}
 
 
 def serve_busy(serve: Serve, **options: Any) -> tuple[Served, Caller]:
@@ -131,6 +136,43 @@ async def test_the_engine_never_runs_more_than_the_capacity(serve: Serve) -> Non
     assert "thinking_queue_seconds_count 7.0" in text
     assert "thinking_queue_length 0.0" in text
     assert "thinking_admitted_requests 0.0" in text
+
+
+# Messages and maps have no such field.
+@pytest.mark.parametrize("path", LIMIT)
+async def test_a_request_with_a_priority_waits_behind_those_of_its_key(
+    serve: Serve, path: str
+) -> None:
+    served, holder = serve_busy(serve)
+    await wait_until_running(served.engine, 1)
+    served_order: list[str] = []
+
+    async def send(name: str, **fields: Any) -> None:
+        response = await served.http.post(path, json=BODIES[path] | fields)
+        assert response.status_code == 200, response.text
+        served_order.append(name)
+
+    waiting: list[asyncio.Task[None]] = []
+    for name, priority in {"last": 2, "later": 1, "first": 0, "second": None}.items():
+        waiting.append(asyncio.create_task(send(name, priority=priority, **LIMIT[path])))
+        await wait_until_queued(served, len(waiting))
+    holder.leave()
+    await asyncio.gather(*waiting)
+    await holder.task
+    assert served_order == ["first", "second", "later", "last"]
+
+
+@pytest.mark.parametrize("path", LIMIT)
+async def test_no_request_raises_itself(serve: Serve, path: str) -> None:
+    served = serve()
+    for value in (-1, 2**63):
+        response = await served.http.post(path, json=BODIES[path] | {"priority": value})
+        assert response.status_code == 400
+        assert read_error(response)["param"] == "priority"
+        assert "of its key's priority" in read_error(response)["message"]
+    for wrong in (1.0, "1", True):
+        response = await served.http.post(path, json=BODIES[path] | {"priority": wrong})
+        assert (response.status_code, read_error(response)["param"]) == (400, "priority")
 
 
 async def test_the_engines_death_ends_the_wait_with_503(serve: Serve) -> None:

@@ -39,7 +39,8 @@ async def test_a_stream_ends_with_the_error(serve: Serve, path: str) -> None:
         if line.startswith("data: ")
     ]
     last: dict[str, Any] = json.loads(data[-1])
-    assert "longer than this server allows" in last["error"]["message"]
+    failed = last["response"] if path == "/v1/responses" else last
+    assert "longer than this server allows" in failed["error"]["message"]
     assert is_at_rest(served)
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from server.admission.fair_queue import MAX_IDLE_LEVELS
 from server.admission.queue import AdmissionQueue, QueueLimits, Ticket
 from server.admission.refusals import (
     QueueFullError,
@@ -42,12 +44,16 @@ class QueueMachine(RuleBasedStateMachine):
     def open_tickets(self) -> list[Ticket]:
         return [ticket for ticket in self.tickets if not ticket.is_over]
 
-    @rule(key=st.sampled_from(KEYS), num_requests=st.integers(0, 6))
-    def join(self, key: AccessKey, num_requests: int) -> None:
+    @rule(
+        key=st.sampled_from(KEYS),
+        num_requests=st.integers(0, 6),
+        lowered_by=st.sampled_from((0, 0, 1, 2**63 - 1)),
+    )
+    def join(self, key: AccessKey, num_requests: int, lowered_by: int) -> None:
         num_own = sum(ticket.key_id == key.key_id for ticket in self.open_tickets())
         limit = key.max_concurrent_requests
         try:
-            self.tickets.append(self.queue.join(key, num_requests))
+            self.tickets.append(self.queue.join(key, num_requests, lowered_by))
         except TooManyConcurrentError:
             assert num_own == limit
         except QueueFullError:
@@ -252,3 +258,35 @@ def test_cancelling_anywhere_leaks_no_slot(
         assert ticket.is_admitted
 
     asyncio.run(run_all())
+
+
+@given(st.lists(st.tuples(st.sampled_from(KEYS[:2] + KEYS[3:]), st.integers(0, 3)), max_size=40))
+def test_a_lowered_request_waits_as_one_of_a_key_with_that_priority(
+    arrived: list[tuple[AccessKey, int]],
+) -> None:
+    queue, like = make_queue(num_slots=1), make_queue(num_slots=1)
+    blockers = [one.join(AccessKey("blocker"), 1) for one in (queue, like)]
+    lowered = [queue.join(key, 1, lowered_by) for key, lowered_by in arrived]
+    own = [
+        like.join(replace(key, priority=key.priority - lowered_by), 1)
+        for key, lowered_by in arrived
+    ]
+    for blocker in blockers:
+        blocker.leave()
+    orders = [serve_in_order(queue, lowered), serve_in_order(like, own)]
+    assert [lowered.index(ticket) for ticket in orders[0]] == [
+        own.index(ticket) for ticket in orders[1]
+    ]
+
+
+def test_a_request_cannot_come_before_its_keys_others() -> None:
+    queue = make_queue(num_slots=1)
+    with pytest.raises(AssertionError):
+        queue.join(AccessKey("one"), 1, -1)
+
+
+def test_priorities_that_clients_invent_are_forgotten() -> None:
+    queue = make_queue()
+    for lowered_by in range(5 * MAX_IDLE_LEVELS):
+        queue.join(AccessKey("one"), 1, lowered_by).leave()
+    assert len(queue._waiting._levels) <= MAX_IDLE_LEVELS

@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.choice.detokenizer import Detokenizer
-from server.choice.text_filters import StopMatcher
+from server.choice.stop_matcher import StopMatcher
 from tests.server.conftest import STOP_ID, TOKENIZER, VOCAB_SIZE, ids
 from tests.toy_tokenizers import sentencepiece_like
 

@@ -60,6 +60,7 @@ ROWS = (
     Row("thinking.type", "disabled", 0, wrong="on"),
     Row("thinking.budget_tokens", COUNT, COUNT, beside=()),
     Row("thinking.display", "summarized", shows=True, wrong="all"),
+    Row("thinking.block_binding", {"prefix_mismatch_behavior": "drop_block"}, wrong="error"),
     Row("output_config.effort", "low", LOW, wrong=""),
     Row("generationConfig.thinkingConfig.thinkingBudget", COUNT, COUNT),
     Row("generationConfig.thinkingConfig.thinkingLevel", "HIGH", HIGH, wrong=1),

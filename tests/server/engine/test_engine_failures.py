@@ -98,7 +98,7 @@ async def test_leaving_aborts_every_choice(
 async def test_silent_stream_is_kept_alive(serve: Serve) -> None:
     served = serve(wants(ENDLESS), max_model_len=100_000, keep_alive_seconds=0.02)
     caller = Caller(served.app, stream=True, max_thinking_tokens=50_000, temperature=0)
-    first = await caller.read_until(": keep-alive\n\n")
+    first = await caller.read_until(": keep-alive\n")
     assert '"role":"assistant"' in first  # at once, before any token
     assert '"content":"z' not in first
     caller.leave()

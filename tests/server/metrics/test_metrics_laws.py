@@ -221,6 +221,8 @@ async def test_closed_labels_are_there_before_the_first_event(serve: Serve) -> N
     assert {name.removesuffix("_created") for name in new} <= {
         "thinking_http_requests",
         "thinking_http_requests_total",
+        "thinking_ignored_fields",
+        "thinking_ignored_fields_total",
         *(f"thinking_http_request_seconds{end}" for end in ("", "_bucket", "_count", "_sum")),
     }
 

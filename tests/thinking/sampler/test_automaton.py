@@ -119,7 +119,7 @@ def test_logits_leave_exactly_what_the_tracker_allows(data: st.DataObject) -> No
         last = tracker.state.end_match == len(shared.profile.end_token_ids) - 1
         if last and tracker.num_hidden + 1 < plan.min_tokens:
             banned.add(shared.profile.end_token_ids[-1])
-        if tracker.num_hidden < plan.min_tokens:
+        if tracker.num_hidden < plan.min_tokens or not plan.calls_end_thoughts:
             banned.update(shared.profile.tool_call_token_ids)
         may_exit = tracker.plan.early_exit is not None and tracker.state.at_boundary
         assert allowed == set(range(VOCAB_SIZE)) - banned or (may_exit and allowed == {EXIT_ID})
@@ -157,7 +157,7 @@ def test_a_thought_takes_over_exactly_the_probability_of_the_stop_tokens(
     after = torch.softmax(sampler.apply(logits[None].clone())[0], 0)
     end = shared.profile.end_token_ids
     held = end if len(end) == 1 and tracker.num_hidden + 1 < plan.min_tokens else ()
-    if tracker.num_hidden < plan.min_tokens:
+    if tracker.num_hidden < plan.min_tokens or not plan.calls_end_thoughts:
         held = (*held, *shared.profile.tool_call_token_ids)
     assert torch.isclose(after[STAND_IN_ID], before[[*STOP_IDS, *held]].sum())
     rest = [i for i in range(VOCAB_SIZE) if i not in (*STOP_IDS, *held, STAND_IN_ID)]

@@ -129,10 +129,43 @@ def test_segments_stop_at_their_number_and_at_the_budget() -> None:
     assert shape == "aaa" + "h" * 8 + "aaa" + "h" * 3 + "a" * 23
 
 
-def test_an_opening_thought_and_segments_share_the_budget() -> None:
-    rules = ThinkingRules(segments=replace(EVERY, opening=True))
-    taken = generate(shared(TAGS), make_plan(TAGS, 12, rules), wants(WORD), 30)
-    assert shape_of(taken) == "h" * 12 + "a" * 18
+@pytest.mark.parametrize(
+    ("share", "least", "shape"),
+    [
+        (0.5, 0, "h" * 12 + "aaa" + "h" * 8 + "aaa" + "h" * 4 + "aaa"),
+        (0.25, 0, "h" * 18 + "aaa" + "h" * 6 + "aaa"),
+        (0.0, 0, "h" * 24 + "a" * 6),
+        (0.5, 20, "h" * 20 + "aaa" + "h" * 4 + "aaa"),  # a minimum is more than a share
+    ],
+)
+def test_an_opening_thought_leaves_segments_their_share(
+    share: float, least: int, shape: str
+) -> None:
+    rules = ThinkingRules(segments=replace(EVERY, opening=True, share=share), min_tokens=least)
+    taken = generate(shared(TAGS), make_plan(TAGS, 24, rules), wants(WORD), len(shape))
+    assert shape_of(taken) == shape
+
+
+@given(st.data())
+def test_after_an_opening_thought_a_segment_fits(data: st.DataObject) -> None:
+    """Law 13, for every profile, text and budget that can hold a segment."""
+    drawn = data.draw(tables())
+    rules = replace(EVERY, opening=True, share=data.draw(st.floats(0.01, 0.99)))
+    rules = replace(rules, segment_tokens=data.draw(st.integers(10, 40)), max_segments=1)
+    plan = make_plan(drawn.profile, data.draw(st.integers(1, 80)), ThinkingRules(segments=rules))
+    # A model that neither ends a thought nor writes a marker, as long as there is such a token.
+    free = set(range(3, VOCAB_SIZE - 2)) - {*drawn.profile.start_token_ids}
+    free -= {*drawn.profile.end_token_ids}
+    taken = generate(drawn, plan, wants(max(free)), 120)
+    shape = shape_of(taken)
+    num_thoughts = sum(run != "" for run in shape.split("a"))
+    assert num_thoughts == plan.opens + (plan.segments is not None)
+    assert shape.count("h") <= plan.budget
+
+
+def test_where_two_thoughts_do_not_fit_the_segment_stays() -> None:
+    plan = make_plan(LONG, 8, ThinkingRules(segments=replace(EVERY, opening=True)))
+    assert shape_of(generate(shared(LONG), plan, wants(WORD), 14)) == "aaa" + "h" * 8 + "aaa"
 
 
 @pytest.mark.parametrize(("threshold", "opens"), [(0.9, False), (0.5, True)])

@@ -1,25 +1,40 @@
 """The body of ``POST /v1/chat/completions``.
 
 Every field that OpenAI's clients may send is declared here: it is used, ignored if it has no
-effect, or refused by name if it would change the reply. Does not know the thinking fields, which
+effect, ignored and named to the client if it asks for something that this server does not do, or
+refused by name if the reply would be wrong without it. Does not know the thinking fields, which
 ``server.dialects`` reads, nor the model: what depends on its vocabulary or context is checked in
 ``server.reply``.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
 from server.api.fields.sampling import get_requested_sampling
-from server.api.openai.messages import Message, check_tool_results
+from server.api.openai.messages import Message
 from server.api.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction_error
 from server.api.openai.tools import NamedChoice, ToolChoice, Tools, check_choice, to_tool_use
 from server.api.openai.vllm_fields import accept_only
 from server.prompt.messages import MAX_MESSAGES
-from server.tools.tool import ToolMode, ToolUse
+from server.tools.tool import ToolUse
 
 _TEMPLATE = "is not supported: the model's own template is used; see chat_template_kwargs"
+
+# Values of fields that ask for nothing that this server does not do anyway; others are ignored, and
+# named to the client.
+_EFFECTLESS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "service_tier": ("auto", "default"),
+        "verbosity": ("medium",),
+        "prediction": (),
+        "moderation": (),
+        "web_search_options": (),
+    }
+)
 
 
 class ChatCompletionRequest(ReplyFields):
@@ -53,21 +68,21 @@ class ChatCompletionRequest(ReplyFields):
     metadata: dict[str, str] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    service_tier: Annotated[
-        str | None, OnlyValues("auto", "default"), to_enum_schema("auto", "default")
-    ] = None
-    verbosity: Annotated[str | None, OnlyValues("medium"), to_enum_schema("medium")] = None
+    prompt_cache_retention: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    # Ignored, and named to the client if they ask for anything.
+    service_tier: str | None = None
+    verbosity: str | None = None
+    prediction: dict[str, Any] | None = None
+    moderation: dict[str, Any] | None = None
+    web_search_options: dict[str, Any] | None = None
+
     functions: Annotated[Any, OnlyValues([], why="send tools"), to_enum_schema([])] = None
     function_call: Annotated[
         Any, OnlyValues("none", "auto", why="send tool_choice"), to_enum_schema("none", "auto")
     ] = None
     modalities: Annotated[Any, OnlyValues(["text"]), to_enum_schema(["text"])] = None
     audio: Unsupported = None
-    prediction: Unsupported = None
-    web_search_options: Unsupported = None
-    prompt_cache_retention: Unsupported = None
-    prompt_cache_options: Unsupported = None
-    moderation: Unsupported = None
     # vLLM's fields.
     add_generation_prompt: bool | None = Field(
         None, description="Must be false with continue_final_message, and true otherwise."
@@ -79,12 +94,6 @@ class ChatCompletionRequest(ReplyFields):
     media_io_kwargs: Annotated[Any, *accept_only({})] = None
     mm_processor_kwargs: Annotated[Any, *accept_only({})] = None
     return_prompt_text: Annotated[Any, *accept_only(False)] = None
-
-    @field_validator("messages")
-    @classmethod
-    def _check_tool_results(cls, messages: list[Message]) -> list[Message]:
-        check_tool_results(messages)
-        return messages
 
     @field_validator("tool_choice")
     @classmethod
@@ -105,26 +114,8 @@ class ChatCompletionRequest(ReplyFields):
             )
         if self.top_logprobs is not None and not self.logprobs:
             raise contradiction_error("top_logprobs needs logprobs: true")
-        if conflict := self._find_format_conflict():
-            raise contradiction_error(conflict)
         self._check_continuation()
         return self
-
-    def _find_format_conflict(self) -> str | None:
-        """Return why the answer cannot call tools and have the requested format; None: it can."""
-        use = self.tool_use
-        if use is None or use.mode is ToolMode.NONE:
-            return None
-        has_format = self.response_format is not None and self.response_format.type != "text"
-        if use.mode is not ToolMode.AUTO and (has_format or self.structured_outputs is not None):
-            form = "response_format" if has_format else "structured_outputs"
-            return f"{form} and a tool_choice that requires a call: send one of them"
-        if has_format:
-            return (
-                "response_format would prevent the answer from calling tools: send it with "
-                'tool_choice "none", or leave it out'
-            )
-        return None
 
     def _check_continuation(self) -> None:
         continues = bool(self.continue_final_message)
@@ -141,6 +132,21 @@ class ChatCompletionRequest(ReplyFields):
     def tool_use(self) -> ToolUse | None:
         """Use of the tools; None: the request has no tools."""
         return to_tool_use(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
+
+    @property
+    def unused_paths(self) -> list[str]:
+        """Paths of what is accepted although this server does not do it."""
+        fields = [
+            name
+            for name, values in _EFFECTLESS.items()
+            if (value := getattr(self, name)) is not None and value not in values
+        ]
+        if self.stream_options is not None and self.stream_options.include_obfuscation:
+            fields.append("stream_options.include_obfuscation")
+        messages = enumerate(self.messages)
+        return fields + [
+            f"messages[{i}].{path}" for i, message in messages for path in message.find_unused()
+        ]
 
     @property
     def has_named_tool(self) -> bool:

@@ -3,6 +3,7 @@
 import secrets
 
 from server.api.begin import RequestContext
+from server.api.ignored import note_ignored
 from server.api.openai.chat.protocol import ChatCompletionRequest
 from server.prompt.conversation import Conversation
 from server.reply.admit import Prepared
@@ -17,6 +18,8 @@ async def prepare_chat(context: RequestContext[ChatCompletionRequest]) -> Prepar
         ApiError: see :func:`server.reply.prepare.prepare_reply`.
     """
     body = context.body
+    for path in body.unused_paths:
+        note_ignored(context.request, path)
     conversation = Conversation(
         [message.to_prompt() for message in body.messages],
         body.chat_template_kwargs or {},
@@ -36,5 +39,6 @@ async def prepare_chat(context: RequestContext[ChatCompletionRequest]) -> Prepar
             stop_token_ids=body.stop_token_ids or (),
             tool_use=body.tool_use,
             store=body.store,
+            lowered_by=body.priority or 0,
         )
     )

@@ -6,7 +6,7 @@ Does not know the form of the JSON.
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server.api.begin import RequestContext
 from server.api.openai.completions.echo import Echo, read_echoes
@@ -40,6 +40,11 @@ class Completion:
         """True if the client gets the thoughts."""
         return self.group.replies[0].shows_thought
 
+    @property
+    def _measures_prompts(self) -> bool:
+        """True if the prompts' log-probabilities are requested, for which all is computed."""
+        return bool(self.body.echo) and self.lists is not None
+
     async def read_echoes(self) -> list[Echo]:
         """Return the echo of each choice; an empty one if none was requested."""
         if not self.body.echo:
@@ -56,6 +61,8 @@ class Completion:
             return
         async with aclosing(self.group.stream_deltas()) as deltas:
             async for delta in deltas:
+                if delta.result is not None and self._measures_prompts:
+                    delta.result = replace(delta.result, num_cached=0)
                 yield delta
 
 
@@ -106,6 +113,7 @@ def _to_reply_request(
         stops=body.stop or (),
         constraint=body.constraint,
         stop_token_ids=body.stop_token_ids or (),
+        lowered_by=body.priority or 0,
     )
 
 

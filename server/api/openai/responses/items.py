@@ -1,7 +1,8 @@
 """Input items of a Responses body: messages, tool calls with their outputs, and thoughts.
 
-The items of our own output are accepted unchanged. Does not know the conversation that the items
-form, nor which items are stored.
+The items of our own output are accepted unchanged, and those of other servers as far as they can be
+used (``hosted_items``). Does not know the conversation that the items form, nor which items are
+stored.
 """
 
 from collections.abc import Mapping
@@ -10,13 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, TypeAdapter
 
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
+from server.api.openai.responses.hosted_items import HostedItem, make_hosted_item
 from server.api.openai.responses.parts import Content, get_kind, to_listed_content, validation_error
+from server.api.typing_errors import find_misspelt
 from server.prompt.messages import MAX_MESSAGES
 
 Status = Literal["in_progress", "completed", "incomplete"]
-_DIRECT = {"type": "direct"}
-_Caller = Annotated[dict[str, Any] | None, OnlyValues(_DIRECT), to_enum_schema(_DIRECT)]
 
 
 class MessageItem(StrictModel):
@@ -27,17 +27,18 @@ class MessageItem(StrictModel):
     content: Content
     id: str | None = None
     status: Status | None = None
-    phase: Literal["commentary", "final_answer"] | None = None
+    phase: str | None = None
 
     def to_listed(self) -> dict[str, Any]:
         """Return the item as OpenAI lists it."""
-        return {
+        listed = {
             "id": self.id,
             "type": "message",
             "role": self.role,
             "status": self.status or "completed",
             "content": to_listed_content(self.content, self.role),
         }
+        return listed if self.phase is None else {**listed, "phase": self.phase}
 
 
 class FunctionCallItem(StrictModel):
@@ -50,46 +51,93 @@ class FunctionCallItem(StrictModel):
     id: str | None = None
     status: Status | None = None
     parsed_arguments: Any = None  # added by OpenAI's client
-    caller: _Caller = None
-    namespace: Unsupported = None
-    async_: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = Field(
-        None, alias="async"
-    )
+    caller: dict[str, Any] | None = None
+    namespace: str | None = None
+    async_: bool | None = Field(None, alias="async")
 
     def to_listed(self) -> dict[str, Any]:
         """Return the item as OpenAI lists it."""
-        return {
-            "id": self.id,
-            "type": "function_call",
-            "status": self.status or "completed",
-            "call_id": self.call_id,
-            "name": self.name,
-            "arguments": self.arguments,
-        }
+        return _with_namespace(
+            {
+                "id": self.id,
+                "type": "function_call",
+                "status": self.status or "completed",
+                "call_id": self.call_id,
+                "name": self.name,
+                "arguments": self.arguments,
+            },
+            self.namespace,
+        )
 
 
-class FunctionCallOutputItem(StrictModel):
-    """Output of the client's function."""
+class CustomCallItem(StrictModel):
+    """Call of a custom tool by the model."""
 
-    type: Literal["function_call_output"]
+    type: Literal["custom_tool_call"]
+    call_id: str
+    name: str
+    input: str
+    id: str | None = None
+    status: Status | None = None
+    caller: dict[str, Any] | None = None
+    namespace: str | None = None
+    async_: bool | None = Field(None, alias="async")
+
+    def to_listed(self) -> dict[str, Any]:
+        """Return the item as OpenAI lists it."""
+        return _with_namespace(
+            {
+                "id": self.id,
+                "type": "custom_tool_call",
+                "status": self.status or "completed",
+                "call_id": self.call_id,
+                "name": self.name,
+                "input": self.input,
+            },
+            self.namespace,
+        )
+
+
+class _CallOutputItem(StrictModel):
+    """Output of one of the client's tools."""
+
     call_id: str
     output: Content
     id: str | None = None
     status: Status | None = None
     name: str | None = None
-    caller: _Caller = None
-    namespace: Unsupported = None
+    caller: dict[str, Any] | None = None
+    namespace: str | None = None
 
-    def to_listed(self) -> dict[str, Any]:
-        """Return the item as OpenAI lists it."""
+    def _list_as(self, kind: str) -> dict[str, Any]:
         output = self.output
         return {
             "id": self.id,
-            "type": "function_call_output",
+            "type": kind,
             "status": self.status or "completed",
             "call_id": self.call_id,
             "output": output if isinstance(output, str) else to_listed_content(output, "user"),
         }
+
+
+class FunctionCallOutputItem(_CallOutputItem):
+    """Output of the client's function."""
+
+    type: Literal["function_call_output"]
+
+    def to_listed(self) -> dict[str, Any]:
+        """Return the item as OpenAI lists it."""
+        return self._list_as(self.type)
+
+
+class CustomCallOutputItem(_CallOutputItem):
+    """Output of the client's custom tool."""
+
+    type: Literal["custom_tool_call_output"]
+
+    def to_listed(self) -> dict[str, Any]:
+        """Return the item as OpenAI lists it."""
+        return self._list_as(self.type)
 
 
 class SummaryText(StrictModel):
@@ -102,7 +150,7 @@ class SummaryText(StrictModel):
 class ReasoningText(StrictModel):
     """Part of a thought."""
 
-    type: Literal["reasoning_text"]
+    type: Literal["reasoning_text", "text"]
     text: str
 
 
@@ -110,7 +158,7 @@ class ReasoningItem(StrictModel):
     """Thought that belongs to the assistant's item after it."""
 
     type: Literal["reasoning"]
-    summary: list[SummaryText] = Field(default_factory=list)
+    summary: list[SummaryText] | None = None
     content: list[ReasoningText] | None = None
     encrypted_content: str | None = None
     id: str | None = None
@@ -122,7 +170,7 @@ class ReasoningItem(StrictModel):
             "id": self.id,
             "type": "reasoning",
             "status": self.status or "completed",
-            "summary": [part.model_dump() for part in self.summary],
+            "summary": [part.model_dump() for part in self.summary or ()],
         }
         if self.content is not None:
             item["content"] = [part.model_dump() for part in self.content]
@@ -137,6 +185,18 @@ class StoredReasoningItem(ReasoningItem):
     thought: str = Field(exclude=True, repr=False)
 
 
+class CompactionItem(StrictModel):
+    """Sealed summary of the conversation before it (``compaction``)."""
+
+    type: Literal["compaction", "compaction_summary"]
+    encrypted_content: str
+    id: str | None = None
+
+    def to_listed(self) -> dict[str, Any]:
+        """Return the item as OpenAI lists it."""
+        return {"id": self.id, "type": "compaction", "encrypted_content": self.encrypted_content}
+
+
 class ItemReference(StrictModel):
     """Reference to a stored item, by its id."""
 
@@ -144,23 +204,47 @@ class ItemReference(StrictModel):
     id: str
 
 
-Item = MessageItem | FunctionCallItem | FunctionCallOutputItem | ReasoningItem
+Item = (
+    MessageItem
+    | FunctionCallItem
+    | CustomCallItem
+    | FunctionCallOutputItem
+    | CustomCallOutputItem
+    | ReasoningItem
+    | CompactionItem
+    | HostedItem
+)
 InputItem = Item | ItemReference
 _MODELS: Mapping[str, type[InputItem]] = {
     "message": MessageItem,
     "function_call": FunctionCallItem,
     "function_call_output": FunctionCallOutputItem,
+    "custom_tool_call": CustomCallItem,
+    "custom_tool_call_output": CustomCallOutputItem,
     "reasoning": ReasoningItem,
+    "compaction": CompactionItem,
+    "compaction_summary": CompactionItem,
     "item_reference": ItemReference,
+}
+# Items that are no history but tell the server what to do, which this one cannot.
+_COMMANDS = {
+    "compaction_trigger": "is not supported: see /v1/responses/compact",
+    "configuration_update": "is not supported: send these fields in the body",
 }
 
 
 def _parse_item(value: Any) -> InputItem:
     is_reference = isinstance(value, dict) and "role" not in value and "id" in value
     default = "item_reference" if is_reference else "message"
-    kind = get_kind(value, _MODELS, default)
-    # Some clients send `"type": null` instead of leaving it out.
-    return _MODELS[kind].model_validate({**value, "type": kind})
+    kind = get_kind(value, _MODELS, default, accepts_others=True)
+    if kind in _MODELS:
+        # Some clients send `"type": null` instead of leaving it out.
+        return _MODELS[kind].model_validate({**value, "type": kind})
+    if kind in _COMMANDS:
+        raise validation_error(f"{kind!r} {_COMMANDS[kind]}")
+    if meant := find_misspelt(kind, _MODELS):
+        raise validation_error(f"'type' should be {meant!r}")
+    return make_hosted_item(kind, value)
 
 
 def _parse_input(value: Any) -> Any:
@@ -184,3 +268,7 @@ def read_item(value: Mapping[str, Any]) -> Item:
     item = _parse_item(dict(value))
     assert not isinstance(item, ItemReference)
     return item
+
+
+def _with_namespace(listed: dict[str, Any], namespace: str | None) -> dict[str, Any]:
+    return listed if namespace is None else {**listed, "namespace": namespace}

@@ -13,12 +13,14 @@ from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.responses.items import Item, Status, StoredReasoningItem, read_item
 from server.api.openai.responses.output_items import (
     CallOutput,
+    CustomCallOutput,
     Event,
     MessageOutput,
     OutputItem,
     ReasoningOutput,
     ThoughtView,
 )
+from server.api.openai.responses.toolbox import Toolbox
 from server.choice.delta import ChoiceDelta
 from server.tools.call import ToolCallDelta
 
@@ -27,13 +29,14 @@ from server.tools.call import ToolCallDelta
 class OutputStyle:
     """Settings of an output. `token` is part of the ids of its items.
 
-    `thinks_inside`: thoughts may appear inside the answer.
+    `thinks_inside`: thoughts may appear inside the answer. `toolbox` has the tools to call.
     """
 
     token: str
     view: ThoughtView = field(default_factory=ThoughtView)
     logprobs: LogprobsWriter | None = None
     thinks_inside: bool = False
+    toolbox: Toolbox = field(default_factory=lambda: Toolbox(()))
 
 
 class OutputWriter:
@@ -71,7 +74,9 @@ class OutputWriter:
 
     def end(self, status: Status) -> Iterator[Event]:
         """Write the last events; an output without calls gets a message, which may be empty."""
-        if not any(isinstance(item, MessageOutput | CallOutput) for item in self._items):
+        if not any(
+            isinstance(item, MessageOutput | CallOutput | CustomCallOutput) for item in self._items
+        ):
             yield from self._open_message()
         if self._held is not None:
             yield from self._end(self._held, "completed")
@@ -96,14 +101,19 @@ class OutputWriter:
         yield from self._last.push(delta.content, delta.logprobs)
 
     def _push_call(self, delta: ToolCallDelta) -> Iterator[Event]:
-        if not isinstance(self._last, CallOutput) or delta.index != self._call_index:
+        is_call = isinstance(self._last, CallOutput | CustomCallOutput)
+        if not is_call or delta.index != self._call_index:
             yield from self._end_last("completed")
             self._call_index = delta.index
-            item_id = self._make_id("fc")
-            call = CallOutput(item_id, len(self._items), delta.call_id or "", delta.name or "")
-            yield from self._open(call)
-        assert isinstance(self._last, CallOutput)
+            yield from self._open(self._make_call(delta))
+        assert isinstance(self._last, CallOutput | CustomCallOutput)
         yield from self._last.push(delta.arguments)
+
+    def _make_call(self, delta: ToolCallDelta) -> CallOutput | CustomCallOutput:
+        name, call_id = self._style.toolbox.get_own_name(delta.name or ""), delta.call_id or ""
+        if name.takes_text:
+            return CustomCallOutput(self._make_id("ctc"), len(self._items), call_id, name)
+        return CallOutput(self._make_id("fc"), len(self._items), call_id, name)
 
     def _open_message(self) -> Iterator[Event]:
         yield from self._end_last("completed")
@@ -127,8 +137,9 @@ class OutputWriter:
             yield from self._end(last, status)
 
     def _end(self, item: OutputItem, status: Status) -> Iterator[Event]:
+        events = list(item.end(status))
         self._ended[item.output_index] = item.to_dict(status)
-        yield from item.end(status)
+        yield from events
 
 
 def _to_stored(item: OutputItem, written: dict[str, Any]) -> Item:

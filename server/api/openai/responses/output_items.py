@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.api.openai.logprobs import LogprobsWriter
+from server.api.openai.responses.custom_input import InputReader
 from server.api.openai.responses.items import Status
+from server.api.openai.responses.toolbox import ToolName
 from server.engine.protocol import TokenLogprobs
 from server.keys.sealed_thoughts import ThoughtSeal
 
@@ -90,9 +92,8 @@ class ReasoningOutput(OutputItem):
 
     def begin(self) -> Iterator[Event]:
         yield from super().begin()
-        if self._view.shows and self._view.summarises:
-            part = {"type": "summary_text", "text": ""}
-            yield self._make_event("reasoning_summary_part.added", summary_index=0, part=part)
+        if self._view.shows:
+            yield self._make_part_event("added")
 
     def push(self, text: str) -> Iterator[Event]:
         """Append text to the thought."""
@@ -103,10 +104,16 @@ class ReasoningOutput(OutputItem):
     def end(self, status: Status) -> Iterator[Event]:
         if self._view.shows:
             yield self._make_text_event("done", text=self.thought)
-            if self._view.summarises:
-                part = {"type": "summary_text", "text": self.thought}
-                yield self._make_event("reasoning_summary_part.done", summary_index=0, part=part)
+            yield self._make_part_event("done")
         yield from super().end(status)
+
+    def _make_part_event(self, kind: str) -> Event:
+        text = self.thought
+        if self._view.summarises:
+            part = {"type": "summary_text", "text": text}
+            return self._make_event(f"reasoning_summary_part.{kind}", summary_index=0, part=part)
+        part = {"type": "reasoning_text", "text": text}
+        return self._make_event(f"content_part.{kind}", content_index=0, part=part)
 
     def _make_text_event(self, kind: str, **fields: Any) -> Event:
         """Return an event of the summary or of the content, so that no client reads both."""
@@ -165,7 +172,7 @@ class MessageOutput(OutputItem):
 class CallOutput(OutputItem):
     """Call of one of the client's functions."""
 
-    def __init__(self, item_id: str, output_index: int, call_id: str, name: str) -> None:
+    def __init__(self, item_id: str, output_index: int, call_id: str, name: ToolName) -> None:
         super().__init__(item_id, output_index)
         self._call_id = call_id
         self._name = name
@@ -173,14 +180,15 @@ class CallOutput(OutputItem):
 
     def to_dict(self, status: Status) -> dict[str, Any]:
         """Return the item."""
-        return {
+        item = {
             "id": self.item_id,
             "type": "function_call",
             "status": status,
             "call_id": self._call_id,
-            "name": self._name,
+            "name": self._name.name,
             "arguments": self._arguments,
         }
+        return _with_namespace(item, self._name)
 
     def push(self, arguments: str) -> Iterator[Event]:
         """Append text to the arguments."""
@@ -190,9 +198,53 @@ class CallOutput(OutputItem):
 
     def end(self, status: Status) -> Iterator[Event]:
         yield self._make_event(
-            "function_call_arguments.done", name=self._name, arguments=self._arguments
+            "function_call_arguments.done", name=self._name.name, arguments=self._arguments
         )
         yield from super().end(status)
+
+
+class CustomCallOutput(OutputItem):
+    """Call of one of the client's custom tools, which takes a text.
+
+    The model writes arguments as for a function; the client gets the text that is in them.
+    """
+
+    def __init__(self, item_id: str, output_index: int, call_id: str, name: ToolName) -> None:
+        super().__init__(item_id, output_index)
+        self._call_id = call_id
+        self._name = name
+        self._input = ""
+        self._reader = InputReader()
+
+    def to_dict(self, status: Status) -> dict[str, Any]:
+        """Return the item."""
+        item = {
+            "id": self.item_id,
+            "type": "custom_tool_call",
+            "status": status,
+            "call_id": self._call_id,
+            "name": self._name.name,
+            "input": self._input,
+        }
+        return _with_namespace(item, self._name)
+
+    def push(self, arguments: str) -> Iterator[Event]:
+        """Append text to the arguments."""
+        yield from self._push_input(self._reader.push(arguments))
+
+    def end(self, status: Status) -> Iterator[Event]:
+        yield from self._push_input(self._reader.finish())
+        yield self._make_event("custom_tool_call_input.done", input=self._input)
+        yield from super().end(status)
+
+    def _push_input(self, text: str) -> Iterator[Event]:
+        self._input += text
+        if text:
+            yield self._make_event("custom_tool_call_input.delta", delta=text)
+
+
+def _with_namespace(item: dict[str, Any], name: ToolName) -> dict[str, Any]:
+    return item if name.namespace is None else {**item, "namespace": name.namespace}
 
 
 def _to_logprobs(writer: LogprobsWriter, entries: Sequence[TokenLogprobs]) -> list[dict[str, Any]]:

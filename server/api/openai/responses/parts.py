@@ -69,16 +69,23 @@ def validation_error(text: str) -> PydanticCustomError:
     return PydanticCustomError("item", "{text}", {"text": text})
 
 
-def get_kind(value: Any, kinds: Mapping[str, Any], default: str | None = None) -> str:
+def get_kind(
+    value: Any,
+    kinds: Mapping[str, Any],
+    default: str | None = None,
+    *,
+    accepts_others: bool = False,
+) -> str:
     """Return the `type` of an object, or `default` if it has none.
 
     Raises:
-        PydanticCustomError: the value is no object, or its type is not among `kinds`.
+        PydanticCustomError: the value is no object, or its type is not among `kinds` and
+            `accepts_others` is false.
     """
     if not isinstance(value, dict):
         raise validation_error("should be an object")
     kind = value.get("type") or default
-    if not isinstance(kind, str) or kind not in kinds:
+    if not isinstance(kind, str) or not (accepts_others or kind in kinds):
         raise validation_error(
             f"'type' should be one of {', '.join(map(repr, kinds))}; no other is supported"
         )

@@ -6,14 +6,16 @@ Generates nothing.
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server.api.begin import RequestContext
+from server.api.ignored import note_ignored
 from server.api.openai.responses.conversation import ConversationBuilder, build_conversation
 from server.api.openai.responses.items import InputItem, Item, ItemReference
-from server.api.openai.responses.protocol import ResponsesRequest
+from server.api.openai.responses.protocol import ConversationFields, ResponsesRequest
+from server.api.openai.responses.toolbox import Toolbox
 from server.errors.api import ApiError, BadRequestError
-from server.errors.internal import PromptError
+from server.errors.internal import ConstraintError, PromptError
 from server.errors.translation import to_api_error
 from server.keys.sealed_thoughts import ThoughtSeal
 from server.prompt.conversation import Conversation
@@ -31,7 +33,10 @@ _PREFIXES = {
     "message": "msg",
     "function_call": "fc",
     "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
     "reasoning": "rs",
+    "compaction": "cmp",
 }
 
 
@@ -62,6 +67,7 @@ class ResponseInput:
             tool_use=body.tool_use,
             store=None if body.stores else False,
             keeps_thought=True,
+            lowered_by=body.priority or 0,
         )
 
     def with_own_paths(self, error: ApiError | PromptError) -> ApiError:
@@ -90,30 +96,58 @@ async def prepare_response(
         ApiError: a response or item is unknown; see also ``build_conversation`` and
             :func:`server.reply.prepare.prepare_reply`.
     """
+    body = context.body
     stored = context.services.responses.of(context.account.key.key_id)
-    given = read_input(context.body, stored, context.seal)
-    try:
-        prepared = await context.prepare(given.to_reply_request(context))
-    except (ApiError, PromptError) as error:
-        raise given.with_own_paths(error) from error
-    return prepared.with_extra(given)
-
-
-def read_input(
-    body: ResponsesRequest, store: KeyResponses[Item], seal: ThoughtSeal
-) -> ResponseInput:
-    """Resolve the references in `body`, and build the messages.
-
-    Raises:
-        BadRequestError: a response or item is unknown; see also ``build_conversation``.
-    """
-    if body.store and store.is_off:
+    if body.store and stored.is_off:
         raise BadRequestError(
             "store: should be false or left out: this server stores no responses "
             "(--response-store-max-responses)",
             param="store",
             code="invalid_value",
         )
+    given = read_input(body, body.toolbox, stored, context.seal)
+    for path in (*body.find_unused(), *dict.fromkeys(given.conversation.left_out)):
+        note_ignored(context.request, path)
+    try:
+        prepared = await _prepare(context, given.to_reply_request(context))
+    except (ApiError, PromptError) as error:
+        raise given.with_own_paths(error) from error
+    return prepared.with_extra(given)
+
+
+async def _prepare(
+    context: RequestContext[ResponsesRequest], request: ReplyRequest
+) -> Prepared[Reply]:
+    """Plan the reply; without the grammar of a custom tool if the engine cannot enforce it."""
+    try:
+        return await context.prepare(request)
+    except ConstraintError:
+        plain = _without_input_formats(request)
+        if plain is None:
+            raise
+    for path in context.body.toolbox.find_unenforced_grammars(None):
+        if path not in context.account.ignored_fields:
+            note_ignored(context.request, path)
+    return await context.prepare(plain)
+
+
+def _without_input_formats(request: ReplyRequest) -> ReplyRequest | None:
+    """Return `request` without the formats of texts for tools; None: it has none."""
+    use = request.tool_use
+    if use is None or all(tool.input_format is None for tool in use.tools):
+        return None
+    tools = [replace(tool, input_format=None) for tool in use.tools]
+    return replace(request, tool_use=replace(use, tools=tools))
+
+
+def read_input(
+    body: ConversationFields, toolbox: Toolbox, store: KeyResponses[Item], seal: ThoughtSeal
+) -> ResponseInput:
+    """Resolve the references in `body`, and build the messages.
+
+    Raises:
+        BadRequestError: a response or item is unknown; see also ``build_conversation``.
+    """
     if not body.input and body.previous_response_id is None:
         message = "input: a text or at least one item is needed"
         raise BadRequestError(message, param="input", code="missing_field")
@@ -123,7 +157,7 @@ def read_input(
         _with_id(_resolve_reference(item, place, store), f"{token}_in{place}")
         for place, item in enumerate(body.input)
     ]
-    conversation = build_conversation(seal, body.instructions, previous, given)
+    conversation = build_conversation(seal, toolbox, body.instructions, previous, given)
     return ResponseInput(token, given, previous, conversation)
 
 
@@ -166,4 +200,4 @@ def _find_stored_item(item_id: str, store: KeyResponses[Item]) -> Item | None:
 def _with_id(item: Item, name: str) -> Item:
     if item.id is not None:
         return item
-    return item.model_copy(update={"id": f"{_PREFIXES[item.type]}_{name}"})
+    return item.model_copy(update={"id": f"{_PREFIXES.get(item.type, 'item')}_{name}"})

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from server.api.openai.responses.protocol import ResponsesRequest
-from server.api.openai.responses.tools import echo_choice
+from server.api.openai.responses.tool_choice import echo_choice
+from server.api.openai.responses.tools import HostedTool
 from server.choice.delta import ChoiceResult
 from server.dialects.resolution import ThinkingParams
 from server.errors.api import ApiError
@@ -44,7 +45,7 @@ class ResponseHead:
             response["incomplete_details"] = {"reason": "max_output_tokens"}
         else:
             response["completed_at"] = int(time.time())
-        response["usage"] = _to_usage(self.reply.num_prompt_tokens, result)
+        response["usage"] = to_usage(self.reply.num_prompt_tokens, result)
         response["thinking"] = result.receipt.to_dict()
         return response
 
@@ -72,6 +73,8 @@ class ResponseHead:
             "output": list(output),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
+            "presence_penalty": sampling.presence_penalty,
+            "frequency_penalty": sampling.frequency_penalty,
             "store": self.is_stored,
             **self._echo_request(),
             "usage": None,
@@ -93,9 +96,11 @@ class ResponseHead:
             "service_tier": "default",
             "text": {"format": text_format.to_dict() if text_format else {"type": "text"}},
             "tool_choice": echo_choice(body.tool_choice),
-            "tools": [tool.to_dict() for tool in body.tools or ()],
+            "tools": [
+                tool.to_dict() for tool in body.tools or () if not isinstance(tool, HostedTool)
+            ],
             "top_logprobs": body.top_logprobs or 0,
-            "truncation": "disabled",
+            "truncation": body.truncation or "disabled",
             "user": body.user,
         }
 
@@ -108,11 +113,12 @@ class ResponseHead:
         }
 
 
-def _to_usage(num_prompt_tokens: int, result: ChoiceResult) -> dict[str, Any]:
+def to_usage(num_prompt_tokens: int, result: ChoiceResult) -> dict[str, Any]:
+    """Return the token counts of a finished response."""
     num_output = result.num_reasoning + result.num_answer
     return {
         "input_tokens": num_prompt_tokens,
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": result.num_cached, "cache_write_tokens": 0},
         "output_tokens": num_output,
         "output_tokens_details": {"reasoning_tokens": result.num_reasoning},
         "total_tokens": num_prompt_tokens + num_output,

@@ -1,4 +1,4 @@
-"""``/v1/responses``: create, get and delete responses, and list their input items.
+"""``/v1/responses``: create, get, delete and compact responses, and list their input items.
 
 Does not know how to generate.
 """
@@ -13,6 +13,12 @@ from starlette.responses import Response
 from server.account.account import get_account
 from server.api.begin import RequestContext, begin
 from server.api.openai.logprobs import LogprobsWriter
+from server.api.openai.responses.compaction import (
+    COMPACTED_SCHEMA,
+    CompactRequest,
+    compact,
+    prepare_compaction,
+)
 from server.api.openai.responses.items import Item
 from server.api.openai.responses.output import OutputStyle
 from server.api.openai.responses.output_items import ThoughtView
@@ -21,13 +27,14 @@ from server.api.openai.responses.protocol import ENCRYPTED_CONTENT, LOGPROBS, Re
 from server.api.openai.responses.request import ResponseInput, prepare_response
 from server.api.openai.responses.response import ResponseHead, wants_summary
 from server.api.openai.responses.run import ResponseRun, StoreTarget
-from server.api.openapi import document_chat
+from server.api.openapi import add_schemas, document_chat, document_reply
 from server.errors.api import ApiError, BadRequestError
 from server.http.streaming import format_sse_event
 from server.reply.reply import Reply
 from server.state import get_services
 from server.stored_responses.store import KeyResponses, StoredResponse
 
+add_schemas({"CompactedResponse": COMPACTED_SCHEMA})
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
 
 
@@ -47,6 +54,22 @@ async def create_response(request: Request) -> Response:
     if context.body.stream:
         return context.stream(_encode_events(run))
     return JSONResponse(await context.wait(run.collect()))
+
+
+@router.post(
+    "/compact",
+    summary="Compact a conversation",
+    openapi_extra=document_reply(
+        CompactRequest, reply="CompactedResponse", error="Error", streams=False
+    ),
+)
+async def compact_response(request: Request) -> Response:
+    """Replace a conversation by its messages of the user and a sealed summary.
+
+    The model writes the summary. Send `output` in place of the items that it was made of.
+    """
+    context, (given, reply) = await begin(request, CompactRequest, prepare_compaction)
+    return JSONResponse(await context.wait(compact(context, given, reply)))
 
 
 @router.get("/{response_id}", summary="Get a response")
@@ -105,7 +128,7 @@ def _open_run(
     thinks_inside = reply.job.prompt.plan.segments is not None
     return ResponseRun(
         ResponseHead(body, context.thinking, reply, target is not None),
-        OutputStyle(given.token, view, logprobs, thinks_inside=thinks_inside),
+        OutputStyle(given.token, view, logprobs, thinks_inside=thinks_inside, toolbox=body.toolbox),
         target,
     )
 

@@ -53,7 +53,7 @@ class ResponseRun:
         return response
 
     async def stream_events(self) -> AsyncGenerator[Event, None]:
-        """Yield all events; an error ends them with a failed response and an error event."""
+        """Yield all events; an error ends them with an error event and a failed response."""
         yield self._number({"type": "response.created", "response": self._head.to_begun()})
         yield self._number({"type": "response.in_progress", "response": self._head.to_begun()})
         try:
@@ -84,13 +84,16 @@ class ResponseRun:
         yield {"type": f"response.{response['status']}", "response": response}
 
     def _make_failure_events(self, error: ApiError) -> Iterator[Event]:
-        """Yield two events: OpenAI's client reads the first, and raises at the second."""
+        """Yield two events, as OpenAI does: its clients raise at the first.
+
+        Others read the second, which ends every stream that fails.
+        """
+        fields = {"code": error.code, "message": error.message, "param": error.param}
+        yield {"type": "error", **fields, **error.to_dict()}
         yield {
             "type": "response.failed",
             "response": self._head.to_failed(self._writer.output, error),
         }
-        fields = {"code": error.code, "message": error.message, "param": error.param}
-        yield {"type": "error", **fields, **error.to_dict()}
 
     def _number(self, event: Event) -> Event:
         return {**event, "sequence_number": next(self._numbers)}

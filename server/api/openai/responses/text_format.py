@@ -4,12 +4,11 @@ The same as ``response_format`` of a chat, with the schema's fields one level hi
 whether a schema compiles.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, to_enum_schema
 from server.api.fields.structured import JsonSchema
 from server.api.openai.responses.parts import validation_error
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
@@ -58,11 +57,21 @@ class TextFormat(StrictModel):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the format as a response echoes it."""
-        return self.model_dump(by_alias=True, exclude_none=True)
+        if self.schema_ is None:
+            return {"type": self.type}
+        return {
+            "type": self.type,
+            "name": self.name,
+            "description": self.description,
+            "schema": self.schema_,
+            "strict": bool(self.strict),
+        }
 
 
 class TextConfig(StrictModel):
     """``text``."""
 
     format: TextFormat | None = None
-    verbosity: Annotated[str | None, OnlyValues("medium"), to_enum_schema("medium")] = None
+    verbosity: Literal["low", "medium", "high"] | None = Field(
+        None, description="Accepted; not shown to the model."
+    )

@@ -1,36 +1,39 @@
-"""``tools`` and ``tool_choice`` of a Responses body: functions of the client.
+"""``tools`` of a Responses body: functions, custom tools that take a text, namespaces of both.
 
-OpenAI's own tools (web search, files, code …) are refused by name. Does not know how the model
-writes calls.
+A namespace is a named group of tools. OpenAI's own tools (web search, files, code …) and any type
+that is not known are accepted and left out: the model is not told of them. Does not know under
+which names the model sees the tools (``toolbox``), nor how it writes calls.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, TypeAdapter
+from pydantic import ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter
 
 from server.api.body import StrictModel
-from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
 from server.api.openai.responses.parts import get_kind, validation_error
-from server.api.openai.tools import MAX_TOOLS, NO_PARAMETERS, FunctionDefinition
-from server.tools.tool import Tool, ToolMode, ToolUse
+from server.api.openai.tools import MAX_TOOLS, NAME_PATTERN, FunctionDefinition
+from server.api.typing_errors import find_misspelt
+from server.constraint.json_schema import MAX_SCHEMA_CHARACTERS
+
+DIRECT = "direct"
+_Callers = Annotated[
+    list[str] | None,
+    Field(description='Who may call the tool. One without "direct" is left out.'),
+]
+_Deferred = Annotated[
+    bool | None, Field(description="Accepted; the model is told of the tool at once.")
+]
 
 
 class FunctionTool(FunctionDefinition):
     """Function that the model may call."""
 
     type: Literal["function"]
-    defer_loading: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
-    async_: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = Field(
-        None, alias="async"
-    )
-    allowed_callers: Annotated[Any, OnlyValues(["direct"]), to_enum_schema(["direct"])] = None
-    output_schema: Unsupported = None
-
-    def to_tool(self) -> Tool:
-        """Return the tool, independent of the wire format."""
-        parameters = NO_PARAMETERS if self.parameters is None else self.parameters
-        return Tool(self.name, self.description, parameters)
+    defer_loading: _Deferred = None
+    async_: bool | None = Field(None, alias="async")
+    allowed_callers: _Callers = None
+    output_schema: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tool as a response echoes it."""
@@ -43,100 +46,148 @@ class FunctionTool(FunctionDefinition):
         }
 
 
-class FunctionChoice(StrictModel):
-    """Function that must be called or, in allowed tools, that may be called."""
+class PlainFormat(StrictModel):
+    """``format`` of a custom tool that takes any text."""
 
-    type: Literal["function"]
-    name: str
-
-
-class AllowedFunctions(StrictModel):
-    """Subset of the tools; the model may call any of them, or must call one."""
-
-    type: Literal["allowed_tools"]
-    mode: Literal["auto", "required"]
-    tools: list[FunctionChoice] = Field(min_length=1)
+    type: Literal["text"]
 
 
-_TOOLS = {"function": FunctionTool}
-_CHOICES: Mapping[str, type[FunctionChoice | AllowedFunctions]] = {
-    "function": FunctionChoice,
-    "allowed_tools": AllowedFunctions,
-}
-_MODES = {mode.value: mode for mode in (ToolMode.NONE, ToolMode.AUTO, ToolMode.REQUIRED)}
+class GrammarFormat(StrictModel):
+    """``format`` of a custom tool whose text has a grammar."""
+
+    type: Literal["grammar"]
+    syntax: Literal["lark", "regex"]
+    definition: str = Field(
+        min_length=1,
+        max_length=MAX_SCHEMA_CHARACTERS,
+        description="Shown to the model; enforced where tool_choice is this tool, and where the "
+        "grammar can be.",
+    )
 
 
-def _parse_tool(value: Any) -> FunctionTool:
-    return _TOOLS[get_kind(value, _TOOLS)].model_validate(value)
+class TextTool(StrictModel):
+    """Tool that takes a text, without a JSON schema."""
+
+    type: Literal["custom"]
+    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+    description: str | None = None
+    format: Annotated[PlainFormat | GrammarFormat, Field(discriminator="type")] | None = None
+    defer_loading: _Deferred = None
+    async_: bool | None = Field(None, alias="async")
+    allowed_callers: _Callers = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tool as a response echoes it."""
+        sent = self.format or PlainFormat(type="text")
+        return {
+            "type": "custom",
+            "name": self.name,
+            "description": self.description,
+            "format": sent.model_dump(),
+        }
+
+
+def _set_hosted_schema(schema: dict[str, Any]) -> None:
+    properties = {"type": {"type": "string", "examples": ["web_search", "mcp"]}}
+    schema |= {"properties": properties, "required": ["type"], "additionalProperties": True}
+
+
+class HostedTool(StrictModel):
+    """Tool that OpenAI runs. It is left out; its configuration is not read."""
+
+    model_config = ConfigDict(json_schema_extra=_set_hosted_schema)
+
+    type: str
+
+
+OwnTool = FunctionTool | TextTool
+
+
+class NamespaceTool(StrictModel):
+    """Named group of tools."""
+
+    type: Literal["namespace"]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    description: str | None = None
+    tools: Annotated[
+        list[OwnTool | HostedTool], PlainValidator(lambda value: _parse_list(value, _OWN))
+    ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the namespace as a response echoes it."""
+        tools = [tool.to_dict() for tool in self.tools if not isinstance(tool, HostedTool)]
+        return {
+            "type": "namespace",
+            "name": self.name,
+            "description": self.description,
+            "tools": tools,
+        }
+
+
+AnyTool = OwnTool | NamespaceTool | HostedTool
+_OWN: Mapping[str, type[AnyTool]] = {"function": FunctionTool, "custom": TextTool}
+_KINDS: Mapping[str, type[AnyTool]] = {**_OWN, "namespace": NamespaceTool}
+
+
+def _parse_tool(value: Any, kinds: Mapping[str, type[AnyTool]]) -> AnyTool:
+    kind = get_kind(value, kinds, accepts_others=True)
+    if kind in kinds:
+        return kinds[kind].model_validate(value)
+    if meant := find_misspelt(kind, list(_KINDS)):
+        raise validation_error(f"'type' should be {meant!r}")
+    return HostedTool(type=kind)
+
+
+def _parse_list(value: Any, kinds: Mapping[str, type[AnyTool]]) -> Any:
+    if not isinstance(value, list):
+        raise validation_error("should be a list of tools")
+    if len(value) > MAX_TOOLS:
+        raise validation_error(f"should have at most {MAX_TOOLS} tools")
+    parse = PlainValidator(lambda tool: _parse_tool(tool, kinds))
+    return TypeAdapter(list[Annotated[Any, parse]]).validate_python(value)
 
 
 def _parse_tools(value: Any) -> Any:
     if value is None:
         return None
-    if not isinstance(value, list):
-        raise validation_error("should be a list of tools")
-    if len(value) > MAX_TOOLS:
-        raise validation_error(f"should have at most {MAX_TOOLS} tools")
-    tools = _TOOL_LIST.validate_python(value)
-    if len({tool.name for tool in tools}) < len(tools):
+    tools = _parse_list(value, _KINDS)
+    names = [(space, tool.name) for _, space, tool in iterate_own_tools(tools)]
+    if len(set(names)) < len(names):
         raise validation_error("each tool should have a different name")
+    if len(names) > MAX_TOOLS:
+        raise validation_error(
+            f"should have at most {MAX_TOOLS} tools, those in namespaces counted"
+        )
     return tools
 
 
-def _parse_choice(value: Any) -> Any:
-    if value is None or value in tuple(_MODES):
-        return value
-    if isinstance(value, str):
-        raise validation_error(f"should be one of {', '.join(map(repr, _MODES))}, or an object")
-    return _CHOICES[get_kind(value, _CHOICES)].model_validate(value)
-
-
-_TOOL_LIST = TypeAdapter(list[Annotated[FunctionTool, PlainValidator(_parse_tool)]])
 Tools = Annotated[
-    list[FunctionTool] | None,
-    PlainValidator(_parse_tools, json_schema_input_type=list[FunctionTool] | None),
-]
-_ChoiceType = Literal["none", "auto", "required"] | FunctionChoice | AllowedFunctions | None
-ToolChoice = Annotated[
-    _ChoiceType, PlainValidator(_parse_choice, json_schema_input_type=_ChoiceType)
+    list[AnyTool] | None,
+    PlainValidator(_parse_tools, json_schema_input_type=list[AnyTool] | None),
 ]
 
 
-def to_tool_use(
-    tools: Sequence[FunctionTool] | None, choice: _ChoiceType, *, parallel: bool | None = None
-) -> ToolUse | None:
-    """Return how the model may use `tools`; None: there are no tools.
-
-    Raises:
-        PydanticCustomError: the choice names an unknown tool.
-    """
-    chosen = _get_chosen_names(choice)
-    if chosen - {tool.name for tool in tools or ()}:
-        raise validation_error("tool_choice: names a function that is not among tools")
-    if not tools:
-        if choice == "required":
-            raise validation_error('tool_choice: "required" needs tools')
-        return None
-    known = [tool.to_tool() for tool in tools]
-    is_parallel = parallel is not False
-    if isinstance(choice, FunctionChoice):
-        return ToolUse(known, ToolMode.NAMED, choice.name, parallel=is_parallel)
-    if isinstance(choice, AllowedFunctions):
-        allowed = [tool for tool in known if tool.name in chosen]
-        return ToolUse(allowed, _MODES[choice.mode], parallel=is_parallel)
-    return ToolUse(known, _MODES[choice or "auto"], parallel=is_parallel)
+def iterate_own_tools(tools: Sequence[AnyTool]) -> Iterator[tuple[str, str | None, OwnTool]]:
+    """Yield the tools that the model may call, each with its path and its namespace."""
+    for path, namespace, tool in _iterate(tools):
+        if not _is_left_out(tool):
+            assert not isinstance(tool, HostedTool)
+            yield path, namespace, tool
 
 
-def _get_chosen_names(choice: _ChoiceType) -> set[str]:
-    if isinstance(choice, FunctionChoice):
-        return {choice.name}
-    if isinstance(choice, AllowedFunctions):
-        return {tool.name for tool in choice.tools}
-    return set()
+def find_unused_tools(tools: Sequence[AnyTool]) -> list[str]:
+    """Return the paths of the tools that are left out."""
+    return [path for path, _, tool in _iterate(tools) if _is_left_out(tool)]
 
 
-def echo_choice(choice: _ChoiceType) -> Any:
-    """Return the choice as a response echoes it."""
-    if choice is None or isinstance(choice, str):
-        return choice or "auto"
-    return choice.model_dump()
+def _iterate(tools: Sequence[AnyTool]) -> Iterator[tuple[str, str | None, OwnTool | HostedTool]]:
+    for place, tool in enumerate(tools):
+        if not isinstance(tool, NamespaceTool):
+            yield f"tools[{place}]", None, tool
+            continue
+        for inner_place, inner in enumerate(tool.tools):
+            yield f"tools[{place}].tools[{inner_place}]", tool.name, inner
+
+
+def _is_left_out(tool: OwnTool | HostedTool) -> bool:
+    return isinstance(tool, HostedTool) or DIRECT not in (tool.allowed_callers or [DIRECT])

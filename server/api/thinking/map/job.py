@@ -53,7 +53,7 @@ async def prepare_map(
         PromptError: the chat template rejects the messages.
     """
     engine = model.engine
-    check_model(key, engine.model_name, body.model)
+    check_model(key, model.names, body.model)
     if body.include_reasoning:
         check_shows_thoughts(key, server_shows=settings.show_thoughts, param="include_reasoning")
     ceiling = key.combine_ceiling(settings.max_thinking_tokens)

@@ -39,7 +39,11 @@ class MapRequest(StrictModel):
             ("max_thinking_tokens", "thinking_budget", "thinking_token_budget", "budget_tokens"),
             _THOUGHT_TOKENS,
         )
-        | {"thinking": _THOUGHT_TOKENS, "thinking_options": "send 'mix' at the top level"}
+        | {
+            "prompt": "the text to map is 'text'",
+            "thinking": _THOUGHT_TOKENS,
+            "thinking_options": "send 'mix' at the top level",
+        }
     )
 
     model: str

@@ -9,7 +9,7 @@ import httpx2  # the one that Anthropic's client uses
 import pytest_asyncio
 from anthropic import AsyncAnthropic
 
-from tests.server.conftest import MODEL, Served
+from tests.server.conftest import MODEL, Served, split_events
 
 PATH = "/v1/messages"
 Connect = Callable[[Served], AsyncAnthropic]
@@ -85,9 +85,7 @@ async def get_events(served: Served, **fields: Any) -> list[dict[str, Any]]:
 def parse_events(text: str) -> list[dict[str, Any]]:
     """Return the events of a stream, without its comments."""
     found = []
-    for frame in filter(None, text.split("\n\n")):
-        if frame.startswith(":"):
-            continue
+    for frame in split_events(text):
         name, data = frame.split("\n")
         event = json.loads(data.removeprefix("data: "))
         assert name == f"event: {event['type']}"

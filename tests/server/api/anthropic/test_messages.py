@@ -297,3 +297,59 @@ async def test_anthropics_client_can_list_the_model(serve: Serve, connect: Conne
 async def test_openais_list_of_models_is_as_it_was(serve: Serve) -> None:
     listed = await serve().http.get("/v1/models")
     assert listed.json()["object"] == "list"
+
+
+async def test_usage_has_all_that_the_clients_type_has(serve: Serve, connect: Connect) -> None:
+    client = connect(serve(wants(WANTED)))
+    message = await client.beta.messages.create(**make_arguments())
+    usage = message.usage
+    assert usage.cache_creation is not None
+    assert usage.cache_creation.ephemeral_1h_input_tokens == 0
+    assert usage.cache_creation.ephemeral_5m_input_tokens == 0
+    assert usage.server_tool_use is not None
+    assert usage.server_tool_use.web_search_requests == 0
+    assert usage.service_tier == "standard"
+    async with client.beta.messages.stream(**make_arguments()) as stream:
+        streamed = await stream.get_final_message()
+    assert streamed.usage == usage
+
+
+@pytest.mark.parametrize("max_tokens", [10, 10_000])
+async def test_an_answer_that_fills_the_context_says_so(serve: Serve, max_tokens: int) -> None:
+    served = serve(wants("x" * 900), max_model_len=300)
+    fields: dict[str, Any] = {"max_tokens": max_tokens, "thinking": {"type": "disabled"}}
+    wanted = "max_tokens" if max_tokens == 10 else "model_context_window_exceeded"
+    assert (await create_message(served, **fields))["stop_reason"] == wanted
+    events = await get_events(served, **fields)
+    assert events[-2]["delta"]["stop_reason"] == wanted
+
+
+COUNTS = {"anthropic-beta": "interleaved-thinking-2025-05-14,thinking-token-count-2026-05-13"}
+
+
+@pytest.mark.parametrize(
+    ("thinking", "headers", "is_estimated"),
+    [
+        (make_thinking(200), COUNTS, True),
+        (make_thinking(200, display="omitted"), COUNTS, True),
+        (make_thinking(200), {}, False),
+        (make_thinking(200, display="summarized"), COUNTS, False),
+    ],
+)
+async def test_the_length_of_a_hidden_thought_is_estimated_if_the_client_asks(
+    serve: Serve, thinking: dict[str, Any], headers: dict[str, str], is_estimated: bool
+) -> None:
+    thought = " ".join(map(str, range(120)))
+    served = serve(wants(f"{thought}</think>{ANSWER}"), max_model_len=4096)
+    asked = make_body(stream=True, max_tokens=800, thinking={**thinking, "budget_tokens": 600})
+    response = await served.http.post(PATH, json=asked, headers=headers)
+    deltas = [
+        event["delta"]
+        for event in parse_events(response.text)
+        if event["type"] == "content_block_delta" and event["delta"]["type"] == "thinking_delta"
+    ]
+    estimates = [delta["estimated_tokens"] for delta in deltas if "estimated_tokens" in delta]
+    assert bool(estimates) == is_estimated
+    if is_estimated:
+        assert len(thought) // 4 - 16 < sum(estimates) <= len(thought) // 4
+        assert {delta["thinking"] for delta in deltas} == {""}

@@ -14,7 +14,6 @@ from tests.server.api.anthropic.conftest import (
     make_arguments,
     make_body,
     make_thinking,
-    post,
 )
 from tests.server.conftest import Serve, ids, wants
 
@@ -133,13 +132,35 @@ async def test_calls_and_results_go_round_and_are_counted(serve: Serve, connect:
     assert "23" in prompt
 
 
-async def test_a_format_and_a_demanded_call_are_not_both_held(serve: Serve) -> None:
-    config = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
-    response = await post(
-        serve(max_model_len=4096), tools=[ADD], tool_choice={"type": "any"}, output_config=config
-    )
-    assert response.status_code == 400
-    assert response.json()["error"]["message"].startswith("output_config.format.schema: ")
+FORMAT: Any = {
+    "format": {
+        "type": "json_schema",
+        "schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("choice", "wanted", "kind"),
+    [
+        ({"type": "auto"}, CALL, "tool_use"),
+        ({"type": "auto"}, '{"n": 4}', "text"),
+        ({"type": "any"}, json.dumps([{"name": "add", "parameters": INPUT}]), "tool_use"),
+        ({"type": "none"}, '{"n": 4}', "text"),
+    ],
+)
+async def test_with_tools_and_a_format_the_answer_is_a_call_or_has_the_format(
+    serve: Serve, connect: Connect, choice: dict[str, Any], wanted: str, kind: str
+) -> None:
+    served = serve(wants(f"hm</think>{wanted}"), max_model_len=4096)
+    asked = make_arguments(tools=[ADD], tool_choice=choice, output_config=FORMAT, max_tokens=300)
+    message = await connect(served).messages.create(**asked)
+    assert [block.type for block in message.content] == [kind]
+    assert message.stop_reason == ("tool_use" if kind == "tool_use" else "end_turn")
+    async with connect(served).messages.stream(**asked) as stream:
+        streamed = await stream.get_final_message()
+    assert [block.type for block in streamed.content] == [kind]
+    assert served.engine.constraints
 
 
 async def test_tools_are_described_in_the_prompt(serve: Serve) -> None:

@@ -31,10 +31,13 @@ IMAGE: dict[str, Any] = {
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "4"}
 
 
-def convert(*messages: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
-    """Return the conversation in a body."""
-    body = {"model": MODEL, "messages": list(messages), **fields}
-    return [dict(m) for m in to_conversation(CountTokensRequest(**body), SEAL).messages]
+def convert(
+    *messages: dict[str, Any], left_out: list[str] | None = None, **fields: Any
+) -> list[dict[str, Any]]:
+    """Return the conversation in a body; `left_out` gets the paths of what is not in it."""
+    body = CountTokensRequest.model_validate({"model": MODEL, "messages": [*messages], **fields})
+    paths = [] if left_out is None else left_out
+    return [dict(m) for m in to_conversation(body, SEAL, paths.append).messages]
 
 
 def make_thought(text: str = "", signature: str = SEALED) -> dict[str, Any]:
@@ -131,10 +134,7 @@ def test_calls_and_results_take_the_templates_form_results_first() -> None:
 @pytest.mark.parametrize(
     ("role", "block", "param"),
     [
-        ("assistant", make_thought(signature="x" + SEALED), "content[0].signature"),
         ("assistant", make_thought("Another thought."), "content[0].signature"),
-        ("assistant", make_thought(signature=ThoughtSeal().seal(THOUGHT)), "content[0].signature"),
-        ("assistant", {"type": "redacted_thinking", "data": "?"}, "content[0].data"),
         ("assistant", RESULT, "content[0]"),
         ("assistant", IMAGE, "content[0]"),
         ("user", USE, "content[0]"),
@@ -148,7 +148,7 @@ def test_calls_and_results_take_the_templates_form_results_first() -> None:
         ("system", USE, "content[0]"),
     ],
 )
-def test_a_block_that_is_not_ours_or_in_the_wrong_place_is_named(
+def test_a_changed_thought_or_a_block_in_the_wrong_place_is_refused(
     role: str, block: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(BadRequestError) as caught:
@@ -182,13 +182,217 @@ async def test_what_the_client_was_given_goes_round(
     assert second.usage.input_tokens > reply.usage.input_tokens
 
 
-async def test_a_tampered_signature_is_a_400_that_names_it(serve: Serve) -> None:
+FOREIGN: list[dict[str, Any]] = [
+    make_thought(signature="x" + SEALED),
+    make_thought(THOUGHT, signature="ErUBCkYIBRgCKkA="),
+    make_thought(THOUGHT, signature=""),
+    make_thought(signature=ThoughtSeal().seal(THOUGHT)),
+    make_thought(signature=SEAL.of("another key").seal(THOUGHT)),
+    {"type": "thinking", "thinking": THOUGHT},
+    {"type": "thinking", "thinking": THOUGHT, "signature": None},
+    {"type": "redacted_thinking", "data": "EmwKAhgB"},
+    {"type": "redacted_thinking"},
+]
+
+
+@pytest.mark.parametrize("block", FOREIGN)
+def test_a_thought_that_cannot_be_opened_is_left_out_and_named(block: dict[str, Any]) -> None:
+    paths: list[str] = []
+    answer = {"role": "assistant", "content": [make_text(ANSWER), block]}
+    made = convert(QUESTION, answer, QUESTION, left_out=paths)
+    assert made[1] == {"role": "assistant", "content": ANSWER}
+    assert paths == ["messages[1].content[1]"]
+
+
+async def test_the_response_names_a_thought_that_was_left_out(serve: Serve) -> None:
     served = serve(wants(WANTED))
     blocks = (await create_message(served, thinking=make_thinking()))["content"]
+    turns = [QUESTION, {"role": "assistant", "content": blocks}, QUESTION]
+    response = await post(served, messages=turns)
+    assert "x-ignored-fields" not in response.headers
     blocks[0]["signature"] = blocks[0]["signature"][:-6] + "AAAAA="
+    response = await post(served, messages=turns)
+    assert response.status_code == 200, response.text
+    assert response.headers["x-ignored-fields"] == "messages[1].content[0]"
+
+
+async def test_a_changed_thought_is_refused_in_anthropics_words(serve: Serve) -> None:
+    served = serve(wants(WANTED))
+    blocks = (await create_message(served, thinking=make_thinking()))["content"]
+    blocks[0]["thinking"] = "Two and three."
     turns = [QUESTION, {"role": "assistant", "content": blocks}, QUESTION]
     response = await post(served, messages=turns)
     assert response.status_code == 400
     error = response.json()["error"]
     assert error["type"] == "invalid_request_error"
-    assert error["message"].startswith("messages[1].content[0].signature: was not made by")
+    assert "Invalid `signature` in `thinking` block" in error["message"]
+    assert error["message"].startswith("messages[1].content[0].signature: ")
+
+
+def test_a_call_may_have_its_input_as_json_text_or_as_nothing() -> None:
+    for given, wanted in (('{"a": 2}', '{"a": 2}'), ("", "{}"), (None, "{}")):
+        made = convert(
+            QUESTION,
+            {"role": "assistant", "content": [USE | {"input": given}]},
+            {"role": "user", "content": [RESULT]},
+        )
+        assert made[1]["tool_calls"][0]["function"]["arguments"] == wanted
+
+
+DOCUMENT: dict[str, Any] = {
+    "type": "document",
+    "title": "Sums",
+    "source": {"type": "text", "media_type": "text/plain", "data": "2 + 2 = 4"},
+}
+DOCUMENT_TEXT = "<document>\n<title>Sums</title>\n2 + 2 = 4\n</document>"
+
+
+def test_documents_and_search_results_are_text_between_tags() -> None:
+    content = {**DOCUMENT, "source": {"type": "content", "content": "2 + 2 = 4"}}
+    result = {
+        "type": "search_result",
+        "source": "http://a",
+        "title": "Sums",
+        "content": [make_text("four")],
+    }
+    found = "<search_result>\n<source>http://a</source>\n<title>Sums</title>\nfour"
+    for block, text in (
+        (DOCUMENT, DOCUMENT_TEXT),
+        (content, DOCUMENT_TEXT),
+        (result, f"{found}\n</search_result>"),
+    ):
+        made = convert({"role": "user", "content": [block, make_text("So?")]})
+        assert made == [{"role": "user", "content": f"{text}\nSo?"}]
+        made = convert(
+            QUESTION,
+            {"role": "assistant", "content": [USE]},
+            {"role": "user", "content": [{**RESULT, "content": [block]}]},
+        )
+        assert made[2]["content"] == text
+
+
+def test_an_image_in_a_document_is_an_image() -> None:
+    block = {**DOCUMENT, "source": {"type": "content", "content": [make_text("See:"), IMAGE]}}
+    made = convert({"role": "user", "content": [block]})
+    assert [part["type"] for part in made[0]["content"]] == ["text", "text", "image_url", "text"]
+
+
+SERVER_USE = {
+    "type": "server_tool_use",
+    "id": "srvtoolu_1",
+    "name": "web_search",
+    "input": {"query": "sums"},
+}
+SERVER_RESULT: dict[str, Any] = {
+    "type": "web_search_tool_result",
+    "tool_use_id": "srvtoolu_1",
+    "content": [
+        {
+            "type": "web_search_result",
+            "title": "Sums",
+            "url": "http://a",
+            "encrypted_content": "EqgfCioIARgB",
+        }
+    ],
+}
+
+
+def test_what_another_servers_tools_found_is_a_call_and_its_result() -> None:
+    paths: list[str] = []
+    blocks = [make_text("I look."), SERVER_USE, SERVER_RESULT, make_text(ANSWER)]
+    made = convert(QUESTION, {"role": "assistant", "content": blocks}, QUESTION, left_out=paths)
+    function = {"name": "web_search", "arguments": '{"query": "sums"}'}
+    assert made[1:4] == [
+        {
+            "role": "assistant",
+            "content": "I look.",
+            "tool_calls": [{"id": "srvtoolu_1", "type": "function", "function": function}],
+        },
+        {
+            "role": "tool",
+            "tool_call_id": "srvtoolu_1",
+            "content": '[{"title": "Sums", "url": "http://a"}]',
+        },
+        {"role": "assistant", "content": ANSWER},
+    ]
+    assert not paths
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "text"),
+    [
+        ("mcp_tool_result", "four", "four"),
+        ("mcp_tool_result", [{"type": "text", "text": "four"}], "four"),
+        (
+            "code_execution_tool_result",
+            {"type": "code_execution_result", "stdout": "4", "return_code": 0, "content": []},
+            '{"stdout": "4", "return_code": 0, "content": []}',
+        ),
+        (
+            "a_future_tool_result",
+            {"type": "error", "error_code": "gone"},
+            '{"error_code": "gone"}',
+        ),
+    ],
+)
+def test_a_result_is_its_texts_or_its_json(kind: str, content: Any, text: str) -> None:
+    use = {**SERVER_USE, "type": "mcp_tool_use", "server_name": "s"}
+    result = {"type": kind, "tool_use_id": "srvtoolu_1", "content": content}
+    turn = {"role": "assistant", "content": [use, result]}
+    assert convert(QUESTION, turn, QUESTION)[2]["content"] == text
+    turn = {"role": "assistant", "content": [use, {**result, "is_error": True}]}
+    assert convert(QUESTION, turn, QUESTION)[2]["content"] == f"Error: {text}"
+
+
+def test_halves_of_calls_and_unknown_blocks_of_the_assistant_are_left_out_and_named() -> None:
+    blocks = [
+        SERVER_USE,
+        {**SERVER_RESULT, "tool_use_id": "another"},
+        {"type": "container_upload", "file_id": "f"},
+        {"type": "fallback", "from": {"model": "a"}, "to": {"model": "b"}},
+        {"type": "reasoning", "text": THOUGHT},
+        make_text(ANSWER),
+    ]
+    paths: list[str] = []
+    made = convert(QUESTION, {"role": "assistant", "content": blocks}, QUESTION, left_out=paths)
+    assert made[1] == {"role": "assistant", "content": ANSWER}
+    assert paths == [f"messages[1].content[{place}]" for place in range(5)]
+
+
+def test_a_summary_replaces_what_was_before_it() -> None:
+    summary = {"type": "compaction", "content": "They counted.", "encrypted_content": "x"}
+    made = convert(
+        QUESTION,
+        {"role": "assistant", "content": [make_text("gone"), summary, make_text(ANSWER)]},
+        QUESTION,
+        system="Be brief.",
+    )
+    assert made == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "They counted."},
+        {"role": "assistant", "content": ANSWER},
+        QUESTION,
+    ]
+    failed = {"role": "assistant", "content": [{**summary, "content": None}, make_text(ANSWER)]}
+    assert convert(QUESTION, failed, QUESTION)[0] == QUESTION
+
+
+def test_a_system_turn_may_be_for_one_turn_only() -> None:
+    note = {"role": "system", "content": "Hurry.", "clear_at": "next_user_message"}
+    answer = {"role": "assistant", "content": ANSWER}
+    assert convert(QUESTION, note)[1] == {"role": "system", "content": "Hurry."}
+    assert convert(QUESTION, note, answer, QUESTION) == [QUESTION, answer, QUESTION]
+    kept = {**note, "clear_at": "never"}
+    assert convert(QUESTION, kept, answer, QUESTION)[1]["role"] == "system"
+
+
+def test_the_model_is_told_of_the_budget_of_its_task() -> None:
+    budget: dict[str, Any] = {"type": "tokens", "total": 20_000}
+    made = convert(QUESTION, system="Be brief.", output_config={"task_budget": budget})
+    assert made[0]["content"] == (
+        "Be brief.\nThe token budget of this task is 20000; 20000 tokens of it are left."
+    )
+    budget["remaining"] = 500
+    made = convert(QUESTION, output_config={"task_budget": budget})
+    assert made[0]["role"] == "system"
+    assert "; 500 tokens of it are left" in made[0]["content"]

@@ -1,11 +1,17 @@
 """The laws of a budget hold for a search over thoughts, whatever its branches do."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from server.engine.scripted_model import RandomLogits
-from tests.server.conftest import VOCAB_SIZE, Serve, choice_texts
+from tests.examples import examples
+from tests.server.conftest import STOP_ID, VOCAB_SIZE, Serve, choice_texts, ids, wants
 from tests.server.generation.search.conftest import StartScorer
 from thinking.markers.profile import MarkerProfile
 
@@ -19,8 +25,30 @@ STRATEGIES: list[dict[str, Any]] = [
     {"name": "mcts", "expand": 2, "step_tokens": 8, "iterations": 5},
     {"name": "mcts", "step_tokens": 16, "score_by": "confidence", "exploration": 1.0},
 ]
+# Those that need no reward model.
+OWN_STRATEGIES = [
+    *STRATEGIES[:3],
+    {"name": "beam", "width": 2, "expand": 2, "step_tokens": 12, "score_by": "confidence"},
+    *(wish for wish in STRATEGIES if wish.get("score_by") == "confidence"),
+]
 BUDGETS = (120, 333)
 MARKER_TEXTS = ("think", "[[", "<|")
+
+
+class Brief:
+    """A random model that ends its lines, thoughts and answers after some ten tokens."""
+
+    vocab_size = VOCAB_SIZE
+
+    def __init__(self, seed: int) -> None:
+        self._random = RandomLogits(VOCAB_SIZE, seed)
+        self._ends = [ids("</think>")[0], ids("\n")[0], STOP_ID]
+
+    def compute_logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
+        """Return the random model's logits, with the ends among its likeliest tokens."""
+        logits = self._random.compute_logits(prompt, output).clone()
+        logits[self._ends] = 7.5
+        return logits
 
 
 def length_of_thought(candidate: dict[str, str]) -> float:
@@ -56,8 +84,101 @@ async def test_all_branches_are_counted_and_stay_within_the_one_budget(
     assert not any(text in choice["message"]["content"] for text in MARKER_TEXTS)
     assert "reasoning" not in choice["message"]
     assert (receipt["strategy"], receipt["stop"] != "none") == (wish["name"], True)
-    assert receipt["branches"] >= 2
+    assert receipt["branches"] >= 1
     assert served.engine.num_running == 0
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(40))
+@given(
+    wish=st.sampled_from(OWN_STRATEGIES),
+    seed=st.integers(0, 10_000),
+    budget=st.integers(2, 240),
+    limit=st.none() | st.integers(4, 300),
+    least=st.integers(0, 20),
+    num_requests=st.integers(1, 3),
+)
+async def test_a_budget_is_exact_in_all_interleavings(
+    serve: Serve,
+    wish: dict[str, Any],
+    seed: int,
+    budget: int,
+    limit: int | None,
+    least: int,
+    num_requests: int,
+) -> None:
+    served = serve(Brief(seed))
+    least = min(least, budget)
+    fields: dict[str, Any] = {"max_thinking_tokens": budget, "min_thinking_tokens": least}
+    if limit is not None:
+        fields["max_completion_tokens"] = limit
+    responses = await asyncio.gather(
+        *(
+            served.chat(**fields, thinking_options={"strategy": wish}, seed=seed + i, n=1 + i % 2)
+            for i in range(num_requests)
+        )
+    )
+    replies = [response.json() for response in responses]
+    choices = [choice for reply in replies for choice in reply["choices"]]
+    for choice in choices:
+        receipt = choice["thinking"]
+        assert min(least, receipt["budget"]) <= receipt["used"] <= receipt["budget"] <= budget
+        assert choice["message"]["content"] or choice["finish_reason"] == "stop"
+        requested, written = receipt["branches_requested"], receipt["branches"]
+        assert requested is None or 1 <= written <= requested == wish["n"]
+        if requested is not None and written < requested:
+            assert receipt["branches_limited_by"] is not None
+    for reply in replies:
+        used = sum(choice["thinking"]["used"] for choice in reply["choices"])
+        assert reply["usage"]["completion_tokens_details"]["reasoning_tokens"] == used
+        if limit is not None:
+            assert reply["usage"]["completion_tokens"] <= limit * len(reply["choices"])
+    generated = sum(reply["usage"]["completion_tokens"] for reply in replies)
+    assert generated == served.engine.num_generated
+    assert served.engine.num_running == 0
+
+
+@pytest.mark.parametrize("wish", OWN_STRATEGIES, ids=lambda w: "-".join(map(str, w.values())))
+async def test_a_search_that_its_budget_cannot_hold_is_a_single_thought(
+    serve: Serve, wish: dict[str, Any]
+) -> None:
+    """The thought is as long as alone, token for token."""
+    fields = {"max_thinking_tokens": 60, "include_reasoning": True, "seed": 3}
+    searched = await serve(RandomLogits(VOCAB_SIZE)).chat(
+        **fields, thinking_options={"strategy": wish}
+    )
+    alone = await serve(RandomLogits(VOCAB_SIZE)).chat(**fields)
+    (ours,), (single,) = searched.json()["choices"], alone.json()["choices"]
+    assert ours["message"]["reasoning"] == single["message"]["reasoning"]
+    assert ours["thinking"]["used"] == single["thinking"]["used"]
+    assert ours["thinking"]["branches"] == 1
+    assert ours["thinking"]["branches_limited_by"] == "budget"
+
+
+async def test_a_reply_limit_leaves_fewer_branches_and_the_receipt_says_so(serve: Serve) -> None:
+    """A thought of 20 tokens; the reply holds two of them beside its answer."""
+    served = serve(wants("a" * 18 + "</think>42"))
+    fields: dict[str, Any] = {
+        "max_thinking_tokens": 480,
+        "thinking_options": {"strategy": {"name": "best_of", "n": 5}},
+    }
+    limited = (await served.chat(**fields, max_completion_tokens=70)).json()["choices"][0]
+    whole = (await served.chat(**fields)).json()["choices"][0]
+    receipts = [choice["thinking"] for choice in (limited, whole)]
+    assert [choice["message"]["content"] for choice in (limited, whole)] == ["42", "42"]
+    assert [receipt["branches"] for receipt in receipts] == [2, 5]
+    assert [receipt["branches_requested"] for receipt in receipts] == [5, 5]
+    limits = [receipt["branches_limited_by"] for receipt in receipts]
+    assert limits == ["max_completion_tokens", None]
+
+
+async def test_a_vote_that_is_decided_ends_the_search(serve: Serve) -> None:
+    served = serve(wants("hm</think>42"))
+    fields: dict[str, Any] = {
+        "max_thinking_tokens": 480,
+        "thinking_options": {"strategy": {"name": "self_consistency", "n": 9}},
+    }
+    receipt = (await served.chat(**fields)).json()["choices"][0]["thinking"]
+    assert (receipt["branches"], receipt["branches_limited_by"]) == (5, "vote")
 
 
 @pytest.mark.parametrize("wish", STRATEGIES[:3], ids=lambda wish: str(wish["name"]))

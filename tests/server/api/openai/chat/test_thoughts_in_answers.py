@@ -12,8 +12,10 @@ WORDS = "one two three four five six seven eight nine ten eleven twelve"
 EVERY = {"mode": "every", "tokens": 4, "opening": False}
 
 
-async def get_choice(serve: Serve, profile: MarkerProfile, **fields: Any) -> dict[str, Any]:
-    served = serve(wants(WORDS), profile)
+async def get_choice(
+    serve: Serve, profile: MarkerProfile, text: str = WORDS, **fields: Any
+) -> dict[str, Any]:
+    served = serve(wants(text), profile)
     response = await served.chat(temperature=0, include_reasoning=True, **fields)
     assert response.status_code == 200, response.text
     (choice,) = response.json()["choices"]
@@ -45,6 +47,28 @@ async def test_without_an_opening_thought_a_reply_starts_with_the_answer(
     assert choice["thinking"]["used"] == 0
     assert choice["thinking"]["stop"] == "none"
     assert choice["message"]["content"] == without["message"]["content"]
+
+
+@pytest.mark.parametrize(("share", "most"), [(None, 40), (0.25, 60), (0.0, 80)])
+async def test_an_opening_thought_leaves_the_gate_its_share(
+    serve: Serve, profile: MarkerProfile, share: float | None, most: int
+) -> None:
+    """Law 13, with a model that never ends its opening thought by itself."""
+    gate = {**EVERY, "opening": True} | ({} if share is None else {"share": share})
+    alone = {"gate": {**gate, "mode": "entropy", "threshold": 20.0, "tokens": None}}
+    options = {"gate": gate, "segment_tokens": 40, "grace": 0}
+    fields: dict[str, Any] = {
+        "text": 3 * WORDS,
+        "max_thinking_tokens": 80,
+        "max_completion_tokens": 140,
+    }
+    opening = await get_choice(serve, profile, thinking_options=alone | {"grace": 0}, **fields)
+    choice = await get_choice(serve, profile, thinking_options=options, **fields)
+    # With long markers, one segment takes more than a small share.
+    assert most - 12 < opening["thinking"]["used"] <= most
+    assert opening["thinking"]["segments"] == 1
+    assert (choice["thinking"]["segments"] >= 2) == (share != 0.0)
+    assert opening["thinking"]["used"] <= choice["thinking"]["used"] <= 80
 
 
 async def test_shown_thoughts_are_set_apart(serve: Serve, profile: MarkerProfile) -> None:

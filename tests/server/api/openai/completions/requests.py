@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.server.conftest import MODEL, Served
+from tests.server.conftest import MODEL, Served, split_events
 
 PATH = "/v1/completions"
 PROMPT = "The ant is on"
@@ -39,7 +39,7 @@ async def get_events(served: Served, **fields: Any) -> list[dict[str, Any]]:
     """Return the JSON events of a stream, after checking their frames."""
     response = await post(served, stream=True, **fields)
     assert response.status_code == 200, response.text
-    lines = [line for line in response.text.split("\n\n") if line.startswith("data: ")]
+    lines = split_events(response.text)
     assert lines[-1] == "data: [DONE]"
     return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.server.conftest import MODEL, Served
+from tests.server.conftest import MODEL, Served, split_events
 
 Json = dict[str, Any]
 
@@ -35,11 +35,17 @@ async def get_refusal(served: Served, **fields: Any) -> Json:
     return found
 
 
+def get_ignored(response: httpx.Response) -> list[str]:
+    """Return the paths of the fields and tools that were not used."""
+    named = response.headers.get("x-ignored-fields", "")
+    return named.split(", ") if named else []
+
+
 async def get_transcript(served: Served, **fields: Any) -> list[Json]:
     """Return the events of a stream, after checking their frames and numbers."""
     response = await post(served, stream=True, **fields)
     assert response.status_code == 200, response.text
-    frames = [frame for frame in response.text.split("\n\n") if frame and frame[0] != ":"]
+    frames = split_events(response.text)
     events = []
     for number, frame in enumerate(frames):
         name, data = frame.split("\n")

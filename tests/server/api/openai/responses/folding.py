@@ -7,6 +7,12 @@ checks the large events against it.
 from typing import Any
 
 Json = dict[str, Any]
+# The kind of text that a part of each type holds.
+PARTS = {
+    "output_text": "output_text",
+    "reasoning_text": "reasoning_text",
+    "summary_text": "reasoning_summary_text",
+}
 ENDINGS = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -42,7 +48,7 @@ class Folding:
                 assert event["part"]["text"] == ""
                 self._begin(event, kind)
             case ["content_part" | "reasoning_summary_part" as kind, "done"]:
-                text = {"content_part": "output_text"}.get(kind, "reasoning_summary_text")
+                text = PARTS[event["part"]["type"]]
                 assert event["part"]["text"] == self.finished[index, text]
                 self.parts.remove((index, text))
                 assert self._is_of_open_item(event)
@@ -53,7 +59,7 @@ class Folding:
                 self.logprobs.setdefault(index, []).extend(event.get("logprobs", ()))
             case [kind, "done"]:
                 assert self._is_of_open_item(event)
-                text = event["arguments" if "arguments" in event else "text"]
+                (text,) = (event[name] for name in ("text", "arguments", "input") if name in event)
                 assert text == self.texts.setdefault((index, kind), "")
                 self.finished[index, kind] = text
             case _:
@@ -61,7 +67,8 @@ class Folding:
 
     def _begin(self, event: Json, kind: str) -> None:
         assert self._is_of_open_item(event)
-        text = {"content_part": "output_text"}.get(kind, "reasoning_summary_text")
+        text = PARTS[event["part"]["type"]]
+        assert (kind == "content_part") == (text != "reasoning_summary_text")
         assert (event["output_index"], text) not in self.texts
         self.texts[event["output_index"], text] = ""
         self.parts.add((event["output_index"], text))
@@ -83,6 +90,8 @@ class Folding:
                 assert part["logprobs"] == self.logprobs.get(index, [])
             case "function_call":
                 assert texts == {"function_call_arguments": item["arguments"]}
+            case "custom_tool_call":
+                assert texts == {"custom_tool_call_input": item["input"]}
             case "reasoning":
                 shown = [part["text"] for part in item.get("content", ())]
                 assert list(texts.values()) == shown

@@ -6,9 +6,16 @@ import pytest
 
 from server.api.openai.responses.conversation import build_conversation
 from server.api.openai.responses.items import Item, read_item
+from server.api.openai.responses.toolbox import Toolbox
 from server.keys.sealed_thoughts import ThoughtSeal
 from server.stored_responses.store import ResponseStore, StoredResponse
-from tests.server.api.openai.responses.conftest import get_items, get_refusal, post, respond
+from tests.server.api.openai.responses.conftest import (
+    get_ignored,
+    get_items,
+    get_refusal,
+    post,
+    respond,
+)
 from tests.server.api.openai.responses.test_responses_laws import ANSWER, SCRIPT, THOUGHT
 from tests.server.conftest import Serve, Served, wants
 
@@ -31,7 +38,7 @@ def make_thought_item(text: str) -> dict[str, Any]:
 
 def build_messages(*items: dict[str, Any], instructions: str | None = None) -> list[dict[str, Any]]:
     given: list[Item] = [read_item(item) for item in items]
-    return build_conversation(SEAL, instructions, (), given).messages
+    return build_conversation(SEAL, Toolbox(()), instructions, (), given).messages
 
 
 def test_a_thought_goes_to_the_assistants_item_that_follows() -> None:
@@ -134,17 +141,18 @@ async def test_a_stored_item_may_be_named_instead_of_sent(serve: Serve) -> None:
     )
 
 
-async def test_a_changed_thought_is_refused(serve: Serve) -> None:
+async def test_a_thought_that_cannot_be_opened_is_left_out_and_named(serve: Serve) -> None:
     served = serve(wants(SCRIPT))
     first = await respond(served, store=False)
     (item,) = get_items(first, "reasoning")
     sealed = item["encrypted_content"]
-    for changed in (sealed[:-8] + "AAAAAAA=", sealed[1:], "", "ü", SEAL.seal("t")):
-        error = await get_refusal(
-            served, input=[item | {"encrypted_content": changed}, make_assistant_item("a")]
-        )
-        assert error["param"] == "input[0].encrypted_content"
-        assert error["code"] == "invalid_encrypted_content"
+    without = await post(served, input=[make_assistant_item("a")])
+    for changed in (sealed[:-8] + "AAAAAAA=", sealed[1:], "ü", SEAL.seal("t")):
+        items = [item | {"encrypted_content": changed}, make_assistant_item("a")]
+        response = await post(served, input=items)
+        assert response.status_code == 200, response.text
+        assert get_ignored(response) == ["input[0].encrypted_content"]
+        assert response.json()["usage"] == without.json()["usage"]
 
 
 async def test_a_response_can_be_read_and_deleted(serve: Serve) -> None:

@@ -111,7 +111,7 @@ async def test_its_stream_raises_if_the_engine_dies(serve: Serve) -> None:
     served.engine.kill()
     with pytest.raises(openai.APIError, match="engine has died"):
         await reading
-    assert seen[-1] == "response.failed"
+    assert "response.failed" not in seen  # it comes after the error, at which the client raises
 
 
 async def test_errors_name_the_field(serve: Serve) -> None:

@@ -9,6 +9,7 @@ import pytest
 from openai.types.responses import Response
 from pydantic import BaseModel
 
+from server.api.openai.tools import MAX_TOOLS
 from tests.server.api.openai.responses.conftest import (
     get_answer,
     get_items,
@@ -145,10 +146,10 @@ async def test_the_clients_helper_opens_the_arguments(serve: Serve) -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "one of two names": ({"tools": [ADD, ADD]}, "tools"),
     "a name": ({"tools": [ADD | {"name": "a b"}]}, "tools[0].name"),
-    "a chat's form": ({"tools": [{"type": "function", "function": ADD}]}, "tools[0].function"),
+    "a chat's form": ({"tools": [{"type": "function", "function": ADD}]}, "tools[0].name"),
     "a schema": ({"tools": [ADD | {"parameters": {"type": "array"}}]}, "tools[0].parameters"),
     "too many": (
-        {"tools": [ADD | {"name": f"f{number}"} for number in range(129)]},
+        {"tools": [ADD | {"name": f"f{number}"} for number in range(MAX_TOOLS + 1)]},
         "tools",
     ),
     "a choice": ({"tools": [ADD], "tool_choice": "always"}, "tool_choice"),

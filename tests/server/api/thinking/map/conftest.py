@@ -9,7 +9,15 @@ import torch
 
 from server.engine.scripted_model import WantedTokens
 from server.prompt.rendering import render_prompt
-from tests.server.conftest import MODEL, STOP_ID, TOKENIZER, VOCAB_SIZE, Served, ids
+from tests.server.conftest import (
+    MODEL,
+    STOP_ID,
+    TOKENIZER,
+    VOCAB_SIZE,
+    Served,
+    ids,
+    split_events,
+)
 from thinking.markers.profile import MarkerProfile
 
 MAP = "/v1/thinking/map"
@@ -76,7 +84,7 @@ async def get_events(served: Served, **fields: Any) -> list[dict[str, Any]]:
     """Return the JSON events of a streamed map, after checking their frames."""
     response = await post(served, stream=True, **fields)
     assert response.status_code == 200, response.text
-    lines = [line for line in response.text.split("\n\n") if line.startswith("data: ")]
+    lines = split_events(response.text)
     if "error" not in lines[-1]:
         assert lines.pop() == "data: [DONE]"
     return [json.loads(line.removeprefix("data: ")) for line in lines]

@@ -218,7 +218,7 @@ async def test_a_silent_stream_is_kept_alive_and_says_at_once_how_long_it_is(ser
     served = serve(wants(ENDLESS), max_model_len=100_000, keep_alive_seconds=0.02)
     body = make_body(stream=True, text="the hill is on", thought_tokens=50_000)
     caller = Caller(served.app, MAP, **body)
-    first = await caller.read_until(": keep-alive\n\n")
+    first = await caller.read_until(": keep-alive\n")
     assert '"done":0,"total":' in first
     caller.leave()
     await asyncio.wait_for(caller.task, 10)

@@ -1,16 +1,13 @@
-"""Filters for fixed strings in a text that arrives in pieces: stop strings and markers.
+"""Stop strings in a text that arrives in pieces.
 
-A stop string ends the text, a marker is removed from it. Text that may be the beginning of such
-a string is held back until it is known not to be. The sampler makes a marker impossible that is
-a separate token; a marker that is a sequence of ordinary tokens (models that were not trained to
-think) can be spelt with other tokens, which the sampler does not know, so its text is removed
-here. Knows nothing of tokens.
+Text that may be the beginning of a stop string is held back until it is known not to be. Knows
+nothing of tokens.
 """
 
 from collections.abc import Sequence
 
 
-class TextScanner:
+class _TextScanner:
     """Searches for `patterns`, none of which is empty."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -48,7 +45,7 @@ class StopMatcher:
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._scanner = TextScanner(stops)
+        self._scanner = _TextScanner(stops)
         self._held = ""
         self.matched_stop: str | None = None
 
@@ -66,40 +63,6 @@ class StopMatcher:
             self.matched_stop = text[slice(*span)]
             self._held = ""
             return text[: span[0]]
-        certain, self._held = self._scanner.split(text)
-        return certain
-
-    def finish(self) -> str:
-        """End the text; return what was held back, which belongs to it."""
-        held, self._held = self._held, ""
-        return held
-
-
-class MarkerFilter:
-    """Removes markers from a text.
-
-    Invariant: the released text holds no marker, however the text was split.
-    """
-
-    def __init__(self, markers: Sequence[str]) -> None:
-        self._scanner = TextScanner(markers)
-        self._held = ""
-        self.num_removed = 0
-
-    @property
-    def num_held(self) -> int:
-        """The number of characters that are held back."""
-        return len(self._held)
-
-    def push(self, text: str) -> str:
-        """Take more text; return what is certain, without markers."""
-        if not self._scanner.patterns:
-            return text
-        text = self._held + text
-        # The text around a removed marker may form a marker again.
-        while (span := self._scanner.find(text)) is not None:
-            text = text[: span[0]] + text[span[1] :]
-            self.num_removed += 1
         certain, self._held = self._scanner.split(text)
         return certain
 
