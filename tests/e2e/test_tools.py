@@ -96,8 +96,13 @@ async def ask(client: AsyncOpenAI, *, stream: bool, **fields: Any) -> Turn:
         "seed": 5,
         "extra_body": thinking,
     }
+    receipt: dict[str, Any] = {}
     if stream:
         async with client.chat.completions.stream(**(arguments | fields)) as events:
+            async for event in events:
+                if event.type == "chunk":  # the helper's own completion drops the receipt
+                    for chunk in event.chunk.choices:
+                        receipt = (chunk.model_extra or {}).get("thinking", receipt)
             completion = await events.get_final_completion()
             choice = completion.choices[0].model_dump()
     else:
@@ -106,7 +111,7 @@ async def ask(client: AsyncOpenAI, *, stream: bool, **fields: Any) -> Turn:
     calls = choice["message"]["tool_calls"] or []
     assert all(call["id"] for call in calls)
     pairs = [(call["function"]["name"], call["function"]["arguments"]) for call in calls]
-    receipt = choice.get("thinking") or {}
+    receipt = choice.get("thinking") or receipt
     return Turn(choice["message"]["content"], pairs, choice["finish_reason"], receipt)
 
 
