@@ -113,7 +113,13 @@ AT_ONCE = {"type": "tool_uses", "value": 1}
     ("fields", "cleared"),
     [
         ({}, []),  # far below 100,000 tokens
-        ({"trigger": {"type": "tool_uses", "value": 3}}, []),
+        (
+            {
+                "trigger": {"type": "tool_uses", "value": 3},
+                "keep": {"type": "tool_uses", "value": 0},
+            },
+            [],
+        ),
         ({"trigger": AT_ONCE}, []),  # three are kept
         ({"trigger": AT_ONCE, "keep": {"type": "tool_uses", "value": 1}}, ["toolu_1", "toolu_2"]),
         (
