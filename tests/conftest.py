@@ -34,8 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     one shared server after the other; the test that ends it is the last one that it serves.
     """
     for item in items:
-        if item.get_closest_marker("e2e"):
-            names = _fixtures_of(item)
+        names = _fixtures_of(item)
+        if not item.get_closest_marker("e2e"):
+            # It would belong to no group, and find the server that it needs already ended.
+            if item.path.parent.name == "e2e":
+                raise pytest.UsageError(f"{item.nodeid} is not marked with e2e")
+        else:
             group = "embedded" if "server" in names else "engine"
             item.add_marker(pytest.mark.xdist_group(group))
             # One list of names for all parameters of a test.

@@ -9,6 +9,8 @@ import pytest
 
 from tests.e2e.process import Server
 
+pytestmark = pytest.mark.e2e
+
 MODEL = "smollm2-135m-instruct"
 # Whole blocks only are cached; the CPU's have 32 tokens.
 BLOCK = 32

@@ -18,7 +18,7 @@ JAVA = Path(__file__).parent / "java" / "PostChat.java"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Attacked]:
+def scripted() -> Iterator[Attacked]:
     """A server over the scripted engine, with times for a busy machine."""
     times = {f"{name}_timeout_seconds": SECONDS for name in ("header", "body", "send")}
     with attacked_server(**times) as running:
@@ -37,8 +37,8 @@ def can_compile_java() -> bool:
 
 
 @pytest.mark.skipif(not can_compile_java(), reason="no JDK is installed")
-def test_the_jdks_client_is_answered(server: Attacked) -> None:
-    answers = run("java", JAVA, server.url + CHAT, BODY).splitlines()
+def test_the_jdks_client_is_answered(scripted: Attacked) -> None:
+    answers = run("java", JAVA, scripted.url + CHAT, BODY).splitlines()
     assert len(answers) == 3
     for answer in answers:
         version, status, body = answer.split(" ", 2)
@@ -53,8 +53,8 @@ def has_curl_with_http2() -> bool:
 
 @pytest.mark.skipif(not has_curl_with_http2(), reason="no curl with HTTP/2 is installed")
 @pytest.mark.parametrize("more", [[], ["--header", "transfer-encoding: chunked"]])
-def test_curl_that_asks_for_http2_is_answered(server: Attacked, more: list[str]) -> None:
-    url = server.url + CHAT
+def test_curl_that_asks_for_http2_is_answered(scripted: Attacked, more: list[str]) -> None:
+    url = scripted.url + CHAT
     kind = ["--header", "content-type: application/json", "--data", BODY]
     written = ["--silent", "--write-out", " %{http_version} %{http_code}"]
     # Twice, on one connection.
@@ -64,12 +64,12 @@ def test_curl_that_asks_for_http2_is_answered(server: Attacked, more: list[str])
 
 
 @pytest.mark.skipif(not has_curl_with_http2(), reason="no curl with HTTP/2 is installed")
-def test_curl_that_only_speaks_http2_is_refused_and_harms_nothing(server: Attacked) -> None:
+def test_curl_that_only_speaks_http2_is_refused_and_harms_nothing(scripted: Attacked) -> None:
     done = subprocess.run(
-        ["curl", "--http2-prior-knowledge", "--silent", server.url],
+        ["curl", "--http2-prior-knowledge", "--silent", scripted.url],
         capture_output=True,
         timeout=SECONDS,
         check=False,
     )
     assert done.returncode != 0
-    server.check_well()
+    scripted.check_well()
