@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-long test-clients unit e2e lint types check bench eval lock image-cpu image-cuda test-image clean
+.PHONY: help setup serve test test-long test-clients unit e2e lint types check bench bench-gpu eval lock image-cpu image-cuda test-image clean
 
 help: ## This list
 	@awk -F ":.*## " '/^[a-z0-9 -]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ check: lint types test ## Lint, types, tests
 
 bench: setup ## Compare with peers, side by side
 	@$(PYTHON) -m benchmarks.sampler $(ARGS)
+
+bench-gpu: setup ## Measure sampler, engine and server on a GPU, beside vLLM's own (ARGS="--minutes 14")
+	@$(PYTHON) -m benchmarks.gpu $(ARGS)
 
 eval: setup ## Show again that thinking pays: all figures of docs/proof.md (ARGS="--only budget")
 	@$(PYTHON) -m benchmarks.proof $(ARGS)
