@@ -46,6 +46,13 @@ class LoopDetector:
         # Only periods that hold at the last token: nearly always few.
         self.runs: dict[int, int] = {}
 
+    def copy(self) -> "LoopDetector":
+        """Return a detector that has seen the same tokens."""
+        other = LoopDetector(self.guard)
+        other.history = self.history.copy()
+        other.runs = self.runs  # replaced by each push, never changed
+        return other
+
     def clear(self) -> None:
         """Forget all tokens; called when text that is not the model's own was inserted."""
         self.history.clear()

@@ -6,6 +6,8 @@ ids only: no logits, no text. ``thinking.sampler.transition`` is the same machin
 tensors; tests check that the two agree.
 """
 
+from copy import copy
+
 from thinking.loop_guard import LoopDetector
 from thinking.phase import Phase, StopCause, TokenKind
 from thinking.plan import ThinkingPlan
@@ -89,6 +91,13 @@ class ThinkingTracker:
             return self._take_thought_token(token_id)
         self.state.num_hidden += 1
         return self._take_forced_token()
+
+    def copy(self) -> "ThinkingTracker":
+        """Return a tracker in the same state, to try tokens on that may not be accepted."""
+        other = copy(self)
+        other.state = copy(self.state)
+        other.loop = None if self.loop is None else self.loop.copy()
+        return other
 
     def end_thinking(self) -> None:
         """Close the thought that is being written, if any, and allow no further thought.

@@ -80,11 +80,7 @@ def check_config(config: VllmConfig) -> None:
         )
     if config.model_config.is_diffusion:
         raise EngineConfigError("--model: a diffusion model does not generate tokens one by one")
-    if config.speculative_config is not None:
-        raise EngineConfigError(
-            "--speculative-config: speculative decoding is not supported; draft tokens would "
-            "bypass the thinking budget"
-        )
+    _check_speculation(config)
     if config.model_config.runner_type != "generate":
         raise EngineConfigError("--runner: only models that generate text can be served")
     if config.model_config.skip_tokenizer_init:
@@ -92,6 +88,28 @@ def check_config(config: VllmConfig) -> None:
     _check_structured_outputs(config.structured_outputs_config)
     if EXTRA_ARGS_KEY in _get_additional_config(config):
         raise EngineConfigError(f"--additional-config: the key {EXTRA_ARGS_KEY!r} is reserved")
+
+
+def _check_speculation(config: VllmConfig) -> None:
+    """Reject speculative decoding where draft tokens would bypass the budget.
+
+    Which runner will run, and which methods it knows, is vLLM's own decision.
+    """
+    speculative = config.speculative_config
+    if speculative is None:
+        return
+    if not config.use_v2_model_runner:
+        raise EngineConfigError(
+            f"--speculative-config: with method {speculative.method!r} vLLM runs its V1 runner "
+            "here, which takes no logits processor beside draft tokens: they would bypass the "
+            "thinking budget. Speculative decoding needs Model Runner V2: a GPU, and a method that "
+            "it supports (such as ngram, eagle, eagle3, mtp, draft_model)"
+        )
+    if speculative.rejection_sample_method == "synthetic":
+        raise EngineConfigError(
+            "--speculative-config: rejection_sample_method 'synthetic' accepts draft tokens by "
+            "chance, also those that the thinking budget forbids; use 'standard' or 'block'"
+        )
 
 
 def _check_structured_outputs(options: StructuredOutputsConfig) -> None:

@@ -202,6 +202,7 @@ def test_an_unservable_option_ends_the_start_with_a_message(tmp_path: Path) -> N
         except subprocess.TimeoutExpired:
             pytest.fail(server.log())
         assert "--speculative-config" in server.log()
+        assert "V1 runner" in server.log()
 
 
 def _chat_status(server: Server) -> int:

@@ -48,7 +48,13 @@ class ThinkingAutomaton:
     answer tails, not counting the logits kept for mixing.
     """
 
-    def __init__(self, tables: AutomatonTables, capacity: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        tables: AutomatonTables,
+        capacity: int,
+        device: torch.device,
+        kept_segments: int = 1,
+    ) -> None:
         self.tables = tables
         self.arrays = arrays = tables.arrays
         slots = capacity + 1
@@ -57,7 +63,7 @@ class ThinkingAutomaton:
         self.levels = arrays.zeros((slots, len(Level)), "float32")
         self.loop = LoopTensors(slots, arrays)
         self.tails = AnswerTails(tables.token_bytes, slots, arrays)
-        self.kept = KeptLogits(tables.vocab_size, device)
+        self.kept = KeptLogits(tables.vocab_size, device, kept_segments)
         self._staged: dict[int, SlotImage] = {}
 
     @property

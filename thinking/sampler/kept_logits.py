@@ -13,13 +13,17 @@ from thinking.sampler.arrays import TorchArrays
 class KeptLogits:
     """A pool of logits rows.
 
-    Shapes: logits ``[places, vocab_size]``, float32; filled ``[places]``, bool: whether
-    logits are kept for the current segment. Place 0 is unused.
+    Shapes: logits ``[places × rows_per_place, vocab_size]``, float32; filled ``[places ×
+    rows_per_place]``, bool: whether logits are kept for that segment. Place 0 is unused. A place
+    has one row, for the current segment; more only for the fused kernels under speculative
+    decoding, which use :meth:`keep` and :meth:`mix` of their own.
     """
 
-    def __init__(self, vocab_size: int, device: torch.device) -> None:
-        self.logits = torch.zeros((1, vocab_size), dtype=torch.float32, device=device)
-        self.filled = torch.zeros(1, dtype=torch.bool, device=device)
+    def __init__(self, vocab_size: int, device: torch.device, rows_per_place: int = 1) -> None:
+        self.rows_per_place = rows_per_place
+        shape = (rows_per_place, vocab_size)
+        self.logits = torch.zeros(shape, dtype=torch.float32, device=device)
+        self.filled = torch.zeros(rows_per_place, dtype=torch.bool, device=device)
         self._arrays = TorchArrays(device)
         self._place_of_slot: dict[int, int] = {}
         self._emptied: list[int] = []
@@ -40,13 +44,16 @@ class KeptLogits:
         """Make room for the places assigned since the last call, and empty them."""
         if not self._emptied:
             return
-        places, needed = self.logits.shape[0], max(self._emptied) + 1
+        places, needed = len(self.filled) // self.rows_per_place, max(self._emptied) + 1
         if needed > places:
-            missing = max(needed, 2 * places) - places  # doubled, to copy rarely
+            # Doubled, to copy rarely.
+            missing = (max(needed, 2 * places) - places) * self.rows_per_place
             pad = torch.nn.functional.pad
             self.logits = pad(self.logits, (0, 0, 0, missing))
             self.filled = pad(self.filled, (0, missing))
-        emptied = self._arrays.put(self._emptied, "int64")
+        rows = range(self.rows_per_place)
+        emptied = [place * len(rows) + row for place in self._emptied for row in rows]
+        emptied = self._arrays.put(emptied, "int64")
         self.filled.index_fill_(0, emptied, False)
         self._emptied.clear()
 

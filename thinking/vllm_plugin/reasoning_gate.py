@@ -57,8 +57,13 @@ class ReasoningGate(ReasoningParser):
     def is_reasoning_end_streaming(
         self, input_ids: Sequence[int], delta_ids: Iterable[int]
     ) -> bool:
-        """Return whether the token after `input_ids` (prompt and output) is part of the answer."""
-        return self._start.has_begun(input_ids, self._num_prompt)
+        """Return whether the token after `input_ids` (prompt and output) is part of the answer.
+
+        `delta_ids` are the last of them: tokens that have just been accepted, or tokens of a draft
+        (the scheduler does not say which), from one up to all of the draft.
+        """
+        num_new = len(delta_ids) if isinstance(delta_ids, Sequence) else len(list(delta_ids))
+        return self._start.has_begun(input_ids, self._num_prompt, num_new)
 
     def extract_content_ids(self, input_ids: list[int]) -> list[int]:
         """Raise NotImplementedError: vLLM never calls this for a gate."""

@@ -1,4 +1,4 @@
-"""The values that both adapters read from vLLM: the model's markers and a request's plan.
+"""The values that the adapters read from vLLM: markers, draft length, and a request's plan.
 
 The markers come from ``additional_config["thinking"]``, a plan from
 ``SamplingParams.extra_args["thinking"]``. Does not know which runner is used.
@@ -30,6 +30,12 @@ def make_model_tables(vllm_config: VllmConfig, arrays: ArrayLibrary) -> Automato
         arrays,
         map_token_bytes(tokenizer),
     )
+
+
+def count_draft_tokens(vllm_config: VllmConfig) -> int:
+    """Return the largest number of draft tokens of a request in a step; 0: there are none."""
+    speculative = vllm_config.speculative_config
+    return 0 if speculative is None else int(speculative.num_speculative_tokens)
 
 
 def read_plan(params: SamplingParams) -> ThinkingPlan | None:

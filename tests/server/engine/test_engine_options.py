@@ -34,6 +34,11 @@ def make_model_config(**changes: Any) -> Any:
     return SimpleNamespace(**(values | changes))
 
 
+def make_speculative(acceptance: str = "standard") -> Any:
+    """Return the checked fields of vLLM's speculative configuration."""
+    return SimpleNamespace(method="ngram", rejection_sample_method=acceptance)
+
+
 def make_config(**changes: Any) -> Any:
     """Return the checked fields of a valid vLLM configuration with `changes`."""
     model = make_model_config()
@@ -61,7 +66,11 @@ def test_only_explicit_engine_options_are_passed_on() -> None:
             "--enable-batch-sharded-sampling",
         ),
         ({"model_config": make_model_config(is_diffusion=True)}, "--model"),
-        ({"speculative_config": object()}, "--speculative-config"),
+        ({"speculative_config": make_speculative()}, "V1 runner"),
+        (
+            {"speculative_config": make_speculative("synthetic"), "use_v2_model_runner": True},
+            "synthetic",
+        ),
         ({"additional_config": {"thinking": {}}}, "--additional-config"),
         ({"additional_config": object()}, "--additional-config"),
         (
@@ -89,6 +98,14 @@ def test_what_would_break_a_budget_is_refused_by_name(changes: dict[str, Any], n
     check_config(make_config())
     with pytest.raises(EngineConfigError, match=named):
         check_config(make_config(**changes))
+
+
+@pytest.mark.parametrize("acceptance", ["standard", "block"])
+def test_drafts_are_let_through_where_the_runner_shows_them_to_the_sampler(acceptance: str) -> None:
+    from server.engine.vllm_options import check_config
+
+    speculative = make_speculative(acceptance)
+    check_config(make_config(speculative_config=speculative, use_v2_model_runner=True))
 
 
 @pytest.mark.parametrize(("runs_v2", "module"), [(False, "v1"), (True, "v2")])

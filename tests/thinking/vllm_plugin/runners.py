@@ -1,8 +1,8 @@
 """Stand-ins for vLLM's two model runners: requests join, move, pause and leave.
 
 They drive the real adapter classes through vLLM's real interface classes (`BatchUpdate`,
-`LogitsProcRequestState`, `LogitsContext`), on CPU tensors, as the runners themselves do.
-Every request has its own tracker, so that each step can be compared.
+`LogitsProcRequestState`, `LogitsContext`), on CPU tensors, as the runners themselves do; V2's with
+speculative decoding too. Every request has its own tracker, so that each step can be compared.
 """
 
 import random
@@ -40,6 +40,7 @@ class WorkerConfig:
     model_config: ModelConfig
     additional_config: dict[str, Any]
     scheduler_config: Any = field(default_factory=lambda: _Scheduler())
+    speculative_config: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,22 @@ class _Scheduler:
     max_num_seqs: int = MAX_REQUESTS
 
 
-def worker_config(folder: Path, profile: MarkerProfile) -> WorkerConfig:
+@dataclass(frozen=True, slots=True)
+class _Speculation:
+    num_speculative_tokens: int
+
+
+def worker_config(folder: Path, profile: MarkerProfile, num_drafts: int = 0) -> WorkerConfig:
     """Return the configuration of a model that has a tokenizer and no weights."""
     shape = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": 1}
     config = LlamaConfig(vocab_size=VOCAB_SIZE, architectures=["LlamaForCausalLM"], **shape)
     config.save_pretrained(folder)
     TOKENIZER.save_pretrained(folder)
-    return WorkerConfig(ModelConfig(model=str(folder)), {"thinking": profile.to_dict()})
+    return WorkerConfig(
+        ModelConfig(model=str(folder)),
+        {"thinking": profile.to_dict()},
+        speculative_config=_Speculation(num_drafts) if num_drafts else None,
+    )
 
 
 @dataclass(eq=False, slots=True)
@@ -188,6 +198,7 @@ class RunnerV2:
         )
         self.processor = v2.ThinkingLogitsProcessor(config, self.history)
         self.slots: dict[int, Running] = {}
+        self.num_drafts = v2.count_draft_tokens(config)
 
     def step(self, leave: set[Running], join: list[Running], rng: random.Random) -> None:
         """Run one step; slots are reused last in, first out, as by vLLM's free list."""
@@ -217,28 +228,56 @@ class RunnerV2:
         history.total_len.gpu[slot] = len(tokens)
 
     def _run(self, scheduled: list[int], rng: random.Random) -> None:
-        slots = np.array(scheduled, dtype=np.int32)
+        drafts = [self._draft(slot, rng) for slot in scheduled]
+        context = self._lay_out(scheduled, drafts)
         device = self.history.device
-        index = torch.from_numpy(slots).to(device)
-        nothing = torch.zeros(len(slots), dtype=torch.int64, device=device)
-        context = LogitsContext(
-            expanded_idx_mapping=index,
-            idx_mapping=index,
-            idx_mapping_np=slots,
-            expanded_local_pos=nothing,
-            input_ids=nothing,
-            pos=nothing,
-            seq_lens_upper_bound_np=np.zeros(len(slots), dtype=np.int32),
-        )
-        logits = torch.zeros(len(slots), VOCAB_SIZE, device=device)
+        logits = torch.zeros(len(context.input_ids), VOCAB_SIZE, device=device)
         with no_waiting(device):
             logits = self.processor.apply(logits, context)
-        rows = logits.cpu()
-        for row, slot in enumerate(scheduled):
+        rows = logits.cpu().split([len(draft) + 1 for draft in drafts])
+        for slot, draft, own_rows in zip(scheduled, drafts, rows, strict=True):
             if rng.random() < 0.1:
                 continue  # a prompt that is read in chunks: its sample is discarded
+            self._accept(slot, draft, own_rows)
+
+    def _draft(self, slot: int, rng: random.Random) -> list[int]:
+        """Return what a drafter might propose: the tokens that are due, then any."""
+        request = self.slots[slot]
+        room = MAX_MODEL_LEN - 2 - len(request.prompt) - len(request.output)
+        length = min(rng.randint(0, self.num_drafts), room)
+        due: tuple[int, ...] = ()
+        if request.tracker.forced_token_id is not None and rng.random() < 0.8:
+            due = request.tracker.plan.script[request.tracker.state.cursor :]
+        return [*due, *(rng.randrange(-1, VOCAB_SIZE) for _ in range(length))][:length]
+
+    def _lay_out(self, scheduled: list[int], drafts: list[list[int]]) -> LogitsContext:
+        """Return the rows of a step, as ``prepare_inputs`` of the runner lays them out."""
+        device = self.history.device
+        slots = np.array(scheduled, dtype=np.int32)
+        index = torch.from_numpy(slots).to(device, torch.int64)
+        counts = torch.tensor([len(draft) + 1 for draft in drafts], device=device)
+        places = [place for draft in drafts for place in range(len(draft) + 1)]
+        inputs: list[int] = []
+        for slot, draft in zip(scheduled, drafts, strict=True):
             request = self.slots[slot]
-            token_id = request.sample(rows[row])
+            inputs += [(request.prompt + request.output)[-1], *draft]
+        return LogitsContext(
+            expanded_idx_mapping=index.repeat_interleave(counts),
+            idx_mapping=index,
+            idx_mapping_np=slots,
+            expanded_local_pos=torch.tensor(places, dtype=torch.int32, device=device),
+            input_ids=torch.tensor(inputs, dtype=torch.int32, device=device),
+            pos=torch.zeros(len(inputs), dtype=torch.int64, device=device),
+            seq_lens_upper_bound_np=np.zeros(len(slots), dtype=np.int32),
+        )
+
+    def _accept(self, slot: int, draft: list[int], rows: torch.Tensor) -> None:
+        """Sample from each row while its sample is what the draft says, and record the samples."""
+        request = self.slots[slot]
+        for place, row in enumerate(rows):
+            token_id = request.sample(row)
             length = len(request.prompt) + len(request.output)
             self.history.all_token_ids.gpu[slot, length - 1] = token_id
             self.history.total_len.gpu[slot] = length
+            if place == len(draft) or draft[place] != token_id:
+                return
