@@ -40,6 +40,24 @@ def test_it_does_not_matter_how_many_tokens_arrive_at_once(data: st.DataObject) 
 
 
 @given(st.data())
+def test_tokens_of_a_draft_are_forgotten(data: st.DataObject) -> None:
+    """Drafts are asked about from their longest part to their shortest, then others accepted."""
+    shared = data.draw(tables())
+    plan = data.draw(plans(shared.profile))
+    start = AnswerStart(ThinkingTracker(shared, plan))
+    output: list[int] = []
+    for step in data.draw(st.lists(token_streams, max_size=4)):
+        draft = data.draw(token_streams.map(lambda tokens: tokens[:4]))
+        for length in range(len(draft), 0, -1):
+            tried = output + draft[:length]
+            at_once = AnswerStart(ThinkingTracker(shared, plan))
+            assert start.has_begun(tried, 0, length) == at_once.has_begun(tried)
+        output += step
+        at_once = AnswerStart(ThinkingTracker(shared, plan))
+        assert start.has_begun(output, 0, len(step)) == at_once.has_begun(output)
+
+
+@given(st.data())
 def test_no_token_is_read_twice(data: st.DataObject) -> None:
     """Otherwise the cost of a long thought would grow with the square of its length."""
     shared = data.draw(tables())

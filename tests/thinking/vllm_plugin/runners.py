@@ -27,6 +27,7 @@ from thinking.sampler.constraints import FORCED
 from thinking.tracker import ThinkingTracker
 from thinking.tracker_state import TrackerTables
 from thinking.vllm_plugin import v1, v2
+from thinking.vllm_plugin.worker_config import count_draft_tokens
 
 MAX_REQUESTS = 6
 MAX_MODEL_LEN = 400
@@ -198,7 +199,7 @@ class RunnerV2:
         )
         self.processor = v2.ThinkingLogitsProcessor(config, self.history)
         self.slots: dict[int, Running] = {}
-        self.num_drafts = v2.count_draft_tokens(config)
+        self.num_drafts = count_draft_tokens(config)
 
     def step(self, leave: set[Running], join: list[Running], rng: random.Random) -> None:
         """Run one step; slots are reused last in, first out, as by vLLM's free list."""
@@ -234,7 +235,7 @@ class RunnerV2:
         logits = torch.zeros(len(context.input_ids), VOCAB_SIZE, device=device)
         with no_waiting(device):
             logits = self.processor.apply(logits, context)
-        rows = logits.cpu().split([len(draft) + 1 for draft in drafts])
+        rows = torch.split(logits.cpu(), [len(draft) + 1 for draft in drafts])
         for slot, draft, own_rows in zip(scheduled, drafts, rows, strict=True):
             if rng.random() < 0.1:
                 continue  # a prompt that is read in chunks: its sample is discarded

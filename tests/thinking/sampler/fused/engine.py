@@ -105,7 +105,7 @@ class FusedEngine:
         passes = any(plan is not None and needs_pass(plan) for plan in plans)
         self.fused.run(logits, rows, self._tokens, passes=passes)
         counts = [len(tokens) + 1 for tokens in drafts.values()]
-        return dict(zip(drafts, logits.split(counts), strict=True))
+        return dict(zip(drafts, torch.split(logits, counts), strict=True))
 
     def _last_token(self, slot: int) -> int:
         return int(self._tokens.ids[slot, int(self._tokens.lengths[slot]) - 1])

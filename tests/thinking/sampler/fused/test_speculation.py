@@ -62,7 +62,7 @@ def accept_greedily(rows: torch.Tensor, draft: list[int]) -> list[int]:
 
     The rule of vLLM's ``_rejection_kernel`` at temperature 0.
     """
-    accepted = []
+    accepted: list[int] = []
     for place, row in enumerate(rows):
         accepted.append(int(row.argmax()))
         if place == len(draft) or draft[place] != accepted[-1]:
@@ -76,7 +76,7 @@ def accept_at_random(rows: torch.Tensor, draft: list[int], rng: random.Random) -
     The rule of vLLM's ``_rejection_kernel`` at temperature 1, without the drafts' own logits
     (Leviathan et al., arXiv 2211.17192, with a draft that is certain of its token).
     """
-    accepted = []
+    accepted: list[int] = []
     for place, row in enumerate(rows):
         probabilities = torch.softmax(row, 0).tolist()
         if place == len(draft):
