@@ -177,14 +177,14 @@ class ThinkingRows:
 
     def _make_context(self) -> LogitsContext:
         rows, device = self.num_rows, self.worker.device
-        slots = np.arange(rows, dtype=np.int32)
+        slots = np.arange(rows, dtype=np.intp)
         index = torch.from_numpy(slots).to(device)
         last = len(self._output)
         return LogitsContext(
             expanded_idx_mapping=index,
             idx_mapping=index,
             idx_mapping_np=slots,
-            expanded_local_pos=torch.zeros_like(index),
+            expanded_local_pos=torch.zeros(rows, dtype=torch.int32, device=device),
             input_ids=self.history.all_token_ids.gpu[:rows, last].clone(),
             pos=torch.full((rows,), last, dtype=torch.int64, device=device),
             seq_lens_upper_bound_np=np.full(rows, last + 1, dtype=np.int32),

@@ -41,8 +41,8 @@ def time_work(prepare: Work, work: Work, device: torch.device, num_steps: int) -
             on_host.append((time.perf_counter() - begin) * 1e6)
             continue
         torch.cuda.synchronize()
-        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda._sleep(BUSY_CYCLES)
+        first, last = _make_event(), _make_event()
+        torch.cuda._sleep(BUSY_CYCLES)  # type: ignore[no-untyped-call]
         first.record()
         begin = time.perf_counter()
         work()
@@ -51,6 +51,10 @@ def time_work(prepare: Work, work: Work, device: torch.device, num_steps: int) -
         torch.cuda.synchronize()
         on_device.append(first.elapsed_time(last) * 1000)
     return summarize(on_device or on_host, on_host)
+
+
+def _make_event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
 def summarize(on_device: list[float], on_host: list[float]) -> Timing:
@@ -90,7 +94,6 @@ def count_kernels(prepare: Work, work: Work, device: torch.device, num_steps: in
     """Return how many kernels, copies and fills `work` runs, on average; None without a GPU."""
     if device.type != "cuda":
         return None
-    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
     count = 0
@@ -100,5 +103,5 @@ def count_kernels(prepare: Work, work: Work, device: torch.device, num_steps: in
         with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as recorded:
             work()
             torch.cuda.synchronize()
-        count += sum(event.device_type is DeviceType.CUDA for event in recorded.events())
+        count += sum(event.device_type.name == "CUDA" for event in recorded.events())
     return count / num_steps
