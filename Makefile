@@ -28,6 +28,7 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
 test: setup ## Run the whole suite (PYTEST_ARGS="…")
 	@deploy/client-env.sh $(CLIENTS) $(if $(shell command -v npm),node)
 	@deploy/test-tools.sh
+	@deploy/triton.sh
 	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-clients: setup ## Run all clients of others against the real server, leaving out none
@@ -35,6 +36,7 @@ test-clients: setup ## Run all clients of others against the real server, leavin
 	@TEST_ALL_CLIENTS=1 $(PYTHON) -m pytest -m sdk $(PYTEST_ARGS)
 
 test-long: setup ## Run the property tests with many more examples: after a change to the sampler, for one
+	@deploy/triton.sh
 	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) --hypothesis-profile long -m "hypothesis and not e2e" $(PYTEST_ARGS)
 
 unit: setup ## Run the tests that need no engine

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by install.sh, lock.sh and client-env.sh: messages, Debian packages, and uv.
+# Sourced by install.sh, lock.sh, client-env.sh and triton.sh: messages, Debian packages, and uv.
 #
 # uv rather than pip, because only uv can drop requirements of other packages (overrides) and
 # create an environment on a Debian without python3-venv. Knows nothing of what is installed.

@@ -1,4 +1,4 @@
-"""How Model Runner V2 does a step: with the fused Triton kernels, or with torch operations.
+"""The step of Model Runner V2: with the fused Triton kernels, or with torch operations.
 
 Both keep the state of the slots in the same automaton. The fused kernels take any number of
 draft tokens; the torch operations none. Does not know how requests get their slots.

@@ -24,7 +24,7 @@ _TOOL_CALL = tl.constexpr(TOOL_CALL)
 
 
 class _Role(NamedTuple):
-    """What the token is to its request; booleans."""
+    """The role of the token for its request; booleans."""
 
     answering: Any
     thinking: Any
@@ -33,7 +33,7 @@ class _Role(NamedTuple):
 
 
 class _Ends(NamedTuple):
-    """How the thought ends with this token; booleans, and the tokens that are left (int32)."""
+    """The ends of thoughts with this token; booleans, and the tokens that are left (int32)."""
 
     natural: Any
     by_stand_in: Any

@@ -1,10 +1,8 @@
-"""What one row of the logits allows, decided from a state, and written to its single columns.
+"""Decides what one row of the logits allows, and writes it to its single columns.
 
 The same rules as ``thinking.sampler.constraints`` and ``thinking.sampler.gating``. Where a rule
 needs the whole row of logits, it is left open, for the kernel that reads the vocabulary.
 """
-
-from typing import Any, NamedTuple
 
 import triton
 import triton.language as tl
@@ -14,10 +12,9 @@ from thinking.phase import Phase
 from thinking.sampler.answer_tail import ANY
 from thinking.sampler.constraints import FORCED
 from thinking.sampler.fused.advance import may_open_segment
-from thinking.sampler.fused.records import (
-    load_gate_strings,
-    load_script_token,
-)
+from thinking.sampler.fused.records import load_script_token
+from thinking.sampler.fused.rule import Rule
+from thinking.sampler.fused.tail import load_gate_strings
 
 _ANSWER = tl.constexpr(int(Phase.ANSWER))
 _THINKING = tl.constexpr(int(Phase.THINKING))
@@ -39,25 +36,6 @@ EXIT = 32
 SIGNAL = 64
 _STOP, _END, _START, _TOOL = (tl.constexpr(bit) for bit in (STOP, END, START, TOOL))
 _EOS, _EXIT, _SIGNAL = (tl.constexpr(bit) for bit in (EOS, EXIT, SIGNAL))
-
-
-class Rule(NamedTuple):
-    """What the next token of one row may be; int32 each.
-
-    `forced` is a token id, or -1. `moved` and `banned` are bits of watched tokens whose
-    probability goes to the stand-in, and of those that may not be sampled. The rest are 0 or 1,
-    and are decided by a pass over the vocabulary: `opens` (a segment begins), `tries_entropy`,
-    `tries_exit`, `resumes` (the answer goes on after a segment).
-    """
-
-    forced: Any
-    moved: Any
-    banned: Any
-    thinking: Any
-    opens: Any
-    tries_entropy: Any
-    tries_exit: Any
-    resumes: Any
 
 
 @triton.jit

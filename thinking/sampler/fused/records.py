@@ -1,7 +1,7 @@
-"""What a fused kernel holds of one request: its state, its plan and its loop guard.
+"""Names for what a fused kernel reads and holds: tensors, and one request's state and plan.
 
-Names for the columns that ``thinking.sampler.row_state`` lays out, and the functions that move a
-row between memory and registers. Does not know how the state changes.
+The columns that ``thinking.sampler.row_state`` lays out, and the functions that move a row
+between memory and registers. Does not know how the state changes.
 """
 
 from typing import Any, NamedTuple
@@ -9,20 +9,13 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
-from thinking.gate import MAX_GATE_STRING_BYTES
-from thinking.loop_guard import MAX_PERIOD
 from thinking.plan import MAX_SCRIPT_TOKENS
-from thinking.sampler.loop_tensors import NEVER, NO_TOKEN
 from thinking.sampler.row_state import Field, Level
 
 # A kernel may use global names only if they are of this type.
 _NUM_FIELDS = tl.constexpr(len(Field))
 _NUM_LEVELS = tl.constexpr(len(Level))
-_PERIODS = tl.constexpr(MAX_PERIOD)
-_WIDTH = tl.constexpr(MAX_GATE_STRING_BYTES)
 _SCRIPT = tl.constexpr(MAX_SCRIPT_TOKENS)
-_NO_TOKEN = tl.constexpr(NO_TOKEN)
-_LONGEST_RUN = tl.constexpr(int(NEVER) - 2)
 
 _PHASE = tl.constexpr(int(Field.PHASE))
 _CURSOR = tl.constexpr(int(Field.CURSOR))
@@ -151,14 +144,6 @@ class Plan(NamedTuple):
     kept_row: Any
 
 
-class Loop(NamedTuple):
-    """The loop guard of one request: int32 ``[MAX_PERIOD]`` each, by period."""
-
-    history: Any
-    runs: Any
-    needed: Any
-
-
 @triton.jit
 def load_state(slots, slot):
     """Return the slot's :class:`State`."""
@@ -239,75 +224,3 @@ def load_level(slots, slot, level: tl.constexpr):
 def load_script_token(slots, slot, cursor):
     """Return the forced token at `cursor`; any token where nothing is forced."""
     return tl.load(slots.scripts + slot * _SCRIPT + tl.minimum(cursor, _SCRIPT - 1))
-
-
-@triton.jit
-def load_loop(slots, slot):
-    """Return the slot's :class:`Loop`."""
-    row = slot * _PERIODS + tl.arange(0, _PERIODS)
-    return Loop(
-        history=tl.load(slots.history + row),
-        runs=tl.load(slots.runs + row).to(tl.int32),
-        needed=tl.load(slots.needed + row).to(tl.int32),
-    )
-
-
-@triton.jit
-def store_loop(slots, slot, loop):
-    """Store a :class:`Loop` in the slot; its thresholds never change."""
-    row = slot * _PERIODS + tl.arange(0, _PERIODS)
-    tl.store(slots.history + row, loop.history)
-    tl.store(slots.runs + row, loop.runs.to(tl.int16))
-
-
-@triton.jit
-def push_loop(loop, token):
-    """Return the loop guard after one more token, and whether the thought now loops."""
-    # A run stops counting long before int16 ends: a loop closes the thought.
-    longer = tl.minimum(loop.runs, _LONGEST_RUN) + 1
-    runs = tl.where(loop.history == token, longer, 0)
-    periods = tl.arange(0, _PERIODS)
-    shifted = tl.gather(loop.history, tl.maximum(periods - 1, 0), 0)
-    history = tl.where(periods == 0, token, shifted)
-    loops = tl.max((runs >= loop.needed).to(tl.int32), 0) != 0
-    return Loop(history=history, runs=runs, needed=loop.needed), loops
-
-
-@triton.jit
-def keep_loop(loop, keep):
-    """Return the loop guard as it is if `keep`, else without a token."""
-    return Loop(
-        history=tl.where(keep, loop.history, _NO_TOKEN),
-        runs=tl.where(keep, loop.runs, 0),
-        needed=loop.needed,
-    )
-
-
-@triton.jit
-def load_tail(slots, slot):
-    """Return the last bytes of the slot's answer, int32 ``[WIDTH]``, right-aligned."""
-    return tl.load(slots.tails + slot * _WIDTH + tl.arange(0, _WIDTH)).to(tl.int32)
-
-
-@triton.jit
-def store_tail(slots, slot, tail):
-    """Store the last bytes of the slot's answer."""
-    tl.store(slots.tails + slot * _WIDTH + tl.arange(0, _WIDTH), tail.to(tl.uint8))
-
-
-@triton.jit
-def push_tail(tail, model, token):
-    """Return the last bytes of an answer after one more token."""
-    place = tl.arange(0, _WIDTH) + tl.load(model.token_lengths + token).to(tl.int32)
-    old = tl.gather(tail, tl.minimum(place, _WIDTH - 1), 0)
-    within = place - _WIDTH
-    text = model.token_bytes + token * _WIDTH
-    new = tl.load(text + tl.maximum(within, 0), mask=within >= 0, other=0)
-    return tl.where(within < 0, old, new.to(tl.int32))
-
-
-@triton.jit
-def load_gate_strings(slots, slot, num_strings: tl.constexpr):
-    """Return the bytes of the slot's gate strings, int32 ``[num_strings, WIDTH]``."""
-    row = (slot * num_strings + tl.arange(0, num_strings)[:, None]) * _WIDTH
-    return tl.load(slots.strings + row + tl.arange(0, _WIDTH)[None, :]).to(tl.int32)

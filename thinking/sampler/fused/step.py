@@ -14,8 +14,10 @@ from thinking.gate import GateMode
 from thinking.plan import ThinkingPlan
 from thinking.sampler.automaton import ThinkingAutomaton
 from thinking.sampler.fused import constrain
-from thinking.sampler.fused.kernels import RULE_WIDTH, step_kernel, vocabulary_kernel
 from thinking.sampler.fused.records import Model, Slots, Tokens
+from thinking.sampler.fused.rule import RULE_WIDTH
+from thinking.sampler.fused.step_kernel import step_kernel
+from thinking.sampler.fused.vocabulary_kernel import vocabulary_kernel
 from thinking.sampler.tables import AutomatonTables
 
 NO_PLAN = -1

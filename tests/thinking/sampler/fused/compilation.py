@@ -19,7 +19,9 @@ from tests.thinking.generators import EXIT_ID, STAND_IN_ID, STOP_IDS, TOKEN_BYTE
 from thinking.markers.profile import MarkerProfile, Opening
 from thinking.sampler.arrays import TorchArrays
 from thinking.sampler.automaton import ThinkingAutomaton
-from thinking.sampler.fused import kernels, step
+from thinking.sampler.fused import step
+from thinking.sampler.fused.step_kernel import step_kernel
+from thinking.sampler.fused.vocabulary_kernel import vocabulary_kernel
 from thinking.sampler.tables import AutomatonTables
 from thinking.tracker_state import TrackerTables
 
@@ -72,7 +74,7 @@ def main() -> None:
     shared = TrackerTables(profile, frozenset())
     tables = AutomatonTables(shared, VOCAB_SIZE, TorchArrays(cpu), TOKEN_BYTES)
     automaton = ThinkingAutomaton(tables, 2, cpu, step.count_kept_segments(NUM_DRAFTS))
-    launches = [Launch(kernels.step_kernel), Launch(kernels.vocabulary_kernel)]
+    launches = [Launch(step_kernel), Launch(vocabulary_kernel)]
     vars(step).update(step_kernel=launches[0], vocabulary_kernel=launches[1])
     step.FusedStep(automaton, NUM_DRAFTS).warm_up()
     for launch in launches:
