@@ -23,7 +23,7 @@ from benchmarks.gpu.sides import HIDDEN, NATIVE, SHOWN, VLLM
 
 STAGE = "server"
 LAW = "usage adds up, thought within its budget, one receipt that agrees, an answer"
-READY_SECONDS = 240.0
+READY_SECONDS = 600.0  # at most: the stage may have less
 THEIR_MODULE = "vllm.entrypoints.openai.api_server"
 
 
