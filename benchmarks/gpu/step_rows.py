@@ -32,7 +32,7 @@ FORCED_ABOVE = 100.0  # logits that nothing has forced are far below
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What a worker process has: vLLM's configuration, the model's markers, the device."""
+    """Resources of a worker process: vLLM's configuration, the model's markers, the device."""
 
     config: VllmConfig
     markers: ModelMarkers
