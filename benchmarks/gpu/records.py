@@ -51,7 +51,7 @@ class StepTime:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One timed round of a crowd of requests of one side.
+    """Timed round of a crowd of requests of one side.
 
     `acceptance` is the share of drafted tokens that were accepted; `first_seconds` the median
     time to the first text of a streamed answer. None where that does not apply.
