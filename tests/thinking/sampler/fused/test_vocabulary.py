@@ -8,6 +8,7 @@ from thinking.gate import GateMode, SegmentRules
 from thinking.markers.profile import MarkerProfile, Opening
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 from thinking.sampler.arrays import NumpyArrays
+from thinking.sampler.gating import entropy
 from thinking.sampler.sampler import SamplerRow, ThinkingSampler
 from thinking.sampler.tables import AutomatonTables
 from thinking.tracker_state import TrackerTables
@@ -18,7 +19,6 @@ PROFILE = MarkerProfile(
     "real size", (START,), (END,), Opening.FORCED, STOP_IDS, STAND_IN_ID, EXIT_ID
 )
 SHARED = TrackerTables(PROFILE, frozenset({FULL_STOP}))
-ENTROPY = 11.5  # nats: about that of the logits here
 
 
 def make_gated_plan(threshold: float, mix: float) -> ThinkingPlan:
@@ -40,21 +40,25 @@ def run_on_cpu(plan: ThinkingPlan, stream: list[int], steps: list[torch.Tensor])
 
 
 def test_all_options_are_as_on_the_cpu_at_a_vocabulary_of_151936() -> None:
-    """An early exit that is taken or not, a gate that opens or not, and mixed logits."""
-    generator = torch.Generator().manual_seed(3)
-    logits = torch.randn((10, VOCAB_SIZE), generator=generator)
+    """An early exit and a gate, each just above and just below its threshold."""
+    # Ever larger: each block of the vocabulary has a new maximum.
+    rising = torch.linspace(-10, 10, VOCAB_SIZE)
+    logits = torch.randn((4, VOCAB_SIZE), generator=torch.Generator().manual_seed(3)) + rising
     logits[:, 5] = float("-inf")
-    logits[:, END] = 12.0 - 1e-3  # the end marker has about half of the probability
-    for row in (2, 3):
-        logits[row, END] = 0.0
-    gated = [make_gated_plan(threshold, 0.5) for threshold in (ENTROPY - 0.5, ENTROPY + 0.5)]
-    exits = [make_plan(PROFILE, 40, ThinkingRules(early_exit=level)) for level in (0.3, 0.7)]
+    logits[:, END] = torch.logsumexp(logits, 1) - 2
+    share = float(torch.softmax(logits[0], 0)[END])
+    logits[1], logits[3] = logits[0], logits[2]
+    uncertainty = float(entropy(logits[2:3]))
+    exits = [
+        make_plan(PROFILE, 40, ThinkingRules(early_exit=share + away)) for away in (-1e-4, 1e-4)
+    ]
+    gated = [make_gated_plan(uncertainty + away, 0.5) for away in (-1e-3, 1e-3)]
     streams = [[START, 7, FULL_STOP], [START, 7, FULL_STOP], [WORD], [WORD]]
     plans = [*exits, *gated]
     engine = FusedEngine(SHARED, 4, 0, VOCAB_SIZE)
     for slot, (plan, stream) in enumerate(zip(plans, streams, strict=True)):
         engine.add(slot, plan, stream)
-    rows = engine.constrain({slot: [] for slot in range(4)}, logits[:4].clone())
+    rows = engine.constrain({slot: [] for slot in range(4)}, logits.clone())
     for slot, (plan, stream) in enumerate(zip(plans, streams, strict=True)):
         expected = run_on_cpu(plan, stream, [logits[slot]])
         torch.testing.assert_close(rows[slot][0], expected)
