@@ -77,7 +77,7 @@ def make_step(tables: AutomatonTables, history: LogitsProcRequestState, num_draf
 
 
 class FusedStepOnRunner:
-    """One kernel a step; two where a plan needs the whole vocabulary."""
+    """Fused kernels: one a step; two where a plan needs the whole vocabulary."""
 
     def __init__(
         self, tables: AutomatonTables, history: LogitsProcRequestState, num_drafts: int

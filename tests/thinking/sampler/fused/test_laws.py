@@ -33,7 +33,7 @@ def constrain_on_cpu(
     return sampler.apply(logits[None].clone())[0]
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_accepted_tokens_alone_change_the_state(data: st.DataObject) -> None:
     """Any tokens are accepted, after any drafts; the state is that of the accepted ones."""

@@ -20,7 +20,7 @@ from thinking.tracker_state import TrackerTables
 
 MAX_DRAFTS = 6  # enough for a whole segment in one step
 NOT_A_TOKEN = -1
-LENGTH = 40
+LENGTH = 30
 Model = Callable[[list[int]], torch.Tensor]
 
 
@@ -110,7 +110,7 @@ def test_greedy_replies_are_those_without_speculation(data: st.DataObject) -> No
     assert output == plain[: len(output)]
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(20))
 @given(st.data())
 def test_no_acceptance_makes_a_thought_longer_than_its_budget(data: st.DataObject) -> None:
     """Sampled tokens, two requests a step; the count is exact after each."""
