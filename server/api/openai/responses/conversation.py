@@ -21,7 +21,7 @@ from server.api.openai.responses.items import (
     ReasoningItem,
     StoredReasoningItem,
 )
-from server.api.openai.responses.parts import to_chat_content
+from server.api.openai.responses.parts import find_other_parts, to_chat_content
 from server.api.openai.responses.summary import open_summary
 from server.api.openai.responses.toolbox import Toolbox
 from server.errors.api import BadRequestError
@@ -72,6 +72,9 @@ class ConversationBuilder:
                 self._add_output(item, place)
             case MessageItem():
                 self._add({"role": item.role, "content": to_chat_content(item.content)}, place)
+                self.left_out += [
+                    f"{place}.content[{number}]" for number in find_other_parts(item.content)
+                ]
             case CompactionItem():
                 self._add_summary(item, place)
             case HostedItem():

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter
 from server.api.body import StrictModel
 from server.api.openai.responses.parts import get_kind, validation_error
 from server.api.openai.responses.toolbox import Toolbox
+from server.api.openai.tools import translate_choice
 from server.tools.tool import ToolMode, ToolUse
 
 
@@ -92,6 +93,10 @@ _MODES = {mode.value: mode for mode in (ToolMode.NONE, ToolMode.AUTO, ToolMode.R
 
 
 def _parse_choice(value: Any) -> Any:
+    value = translate_choice(value)
+    match value:
+        case {"type": "function", "function": {"name": name}, **rest} if not rest:
+            value = {"type": "function", "name": name}  # as in a chat
     if value is None or value in tuple(_MODES):
         return value
     if isinstance(value, str):

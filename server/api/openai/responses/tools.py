@@ -56,7 +56,7 @@ class GrammarFormat(StrictModel):
     """``format`` of a custom tool whose text has a grammar."""
 
     type: Literal["grammar"]
-    syntax: Literal["lark", "regex"]
+    syntax: str
     definition: str = Field(
         min_length=1,
         max_length=MAX_SCHEMA_CHARACTERS,
@@ -131,6 +131,8 @@ _KINDS: Mapping[str, type[AnyTool]] = {**_OWN, "namespace": NamespaceTool}
 
 def _parse_tool(value: Any, kinds: Mapping[str, type[AnyTool]]) -> AnyTool:
     kind = get_kind(value, kinds, accepts_others=True)
+    if kind == "function" and "name" not in value and isinstance(value.get("function"), dict):
+        return FunctionTool.model_validate({**value["function"], "type": kind})  # as in a chat
     if kind in kinds:
         return kinds[kind].model_validate(value)
     if meant := find_misspelt(kind, list(_KINDS)):
