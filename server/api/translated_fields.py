@@ -81,7 +81,9 @@ def _write(body: dict[str, Any], path: tuple[str, ...], name: str, value: Any) -
 
 def _contradiction(name: str, path: tuple[str, ...]) -> BadRequestError:
     return BadRequestError(
-        f"{name} and {'.'.join(path)} differ; send one of them", param=name, code="conflicting_fields"
+        f"{name} and {'.'.join(path)} differ; send one of them",
+        param=name,
+        code="contradictory_fields",
     )
 
 

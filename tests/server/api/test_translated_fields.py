@@ -68,7 +68,7 @@ async def test_two_names_that_differ_are_refused_by_name(
     serve: Serve, both: dict[str, Any]
 ) -> None:
     error = (await serve().chat(**both)).json()["error"]
-    assert error["code"] == "conflicting_fields"
+    assert error["code"] == "contradictory_fields"
     assert error["param"] in both
 
 

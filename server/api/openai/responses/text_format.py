@@ -37,7 +37,7 @@ class TextFormat(StrictModel):
                     'only "type": "json_schema" has a schema and fields that describe it'
                 )
         elif self.schema_ is None:
-            raise validation_error("\"type\": \"json_schema\" needs 'schema'")
+            raise validation_error('"type": "json_schema" needs \'schema\'')
         return self
 
     @property
@@ -71,6 +71,4 @@ class TextConfig(StrictModel):
     """``text``."""
 
     format: TextFormat | None = None
-    verbosity: str | None = Field(
-        None, description="Accepted; not shown to the model."
-    )
+    verbosity: str | None = Field(None, description="Accepted; not shown to the model.")
