@@ -23,13 +23,15 @@ class Translation:
     """The field of ours that a foreign one means.
 
     Attributes:
-        targets: paths of one or two steps; the first one that the endpoint has applies.
+        targets: paths of one or two steps; the first one that the endpoint has applies. Where it
+            has none, the field is refused if `is_needed`, else unknown as any other.
         convert: from the foreign value to ours, or to `NOTHING`. Values that are not of the
             foreign field's type pass unchanged, for our own field to complain about.
     """
 
     targets: tuple[tuple[str, ...], ...]
     convert: Converter = lambda value: value
+    is_needed: bool = True
 
 
 def translate(body: dict[str, Any], name: str, known: Collection[str]) -> bool:
@@ -51,9 +53,11 @@ def translate(body: dict[str, Any], name: str, known: Collection[str]) -> bool:
     if translation is None:
         return False
     value = translation.convert(body[name])
-    if value is None or value is NOTHING:
+    if value is NOTHING or value is None:
         return True
     path = next((path for path in translation.targets if path[0] in known), None)
+    if path is None and not translation.is_needed:
+        return False
     if path is None:
         raise BadRequestError(
             f"{name}: this endpoint has no such field", param=name, code="unsupported_sampling"
@@ -70,8 +74,8 @@ def _write(body: dict[str, Any], path: tuple[str, ...], name: str, value: Any) -
             inner = parent[step] = {}
         if not isinstance(inner, dict):
             return  # an error of its own
-        if inner and path[-1] not in inner:
-            raise _contradiction(name, path)
+        if step == "structured_outputs" and inner and path[-1] not in inner:
+            raise _contradiction(name, path)  # it has exactly one kind
         parent = inner
     given = parent.get(path[-1])
     if given is not None and given != value:
@@ -125,6 +129,8 @@ _TRANSLATIONS: Mapping[str, Translation] = MappingProxyType(
         "min_new_tokens": Translation((("min_tokens",),)),
         "n_predict": _LENGTH,
         "num_predict": _LENGTH,
+        # Of the Messages API's beta, before `output_config`.
+        "output_format": Translation((("output_config", "format"),), is_needed=False),
         "random_seed": _SEED,
         "regex": _REGEX,
         "sampling_seed": _SEED,

@@ -70,6 +70,8 @@ class AssistantTurn:
                 self._calls.append(_to_tool_call(block))
             case ServerToolUseBlock() if block.id in self._paired:
                 self._calls.append(_to_tool_call(block))
+            case OtherBlock():
+                self._note(mark_part(place, block.type))
             case _:
                 self._note(place)
 

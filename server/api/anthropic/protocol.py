@@ -81,7 +81,6 @@ class CountTokensRequest(ThinkingBody):
         {
             "max_completion_tokens": "use 'max_tokens'",
             "n": "this endpoint returns one reply; /v1/chat/completions supports 'n'",
-            "output_format": "use 'output_config.format'",
             "response_format": "use 'output_config.format'",
             "stop": "use 'stop_sequences'",
         }

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from server.api.body import StrictModel
+from server.api.foreign_kinds import mark_part, mark_tool
 from server.api.openai.content_parts import (
     CONTENT_SCHEMA,
     AnyPart,
@@ -194,10 +195,10 @@ class Message(StrictModel):
         yield from find_unreadable(self._get_thought_fields())
         for place, part in get_history_parts(self.content):
             if not part.is_used:
-                yield f"content[{place}]"
+                yield mark_part(f"content[{place}]", part.type)
         for place, call in enumerate(self.tool_calls or ()):
             if not call.is_used:
-                yield f"tool_calls[{place}]"
+                yield mark_tool(f"tool_calls[{place}]", call.type or "")
         if self.audio is not None:
             yield "audio"
 

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from server.api.body import StrictModel
+from server.api.foreign_kinds import mark_tool
 from server.api.typing_errors import find_misspelt
 from server.constraint.json_schema import serialize_schema
 from server.tools.tool import Tool, ToolMode, ToolUse
@@ -104,6 +105,9 @@ def _parse_tool(value: Any) -> AnyTool:
         raise validation_error("should be an object")
     kind = value.get("type")
     has_function = value.get("function") is not None
+    if kind is None and "input_schema" in value and "parameters" not in value:
+        value = {**value, "parameters": value["input_schema"]}  # as in Anthropic's API
+        del value["input_schema"]
     if kind == FUNCTION or (kind is None and (has_function or "name" in value)):
         form = FlatTool if "name" in value and not has_function else ToolDefinition
         return form.model_validate({**value, "type": FUNCTION})
@@ -134,10 +138,10 @@ Tools = Annotated[
 ]
 
 
-def find_unused_tools(tools: Sequence[AnyTool]) -> list[tuple[str, str]]:
-    """Return the path and the type of each tool that is left out."""
+def find_unused_tools(tools: Sequence[AnyTool]) -> list[str]:
+    """Return the paths of the tools that are left out."""
     return [
-        (f"tools[{place}]", tool.type)
+        mark_tool(f"tools[{place}]", tool.type)
         for place, tool in enumerate(tools)
         if isinstance(tool, OtherTool)
     ]

@@ -85,3 +85,14 @@ async def test_a_constraint_that_an_endpoint_lacks_is_refused(serve: Serve) -> N
         400,
         "invalid_request_error",
     )
+
+
+async def test_the_betas_output_format_holds_the_answer_of_messages(serve: Serve) -> None:
+    served = serve(wants('{"a": 1}'))
+    form = {"type": "json_schema", "schema": {**SCHEMA, "additionalProperties": False}}
+    body = {"model": MODEL, "max_tokens": 40, "messages": [{"role": "user", "content": "x"}]}
+    more = {"output_config": {"effort": "low"}, "output_format": form}
+    response = await served.http.post("/v1/messages", json=body | more)
+    assert response.status_code == 200, response.text
+    assert served.engine.last_request is not None
+    assert served.engine.last_request.constraint is not None

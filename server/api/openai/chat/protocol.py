@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
 from server.api.fields.sampling import get_requested_sampling
+from server.api.foreign_kinds import put_below
 from server.api.openai.messages import Message
 from server.api.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction_error
 from server.api.openai.tools import (
@@ -160,10 +161,11 @@ class ChatCompletionRequest(ReplyFields):
             if (value := getattr(self, name)) is not None and value not in values
         ]
         fields += self.unused_stream_options
-        fields += [path for path, _ in find_unused_tools(self.tools or ())]
-        messages = enumerate(self.messages)
+        fields += find_unused_tools(self.tools or ())
         return fields + [
-            f"messages[{i}].{path}" for i, message in messages for path in message.find_unused()
+            put_below(f"messages[{place}]", path)
+            for place, message in enumerate(self.messages)
+            for path in message.find_unused()
         ]
 
     @property

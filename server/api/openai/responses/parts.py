@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from server.api.body import StrictModel
 from server.api.fields.only_values import Unsupported
+from server.api.foreign_kinds import mark_part
 from server.api.openai.content_parts import FILE_PARTS, to_result_text
 
 
@@ -157,10 +158,13 @@ def to_chat_content(content: Content) -> str | list[dict[str, Any]]:
     return [part.to_chat() for part in content if not isinstance(part, OtherPart)]
 
 
-def find_other_parts(content: Content) -> list[int]:
-    """Return the places of the parts that are left out."""
-    parts = () if isinstance(content, str) else content
-    return [place for place, part in enumerate(parts) if isinstance(part, OtherPart)]
+def find_other_parts(content: Content) -> list[str]:
+    """Return the paths, inside a message, of the parts that are left out."""
+    return [
+        mark_part(f"content[{place}]", part.type)
+        for place, part in enumerate(content)
+        if isinstance(part, OtherPart)
+    ]
 
 
 def to_listed_content(content: Content, role: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter
 
 from server.api.body import StrictModel
+from server.api.foreign_kinds import mark_tool
 from server.api.openai.responses.parts import get_kind, validation_error
 from server.api.openai.responses.toolbox import Toolbox
 from server.api.openai.tools import translate_choice
@@ -145,7 +146,7 @@ def find_unused_choices(choice: Choice) -> list[str]:
     if not isinstance(choice, AllowedFunctions):
         return []
     return [
-        f"tool_choice.tools[{place}]"
+        mark_tool(f"tool_choice.tools[{place}]", tool.type)
         for place, tool in enumerate(choice.tools)
         if isinstance(tool, HostedChoice)
     ]

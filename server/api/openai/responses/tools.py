@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter
 
 from server.api.body import StrictModel
+from server.api.foreign_kinds import mark_tool
 from server.api.openai.responses.parts import get_kind, validation_error
 from server.api.openai.tools import MAX_TOOLS, NAME_PATTERN, FunctionDefinition
 from server.api.typing_errors import find_misspelt
@@ -179,7 +180,11 @@ def iterate_own_tools(tools: Sequence[AnyTool]) -> Iterator[tuple[str, str | Non
 
 def find_unused_tools(tools: Sequence[AnyTool]) -> list[str]:
     """Return the paths of the tools that are left out."""
-    return [path for path, _, tool in _iterate(tools) if _is_left_out(tool)]
+    return [
+        mark_tool(path, tool.type) if isinstance(tool, HostedTool) else path
+        for path, _, tool in _iterate(tools)
+        if _is_left_out(tool)
+    ]
 
 
 def _iterate(tools: Sequence[AnyTool]) -> Iterator[tuple[str, str | None, OwnTool | HostedTool]]:
