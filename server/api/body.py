@@ -111,12 +111,12 @@ def _ignore_or_refuse(
     if parent is None:  # not the place in the body that the location seems to say
         raise _unknown_field_error(model, location)
     name = str(location[-1])
+    if len(location) == 1 and translate(body, name, _get_wire_names(model)):
+        del body[name]
+        return
     if parent[name] in (None, {}, []):  # it asks for nothing; many clients send all their fields
         note_ignored(request, format_path(location))
         del parent[name]
-        return
-    if len(location) == 1 and translate(body, name, _get_wire_names(model)):
-        del body[name]
         return
     node = TREE.get(name)
     places = [location]
