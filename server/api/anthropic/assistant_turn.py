@@ -10,6 +10,7 @@ from typing import Any
 
 from server.api.anthropic.blocks import (
     Block,
+    OtherBlock,
     RedactedThinkingBlock,
     ServerToolResultBlock,
     ServerToolUseBlock,
@@ -17,6 +18,7 @@ from server.api.anthropic.blocks import (
     ToolUseBlock,
 )
 from server.api.anthropic.documents import TextBlock
+from server.api.foreign_kinds import mark_part
 from server.choice.delta import THOUGHT_BREAK
 from server.errors.api import BadRequestError
 from server.keys.sealed_thoughts import SealError, ThoughtSeal

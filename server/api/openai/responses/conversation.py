@@ -73,9 +73,7 @@ class ConversationBuilder:
                 self._add_output(item, place)
             case MessageItem():
                 self._add({"role": item.role, "content": to_chat_content(item.content)}, place)
-                self.left_out += [
-                    put_below(place, path) for path in find_other_parts(item.content)
-                ]
+                self.left_out += [put_below(place, path) for path in find_other_parts(item.content)]
             case CompactionItem():
                 self._add_summary(item, place)
             case HostedItem():

@@ -1,8 +1,8 @@
 """Content parts in a Responses body: text, refusals and images.
 
-Each part is validated by the class of its type, so that errors name the exact field. Earlier replies
-may have parts of any type, which are left out, and tools may have given anything, which is shown as
-its JSON. Does not know whether the model reads images.
+Each part is validated by the class of its type, so that errors name the exact field. Earlier
+replies may have parts of any type, which are left out, and tools may have given anything, which is
+shown as its JSON. Does not know whether the model reads images.
 """
 
 from collections.abc import Mapping
