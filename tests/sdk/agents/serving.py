@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,3 +71,12 @@ def parse_requests(log: str) -> list[LoggedRequest]:
     """Return the request lines of a log in JSON; other programs may write to it, too."""
     lines = [line for line in log.splitlines() if line.startswith("{")]
     return [fields for fields in map(json.loads, lines) if fields.get("message") == "request"]
+
+
+def check_untroubled(requests: Sequence[LoggedRequest]) -> None:
+    """Assert that each of an agent's requests was answered, and that it waited for it."""
+    assert requests
+    for request in requests:
+        assert request["status"] < 400, request
+        assert request["error"] is None, request
+        assert not request["client_left"], request

@@ -1,4 +1,4 @@
-"""Coding agents, unmodified: a whole task with their tools, and a turn on the real engine."""
+"""Coding agents, unmodified: a whole task with their own tools, over the scripted engine."""
 
 import re
 from pathlib import Path
@@ -6,21 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.sdk.agents.catalogue import Agent
-from tests.sdk.agents.conftest import Run, Task
+from tests.sdk.agents.conftest import Task
 from tests.sdk.agents.launching import Launch
 from tests.sdk.agents.playing import FINAL_ANSWER
+from tests.sdk.agents.serving import check_untroubled
 from tests.sdk.agents.tasks import FILE, LINE
 
-pytestmark = pytest.mark.sdk
-
-
-def check_untroubled(run: Run) -> None:
-    """Assert that each of the agent's requests was answered, and that it waited for it."""
-    assert run.requests
-    for request in run.requests:
-        assert request["status"] < 400, request
-        assert request["error"] is None, request
-        assert not request["client_left"], request
+# In one process: each agent's task is run once.
+pytestmark = [pytest.mark.sdk, pytest.mark.xdist_group("agents")]
 
 
 def test_an_agents_task_ends_with_the_answer_after_its_last_tool(task: Task) -> None:
@@ -39,7 +32,7 @@ def test_results_of_tools_come_back_in_the_history(task: Task) -> None:
 
 
 def test_no_request_of_the_task_is_refused(task: Task) -> None:
-    check_untroubled(task)
+    check_untroubled(task.requests)
     assert {request["endpoint"] for request in task.replies} == {task.agent.endpoint}
 
 
@@ -52,21 +45,6 @@ def test_the_agents_budget_arrives_in_the_task(task: Task) -> None:
     receipts = [receipt for request in task.replies for receipt in request["thinking"]]
     assert task.agent.source in {receipt["source"] for receipt in receipts}
     assert all(receipt["used"] <= receipt["budget"] for receipt in receipts)
-
-
-@pytest.mark.e2e
-def test_a_turn_on_the_real_engine_thinks_within_the_agents_budget(turn: Run) -> None:
-    check_untroubled(turn)
-    receipts = [receipt for request in turn.replies for receipt in request["thinking"]]
-    own = [receipt for receipt in receipts if receipt["source"] == turn.agent.source]
-    assert own
-    for receipt in own:
-        assert 0 < receipt["used"] <= receipt["budget"]
-
-
-@pytest.mark.e2e
-def test_the_answer_of_the_real_engine_is_shown(turn: Run) -> None:
-    assert turn.printed.strip()
 
 
 def test_what_runs_is_the_locked_version(agent: Agent, tmp_path: Path) -> None:
