@@ -63,7 +63,7 @@ AGENTS = (
         "Claude Code",
         "@anthropic-ai/claude-code",
         "/v1/messages",
-        "`MAX_THINKING_TOKENS=1024`",
+        "an effort, or `MAX_THINKING_TOKENS=1024` ([how](messages.md#claude-code))",
         "thinking.budget_tokens",
         (),
     ),
