@@ -63,8 +63,8 @@ AGENTS = (
         "Claude Code",
         "@anthropic-ai/claude-code",
         "/v1/messages",
-        "an effort, or `MAX_THINKING_TOKENS=1024` ([how](messages.md#claude-code))",
-        "thinking.budget_tokens",
+        "its effort ([how](messages.md#claude-code))",
+        "output_config.effort",
         (),
     ),
     Agent(

@@ -124,15 +124,16 @@ wire_api = "responses"
 
 
 def launch_claude_code(target: Target, task: str) -> Launch:
-    """Return Claude Code's launch, with all of its models being the one that is served."""
+    """Return Claude Code's launch, with all of its models being the one that is served.
+
+    For a model whose name it does not know, it sends an effort, whatever the budget is.
+    """
     tiers = ("OPUS", "SONNET", "HAIKU")
     variables = {
         "ANTHROPIC_BASE_URL": target.base_url,
         "ANTHROPIC_AUTH_TOKEN": "none",
         "ANTHROPIC_MODEL": target.model,
         **{f"ANTHROPIC_DEFAULT_{tier}_MODEL": target.model for tier in tiers},
-        # It knows no other model that can do with a budget: else it sends an effort only.
-        **{f"ANTHROPIC_DEFAULT_{tier}_MODEL_SUPPORTED_CAPABILITIES": "thinking" for tier in tiers},
         "MAX_THINKING_TOKENS": str(target.budget),
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
