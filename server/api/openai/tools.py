@@ -109,7 +109,8 @@ def _parse_tool(value: Any) -> AnyTool:
         value = {**value, "parameters": value["input_schema"]}  # as in Anthropic's API
         del value["input_schema"]
     if kind == FUNCTION or (kind is None and (has_function or "name" in value)):
-        form = FlatTool if "name" in value and not has_function else ToolDefinition
+        is_flat = "name" in value and not has_function
+        form: type[FlatTool | ToolDefinition] = FlatTool if is_flat else ToolDefinition
         return form.model_validate({**value, "type": FUNCTION})
     if kind is None and len(value) == 1:  # as Gemini has it: {"googleSearch": {}}
         (kind,) = value
