@@ -114,7 +114,7 @@ def _ignore_or_refuse(
     if len(location) == 1 and translate(body, name, _get_wire_names(model)):
         del body[name]
         return
-    if parent[name] in (None, {}, []):  # it asks for nothing; many clients send all their fields
+    if parent[name] is None:  # it asks for nothing; many clients send all their fields
         note_ignored(request, format_path(location))
         del parent[name]
         return

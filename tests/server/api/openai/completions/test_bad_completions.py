@@ -38,7 +38,6 @@ BAD: list[tuple[dict[str, Any], str | None, str]] = [
     ({"logprobs": 21}, "logprobs", "20"),
     ({"suffix": "b"}, "suffix", "not supported"),
     ({"prompt_embeds": "x"}, "prompt_embeds", "not supported"),
-    ({"stream_options": {}}, None, "stream: true"),
     ({"stop_token_ids": [VOCAB_SIZE]}, "stop_token_ids[0]", f"to {VOCAB_SIZE - 1}"),
     ({"min_tokens": 17, "max_thinking_tokens": 0}, "min_tokens", "16"),
     ({"max_completion_tokens": 3}, "max_completion_tokens", "max_tokens"),
