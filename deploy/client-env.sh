@@ -2,7 +2,7 @@
 # Installs third-party clients, each into a separate environment: their pinned versions need not
 # be compatible with the server or with each other.
 #
-#   deploy/client-env.sh NAME …   (of tests/sdk/requirements/NAME.txt, `node` or `curl`)
+#   deploy/client-env.sh NAME …   (of tests/sdk/requirements/NAME.txt, `node`, `agents` or `curl`)
 #
 # Installs into .cache/clients/NAME; curl and jq into the system. A second run does nothing: a
 # stamp, written last, records what was installed. Does not know what the clients are for.
@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . deploy/uv.sh
 
 locks=tests/sdk/requirements
-node=tests/sdk/node
+npm_locks=tests/sdk # a folder for each, with package.json and package-lock.json
 
 # Prints the key of an environment; standard input holds what decides its content.
 key_of() { { echo "$PWD ${PYTHON:-}" && cat; } | sha256sum | cut -d' ' -f1; }
@@ -30,26 +30,26 @@ install_python_client() {
     echo "$key" >"$venv/.installed"
 }
 
-install_node_clients() {
-    local folder=.cache/clients/node key
-    key=$(cat $node/package.json $node/package-lock.json | key_of)
+install_npm_clients() {
+    local folder=.cache/clients/$1 lock=$npm_locks/$1 key
+    key=$(cat "$lock/package.json" "$lock/package-lock.json" | key_of)
     if stamped "$folder" "$key"; then return; fi
-    command -v npm >/dev/null || fail "the clients in $node need node 20 or newer, with npm"
-    say "installing the npm clients into $folder"
+    command -v npm >/dev/null || fail "the clients in $lock need node 20 or newer, with npm"
+    say "installing the npm clients of $lock into $folder"
     mkdir -p "$folder"
-    cp $node/package.json $node/package-lock.json "$folder"
+    cp "$lock/package.json" "$lock/package-lock.json" "$folder"
     # None of the packages needs its install scripts, so none is run.
     (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
     echo "$key" >"$folder/.installed"
 }
 
-[ $# -gt 0 ] || fail "which client? $(basename -s .txt $locks/*.txt | xargs) node curl"
+[ $# -gt 0 ] || fail "which client? $(basename -s .txt $locks/*.txt | xargs) node agents curl"
 mkdir -p .cache/clients
 exec 9>.cache/clients/.lock
 flock 9 # two concurrent `make`: the second waits, then finds the work done
 for name in "$@"; do
-    if [ "$name" = node ]; then
-        install_node_clients
+    if [ -f "$npm_locks/$name/package-lock.json" ]; then
+        install_npm_clients "$name"
     elif [ "$name" = curl ]; then
         { command -v curl && command -v jq; } >/dev/null || apt_install curl jq
     elif [ -f "$locks/$name.txt" ]; then

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -26,7 +27,7 @@ from benchmarks.proof.tables import format_count, format_table
 
 MODEL = "thinker"
 SEED = 18
-NUM_TASKS = 150
+NUM_TASKS = 100
 SINGLE = "one thought"
 Strategy = Mapping[str, Any]
 STRATEGIES: Mapping[str, Strategy | None] = {
@@ -79,11 +80,13 @@ def run(laboratory: Laboratory) -> Finding:
     tasks = draw_chains(SEED, NUM_TASKS)[: laboratory.limit]
     found: dict[str, list[list[Trial]]] = {}
     for name, strategy in STRATEGIES.items():
-        say(f"search_budgets: {name}, {len(tasks)} fresh chains at {len(SETTINGS)} settings")
-        found[name] = _run_all(url, tasks, strategy)
-        kept = [[asdict(trial) for trial in trials] for trials in found[name]]
-        file_name = name.replace(" ", "-").replace(",", "")
-        (folder / f"search-budgets-{file_name}.json").write_text(json.dumps(kept))
+        path = folder / f"search-budgets-{name.replace(' ', '-').replace(',', '')}.json"
+        kept = _read_kept(path, tasks)
+        if kept is None:
+            say(f"search_budgets: {name}, {len(tasks)} fresh chains at {len(SETTINGS)} settings")
+            kept = _run_all(url, tasks, strategy)
+            path.write_text(json.dumps([[asdict(trial) for trial in row] for row in kept]))
+        found[name] = kept
     head = ["budget", *found]
     rows = [
         [str(setting), *(format_cell(trials[place]) for trials in found.values())]
@@ -120,6 +123,16 @@ def format_cell(trials: Sequence[Trial]) -> str:
     tokens = [trial.tokens for trial in trials if trial.tokens is not None]
     share = f"{right / len(trials) * 100:.1f} % ({low * 100:.1f}–{high * 100:.1f})"
     return f"{share}, {format_count(fmean(tokens))}" if tokens else "refused"
+
+
+def _read_kept(path: Path, tasks: Sequence[FreshChain]) -> list[list[Trial]] | None:
+    """Return the trials of these tasks that an earlier run has kept at `path`, or None."""
+    if not path.exists():
+        return None
+    rows = [[Trial(**trial) for trial in row][: len(tasks)] for row in json.loads(path.read_text())]
+    wanted = [task.id for task in tasks]
+    is_whole = all([trial.task for trial in row] == wanted for row in rows)
+    return rows if is_whole and len(rows) == len(SETTINGS) else None
 
 
 def _to_shares(trials: Sequence[Trial]) -> dict[str, float]:

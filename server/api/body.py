@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json, to_json
 
 from server.api.ignored import note_ignored
+from server.api.translated_fields import translate
 from server.api.unknown_fields import Location, find_parent, find_refusal
 from server.dialects.reading import TREE, get_names_at, iterate_left, take_claims
 from server.dialects.resolution import ThinkingParams, resolve_claims
@@ -101,7 +102,7 @@ def _find_unknown(error: ValidationError) -> list[Location]:
 def _ignore_or_refuse(
     request: Request, model: type[StrictModel], body: dict[str, Any], location: Location
 ) -> None:
-    """Take the unknown field at `location` out of `body`.
+    """Take the unknown field at `location` out of `body`; one of another server's is translated.
 
     Raises:
         BadRequestError: it must not be ignored.
@@ -110,6 +111,13 @@ def _ignore_or_refuse(
     if parent is None:  # not the place in the body that the location seems to say
         raise _unknown_field_error(model, location)
     name = str(location[-1])
+    if len(location) == 1 and translate(body, name, _get_wire_names(model)):
+        del body[name]
+        return
+    if parent[name] is None:  # it asks for nothing; many clients send all their fields
+        note_ignored(request, format_path(location))
+        del parent[name]
+        return
     node = TREE.get(name)
     places = [location]
     if len(location) == 1 and isinstance(node, dict):

@@ -16,8 +16,9 @@ FOREIGN_SAMPLING: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "adaptive_target": (-1,),
         "custom_token_bans": ("", []),
         "banned_tokens": ([],),
+        "best_of": (1,),
+        "cfg_scale": (1,),
         "diversity_penalty": (0,),
-        "do_sample": (True,),
         "dry_allowed_length": (),
         "dry_base": (),
         "dry_multiplier": (0,),
@@ -36,6 +37,7 @@ FOREIGN_SAMPLING: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "frequency_penalty_range": (),
         "guidance_scale": (1,),
         "logit_bias_exp": ({}, []),
+        "logits_processors": ([],),
         "min_keep": (),
         "mirostat": (0,),
         "mirostat_eta": (),
@@ -63,13 +65,13 @@ FOREIGN_SAMPLING: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "skew": (0,),
         "smoothing_curve": (1,),
         "smoothing_factor": (0,),
-        "temp": (),
         "temperature_last": (),
         "tfs": (1,),
         "tfs_z": (1,),
         "token_healing": (False,),
         "top_a": (0,),
         "top_n_sigma": (-1, 0),
+        "truncate": (),
         "typical": (1,),
         "typical_p": (1,),
         "watermark": (False,),
@@ -98,10 +100,8 @@ _DEPENDS_ON: Mapping[str, str] = MappingProxyType(
 # What to send instead, where the meaning is near.
 _NEAR: Mapping[str, str] = MappingProxyType(
     {
-        "do_sample": "temperature: 0 is greedy",
         "rep_pen": "repetition_penalty counts the whole prompt and reply",
         "repeat_penalty": "repetition_penalty counts the whole prompt and reply",
-        "temp": "use 'temperature'",
     }
 )
 

@@ -9,6 +9,9 @@ import re
 from fastapi import Request
 
 from server.account.account import get_account
+from server.api.foreign_kinds import UnknownKind
+from server.errors.api import BadRequestError
+from server.state import get_services
 
 HEADER = "x-ignored-fields"
 MAX_NAMED = 10
@@ -20,7 +23,12 @@ def note_ignored(request: Request, path: str) -> None:
     """Remember that the field at `path` of the request's body is not used.
 
     Field names are the client's own words: other than harmless characters become "?".
+
+    Raises:
+        BadRequestError: it is of an unknown type, and the operator wants those refused.
     """
+    if isinstance(path, UnknownKind) and get_services(request).settings.unknown_fields == "refuse":
+        raise BadRequestError(f"{path}: is of an unknown type", param=path, code="unknown_field")
     account = get_account(request)
     account.ignored_fields.append(_UNSAFE.sub("?", path[:MAX_NAME_CHARACTERS]))
     account.headers[HEADER] = format_ignored(account.ignored_fields)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 MIN_LENGTH = 4
 LONG_NAME = 8
 # Names of one edit from a field of ours that are words of their own.
-_OWN_WORDS = frozenset({"mode"})
+_OWN_WORDS = frozenset({"mode", "models"})
 
 
 def find_misspelt(name: str, known: Iterable[str]) -> str | None:

@@ -60,11 +60,16 @@ def find_refusal(
         return None if is_harmless else ("sampling", explain_refusal(name))
     if any(location[: len(place)] == place for place in _CARRIED_OUT):
         return "unknown", find_misspelt(name, known)
-    forbidden = _LENGTH_WORDS if _is_earlier_output(location, body) else _THINKING_WORDS
+    words = split_words(name)
+    is_earlier = _is_earlier_output(location, body)
+    forbidden = _LENGTH_WORDS if is_earlier else _THINKING_WORDS
     is_misplaced = not in_history and (name in TREE or name in WRONG_NAMES)
     budgets = () if in_history else _BUDGET_NAMES
     misspelt = find_misspelt(name, [*known, *budgets])
-    if split_words(name) & forbidden or is_misplaced or misspelt:
+    # A field of another kind of object that may stand there, or of an earlier thought.
+    if name in known or (is_earlier and words & _THINKING_WORDS):
+        misspelt = None
+    if words & forbidden or is_misplaced or misspelt:
         return "unknown", misspelt
     if not in_history and (held := _find_held_budget(name, location, body)):
         return "unknown", held

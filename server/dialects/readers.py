@@ -84,6 +84,19 @@ def _read_separate(value: Any) -> Reading:
     return ClaimKind.SHOW, True
 
 
+_PLACES = {"parsed": True, "deepseek": True, "hidden": False}
+
+
+def _read_place(value: Any) -> Reading:
+    """Read where other servers put the thought: beside the content, or nowhere."""
+    if value == "auto":
+        return None
+    if not isinstance(value, str) or value not in _PLACES:
+        words = ", ".join(map(repr, ("auto", *_PLACES)))
+        raise ValueError(f"one of {words}: a thought is never put in the content")
+    return ClaimKind.SHOW, _PLACES[value]
+
+
 def _read_seconds(value: Any) -> Reading:
     if type(value) not in (int, float) or not 0 < value <= MAX_SECONDS:
         raise ValueError(f"a number of seconds, above 0 and at most {MAX_SECONDS:,}")
@@ -150,6 +163,12 @@ SEPARATE = Reader(
     _read_separate,
     {"enum": [True, None]},
     "`true`: the thought is shown; `false` is refused, as thoughts are never put in the content",
+)
+PLACE = Reader(
+    _read_place,
+    {"enum": ["auto", *_PLACES, None]},
+    "`parsed` or `deepseek`: the thought is shown; `hidden`: it is not; others are refused, as "
+    "thoughts are never put in the content",
 )
 TEXT = Reader(
     _read_text,

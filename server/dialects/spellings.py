@@ -16,6 +16,7 @@ from server.dialects.readers import (
     EFFORT,
     HIDE,
     LEVEL,
+    PLACE,
     SECONDS,
     SEPARATE,
     SHOW,
@@ -79,6 +80,7 @@ SPELLINGS = (
     Spelling("chat_template_kwargs.thinking", SWITCH, "DeepSeek and Kimi templates"),
     Spelling("separate_reasoning", SEPARATE, "SGLang"),
     Spelling("stream_reasoning", SHOW, "SGLang"),
+    Spelling("reasoning_format", PLACE, "Groq, llama.cpp"),
 )
 
 _USE_COUNT = "use 'max_thinking_tokens'"

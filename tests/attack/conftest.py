@@ -158,9 +158,13 @@ def until(condition: Any) -> None:
 
 
 @contextmanager
-def attacked_server(**options: Any) -> Iterator[Attacked]:
-    """In a thread of its own. Sockets of the server have small buffers."""
-    engine = ScriptedEngine(
+def attacked_server(engine: ScriptedEngine | None = None, **options: Any) -> Iterator[Attacked]:
+    """In a thread of its own. Sockets of the server have small buffers.
+
+    Args:
+        engine: Another one than that which answers at length.
+    """
+    engine = engine or ScriptedEngine(
         wants("so</think>" + "a " * 1900),
         TOKENIZER,
         PROFILES["special markers"],

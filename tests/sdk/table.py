@@ -6,6 +6,7 @@ nothing of results: the tests fail where one differs from what the tables say.
 
 from collections.abc import Iterable, Sequence
 
+from tests.sdk.agents.catalogue import AGENTS
 from tests.sdk.catalogue import CALLS, CLIENTS, ROOT, Client
 
 PAGE = ROOT / "docs" / "clients.md"
@@ -23,6 +24,22 @@ def spelling() -> str:
     """How a budget is said with each client, and what else to know."""
     head = ["client", "budget", "notes"]
     return table(head, ([name(client)[0], client.budget, client.quirks] for client in CLIENTS))
+
+
+def agents() -> str:
+    """Return the table of coding agents: which API each uses, and how a budget is set."""
+    head = ["agent", "version", "uses", "budget", "not used, and named"]
+    rows = (
+        [
+            f"{agent.title} (`{agent.package}`)",
+            agent.locked_version(),
+            f"`{agent.endpoint}`",
+            agent.budget,
+            ", ".join(f"`{path}`" for path in agent.ignored) or NONE,
+        ]
+        for agent in AGENTS
+    )
+    return table(head, rows)
 
 
 def name(client: Client) -> list[str]:
@@ -43,7 +60,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def filled(page: str) -> str:
     """`page` with its tables as they should be."""
-    for mark, text in {"works": works(), "spelling": spelling()}.items():
+    for mark, text in {"works": works(), "agents": agents(), "spelling": spelling()}.items():
         before, start, rest = page.partition(f"<!-- {mark} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         assert start, mark

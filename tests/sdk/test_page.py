@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sdk.agents.catalogue import LOCKED
 from tests.sdk.catalogue import CLIENTS, NODE, REQUIREMENTS
 from tests.sdk.conftest import EXAMPLES
 from tests.sdk.table import PAGE, filled
@@ -36,8 +37,9 @@ def test_a_lock_pins_every_package_and_names_no_index(lock: Path) -> None:
     assert "://" not in text
 
 
-def test_the_npm_lock_names_no_registry_and_checks_what_it_gets() -> None:
-    lock = json.loads((NODE / "package-lock.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("folder", [NODE, LOCKED], ids=lambda path: path.name)
+def test_an_npm_lock_names_no_registry_and_checks_what_it_gets(folder: Path) -> None:
+    lock = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))
     packages = [package for path, package in lock["packages"].items() if path]
     assert not [package for package in packages if "resolved" in package]
     assert all(package["integrity"] for package in packages)

@@ -10,6 +10,7 @@ from typing import Any
 
 from server.api.anthropic.blocks import (
     Block,
+    OtherBlock,
     RedactedThinkingBlock,
     ServerToolResultBlock,
     ServerToolUseBlock,
@@ -17,6 +18,7 @@ from server.api.anthropic.blocks import (
     ToolUseBlock,
 )
 from server.api.anthropic.documents import TextBlock
+from server.api.foreign_kinds import mark_part
 from server.choice.delta import THOUGHT_BREAK
 from server.errors.api import BadRequestError
 from server.keys.sealed_thoughts import SealError, ThoughtSeal
@@ -70,6 +72,8 @@ class AssistantTurn:
                 self._calls.append(_to_tool_call(block))
             case ServerToolUseBlock() if block.id in self._paired:
                 self._calls.append(_to_tool_call(block))
+            case OtherBlock():
+                self._note(mark_part(place, block.type))
             case _:
                 self._note(place)
 

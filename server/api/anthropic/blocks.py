@@ -5,6 +5,7 @@ whether a block may appear where it is, nor whether a thought was sealed by this
 ``conversation`` checks both.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
@@ -148,12 +149,21 @@ def read_result_part(value: Any) -> StrictModel:
     return block
 
 
+def _to_result_blocks(content: Any) -> Any:
+    """Return the result of a tool as blocks; what is no block is shown as its JSON."""
+    if content is None or isinstance(content, str | list):
+        return to_blocks(content)
+    if isinstance(content, dict) and content.get("type") in _MODELS:
+        return [content]
+    return to_blocks(json.dumps(content, ensure_ascii=False))
+
+
 _ResultPart = (
     TextBlock | ImageBlock | DocumentBlock | SearchResultBlock | ToolReferenceBlock | OtherBlock
 )
 _ResultContent = Annotated[
     list[Annotated[_ResultPart, PlainValidator(read_result_part, _ResultPart)]],
-    BeforeValidator(to_blocks, str | list[_ResultPart]),
+    BeforeValidator(_to_result_blocks, Any),
 ]
 
 

@@ -17,7 +17,7 @@ from server.api.anthropic.tools import AnyTool, ToolChoice
 from server.api.anthropic.turns import TurnMessage
 from server.api.body import StrictModel
 from server.api.fields.only_values import OnlyValues, to_enum_schema
-from server.api.fields.sampling import get_requested_sampling
+from server.api.fields.sampling import SamplingFields, get_requested_sampling
 from server.api.fields.structured import JsonSchema
 from server.api.fields.thinking import ThinkingBody
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
@@ -81,7 +81,6 @@ class CountTokensRequest(ThinkingBody):
         {
             "max_completion_tokens": "use 'max_tokens'",
             "n": "this endpoint returns one reply; /v1/chat/completions supports 'n'",
-            "output_format": "use 'output_config.format'",
             "response_format": "use 'output_config.format'",
             "stop": "use 'stop_sequences'",
         }
@@ -116,7 +115,7 @@ class CountTokensRequest(ThinkingBody):
         return [*unused, *(["speed"] if self.speed not in (None, "standard") else [])]
 
 
-class MessagesRequest(CountTokensRequest):
+class MessagesRequest(CountTokensRequest, SamplingFields):
     """Body of ``/v1/messages``."""
 
     max_tokens: int = Field(
@@ -129,8 +128,6 @@ class MessagesRequest(CountTokensRequest):
     temperature: float | None = Field(
         None, ge=0, le=2, description="Up to 2, where Anthropic allows up to 1."
     )
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1, description="0, -1 or null: no limit.")
     stream: bool | None = None
 
     # Without effect here, see `list_unused`.

@@ -27,6 +27,7 @@ from server.api.anthropic.tools import (
 )
 from server.api.anthropic.turns import TurnMessage
 from server.api.body import StrictModel
+from server.api.foreign_kinds import mark_tool
 from server.errors.api import BadRequestError
 from server.tools.tool import ToolUse
 
@@ -79,7 +80,7 @@ class _ToolSet:
                 )
             self._tools[tool.name] = tool
             return
-        self._note(path)
+        self._note(mark_tool(path, tool.type) if isinstance(tool, ServerTool) else path)
         self.left_out.add(str(getattr(tool, "name", None)))
         # Nobody searches for the tools here, so those that a search would find are all shown.
         self._loads_all |= isinstance(tool, ServerTool) and tool.searches_tools

@@ -67,7 +67,7 @@ Choice = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHOICE_CH
 class JsonSchemaFormat(StrictModel):
     """``response_format.json_schema``."""
 
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="Name of the schema; not used.")
+    name: str | None = Field(None, description="Name of the schema; not used.")
     schema_: JsonSchema = Field(alias="schema", description="The JSON schema of the answer.")
     strict: bool | None = Field(None, description="Accepted; the schema is always enforced.")
     description: str | None = Field(None, description="Accepted; not shown to the model.")
@@ -80,10 +80,21 @@ class ResponseFormat(StrictModel):
     json_schema: JsonSchemaFormat | None = Field(
         None, description='Required with `"type": "json_schema"`; not allowed otherwise.'
     )
+    schema_: JsonSchema | None = Field(
+        None,
+        alias="schema",
+        description="The JSON schema, where other servers have it; also with `json_object`.",
+    )
 
     @model_validator(mode="after")
     def _check_schema_given(self) -> Self:
-        if (self.type == "json_schema") != (self.json_schema is not None):
+        given = (self.json_schema is not None, self.schema_ is not None)
+        allowed = {
+            "text": [(False, False)],
+            "json_object": [(False, False), (False, True)],
+            "json_schema": [(True, False), (False, True)],
+        }
+        if given not in allowed[self.type]:
             raise _validation_error(
                 '\'json_schema\' is required with "type": "json_schema", and only there'
             )
@@ -95,6 +106,8 @@ class ResponseFormat(StrictModel):
         if self.json_schema is not None:
             field = "response_format.json_schema.schema"
             return _to_schema_constraint(self.json_schema.schema_, field)
+        if self.schema_ is not None:
+            return _to_schema_constraint(self.schema_, "response_format.schema")
         if self.type == "json_object":
             return AnswerConstraint(ConstraintKind.JSON_OBJECT, "response_format")
         return None

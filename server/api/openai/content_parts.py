@@ -1,9 +1,10 @@
 """Parts of a message's content: texts, and images if the model reads them.
 
-In a message of the assistant, parts of all other kinds are accepted too: they are history. Does not
-know which images a model reads.
+In a message of the assistant, parts of all other kinds are accepted too: they are history. Tools
+may have given anything, which is shown as its JSON. Does not know which images a model reads.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,13 @@ from server.api.openai.earlier_thoughts import THOUGHT_PARTS, read_thought
 from server.prompt.messages import IMAGE_PART
 
 TEXT_PARTS = ("text", "input_text", "output_text")
+# Types of parts, of any API, whose content is no text.
+FILE_PARTS = frozenset(
+    {
+        *("audio", "document", "file", "image", "input_audio", "input_file", "input_image"),
+        *("input_video", "media", "video", "video_url"),
+    }
+)
 CONTENT_SCHEMA = {
     "anyOf": [
         {"type": "string"},
@@ -100,23 +108,46 @@ _CLASSES: dict[str, type[AnyPart]] = {
 }
 
 
-def parse_content(content: Any, *, is_history: bool) -> str | list[AnyPart] | None:
+def parse_content(content: Any, role: str | None) -> str | list[AnyPart] | None:
     """Return `content` with its parts validated.
 
     Args:
-        content: a text, a list of parts, or None.
-        is_history: the content is an earlier reply, which may have parts of any kind.
+        content: a text, a list of parts, or None; the result of a tool may be any JSON.
+        role: of the message. The assistant's may have parts of any kind.
 
     Raises:
         PydanticCustomError, ValidationError: a part is invalid or not supported.
     """
     if content is None or isinstance(content, str):
         return content
+    is_result = role in ("tool", "function")
     if not isinstance(content, list):
+        if is_result:
+            return to_result_text(content)
         raise content_error("should be a string or a list of parts")
-    for part in content:
-        _check_form(part, is_history=is_history)
-    return _PARTS.validate_python(content)
+    parts = [_to_part(part, is_result=is_result) for part in content]
+    for part in parts:
+        _check_form(part, is_history=role == "assistant")
+    return _PARTS.validate_python(parts)
+
+
+def to_result_text(result: Any) -> str:
+    """Return the result of a tool as the model reads it: its JSON, but for a text."""
+    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+
+
+def _to_part(part: Any, *, is_result: bool) -> Any:
+    """Return a part in OpenAI's form. Fields that are null say nothing."""
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if not isinstance(part, dict):
+        return part
+    kind = part.get("type")
+    if kind is None and isinstance(part.get("text"), str):
+        kind = "text"
+    if is_result and kind not in _CLASSES and kind not in FILE_PARTS:
+        return {"type": "text", "text": to_result_text(part)}
+    return {"type": kind} | {name: value for name, value in part.items() if value is not None}
 
 
 def to_prompt_content(content: str | Sequence[AnyPart] | None) -> Any:

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from server.api.body import StrictModel
+from server.api.foreign_kinds import mark_part, mark_tool
 from server.api.openai.content_parts import (
     CONTENT_SCHEMA,
     AnyPart,
@@ -36,7 +37,7 @@ _Text = WithJsonSchema({"type": ["string", "null"]})
 _NO_ARGUMENTS = "{}"
 
 
-def _to_json_text(arguments: Any) -> Any:
+def to_json_text(arguments: Any) -> Any:
     """Return arguments as JSON text; some clients send an object, or nothing.
 
     A template gets them parsed if they are JSON; those that a model wrote may not be.
@@ -76,7 +77,7 @@ class CalledFunction(StrictModel):
 
     name: str = Field(min_length=1)
     arguments: Annotated[
-        str, BeforeValidator(_to_json_text), WithJsonSchema({"type": ["string", "object", "null"]})
+        str, BeforeValidator(to_json_text), WithJsonSchema({"type": ["string", "object", "null"]})
     ] = _NO_ARGUMENTS
     parsed_arguments: Any = None  # added by OpenAI's client
 
@@ -96,19 +97,24 @@ class EarlierCall(StrictModel):
     """``tool_calls[]`` of an earlier reply."""
 
     id: str | None = None
-    type: Literal["function", "custom"] | None = None
+    type: str | None = None
     function: CalledFunction | None = None
     custom: CalledCustomTool | None = None
-    index: int | None = None  # from streamed chunks; some clients do not remove it
+    index: Any = None  # from streamed chunks; some clients do not remove it
     # Added by Gemini's and LiteLLM's clients.
     extra_content: Any = None
     provider_specific_fields: Any = None
 
     @model_validator(mode="after")
     def _check_called(self) -> Self:
-        if (self.function is None) == (self.custom is None):
+        if self.is_used and (self.function is None) == (self.custom is None):
             raise content_error("function is required, or custom for a call of such a tool")
         return self
+
+    @property
+    def is_used(self) -> bool:
+        """False for a call of a tool that another server ran."""
+        return self.type in (None, "function", "custom")
 
     def to_prompt(self, place: int) -> dict[str, Any]:
         """Return the call in OpenAI's form; without an id, it gets one by its `place`."""
@@ -149,7 +155,7 @@ class Message(StrictModel):
     @field_validator("content", mode="plain")
     @classmethod
     def _parse_content(cls, content: Any, info: ValidationInfo) -> str | list[AnyPart] | None:
-        return parse_content(content, is_history=info.data.get("role") == "assistant")
+        return parse_content(content, info.data.get("role"))
 
     @model_validator(mode="after")
     def _check_role(self) -> Self:
@@ -160,8 +166,8 @@ class Message(StrictModel):
             raise content_error("reasoning belongs to messages of role 'assistant' only")
         if not is_reply and (self.tool_calls or self.function_call):
             raise content_error("tool_calls belong to messages of role 'assistant' only")
-        if self.role != "function" and (self.role == "tool") != (self.tool_call_id is not None):
-            raise content_error("tool_call_id belongs to messages of role 'tool', and only there")
+        if self.role not in ("tool", "function") and self.tool_call_id is not None:
+            raise content_error("tool_call_id belongs to messages of role 'tool' only")
         if self.role == "function" and self.name is None:
             raise content_error("name is required in a message of role 'function'")
         return self
@@ -189,12 +195,16 @@ class Message(StrictModel):
         yield from find_unreadable(self._get_thought_fields())
         for place, part in get_history_parts(self.content):
             if not part.is_used:
-                yield f"content[{place}]"
+                yield mark_part(f"content[{place}]", part.type)
+        for place, call in enumerate(self.tool_calls or ()):
+            if not call.is_used:
+                yield mark_tool(f"tool_calls[{place}]", call.type or "")
         if self.audio is not None:
             yield "audio"
 
     def _list_calls(self) -> list[dict[str, Any]]:
-        calls = [call.to_prompt(place) for place, call in enumerate(self.tool_calls or ())]
+        sent = enumerate(self.tool_calls or ())
+        calls = [call.to_prompt(place) for place, call in sent if call.is_used]
         if self.function_call is not None and not calls:
             function = self.function_call
             calls.append(

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from server.api.body import StrictModel
-from server.api.fields.sampling import SamplingFields
+from server.api.fields.sampling import OpenAISamplingFields
 from server.api.fields.structured import ResponseFormat, StructuredOutputs, to_answer_constraint
 from server.api.openai.vllm_fields import VllmFields
 from server.constraint.answer_constraint import AnswerConstraint
@@ -26,7 +26,7 @@ class StreamOptions(StrictModel):
     include_obfuscation: bool | None = Field(None, description="Accepted; no chunk is padded.")
 
 
-class ReplyFields(SamplingFields, VllmFields):
+class ReplyFields(OpenAISamplingFields, VllmFields):
     """Body with the fields that chat and text completions share."""
 
     model: str | None = Field(None, description="Left out: the model that this server serves.")
@@ -50,8 +50,6 @@ class ReplyFields(SamplingFields, VllmFields):
     def _check_reply_fields(self) -> Self:
         if self.response_format is not None and self.structured_outputs is not None:
             raise contradiction_error("response_format and structured_outputs: send one of them")
-        if self.stream_options is not None and not self.stream:
-            raise contradiction_error("stream_options needs stream: true")
         return self
 
     @property
@@ -63,6 +61,16 @@ class ReplyFields(SamplingFields, VllmFields):
     def includes_usage(self) -> bool:
         """True if a stream ends with a chunk that has the usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def unused_stream_options(self) -> list[str]:
+        """Paths of options that ask for something that is not done."""
+        if self.stream_options is None:
+            return []
+        if not self.stream:
+            return ["stream_options"]
+        obfuscates = bool(self.stream_options.include_obfuscation)
+        return ["stream_options.include_obfuscation"] if obfuscates else []
 
 
 def contradiction_error(message: str) -> PydanticCustomError:

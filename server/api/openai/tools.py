@@ -1,17 +1,27 @@
 """``tools`` and ``tool_choice`` of a chat body.
 
-Checks their form and size. Does not check whether a schema can be enforced: that is checked where
-answers are constrained by it (``server.reply.tool_constraint``). A schema that the model only reads
-may use any keyword.
+Checks their form and size. Accepts functions and choices in the forms of other APIs too; tools that
+are no functions are accepted and left out. Does not check whether a schema can be enforced: that is
+checked where answers are constrained by it (``server.reply.tool_constraint``). A schema that the
+model only reads may use any keyword.
 """
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
 from server.api.body import StrictModel
+from server.api.foreign_kinds import mark_tool
+from server.api.typing_errors import find_misspelt
 from server.constraint.json_schema import serialize_schema
 from server.tools.tool import Tool, ToolMode, ToolUse
 
@@ -44,29 +54,98 @@ class FunctionDefinition(StrictModel):
         description="Accepted; the schema is enforced if tool_choice requires a call.",
     )
 
+    def to_tool(self) -> Tool:
+        """Return the tool, independent of the wire format."""
+        parameters = NO_PARAMETERS if self.parameters is None else self.parameters
+        return Tool(self.name, self.description, parameters)
+
 
 class ToolDefinition(StrictModel):
     """``tools[]``."""
 
-    type: Literal["function"]
+    type: Literal["function"] = "function"
     function: FunctionDefinition
 
-    def to_tool(self) -> Tool:
-        """Return the tool, independent of the wire format."""
-        function = self.function
-        parameters = NO_PARAMETERS if function.parameters is None else function.parameters
-        return Tool(function.name, function.description, parameters)
+    @property
+    def definition(self) -> FunctionDefinition:
+        """The function."""
+        return self.function
 
 
-def _check_names_differ(tools: list[ToolDefinition]) -> list[ToolDefinition]:
-    if len({tool.function.name for tool in tools}) < len(tools):
+class FlatTool(FunctionDefinition):
+    """``tools[]`` with the function's fields one level higher, as in the Responses API."""
+
+    type: Literal["function"] = "function"
+
+    @property
+    def definition(self) -> FunctionDefinition:
+        """The function."""
+        return self
+
+
+def _set_other_schema(schema: dict[str, Any]) -> None:
+    properties = {"type": {"type": "string", "examples": ["custom", "web_search"]}}
+    schema |= {"properties": properties, "required": ["type"], "additionalProperties": True}
+
+
+class OtherTool(StrictModel):
+    """Tool that is no function. It is left out; its configuration is not read."""
+
+    model_config = ConfigDict(json_schema_extra=_set_other_schema)
+
+    type: str
+
+
+AnyTool = ToolDefinition | FlatTool | OtherTool
+FUNCTION, CUSTOM = "function", "custom"  # the kinds of OpenAI's API
+
+
+def _parse_tool(value: Any) -> AnyTool:
+    if not isinstance(value, dict):
+        raise validation_error("should be an object")
+    kind = value.get("type")
+    has_function = value.get("function") is not None
+    if kind is None and "input_schema" in value and "parameters" not in value:
+        value = {**value, "parameters": value["input_schema"]}  # as in Anthropic's API
+        del value["input_schema"]
+    if kind == FUNCTION or (kind is None and (has_function or "name" in value)):
+        is_flat = "name" in value and not has_function
+        form: type[FlatTool | ToolDefinition] = FlatTool if is_flat else ToolDefinition
+        return form.model_validate({**value, "type": FUNCTION})
+    if kind is None and len(value) == 1:  # as Gemini has it: {"googleSearch": {}}
+        (kind,) = value
+    if not isinstance(kind, str):
+        raise validation_error("should have a 'type': \"function\"")
+    if meant := find_misspelt(kind, (FUNCTION, CUSTOM)) if kind != CUSTOM else None:
+        raise validation_error(f"'type' should be {meant!r}")
+    return OtherTool(type=kind)
+
+
+def _check_names_differ(tools: list[AnyTool]) -> list[AnyTool]:
+    names = [function.name for function in _list_functions(tools)]
+    if len(set(names)) < len(names):
         raise validation_error("each tool should have a different name")
     return tools
 
 
+def _list_functions(tools: Sequence[AnyTool]) -> list[FunctionDefinition]:
+    return [tool.definition for tool in tools if not isinstance(tool, OtherTool)]
+
+
 Tools = Annotated[
-    list[ToolDefinition], Field(max_length=MAX_TOOLS), AfterValidator(_check_names_differ)
+    list[Annotated[AnyTool, PlainValidator(_parse_tool, json_schema_input_type=AnyTool)]],
+    Field(max_length=MAX_TOOLS),
+    AfterValidator(_check_names_differ),
 ]
+
+
+def find_unused_tools(tools: Sequence[AnyTool]) -> list[str]:
+    """Return the paths of the tools that are left out."""
+    return [
+        mark_tool(f"tools[{place}]", tool.type)
+        for place, tool in enumerate(tools)
+        if isinstance(tool, OtherTool)
+    ]
 
 
 class FunctionName(StrictModel):
@@ -101,11 +180,27 @@ Choice = Mode | NamedChoice | AllowedToolsChoice
 _MODES = ("none", "auto", "required")
 
 
+def translate_choice(value: Any) -> Any:
+    """Return a choice in other words for a mode, such as Mistral's and Anthropic's, as that mode.
+
+    Values that are no such choice are returned unchanged.
+    """
+    word = value["type"] if isinstance(value, dict) and set(value) == {"type"} else value
+    if word == "any":
+        return "required"
+    return word if isinstance(word, str) and word in _MODES else value
+
+
 def _check_choice_form(value: Any) -> Any:
     """Check the form of a choice, so that the error names all forms in one sentence."""
-    is_object = isinstance(value, dict) and value.get("type") in ("function", "allowed_tools")
-    if is_object or (isinstance(value, str) and value in _MODES):
-        return value
+    value = translate_choice(value)
+    match value:
+        case {"type": "function" | "tool", "name": name, **rest} if not rest:
+            return {"type": "function", "function": {"name": name}}
+        case {"function": function, **rest} if not rest:
+            return {"type": "function", "function": function}
+        case {"type": "function" | "allowed_tools"} | "none" | "auto" | "required":
+            return value
     raise validation_error(
         'should be "none", "auto", "required", {"type": "function", "function": {"name": "…"}} '
         'or {"type": "allowed_tools", "allowed_tools": {"mode": …, "tools": […]}}'
@@ -118,13 +213,13 @@ ToolChoice = Annotated[
 ]
 
 
-def check_choice(choice: Choice | None, tools: Sequence[ToolDefinition]) -> None:
+def check_choice(choice: Choice | None, tools: Sequence[AnyTool]) -> None:
     """Check that all tools in `choice` are among `tools`.
 
     Raises:
         PydanticCustomError: one is not; the error is for the field ``tool_choice``.
     """
-    known = {tool.function.name for tool in tools}
+    known = {function.name for function in _list_functions(tools)}
     if choice not in (None, "none", "auto") and not known:
         raise validation_error("needs tools")
     if unknown := [name for name in _get_chosen_names(choice) if name not in known]:
@@ -133,12 +228,12 @@ def check_choice(choice: Choice | None, tools: Sequence[ToolDefinition]) -> None
 
 
 def to_tool_use(
-    tools: Sequence[ToolDefinition] | None, choice: Choice | None, *, parallel: bool | None
+    tools: Sequence[AnyTool] | None, choice: Choice | None, *, parallel: bool | None
 ) -> ToolUse | None:
-    """Return how the model may use `tools`; None: there are no tools."""
-    if not tools:
+    """Return how the model may use `tools`; None: there are no functions."""
+    offered = [function.to_tool() for function in _list_functions(tools or ())]
+    if not offered:
         return None
-    offered = [tool.to_tool() for tool in tools]
     mode, name, allowed = ToolMode.AUTO, None, None
     if isinstance(choice, NamedChoice):
         mode, name = ToolMode.NAMED, choice.function.name

@@ -21,7 +21,6 @@ _IDS = "is not supported: it would count hidden tokens; see logprobs"
 _PROMPT_LOGPROBS = "is not supported: see echo with logprobs of /v1/completions"
 _BAD_WORDS = "is not supported: see logit_bias"
 _LOOPS = "is not supported: see thinking_options.loop_guard"
-_REQUEST_ID = "is not supported: send it as the header x-request-id"
 
 
 def accept_only(
@@ -65,7 +64,6 @@ class VllmFields(StrictModel):
     prompt_logprobs: Annotated[Any, *accept_only(why=_PROMPT_LOGPROBS)] = None
     bad_words: Annotated[Any, *accept_only([], why=_BAD_WORDS)] = None
     repetition_detection: Annotated[Any, *accept_only(why=_LOOPS)] = None
-    request_id: Annotated[Any, *accept_only(why=_REQUEST_ID)] = None
     truncate_prompt_tokens: Annotated[Any, *accept_only()] = None
     truncation_side: Annotated[Any, *accept_only()] = None
     watermarking: Annotated[Any, *accept_only(False)] = None

@@ -75,4 +75,5 @@ ROWS = (
     Row("chat_template_kwargs.thinking", False, 0, wrong="enabled"),
     Row("separate_reasoning", True, shows=True, wrong=False),
     Row("stream_reasoning", True, shows=True, wrong="true"),
+    Row("reasoning_format", "parsed", shows=True, wrong="raw"),
 )

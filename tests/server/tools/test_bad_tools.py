@@ -26,8 +26,14 @@ def make_nested_schema(depth: int) -> dict[str, Any]:
 
 BAD: list[tuple[dict[str, Any], str | None, str]] = [
     ({"tools": "add"}, "tools", "array"),
-    ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type", "function"),
-    ({"tools": [{"type": "web_search"}]}, "tools[0].type", "function"),
+    ({"tools": [{"type": "functions"}]}, "tools[0]", "'function'"),
+    ({"tools": ["add"]}, "tools[0]", "object"),
+    ({"tools": [{}]}, "tools[0]", "'type'"),
+    (
+        {"tools": [{"type": "function", "name": "f", "parameter": {}}]},
+        "tools[0].parameter",
+        "parameters",
+    ),
     ({"tools": [make_function(name="a b")]}, "tools[0].function.name", "pattern"),
     ({"tools": [make_function(name="x" * 129)]}, "tools[0].function.name", "pattern"),
     ({"tools": [make_function(parameters="{}")]}, "tools[0].function.parameters", "object"),
@@ -47,10 +53,10 @@ BAD: list[tuple[dict[str, Any], str | None, str]] = [
     ({"tool_choice": "required"}, "tool_choice", "needs tools"),
     ({"tool_choice": NAMED_ADD}, "tool_choice", "needs tools"),
     ({"tools": [LOOK_UP], "tool_choice": NAMED_ADD}, "tool_choice", "among tools"),
-    ({"tools": [ADD], "tool_choice": "any"}, "tool_choice", '"required"'),
+    ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice", "needs tools"),
+    ({"tools": [ADD], "tool_choice": "all"}, "tool_choice", '"required"'),
     ({"tools": [ADD], "tool_choice": {"type": "custom"}}, "tool_choice", "allowed_tools"),
     ({"tools": [ADD], "tool_choice": {"name": "add"}}, "tool_choice", "allowed_tools"),
-    ({"messages": [USER, {"role": "tool", "content": "2"}]}, "messages[1]", "tool_call_id"),
     ({"messages": [{**USER, "tool_call_id": "c1"}]}, "messages[0]", "tool_call_id"),
     ({"messages": [{**USER, "tool_calls": [CALL]}]}, "messages[0]", "assistant"),
     (

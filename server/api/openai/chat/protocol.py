@@ -11,13 +11,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
 from server.api.fields.sampling import get_requested_sampling
+from server.api.foreign_kinds import put_below
 from server.api.openai.messages import Message
 from server.api.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction_error
-from server.api.openai.tools import NamedChoice, ToolChoice, Tools, check_choice, to_tool_use
+from server.api.openai.tools import (
+    NamedChoice,
+    ToolChoice,
+    Tools,
+    check_choice,
+    find_unused_tools,
+    to_tool_use,
+)
 from server.api.openai.vllm_fields import accept_only
 from server.prompt.messages import MAX_MESSAGES
 from server.tools.tool import ToolUse
@@ -37,15 +45,26 @@ _EFFECTLESS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
+# As LM Studio and llama.cpp have it.
+_NO_LIMIT = -1
+ReplyLimit = Annotated[
+    Annotated[int, Field(ge=1)] | None,
+    BeforeValidator(
+        lambda value: None if type(value) is int and value == _NO_LIMIT else value,
+        json_schema_input_type=Annotated[int, Field(ge=_NO_LIMIT)] | None,
+    ),
+]
+
+
 class ChatCompletionRequest(ReplyFields):
     """Body of ``/v1/chat/completions``."""
 
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
 
-    max_completion_tokens: int | None = Field(
-        None, ge=1, description="Maximum number of tokens of thought and answer together."
+    max_completion_tokens: ReplyLimit = Field(
+        None, description="Maximum number of tokens of thought and answer together; -1: no limit."
     )
-    max_tokens: int | None = Field(None, ge=1, description="Same as max_completion_tokens.")
+    max_tokens: ReplyLimit = Field(None, description="Same as max_completion_tokens.")
     logprobs: bool | None = Field(
         None, description="Return the log-probabilities of the answer's tokens."
     )
@@ -65,7 +84,7 @@ class ChatCompletionRequest(ReplyFields):
         None, description="false: keep no trace of this request, if the server keeps traces."
     )
     # Ignored, as they do not affect the replies of this server.
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, Any] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
@@ -112,7 +131,7 @@ class ChatCompletionRequest(ReplyFields):
             raise contradiction_error(
                 "max_tokens and max_completion_tokens differ; send one of them"
             )
-        if self.top_logprobs is not None and not self.logprobs:
+        if self.top_logprobs and not self.logprobs:
             raise contradiction_error("top_logprobs needs logprobs: true")
         self._check_continuation()
         return self
@@ -141,11 +160,12 @@ class ChatCompletionRequest(ReplyFields):
             for name, values in _EFFECTLESS.items()
             if (value := getattr(self, name)) is not None and value not in values
         ]
-        if self.stream_options is not None and self.stream_options.include_obfuscation:
-            fields.append("stream_options.include_obfuscation")
-        messages = enumerate(self.messages)
+        fields += self.unused_stream_options
+        fields += find_unused_tools(self.tools or ())
         return fields + [
-            f"messages[{i}].{path}" for i, message in messages for path in message.find_unused()
+            put_below(f"messages[{place}]", path)
+            for place, message in enumerate(self.messages)
+            for path in message.find_unused()
         ]
 
     @property

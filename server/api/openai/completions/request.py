@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from server.api.begin import RequestContext
+from server.api.ignored import note_ignored
 from server.api.openai.completions.echo import Echo, read_echoes
 from server.api.openai.completions.logprobs import TokenListsWriter
 from server.api.openai.completions.prompt_field import get_prompt_fields
@@ -74,6 +75,8 @@ async def prepare_completion(
     Raises:
         ApiError: see :func:`server.reply.prepare.prepare_reply`.
     """
+    for path in context.body.unused_stream_options:
+        note_ignored(context.request, path)
     reply_id = f"{ID_PREFIX}{secrets.token_hex(16)}"
     fields = get_prompt_fields(context.body.prompt)
     return join_prepared(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from server.api.foreign_kinds import mark_item, put_below
 from server.api.openai.responses.hosted_items import HostedItem, ToldCall, ToldOutput
 from server.api.openai.responses.items import (
     CompactionItem,
@@ -21,7 +22,7 @@ from server.api.openai.responses.items import (
     ReasoningItem,
     StoredReasoningItem,
 )
-from server.api.openai.responses.parts import to_chat_content
+from server.api.openai.responses.parts import find_other_parts, to_chat_content
 from server.api.openai.responses.summary import open_summary
 from server.api.openai.responses.toolbox import Toolbox
 from server.errors.api import BadRequestError
@@ -72,6 +73,7 @@ class ConversationBuilder:
                 self._add_output(item, place)
             case MessageItem():
                 self._add({"role": item.role, "content": to_chat_content(item.content)}, place)
+                self.left_out += [put_below(place, path) for path in find_other_parts(item.content)]
             case CompactionItem():
                 self._add_summary(item, place)
             case HostedItem():
@@ -106,6 +108,7 @@ class ConversationBuilder:
         self._add({**message, "content": to_chat_content(item.output)}, place)
 
     def _add_hosted(self, item: HostedItem, place: str) -> None:
+        left_out = mark_item(place, item.type)
         match item.to_told():
             case ToldCall() as call:
                 name = self._toolbox.get_shown_name(call.name, call.namespace)
@@ -115,11 +118,11 @@ class ConversationBuilder:
             case ToldOutput() as output:
                 called = next((i for i in output.call_ids if i in self._called_names), None)
                 if called is None:
-                    self.left_out.append(place)
+                    self.left_out.append(left_out)
                 else:
                     self._add_text_output(called, self._called_names[called], output.text, place)
             case None:
-                self.left_out.append(place)
+                self.left_out.append(left_out)
 
     def _add_text_output(self, call_id: str, name: str, text: str, place: str) -> None:
         self._add({"role": "tool", "tool_call_id": call_id, "name": name, "content": text}, place)

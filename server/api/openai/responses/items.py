@@ -8,15 +8,30 @@ stored.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, TypeAdapter
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
 
 from server.api.body import StrictModel
+from server.api.openai.messages import to_json_text
 from server.api.openai.responses.hosted_items import HostedItem, make_hosted_item
-from server.api.openai.responses.parts import Content, get_kind, to_listed_content, validation_error
+from server.api.openai.responses.parts import (
+    Content,
+    ToolOutput,
+    get_kind,
+    parse_content,
+    to_listed_content,
+    validation_error,
+)
 from server.api.typing_errors import find_misspelt
 from server.prompt.messages import MAX_MESSAGES
 
-Status = Literal["in_progress", "completed", "incomplete"]
+Status = str  # other servers know more states than OpenAI
 
 
 class MessageItem(StrictModel):
@@ -28,6 +43,12 @@ class MessageItem(StrictModel):
     id: str | None = None
     status: Status | None = None
     phase: str | None = None
+    name: str | None = None  # of who speaks; not shown to the model
+
+    @field_validator("content", mode="plain", json_schema_input_type=Content)
+    @classmethod
+    def _parse_content(cls, content: Any, info: ValidationInfo) -> Any:
+        return parse_content(content, is_history=info.data.get("role") == "assistant")
 
     def to_listed(self) -> dict[str, Any]:
         """Return the item as OpenAI lists it."""
@@ -47,7 +68,7 @@ class FunctionCallItem(StrictModel):
     type: Literal["function_call"]
     call_id: str
     name: str
-    arguments: str
+    arguments: Annotated[str, BeforeValidator(to_json_text)]
     id: str | None = None
     status: Status | None = None
     parsed_arguments: Any = None  # added by OpenAI's client
@@ -102,7 +123,7 @@ class _CallOutputItem(StrictModel):
     """Output of one of the client's tools."""
 
     call_id: str
-    output: Content
+    output: ToolOutput
     id: str | None = None
     status: Status | None = None
     name: str | None = None
@@ -141,25 +162,33 @@ class CustomCallOutputItem(_CallOutputItem):
 
 
 class SummaryText(StrictModel):
-    """Part of a summary."""
+    """Part of a summary. Other servers give it other types."""
 
-    type: Literal["summary_text"]
-    text: str
+    type: str = "summary_text"
+    text: str = ""
 
 
 class ReasoningText(StrictModel):
-    """Part of a thought."""
+    """Part of a thought. Other servers give it other types, and encrypted parts no text."""
 
-    type: Literal["reasoning_text", "text"]
-    text: str
+    type: str = "reasoning_text"
+    text: str = ""
+
+
+def _to_parts(value: Any) -> Any:
+    """Return a thought's parts; other servers have texts in their place."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list):
+        return value
+    return [{"text": text} if isinstance(text, str) else text for text in texts]
 
 
 class ReasoningItem(StrictModel):
     """Thought that belongs to the assistant's item after it."""
 
     type: Literal["reasoning"]
-    summary: list[SummaryText] | None = None
-    content: list[ReasoningText] | None = None
+    summary: Annotated[list[SummaryText] | None, BeforeValidator(_to_parts)] = None
+    content: Annotated[list[ReasoningText] | None, BeforeValidator(_to_parts)] = None
     encrypted_content: str | None = None
     id: str | None = None
     status: Status | None = None
@@ -170,10 +199,12 @@ class ReasoningItem(StrictModel):
             "id": self.id,
             "type": "reasoning",
             "status": self.status or "completed",
-            "summary": [part.model_dump() for part in self.summary or ()],
+            "summary": [{"type": "summary_text", "text": part.text} for part in self.summary or ()],
         }
         if self.content is not None:
-            item["content"] = [part.model_dump() for part in self.content]
+            item["content"] = [
+                {"type": "reasoning_text", "text": part.text} for part in self.content
+            ]
         if self.encrypted_content is not None:
             item["encrypted_content"] = self.encrypted_content
         return item
@@ -239,12 +270,18 @@ def _parse_item(value: Any) -> InputItem:
     kind = get_kind(value, _MODELS, default, accepts_others=True)
     if kind in _MODELS:
         # Some clients send `"type": null` instead of leaving it out.
-        return _MODELS[kind].model_validate({**value, "type": kind})
+        return _MODELS[kind].model_validate(_with_call_id({**value, "type": kind}))
     if kind in _COMMANDS:
         raise validation_error(f"{kind!r} {_COMMANDS[kind]}")
     if meant := find_misspelt(kind, _MODELS):
         raise validation_error(f"'type' should be {meant!r}")
     return make_hosted_item(kind, value)
+
+
+def _with_call_id(item: dict[str, Any]) -> dict[str, Any]:
+    """Return a call or its output with the id by which they find each other."""
+    is_of_call = item["type"].endswith(("_call", "_call_output"))
+    return {**item, "call_id": item.get("call_id") or item.get("id")} if is_of_call else item
 
 
 def _parse_input(value: Any) -> Any:

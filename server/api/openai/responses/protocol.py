@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from server.api.body import StrictModel
 from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
 from server.api.fields.priority import Priority
-from server.api.fields.sampling import SamplingFields, get_requested_sampling
+from server.api.fields.sampling import OpenAISamplingFields, get_requested_sampling
 from server.api.fields.structured import StructuredOutputs
 from server.api.openai.reply_fields import MAX_TOP_LOGPROBS
 from server.api.openai.responses.items import Input
@@ -98,7 +98,7 @@ class ConversationFields(StrictModel):
     )
 
 
-class ResponsesRequest(SamplingFields, ConversationFields):
+class ResponsesRequest(OpenAISamplingFields, ConversationFields):
     """Body of ``/v1/responses``."""
 
     right_names: ClassVar[Mapping[str, str]] = MappingProxyType(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from server.api.begin import RequestContext
 from server.api.ignored import note_ignored
 from server.api.openai.responses.conversation import ConversationBuilder, build_conversation
+from server.api.openai.responses.hosted_items import make_hosted_item
 from server.api.openai.responses.items import InputItem, Item, ItemReference
 from server.api.openai.responses.protocol import ConversationFields, ResponsesRequest
 from server.api.openai.responses.toolbox import Toolbox
@@ -27,6 +28,7 @@ from server.stored_responses.store import KeyResponses
 ID_PREFIX = "resp_"
 # An item's id contains the token of its response's id: "msg_<32 hexadecimal digits>_0".
 _ITEM_ID = re.compile(r"^[a-z]+_([0-9a-f]{32})_(?:in)?\d+$")
+_THOUGHT_PREFIX = "rs_"
 # Path of a message in the errors of the code that all endpoints share.
 _MESSAGES = re.compile(r"^messages(?:\[(\d+)\])?")
 _PREFIXES = {
@@ -179,6 +181,9 @@ def _resolve_reference(item: InputItem, place: int, store: KeyResponses[Item]) -
     if not isinstance(item, ItemReference):
         return item
     stored = _find_stored_item(item.id, store)
+    if stored is None and item.id.startswith(_THOUGHT_PREFIX):
+        # Of another server: the conversation goes on without the thought.
+        return make_hosted_item("reasoning", {"id": item.id, "summary": []})
     if stored is None:
         raise BadRequestError(
             f"input[{place}].id: this server has no such item",

@@ -14,6 +14,7 @@ from server.api.openai.responses.parts import validation_error
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
 from server.constraint.json_schema import collect_literals, serialize_schema
 
+_NO_NAME = "schema"
 _OF_SCHEMAS = ("name", "schema_", "strict", "description")
 
 
@@ -21,9 +22,7 @@ class TextFormat(StrictModel):
     """``text.format``."""
 
     type: Literal["text", "json_object", "json_schema"]
-    name: str | None = Field(
-        None, pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="Name of the schema; not used."
-    )
+    name: str | None = Field(None, description="Name of the schema; not used.")
     schema_: JsonSchema | None = Field(
         None, alias="schema", description="The JSON schema of the answer."
     )
@@ -37,8 +36,8 @@ class TextFormat(StrictModel):
                 raise validation_error(
                     'only "type": "json_schema" has a schema and fields that describe it'
                 )
-        elif self.name is None or self.schema_ is None:
-            raise validation_error("\"type\": \"json_schema\" needs 'name' and 'schema'")
+        elif self.schema_ is None:
+            raise validation_error('"type": "json_schema" needs \'schema\'')
         return self
 
     @property
@@ -61,7 +60,7 @@ class TextFormat(StrictModel):
             return {"type": self.type}
         return {
             "type": self.type,
-            "name": self.name,
+            "name": self.name or _NO_NAME,
             "description": self.description,
             "schema": self.schema_,
             "strict": bool(self.strict),
@@ -72,6 +71,4 @@ class TextConfig(StrictModel):
     """``text``."""
 
     format: TextFormat | None = None
-    verbosity: Literal["low", "medium", "high"] | None = Field(
-        None, description="Accepted; not shown to the model."
-    )
+    verbosity: str | None = Field(None, description="Accepted; not shown to the model.")

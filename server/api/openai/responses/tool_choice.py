@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter
 
 from server.api.body import StrictModel
+from server.api.foreign_kinds import mark_tool
 from server.api.openai.responses.parts import get_kind, validation_error
 from server.api.openai.responses.toolbox import Toolbox
+from server.api.openai.tools import translate_choice
 from server.tools.tool import ToolMode, ToolUse
 
 
@@ -92,6 +94,10 @@ _MODES = {mode.value: mode for mode in (ToolMode.NONE, ToolMode.AUTO, ToolMode.R
 
 
 def _parse_choice(value: Any) -> Any:
+    value = translate_choice(value)
+    match value:
+        case {"type": "function", "function": {"name": name}, **rest} if not rest:
+            value = {"type": "function", "name": name}  # as in a chat
     if value is None or value in tuple(_MODES):
         return value
     if isinstance(value, str):
@@ -140,7 +146,7 @@ def find_unused_choices(choice: Choice) -> list[str]:
     if not isinstance(choice, AllowedFunctions):
         return []
     return [
-        f"tool_choice.tools[{place}]"
+        mark_tool(f"tool_choice.tools[{place}]", tool.type)
         for place, tool in enumerate(choice.tools)
         if isinstance(tool, HostedChoice)
     ]

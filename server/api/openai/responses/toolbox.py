@@ -124,7 +124,7 @@ def _qualify(name: str, namespace: str) -> str:
 def _to_text_tool(tool: TextTool, shown: str) -> Tool:
     description, grammar = tool.description, None
     if isinstance(tool.format, GrammarFormat):
-        language = _LANGUAGES[tool.format.syntax]
+        language = _LANGUAGES.get(tool.format.syntax, f"{tool.format.syntax} grammar")
         about = f"The input is a text that matches this {language}:\n{tool.format.definition}"
         description = "\n\n".join(filter(None, (description, about)))
         grammar = _to_input_format(tool.format.syntax, tool.format.definition)
@@ -134,6 +134,8 @@ def _to_text_tool(tool: TextTool, shown: str) -> Tool:
 @lru_cache(maxsize=64)
 def _to_input_format(syntax: str, definition: str) -> InputFormat | None:
     """Return the format in a form that can be enforced; None: there is no such form."""
+    if syntax not in _LANGUAGES:
+        return None
     limit = MAX_REGEX_CHARACTERS if syntax == "regex" else MAX_GRAMMAR_CHARACTERS
     if len(definition) > limit or "\0" in definition:
         return None

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PlainValidator, StringConstraints, TypeAdapter
 
 from server.api.body import StrictModel
+from server.api.foreign_kinds import mark_tool
 from server.api.openai.responses.parts import get_kind, validation_error
 from server.api.openai.tools import MAX_TOOLS, NAME_PATTERN, FunctionDefinition
 from server.api.typing_errors import find_misspelt
@@ -56,7 +57,7 @@ class GrammarFormat(StrictModel):
     """``format`` of a custom tool whose text has a grammar."""
 
     type: Literal["grammar"]
-    syntax: Literal["lark", "regex"]
+    syntax: str
     definition: str = Field(
         min_length=1,
         max_length=MAX_SCHEMA_CHARACTERS,
@@ -131,6 +132,8 @@ _KINDS: Mapping[str, type[AnyTool]] = {**_OWN, "namespace": NamespaceTool}
 
 def _parse_tool(value: Any, kinds: Mapping[str, type[AnyTool]]) -> AnyTool:
     kind = get_kind(value, kinds, accepts_others=True)
+    if kind == "function" and "name" not in value and isinstance(value.get("function"), dict):
+        return FunctionTool.model_validate({**value["function"], "type": kind})  # as in a chat
     if kind in kinds:
         return kinds[kind].model_validate(value)
     if meant := find_misspelt(kind, list(_KINDS)):
@@ -177,7 +180,11 @@ def iterate_own_tools(tools: Sequence[AnyTool]) -> Iterator[tuple[str, str | Non
 
 def find_unused_tools(tools: Sequence[AnyTool]) -> list[str]:
     """Return the paths of the tools that are left out."""
-    return [path for path, _, tool in _iterate(tools) if _is_left_out(tool)]
+    return [
+        mark_tool(path, tool.type) if isinstance(tool, HostedTool) else path
+        for path, _, tool in _iterate(tools)
+        if _is_left_out(tool)
+    ]
 
 
 def _iterate(tools: Sequence[AnyTool]) -> Iterator[tuple[str, str | None, OwnTool | HostedTool]]:

@@ -42,7 +42,12 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "response_format",
         "only there",
     ),
-    ({"response_format": {"type": "json_object", "schema": {}}}, "response_format.schema", "at"),
+    ({"response_format": {"type": "text", "schema": {}}}, "response_format", "only there"),
+    (
+        {"response_format": {"type": "json_schema", "schema": {}, "json_schema": {"schema": {}}}},
+        "response_format",
+        "only there",
+    ),
     (make_format(SCHEMA, strict="yes"), "response_format.json_schema.strict", "boolean"),
     (make_format(SCHEMA, shema={}), "response_format.json_schema.shema", "json_schema.schema'"),
     (make_format(SCHEMA) | make_structured(regex="a"), "", "structured_outputs"),

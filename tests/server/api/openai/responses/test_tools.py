@@ -146,7 +146,7 @@ async def test_the_clients_helper_opens_the_arguments(serve: Serve) -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "one of two names": ({"tools": [ADD, ADD]}, "tools"),
     "a name": ({"tools": [ADD | {"name": "a b"}]}, "tools[0].name"),
-    "a chat's form": ({"tools": [{"type": "function", "function": ADD}]}, "tools[0].name"),
+    "no name": ({"tools": [{"type": "function"}]}, "tools[0].name"),
     "a schema": ({"tools": [ADD | {"parameters": {"type": "array"}}]}, "tools[0].parameters"),
     "too many": (
         {"tools": [ADD | {"name": f"f{number}"} for number in range(MAX_TOOLS + 1)]},
