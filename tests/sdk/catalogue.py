@@ -114,10 +114,29 @@ CLIENTS = (
         "langchain",
         "langchain-openai",
         "langchain",
-        (*CALLS, "responses"),
+        (*CALLS, "agent", "responses"),
         '`ChatOpenAI(extra_body={"max_thinking_tokens": 64})` or `reasoning_effort`',
         "On Chat it drops unknown fields: no receipt and no visible thought. With "
         "`use_responses_api=True` it keeps reasoning items and sends them back.",
+    ),
+    Client(
+        "openai_agents",
+        "openai-agents",
+        "openai-agents",
+        (*CALLS, "agent", "responses"),
+        '`ModelSettings(extra_body={"max_thinking_tokens": 64})`',
+        "`OpenAIChatCompletionsModel` or `OpenAIResponsesModel` with a client for the base URL; "
+        "`set_tracing_disabled(True)`, as traces go to OpenAI.",
+    ),
+    Client(
+        "ai_sdk",
+        "ai",
+        "node",
+        (*CALLS, "agent", "responses", "messages"),
+        "`providerOptions: { local: { max_thinking_tokens: 64 } }`",
+        'With `createOpenAICompatible({ name: "local", … })`. `@ai-sdk/openai` sends an effort, '
+        'no count; `@ai-sdk/anthropic` has `thinking: { type: "enabled", budgetTokens: 64 }`, '
+        "and a base URL with `/v1`.",
     ),
     Client(
         "litellm",

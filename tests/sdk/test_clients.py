@@ -93,6 +93,15 @@ def test_a_structured_answer_keeps_its_schema(client: Client, reply_of: ReplyOf)
     assert is_weather(reply_of(client, "structured")["value"])
 
 
+@having("agent")
+def test_an_agent_calls_a_tool_and_then_answers_in_its_type(
+    client: Client, reply_of: ReplyOf
+) -> None:
+    reply = reply_of(client, "agent")
+    assert is_weather(reply["value"])
+    assert reply["num_calls"] >= 1
+
+
 @having("responses")
 def test_responses_answer_within_the_budget(client: Client, reply_of: ReplyOf) -> None:
     reply = reply_of(client, "responses")

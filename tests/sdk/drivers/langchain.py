@@ -1,7 +1,10 @@
-"""LangChain's chat model for OpenAI's protocol, and the same on Responses."""
+"""LangChain's chat model for OpenAI's protocol, the same on Responses, and its agents."""
 
 from typing import Any
 
+from langchain.agents import create_agent
+from langchain.agents.middleware import ModelRequest, ModelResponse, wrap_model_call
+from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_openai import ChatOpenAI
 
 from tests.sdk.drivers.report import (
@@ -50,6 +53,34 @@ def structured() -> Reply:
     return {"value": held.invoke(WEATHER_QUESTION).model_dump()}
 
 
+@wrap_model_call
+def call_once(request: ModelRequest, handler: Any) -> ModelResponse:
+    """Offer tools in the first request only: a small model may go on calling."""
+    return handler(request if len(request.messages) == 1 else request.override(tools=[]))
+
+
+def get_weather(city: str) -> str:
+    """Return the weather of a city."""
+    return f"It is 20 degrees in {city}."
+
+
+def agent() -> Reply:
+    """Run agents that have an answer's type: beside tools, or as a tool itself."""
+    question: Any = {"messages": [{"role": "user", "content": WEATHER_QUESTION}]}
+    fields = {"max_thinking_tokens": BUDGET, "parallel_tool_calls": False}
+    calling = model(extra_body=fields, max_completion_tokens=4 * MAX_TOKENS)
+    beside = create_agent(
+        calling,
+        [get_weather],
+        response_format=ProviderStrategy(Weather),
+        middleware=[call_once],
+    ).invoke(question)
+    as_tool = create_agent(calling, response_format=ToolStrategy(Weather)).invoke(question)
+    calls = [call for message in beside["messages"] for call in getattr(message, "tool_calls", ())]
+    assert as_tool["structured_response"]
+    return {"value": beside["structured_response"].model_dump(), "num_calls": len(calls)}
+
+
 def responses() -> Reply:
     message = budgeted(use_responses_api=True).invoke(QUESTION)
     details = message.usage_metadata["output_token_details"]
@@ -65,6 +96,7 @@ if __name__ == "__main__":
             "budget": budget,
             "tools": tools,
             "structured": structured,
+            "agent": agent,
             "responses": responses,
         },
     )
