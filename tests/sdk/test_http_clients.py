@@ -21,7 +21,9 @@ JAVA = Path(__file__).parent / "java" / "PostChat.java"
 @pytest.fixture(scope="module")
 def scripted() -> Iterator[Attacked]:
     """A server over the scripted engine, with times for a busy machine."""
-    times: dict[str, Any] = {f"{name}_timeout_seconds": SECONDS for name in ("header", "body", "send")}
+    times: dict[str, Any] = {
+        f"{name}_timeout_seconds": SECONDS for name in ("header", "body", "send")
+    }
     with attacked_server(**times) as running:
         yield running
 
