@@ -59,14 +59,14 @@ async def test_a_streamed_response_is_the_whole_one_within_its_budget(
     server: Server, budget: int, shown: bool
 ) -> None:
     fields = {"max_thinking_tokens": budget, "include_reasoning": shown}
+    # A prompt from the cache gives slightly other logits than one that is computed whole, which
+    # decides between tokens that are about equally likely. So both find it there.
+    await respond(server, **fields)
     whole = await respond(server, **fields)
     streamed = fold(await events(server, **fields))
     assert without_ids(streamed["output"]) == without_ids(whole["output"])
     usage = whole["usage"]
-    # The second one's prompt is in the cache.
-    assert streamed["usage"] == usage | {
-        "input_tokens_details": streamed["usage"]["input_tokens_details"]
-    }
+    assert streamed["usage"] == usage
     num_reasoning = usage["output_tokens_details"]["reasoning_tokens"]
     assert num_reasoning == whole["thinking"]["used"] <= budget
     assert num_reasoning < usage["output_tokens"] <= BODY["max_output_tokens"]
