@@ -81,8 +81,8 @@ def test_the_locks_hold_all_that_pyproject_asks_for(device: str) -> None:
 
 @pytest.mark.parametrize("package", PRODUCT)
 def test_what_is_imported_is_asked_for(package: str) -> None:
-    # Imported, and parts of what is asked for: of fastapi, pydantic, uvicorn and vllm.
-    known = {"starlette", "pydantic_core", "httptools", "torch", "xgrammar", *PRODUCT}
+    # Imported, and parts of what is asked for: of fastapi, pydantic, uvicorn, torch and vllm.
+    known = {"starlette", "pydantic_core", "httptools", "torch", "triton", "xgrammar", *PRODUCT}
     # Zstandard is in the standard library from Python 3.14 on, before that in a backport.
     known |= {*sys.stdlib_module_names, "compression", "backports"}
     wanted = [Requirement(line) for line in project()["project"]["dependencies"]]
