@@ -12,14 +12,13 @@ import asyncio
 import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import find_processor
 from server.process.environment import set_process_defaults
 
 NUM_TOKENS = 128
@@ -119,7 +118,7 @@ def format_table(results: dict[str, dict[int, float]]) -> str:
     """Return the results in Markdown."""
     day = datetime.datetime.now(datetime.UTC).date()
     lines = [
-        f"{_read_cpu_name()}, {len(os.sched_getaffinity(0))} cores, {day}, tokens/s:",
+        f"{find_processor()}, {len(os.sched_getaffinity(0))} cores, {day}, tokens/s:",
         "",
         "| engine | " + " | ".join(f"{n} at once" for n in CLIENTS) + " |",
         "|---" * (1 + len(CLIENTS)) + "|",
@@ -133,14 +132,6 @@ def format_table(results: dict[str, dict[int, float]]) -> str:
 def _compute_speedup(results: dict[str, dict[int, float]], num_clients: int) -> float:
     theirs, ours = (results[name][num_clients] for name in MEASUREMENTS)
     return ours / theirs
-
-
-def _read_cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(ln.partition(":")[2].strip() for ln in lines if ln.startswith("model name"))
 
 
 def main() -> int:

