@@ -14,14 +14,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 locks=tests/sdk/requirements
 npm_locks=tests/sdk # a folder for each, with package.json and package-lock.json
 
-# Prints the key of an environment; standard input holds what decides its content.
-key_of() { { echo "$PWD ${PYTHON:-}" && cat; } | sha256sum | cut -d' ' -f1; }
-stamped() { [ "$(cat "$1/.installed" 2>/dev/null)" = "$2" ]; }
-
 install_python_client() {
     local venv=.cache/clients/$1 lock=$locks/$1.txt key
     key=$(key_of <"$lock")
-    if stamped "$venv" "$key"; then return; fi
+    if has_stamp "$venv" "$key"; then return; fi
     say "installing $(grep -cE '^[a-z]' "$lock") packages of the client $1 into $venv"
     find_uv
     settings_from_pip
@@ -33,7 +29,7 @@ install_python_client() {
 install_npm_clients() {
     local folder=.cache/clients/$1 lock=$npm_locks/$1 key
     key=$(cat "$lock/package.json" "$lock/package-lock.json" | key_of)
-    if stamped "$folder" "$key"; then return; fi
+    if has_stamp "$folder" "$key"; then return; fi
     command -v npm >/dev/null || fail "the clients in $lock need node 20 or newer, with npm"
     say "installing the npm clients of $lock into $folder"
     mkdir -p "$folder"

@@ -15,12 +15,12 @@ folder=.cache/triton
 # The requirement and its hashes: from its name to the next name.
 requirement=$(awk '/^[a-zA-Z]/ {wanted = /^triton==/} wanted' deploy/requirements/cuda.txt)
 [ -n "$requirement" ] || fail "deploy/requirements/cuda.txt does not name triton"
-key=$({ echo "$PWD ${PYTHON:-}" && echo "$requirement"; } | sha256sum | cut -d' ' -f1)
+key=$(echo "$requirement" | key_of)
 
 mkdir -p .cache
 exec 9>.cache/triton.lock
 flock 9 # two concurrent `make`: the second waits, then finds the work done
-if [ "$(cat $folder/.installed 2>/dev/null)" = "$key" ]; then exit 0; fi
+if has_stamp $folder "$key"; then exit 0; fi
 say "installing ${requirement%% *} into $folder"
 find_uv
 settings_from_pip

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Sourced by install.sh, lock.sh, client-env.sh and triton.sh: messages, Debian packages, and uv.
+# Sourced by install.sh, lock.sh, client-env.sh and triton.sh: messages, Debian packages, stamps,
+# and uv.
 #
 # uv rather than pip, because only uv can drop requirements of other packages (overrides) and
 # create an environment on a Debian without python3-venv. Knows nothing of what is installed.
@@ -8,6 +9,11 @@ UV_VERSION=0.13.9
 
 say() { printf '==> %s\n' "$*" >&2; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# Prints the key of a folder to install into; standard input holds what decides its content.
+key_of() { { echo "$PWD ${PYTHON:-}" && cat; } | sha256sum | cut -d' ' -f1; }
+# Whether the stamp of folder $1, which is written last, has the key $2.
+has_stamp() { [ "$(cat "$1/.installed" 2>/dev/null)" = "$2" ]; }
 
 # Installs Debian packages as root; otherwise prints the command to run.
 apt_install() {
