@@ -131,7 +131,6 @@ class TorchStep:
         # One more for the automaton's scratch slot.
         self._num_seen = self._arrays.zeros((num_slots + 1,), "int32")
         self._plans: list[ThinkingPlan | None] = [None] * num_slots
-        self._has_plan = np.zeros(num_slots, dtype=bool)
         self._batch: Batch | None = None
         self._batch_key = b""
 
@@ -139,7 +138,6 @@ class TorchStep:
         """See :class:`Step`."""
         for slot, plan in zip(slots, plans, strict=True):
             self._plans[slot] = plan
-            self._has_plan[slot] = plan is not None
         self._num_seen[self._arrays.put(slots, "int64")] = self._arrays.put(num_seen, "int32")
         self._batch_key = b""
 
@@ -156,9 +154,13 @@ class TorchStep:
         """Return the rows with a plan; reused while the batch stays the same."""
         key = slots.tobytes()
         if self._batch is None or key != self._batch_key:
-            rows = np.flatnonzero(self._has_plan[slots])
-            plans = [plan for slot in slots[rows] if (plan := self._plans[slot]) is not None]
-            self._batch = make_batch(rows.tolist(), slots[rows].tolist(), plans, self._arrays)
+            planned = [
+                (row, slot, plan)
+                for row, slot in enumerate(slots.tolist())
+                if (plan := self._plans[slot]) is not None
+            ]
+            rows, of_rows, plans = zip(*planned, strict=True)
+            self._batch = make_batch(rows, of_rows, plans, self._arrays)
             self._batch_key = key
         return self._batch
 

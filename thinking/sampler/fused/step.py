@@ -54,6 +54,8 @@ class FusedStep:
             (automaton.capacity + 1,), NO_PLAN, dtype=torch.int32, device=device
         )
         self._model = _make_model(tables, device)
+        # The tensors are written to, never replaced.
+        self._slots = _make_slots(automaton, self._num_seen)
         self._max_rows = _round_up(num_drafts + 1)
         self._num_watched = _round_up(len(tables.watched_token_ids))
         self._no_rules = torch.zeros(RULE_WIDTH, dtype=torch.int32, device=device)
@@ -89,9 +91,8 @@ class FusedStep:
         rules = self._no_rules
         if passes:
             rules = torch.empty((num_rows, RULE_WIDTH), dtype=torch.int32, device=logits.device)
-        slots = self._make_slots()
         step_kernel[(num_rows,)](
-            slots=slots,
+            slots=self._slots,
             model=self._model,
             tokens=tokens,
             token_stride=tokens.ids.stride(0),
@@ -108,14 +109,12 @@ class FusedStep:
             num_warps=NUM_WARPS,
         )
         if passes:
-            self._pass_over_vocabulary(slots, logits, rows, rules)
+            self._pass_over_vocabulary(logits, rows, rules)
 
-    def _pass_over_vocabulary(
-        self, slots: Slots, logits: torch.Tensor, rows: Rows, rules: torch.Tensor
-    ) -> None:
+    def _pass_over_vocabulary(self, logits: torch.Tensor, rows: Rows, rules: torch.Tensor) -> None:
         kept = self._automaton.kept
         vocabulary_kernel[(len(logits),)](
-            slots=slots,
+            slots=self._slots,
             model=self._model,
             logits=logits,
             logits_stride=logits.stride(0),
@@ -131,20 +130,6 @@ class FusedStep:
             num_kept=kept.rows_per_place,
             block=BLOCK,
             num_warps=NUM_WARPS_OF_PASS,
-        )
-
-    def _make_slots(self) -> Slots:
-        automaton = self._automaton
-        return Slots(
-            state=automaton.state,
-            levels=automaton.levels,
-            scripts=automaton.scripts,
-            history=automaton.loop.history,
-            runs=automaton.loop.runs,
-            needed=automaton.loop.needed,
-            tails=automaton.tails.tails,
-            strings=automaton.tails.strings,
-            num_seen=self._num_seen,
         )
 
 
@@ -168,6 +153,20 @@ def count_kept_segments(num_drafts: int) -> int:
 def _round_up(number: int) -> int:
     """Return the smallest power of two that is not below `number`."""
     return 1 << (number - 1).bit_length()
+
+
+def _make_slots(automaton: ThinkingAutomaton, num_seen: torch.Tensor) -> Slots:
+    return Slots(
+        state=automaton.state,
+        levels=automaton.levels,
+        scripts=automaton.scripts,
+        history=automaton.loop.history,
+        runs=automaton.loop.runs,
+        needed=automaton.loop.needed,
+        tails=automaton.tails.tails,
+        strings=automaton.tails.strings,
+        num_seen=num_seen,
+    )
 
 
 def _make_model(tables: AutomatonTables, device: torch.device) -> Model:
