@@ -77,7 +77,7 @@ async def test_special_tokens_have_a_text_here(served: Served) -> None:
         ("/tokenize", {"prompt": "a", "add_generation_prompt": True}, 400, None),
         ("/tokenize", {"messages": []}, 400, "messages"),
         ("/tokenize", {"messages": MESSAGES, "continue_final_message": True}, 400, None),
-        ("/tokenize", {"messages": MESSAGES, "tools": [{}]}, 400, "tools[0].type"),
+        ("/tokenize", {"messages": MESSAGES, "tools": [{}]}, 400, "tools[0]"),
         ("/tokenize", {"prompt": "a", "tools": TOOLS}, 400, None),
         ("/tokenize", {"prompt": "a", "model": "other"}, 404, "model"),
         ("/tokenize", {"prompt": "a", "promt": "b"}, 400, "promt"),

@@ -122,7 +122,6 @@ async def test_a_budget_is_exact_in_all_interleavings(
     for choice in choices:
         receipt = choice["thinking"]
         assert min(least, receipt["budget"]) <= receipt["used"] <= receipt["budget"] <= budget
-        assert choice["message"]["content"] or choice["finish_reason"] == "stop"
         requested, written = receipt["branches_requested"], receipt["branches"]
         assert requested is None or 1 <= written <= requested == wish["n"]
         if requested is not None and written < requested:
@@ -130,6 +129,8 @@ async def test_a_budget_is_exact_in_all_interleavings(
     for reply in replies:
         used = sum(choice["thinking"]["used"] for choice in reply["choices"])
         assert reply["usage"]["completion_tokens_details"]["reasoning_tokens"] == used
+        # Counted, not read: a single token may be part of a character, and so no text.
+        assert reply["usage"]["completion_tokens"] >= used + len(reply["choices"])
         if limit is not None:
             assert reply["usage"]["completion_tokens"] <= limit * len(reply["choices"])
     generated = sum(reply["usage"]["completion_tokens"] for reply in replies)
