@@ -145,9 +145,13 @@ def _to_part(part: Any, *, is_result: bool) -> Any:
     kind = part.get("type")
     if kind is None and isinstance(part.get("text"), str):
         kind = "text"
-    if is_result and kind not in _CLASSES and kind not in FILE_PARTS:
+    if is_result and not _is_known(kind):
         return {"type": "text", "text": to_result_text(part)}
     return {"type": kind} | {name: value for name, value in part.items() if value is not None}
+
+
+def _is_known(kind: Any) -> bool:
+    return isinstance(kind, str) and (kind in _CLASSES or kind in FILE_PARTS)
 
 
 def to_prompt_content(content: str | Sequence[AnyPart] | None) -> Any:

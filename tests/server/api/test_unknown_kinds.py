@@ -85,6 +85,36 @@ async def test_an_unknown_type_is_refused_where_the_operator_says_so(
     assert f"{named}: is of an unknown type" in response.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("kind", [{}, [], ["text"], 7, True], ids=repr)
+@pytest.mark.parametrize(("path", "make", "named"), PLACES)
+async def test_a_type_that_is_no_text_is_refused(
+    serve: Serve, path: str, make: Any, named: str, kind: Any
+) -> None:
+    response = await post(serve(wants("yes"), max_model_len=4096), path, make(kind))
+    assert response.status_code == 400, response.text
+
+
+@pytest.mark.parametrize("kind", [{}, [], ["text"], 7, True], ids=repr)
+async def test_a_tools_own_json_may_have_any_type(serve: Serve, kind: Any) -> None:
+    """The result of a tool is data: what is no part of content is read as its JSON."""
+    part = {"type": kind, "text": "x"}
+    call = {"id": "c", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    chat = [
+        USER,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": [part]},
+    ]
+    items = [
+        USER,
+        {"type": "function_call", "call_id": "c", "name": "add", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": [part]},
+    ]
+    served = serve(wants("yes"), max_model_len=4096)
+    for path, body in ((CHAT, {"messages": chat}), (RESPONSES, {"input": items})):
+        response = await post(served, path, body)
+        assert response.status_code == 200, response.text
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

@@ -140,7 +140,7 @@ def _parse_output(value: Any) -> Any:
 
 def _to_output_part(part: Any) -> Any:
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind in _MODELS or kind in FILE_PARTS:
+    if isinstance(kind, str) and (kind in _MODELS or kind in FILE_PARTS):
         return part
     return {"type": "input_text", "text": to_result_text(part)}
 

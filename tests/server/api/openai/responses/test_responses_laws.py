@@ -222,7 +222,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a background": ({"background": True}, "background"),
     "a conversation": ({"conversation": "conv_1"}, "conversation"),
     "a truncation": ({"truncation": "always"}, "truncation"),
-    "a verbosity": ({"text": {"verbosity": "huge"}}, "text.verbosity"),
+    "a verbosity": ({"text": {"verbosity": 3}}, "text.verbosity"),
     "a format without its schema": ({"text": {"format": {"type": "json_schema"}}}, "text.format"),
     "a mode": ({"reasoning": {"mode": "pro"}}, "reasoning.mode"),
     "an unknown effort": ({"reasoning": {"effort": "huge"}}, "reasoning.effort"),
