@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-long test-clients unit e2e lint types check bench bench-gpu eval lock image-cpu image-cuda test-image clean
+.PHONY: help setup serve test test-long test-clients unit e2e lint types check bench bench-sampler bench-gpu eval lock image-cpu image-cuda test-image clean
 
 help: ## This list
 	@awk -F ":.*## " '/^[a-z0-9 -]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,7 +54,11 @@ types: setup ## Static types
 
 check: lint types test ## Lint, types, tests
 
-bench: setup ## Compare with peers, side by side
+bench: setup ## Measure our server beside vLLM's and llama.cpp's (ARGS="--model thinker --loads 1,32")
+	@deploy/client-env.sh llama-cpp
+	@$(PYTHON) -m benchmarks.serving $(ARGS)
+
+bench-sampler: setup ## Measure a step of the sampler beside vLLM's own
 	@$(PYTHON) -m benchmarks.sampler $(ARGS)
 
 bench-gpu: setup ## Measure sampler, engine and server on a GPU, beside vLLM's own (ARGS="--minutes 14")

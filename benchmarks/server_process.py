@@ -1,17 +1,89 @@
-"""The process of a server that a benchmark starts: waiting until it is ready, and its end.
+"""The process of a server that a benchmark starts: its start, waiting until it is ready, its end.
 
-Does not know how a server is started, nor what an experiment does if it is not ready.
+Does not know which server it is, nor what an experiment does if it is not ready.
 """
 
+import json
+import os
+import socket
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 
+HOST = "127.0.0.1"
 POLL_SECONDS = 0.5
 HEALTH_SECONDS = 5.0
+END_SECONDS = 20.0
+LOG_TAIL = 2000  # characters
+
+
+class ServerError(Exception):
+    """Server that ended, or was not ready in time; the message has the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Server that is ready; `process` is the one that speaks HTTP, with the others below it."""
+
+    url: str
+    process: psutil.Process
+    start_seconds: float
+
+
+@contextmanager
+def serve(
+    name: str,
+    command: Sequence[str],
+    log: Path,
+    *,
+    ready_seconds: float,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[RunningServer]:
+    """Start a server on a free port, yield it once it is ready, end it.
+
+    Args:
+        command: the port is appended, as ``--port N``.
+        environment: added to this process's own.
+
+    Raises:
+        ServerError: it does not come up.
+    """
+    port, begin = _find_free_port(), time.monotonic()
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        )
+    try:
+        url = f"http://{HOST}:{port}"
+        if reason := wait_until_ready(process, url, ready_seconds):
+            tail = log.read_text(errors="replace")[-LOG_TAIL:]
+            raise ServerError(f"{name} {reason}; its log ends: {tail}")
+        yield RunningServer(url, psutil.Process(process.pid), time.monotonic() - begin)
+    finally:
+        end_server(process, END_SECONDS)
+
+
+def to_flags(options: Mapping[str, Any]) -> list[str]:
+    """Return options as vLLM's command line takes them."""
+    flags: list[str] = []
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            text = json.dumps(value) if isinstance(value, dict | list) else str(value)
+            flags += [f"--{flag}", text]
+    return flags
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], url: str, seconds: float) -> str | None:
@@ -45,3 +117,9 @@ def end_server(process: subprocess.Popen[bytes], seconds: float) -> None:
     for child in family:
         with suppress(psutil.NoSuchProcess):
             child.kill()
+
+
+def _find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

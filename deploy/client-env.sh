@@ -2,20 +2,28 @@
 # Installs third-party clients, each into a separate environment: their pinned versions need not
 # be compatible with the server or with each other.
 #
-#   deploy/client-env.sh NAME …   (of tests/sdk/requirements/NAME.txt, `node`, `agents` or `curl`)
+#   deploy/client-env.sh NAME …   (a NAME.txt of the folders below, `node`, `agents` or `curl`)
 #
 # Installs into .cache/clients/NAME; curl and jq into the system. A second run does nothing: a
-# stamp, written last, records what was installed. Does not know what the clients are for.
+# stamp, written last, records what was installed. Does not know what the clients are for; the
+# peer of the benchmarks is installed like them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=deploy/uv.sh
 . deploy/uv.sh
 
-locks=tests/sdk/requirements
+locks=(tests/sdk/requirements benchmarks/serving/requirements)
 npm_locks=tests/sdk # a folder for each, with package.json and package-lock.json
 
+find_lock() {
+    local folder
+    for folder in "${locks[@]}"; do
+        if [ -f "$folder/$1.txt" ]; then echo "$folder/$1.txt"; fi
+    done
+}
+
 install_python_client() {
-    local venv=.cache/clients/$1 lock=$locks/$1.txt key
+    local venv=.cache/clients/$1 lock=$2 key
     key=$(key_of <"$lock")
     if has_stamp "$venv" "$key"; then return; fi
     say "installing $(grep -cE '^[a-z]' "$lock") packages of the client $1 into $venv"
@@ -39,7 +47,12 @@ install_npm_clients() {
     echo "$key" >"$folder/.installed"
 }
 
-[ $# -gt 0 ] || fail "which client? $(basename -s .txt $locks/*.txt | xargs) node agents curl"
+list_names() {
+    local folder
+    for folder in "${locks[@]}"; do basename -s .txt "$folder"/*.txt; done | xargs
+}
+
+[ $# -gt 0 ] || fail "which client? $(list_names) node agents curl"
 mkdir -p .cache/clients
 exec 9>.cache/clients/.lock
 flock 9 # two concurrent `make`: the second waits, then finds the work done
@@ -48,9 +61,9 @@ for name in "$@"; do
         install_npm_clients "$name"
     elif [ "$name" = curl ]; then
         { command -v curl && command -v jq; } >/dev/null || apt_install curl jq
-    elif [ -f "$locks/$name.txt" ]; then
-        install_python_client "$name"
     else
-        fail "unknown client $name: there is no $locks/$name.txt"
+        lock=$(find_lock "$name")
+        [ -n "$lock" ] || fail "unknown client $name: there is no $name.txt in ${locks[*]}"
+        install_python_client "$name" "$lock"
     fi
 done

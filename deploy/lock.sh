@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Resolves pyproject.toml into the locks of deploy/requirements/, and the third-party clients in
-# tests/sdk/requirements/ (`make lock`).
+# Resolves pyproject.toml into the locks of deploy/requirements/, and the third-party clients and
+# peers in tests/sdk/requirements/ and benchmarks/serving/requirements/ (`make lock`).
 #
 #   deploy/lock.sh [--upgrade | --upgrade-package NAME …]   (any option of `uv pip compile`)
 #
@@ -31,7 +31,7 @@ compile cpu --overrides $locks/overrides.txt --overrides $locks/overrides-cpu.tx
 compile dev --constraints $locks/cpu.txt --group dev "$@"
 
 # Without hashes: these run beside the server in tests, and each is only as large as its list.
-for input in tests/sdk/requirements/*.in; do
+for input in {tests/sdk,benchmarks/serving}/requirements/*.in; do
     say "resolving ${input%.in}.txt"
     "$uv" pip compile --quiet --no-annotate --no-header --universal --python-version 3.11 \
         --output-file "${input%.in}.txt" "$input" "$@"

@@ -6,6 +6,7 @@ server without requests leaves the device alone. Every reply of ours is checked.
 
 import asyncio
 import statistics
+import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,15 +16,17 @@ from typing import Any
 
 from benchmarks.gpu.chats import Reply, make_bodies, send_crowd
 from benchmarks.gpu.laws import LawError, check_reply
+from benchmarks.gpu.markers import make_engine_options
 from benchmarks.gpu.random_model import END, START
 from benchmarks.gpu.records import LAW_BROKEN, Check, Fact, Journal, Problem, Round
-from benchmarks.gpu.server_pair import MODEL_NAME, make_command, serve
 from benchmarks.gpu.settings import Deadline, Settings
 from benchmarks.gpu.sides import HIDDEN, NATIVE, SHOWN, VLLM
+from benchmarks.server_process import HOST, serve, to_flags
 
 STAGE = "server"
 LAW = "usage adds up, thought within its budget, one receipt that agrees, an answer"
 READY_SECONDS = 600.0  # at most: the stage may have less
+MODEL_NAME = "benchmark"
 THEIR_MODULE = "vllm.entrypoints.openai.api_server"
 
 
@@ -84,7 +87,7 @@ def _start_ours(
     settings: Settings, journal: Journal, deadline: Deadline, servers: ExitStack
 ) -> list[Crowd]:
     sizes = settings.sizes
-    command = make_command(settings, ["server"], max(sizes.chats))
+    command = _make_command(settings, "server")
     if not settings.has_weights:
         command += ["--thinking-start", START, "--thinking-end", END]
         command += ["--thinking-primer", "", "--thinking-lead-in", ""]
@@ -114,7 +117,7 @@ def _start_theirs(
     settings: Settings, journal: Journal, deadline: Deadline, servers: ExitStack
 ) -> list[Crowd]:
     sizes = settings.sizes
-    command = make_command(settings, [THEIR_MODULE], max(sizes.chats))
+    command = _make_command(settings, THEIR_MODULE)
     command += ["--disable-log-stats", "--disable-uvicorn-access-log"]
     if not settings.has_weights:
         markers = f'{{"reasoning_start_str": "{START}", "reasoning_end_str": "{END}"}}'
@@ -139,6 +142,13 @@ def _start_theirs(
     return crowds
 
 
+def _make_command(settings: Settings, module: str) -> list[str]:
+    """Return the command of a server, with the engine options that both have."""
+    options = make_engine_options(settings, max(settings.sizes.chats))
+    command = [sys.executable, "-m", module, "--host", HOST]
+    return [*command, "--served-model-name", MODEL_NAME, *to_flags(options)]
+
+
 def _start(
     name: str,
     command: Sequence[str],
@@ -148,17 +158,25 @@ def _start(
     servers: ExitStack,
 ) -> str | None:
     """Start a server; return its URL, or None if it does not come up."""
-    begin = time.monotonic()
     log = settings.output / f"server-{'ours' if name == 'ours' else 'vllm'}.log"
     seconds = min(READY_SECONDS, deadline.seconds_left)
     try:
-        url = servers.enter_context(serve(name, command, log, ready_seconds=seconds))
+        # What is left of its engine stays in the stage's session, which the parent kills.
+        server = servers.enter_context(
+            serve(
+                name,
+                command,
+                log,
+                ready_seconds=seconds,
+                environment={"VLLM_LOGGING_LEVEL": "INFO"},
+            )
+        )
     except Exception as error:  # any type; the other server is worth measuring
         traceback.print_exc()
         journal.append(Problem(f"server ({name})", str(error)[:300]))
         return None
-    journal.append(Fact(f"server ({name})", f"ready in {time.monotonic() - begin:.0f} s"))
-    return url
+    journal.append(Fact(f"server ({name})", f"ready in {server.start_seconds:.0f} s"))
+    return server.url
 
 
 def _warm_up(crowd: Crowd, num_chats: int, journal: Journal) -> bool:

@@ -153,13 +153,13 @@ def _prepare(name: str, package: GgufPackage) -> Path:
 
 
 def _convert(name: str, package: GgufPackage, folder: Path) -> None:
-    gguf_path = _find_gguf(name, package)
+    gguf_path = find_gguf(name, package)
     _print_progress(f"preparing {name} (once, about 30 s) …")
     convert_gguf(gguf_path, folder, package.sampling)
     _print_progress(f"{name} is ready in the cache")
 
 
-def _find_gguf(name: str, package: GgufPackage) -> Path:
+def find_gguf(name: str, package: GgufPackage) -> Path:
     """Return the path of the GGUF file without importing its package.
 
     Importing the package would require dependencies that are not installed.

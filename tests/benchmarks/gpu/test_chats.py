@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.gpu.chats import make_bodies, send_chat
 from benchmarks.gpu.laws import LawError, check_reply
-from benchmarks.gpu.server_pair import to_flags
+from benchmarks.server_process import to_flags
 from tests.server.conftest import MODEL, Serve, serve
 
 __all__ = ["serve"]  # a fixture

@@ -1,0 +1,153 @@
+"""The servers that are compared: how each is started, and what it is asked.
+
+A side is a server with one kind of request. Knows no times.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.laws import check_reply
+from benchmarks.proof.fresh_chains import draw_chains
+from benchmarks.server_process import HOST, RunningServer, serve
+from benchmarks.serving.load import Reply
+from server.hub.model_resolution import EMBEDDED_MODELS, GgufPackage, find_gguf, resolve_model
+
+OURS, VLLM, LLAMA = "ours", "vLLM", "llama.cpp"
+PLAIN, HIDDEN, SHOWN, THEIR_BUDGET = "no thought", "hidden", "shown", "its budget"
+MODEL_NAME = "benchmark"
+START, END = "<think>", "</think>"  # that vLLM counts from; a prompt of its side ends with START
+READY_SECONDS = 600.0
+MAX_MODEL_LEN = 1024
+LLAMA_PYTHON = Path(".cache/clients/llama-cpp/bin/python")
+LLAMA_SCRIPT = Path(__file__).with_name("llama_server.py")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of a run: `budget` of `max_tokens` tokens a reply are thought where it thinks."""
+
+    model: str
+    loads: tuple[int, ...] = (1, 8, 32, 128)
+    temperatures: tuple[float, ...] = (0.0, 1.0)
+    servers: tuple[str, ...] = (OURS, VLLM, LLAMA)
+    max_tokens: int = 96
+    budget: int = 64
+    rounds: int = 3
+    our_options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Requests of one kind to one server."""
+
+    server: str
+    kind: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    ending: str = ""  # of the user's message
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        return f"{self.server}, {self.kind}"
+
+
+def list_sides(plan: Plan) -> list[Side]:
+    """Return the sides that the plan compares."""
+    budget = {"max_thinking_tokens": plan.budget}
+    sides = [
+        Side(OURS, PLAIN, {"max_thinking_tokens": 0}),
+        Side(VLLM, PLAIN),
+        Side(LLAMA, PLAIN),
+        Side(OURS, HIDDEN, budget),
+        Side(OURS, SHOWN, {**budget, "include_reasoning": True}),
+        # vLLM counts from a marker, which not every model writes by itself.
+        Side(VLLM, THEIR_BUDGET, {"thinking_token_budget": plan.budget}, START),
+    ]
+    return [side for side in sides if side.server in plan.servers]
+
+
+def make_bodies(
+    plan: Plan, side: Side, num: int, temperature: float, seed: int
+) -> list[dict[str, Any]]:
+    """Return the bodies of a crowd. The same seed asks every side the same questions."""
+    return [
+        {
+            "model": MODEL_NAME,
+            "messages": [{"role": "user", "content": chain.question + side.ending}],
+            "max_tokens": plan.max_tokens,
+            "temperature": temperature,
+            "seed": seed,
+            "ignore_eos": True,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **side.fields,
+        }
+        for chain in draw_chains(seed, num)
+    ]
+
+
+def check(plan: Plan, side: Side, reply: Reply) -> None:
+    """Check the laws of a reply of ours.
+
+    Raises:
+        LawError: one does not hold; the message says which.
+    """
+    if side.server == OURS:
+        budget = side.fields["max_thinking_tokens"]
+        check_reply(reply, budget=budget, max_tokens=plan.max_tokens, is_shown=side.kind == SHOWN)
+
+
+@contextmanager
+def start(server: str, plan: Plan, logs: Path) -> Iterator[RunningServer]:
+    """Start one of the servers; end it afterwards.
+
+    Raises:
+        ServerError: it does not come up.
+        FileNotFoundError: it is not installed, or cannot serve the model.
+    """
+    log = logs / f"{server.replace('.', '-')}.log"
+    command = _COMMANDS[server](plan)
+    with serve(server, command, log, ready_seconds=READY_SECONDS) as running:
+        yield running
+
+
+def _make_our_command(plan: Plan) -> list[str]:
+    command = [sys.executable, "-m", "server", "--model", plan.model, *_list_common(plan)]
+    return [*command, *plan.our_options]
+
+
+def _make_vllm_command(plan: Plan) -> list[str]:
+    folder = resolve_model(plan.model).path_or_hub_id
+    module = "vllm.entrypoints.openai.api_server"
+    command = [sys.executable, "-m", module, "--model", folder, *_list_common(plan)]
+    # As its documentation has it for CPUs without bfloat16; eager, which is faster here.
+    command += ["--dtype", "float32", "--enforce-eager"]
+    command += ["--disable-log-stats", "--disable-uvicorn-access-log"]
+    markers = f'{{"reasoning_start_str": "{START}", "reasoning_end_str": "{END}"}}'
+    return [*command, "--reasoning-config", markers]
+
+
+def _list_common(plan: Plan) -> Sequence[str]:
+    return [
+        *("--host", HOST, "--served-model-name", MODEL_NAME),
+        *("--max-model-len", str(MAX_MODEL_LEN), "--max-num-seqs", str(max(plan.loads))),
+        "--no-enable-prefix-caching",  # rounds repeat the beginnings of their prompts
+    ]
+
+
+def _make_llama_command(plan: Plan) -> list[str]:
+    package = EMBEDDED_MODELS.get(plan.model)
+    if not isinstance(package, GgufPackage):
+        raise FileNotFoundError(f"{plan.model} has no GGUF file")
+    if not LLAMA_PYTHON.exists():
+        raise FileNotFoundError("llama.cpp is not installed: deploy/client-env.sh llama-cpp")
+    file = find_gguf(plan.model, package)
+    command = [str(LLAMA_PYTHON), str(LLAMA_SCRIPT), "--model", str(file)]
+    return [*command, "--slots", str(max(plan.loads))]
+
+
+_COMMANDS = {OURS: _make_our_command, VLLM: _make_vllm_command, LLAMA: _make_llama_command}
