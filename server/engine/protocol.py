@@ -3,7 +3,7 @@
 Knows nothing of HTTP, text or vLLM.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -66,6 +66,9 @@ class EngineRequest:
     model's own stop tokens do, but are otherwise ordinary tokens, so a thought may contain them.
     `num_prompt_logprobs` is the number of alternatives at each position of the prompt; None: no
     log-probabilities of the prompt.
+
+    `may_gather` is asked after each output: whether the tokens that come next may wait a moment
+    and come together, since none of them is shown. None: each comes as soon as it is generated.
     """
 
     request_id: str
@@ -77,6 +80,7 @@ class EngineRequest:
     # From the `EnginePrompt` that the prompt begins with.
     images: object | None = None
     num_prompt_logprobs: int | None = None
+    may_gather: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from server.constraint.answer_constraint import AnswerConstraint
+from server.engine.gathering import TokenGatherer
 from server.engine.protocol import (
     EngineLoad,
     EngineOutput,
@@ -52,6 +53,7 @@ class _Row:
     request: EngineRequest
     sampler_row: SamplerRow
     generator: torch.Generator
+    gatherer: TokenGatherer
     outputs: asyncio.Queue[EngineOutput | EngineError] = field(default_factory=asyncio.Queue)
 
 
@@ -169,6 +171,8 @@ class ScriptedEngine:
                 yield output
                 if output.finish_reason is not None:
                     return
+                if request.may_gather is not None:
+                    row.gatherer.let_wait(request.may_gather())
         finally:
             self._remove(row)
 
@@ -184,7 +188,12 @@ class ScriptedEngine:
         if seed is None:
             self._unseeded += 1
             seed = self._unseeded
-        row = _Row(request, SamplerRow(request.plan, []), torch.Generator().manual_seed(seed))
+        row = _Row(
+            request,
+            SamplerRow(request.plan, []),
+            torch.Generator().manual_seed(seed),
+            TokenGatherer(self.profile.end_token_ids[-1]),
+        )
         self._rows.append(row)
         self._update_sampler()
         if self._loop_task is None or self._loop_task.done():
@@ -250,8 +259,10 @@ class ScriptedEngine:
         if len(row.sampler_row.output_token_ids) == 1:
             prompt = self._compute_prompt_logprobs(row.request)
             num_cached = self.count_cached_tokens(row.request)
-        output = EngineOutput([token_id], logprobs, finish, prompt, num_cached)  # type: ignore[arg-type]
-        row.outputs.put_nowait(output)
+        token_ids = row.gatherer.push([token_id], is_last=finish is not None)
+        if token_ids is not None:
+            output = EngineOutput(token_ids, logprobs, finish, prompt, num_cached)  # type: ignore[arg-type]
+            row.outputs.put_nowait(output)
         if finish is not None:
             self._remove(row)
 

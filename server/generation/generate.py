@@ -4,7 +4,7 @@ Each choice is a separate engine request with a separate receipt. A choice that 
 others with it; a reader that stops early aborts them all. Knows nothing of HTTP.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from server.account.account import RequestAccount
@@ -74,10 +74,21 @@ def _run(
         plan=job.prompt.plan,
         constraint=job.constraint,
         images=job.prompt.images,
+        may_gather=_choose_gathering(job, decoder),
     )
     if job.max_thinking_seconds is None:
         return model.engine.generate(request)
     return limit_thinking_time(model.engine, request, decoder, job.max_thinking_seconds)
+
+
+def _choose_gathering(job: GenerationJob, decoder: ChoiceDecoder) -> Callable[[], bool] | None:
+    """Return what says that tokens may be gathered; None where each is needed at once."""
+    is_needed = (
+        job.shows_thought
+        or job.max_thinking_seconds is not None  # read off the clock when a token comes
+        or job.sampling.num_logprobs is not None
+    )
+    return None if is_needed else (lambda: decoder.is_hidden)
 
 
 def _make_decoding_settings(model: ServedModel, job: GenerationJob) -> DecodingSettings:
