@@ -22,6 +22,8 @@ MODEL_NAME = "benchmark"
 START, END = "<think>", "</think>"  # that vLLM counts from; a prompt of its side ends with START
 READY_SECONDS = 600.0
 MAX_MODEL_LEN = 1024
+# GiB of KV cache: by default vLLM would take nearly all memory for its server.
+ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2"}
 LLAMA_PYTHON = Path(".cache/clients/llama-cpp/bin/python")
 LLAMA_SCRIPT = Path(__file__).with_name("llama_server.py")
 
@@ -111,7 +113,9 @@ def start(server: str, plan: Plan, logs: Path) -> Iterator[RunningServer]:
     """
     log = logs / f"{server.replace('.', '-')}.log"
     command = _COMMANDS[server](plan)
-    with serve(server, command, log, ready_seconds=READY_SECONDS) as running:
+    with serve(
+        server, command, log, ready_seconds=READY_SECONDS, environment=ENVIRONMENT
+    ) as running:
         yield running
 
 

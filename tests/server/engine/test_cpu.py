@@ -14,7 +14,10 @@ from server.engine.cpu import choose_cpu_settings
 from server.engine.cpu_probe import Bfloat16, probe_bfloat16
 from server.engine.process_hooks import AMX_OFF, AMX_VARIABLE
 
-VARIABLES = ("VLLM_CPU_KVCACHE_SPACE", AMX_VARIABLE, "ONEDNN_MAX_CPU_ISA")
+VARIABLES = (
+    *("VLLM_CPU_KVCACHE_SPACE", AMX_VARIABLE, "ONEDNN_MAX_CPU_ISA"),
+    *(cpu.BINDING, cpu.RESERVED),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +132,40 @@ def test_what_the_operator_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     environ = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "3"}
     choose_cpu_settings({}).apply_environment(environ)
     assert environ["VLLM_CPU_NUM_OF_RESERVED_CPU"] == "3"
+
+
+def make_model(folder: Path, num_bytes: int) -> dict[str, str]:
+    with (folder / "model.safetensors").open("wb") as file:
+        file.truncate(num_bytes)
+    return {"dtype": "float32", "model": str(folder)}
+
+
+def test_a_small_model_has_one_thread_that_is_not_bound(tmp_path: Path) -> None:
+    given = make_model(tmp_path, cpu.SMALL_MODEL_BYTES - 1)
+    environment = choose_cpu_settings(given).environment
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert environment[cpu.BINDING] == "nobind"
+    assert cpu.RESERVED not in environment
+
+
+@pytest.mark.parametrize("variable", [cpu.BINDING, cpu.RESERVED])
+def test_the_operators_choice_of_cores_holds_for_a_small_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "0")
+    given = make_model(tmp_path, cpu.SMALL_MODEL_BYTES - 1)
+    assert "OMP_NUM_THREADS" not in choose_cpu_settings(given).environment
+
+
+def test_other_models_have_all_cores_of_a_small_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "count_cores", lambda: 2)
+    large = make_model(tmp_path, cpu.SMALL_MODEL_BYTES)
+    for given in (large, {"dtype": "float32", "model": "organisation/model"}, {}):
+        environment = choose_cpu_settings({"dtype": "float32", **given}).environment
+        assert environment[cpu.RESERVED] == "0"
+        assert "OMP_NUM_THREADS" not in environment
 
 
 def test_the_kv_cache_is_bounded_by_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
