@@ -32,7 +32,12 @@ from server.engine.vllm_messages import (
     to_sampling_params,
     to_structured_outputs,
 )
-from server.engine.vllm_options import add_markers, get_tokenizer, make_config
+from server.engine.vllm_options import (
+    NUCLEUS_PROCESSOR,
+    add_markers,
+    get_tokenizer,
+    make_config,
+)
 from server.errors.internal import (
     ConstraintError,
     EngineDeadError,
@@ -71,6 +76,8 @@ class VllmEngine:
         self._model_name = model_name
         self._tokenizer = get_tokenizer(llm.vllm_config)
         self._max_images = get_max_images(llm)
+        processors = llm.model_config.logits_processors or ()
+        self._limits_apart = NUCLEUS_PROCESSOR in processors
         self._has_given_up = False
         compact = llm.vllm_config.structured_outputs_config.disable_any_whitespace
         self._grammar_check = GrammarCheck(
@@ -182,7 +189,7 @@ class VllmEngine:
         with _translate_errors():
             outputs = self._llm.generate(
                 _to_input(request),
-                to_sampling_params(request),
+                to_sampling_params(request, limits_apart=self._limits_apart),
                 request.request_id,
                 reasoning_parser_kwargs=self._get_gate_arguments(request),
             )

@@ -1,7 +1,7 @@
 """Conversion of requests to vLLM's types and of vLLM's outputs to ours. Knows no engine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from vllm.logprobs import Logprob
@@ -19,22 +19,31 @@ from server.engine.protocol import (
 )
 from server.errors.internal import AbortedError, EngineError
 from thinking.plan import EXTRA_ARGS_KEY
+from thinking.sampler.nucleus import Nucleus
+from thinking.vllm_plugin.nucleus import to_extra_args
 
 
-def to_sampling_params(request: EngineRequest) -> SamplingParams:
+def to_sampling_params(request: EngineRequest, *, limits_apart: bool = False) -> SamplingParams:
     """Return vLLM's parameters for token deltas without text, with the plan for the sampler.
+
+    Args:
+        limits_apart: top-k and top-p are for our own processor, not for vLLM's sampler.
 
     Raises:
         ValueError: vLLM rejects a value (``VLLMValidationError`` is a subclass).
     """
+    sampling, extra_args = request.sampling, {EXTRA_ARGS_KEY: request.plan.to_dict()}
+    if limits_apart:
+        extra_args |= to_extra_args(Nucleus(sampling.top_k, sampling.top_p))
+        sampling = replace(sampling, top_k=0, top_p=1.0)
     return SamplingParams(
-        **_rename_for_vllm(request.sampling),
+        **_rename_for_vllm(sampling),
         prompt_logprobs=request.num_prompt_logprobs,
         stop_token_ids=list(request.stop_token_ids) or None,
         structured_outputs=to_structured_outputs(request.constraint),
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,
-        extra_args={EXTRA_ARGS_KEY: request.plan.to_dict()},
+        extra_args=extra_args,
     )
 
 

@@ -25,6 +25,7 @@ from thinking.plan import EXTRA_ARGS_KEY
 from thinking.vllm_plugin.reasoning_gate import GATE_MODULE, GATE_NAME
 
 PROCESSOR = "thinking.vllm_plugin.{runner}:ThinkingLogitsProcessor"
+NUCLEUS_PROCESSOR = "thinking.vllm_plugin.nucleus:NucleusLogitsProcessor"
 V2_RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
 
 
@@ -57,10 +58,13 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
 
 
 def add_processor(config: VllmConfig) -> None:
-    """Register the logits processor for the model runner that vLLM will use."""
+    """Register the logits processors for the model runner that vLLM will use."""
     runner = "v2" if config.use_v2_model_runner else "v1"
+    own = [PROCESSOR.format(runner=runner)]
+    if current_platform.is_cpu() and runner == "v1":
+        own.append(NUCLEUS_PROCESSOR)
     given = config.model_config.logits_processors or []
-    config.model_config.logits_processors = [*given, PROCESSOR.format(runner=runner)]
+    config.model_config.logits_processors = [*given, *own]
 
 
 def check_config(config: VllmConfig) -> None:

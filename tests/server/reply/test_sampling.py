@@ -1,7 +1,7 @@
 """A sampling field is declared twice, under one name, and reaches the engine by that name."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from server.engine.protocol import EngineOutput, EngineRequest, SamplingSettings
 from server.engine.vllm_messages import to_sampling_params
 from tests.server.conftest import Serve, wants
 from thinking.plan import ThinkingPlan
+from thinking.vllm_plugin.nucleus import NUCLEUS_KEY
 
 # Set from other fields of a body.
 DERIVED = {"max_tokens", "num_logprobs"}
@@ -64,3 +65,14 @@ def test_a_setting_reaches_vllm_by_its_name(name: str) -> None:
     params = to_sampling_params(EngineRequest("r", [1], settings, ThinkingPlan()))
     assert getattr(params, name) == value
     assert params.max_tokens == 9
+
+
+def test_top_k_and_top_p_go_to_our_processor_where_it_is_loaded() -> None:
+    settings = SamplingSettings(max_tokens=9, top_k=5, top_p=0.5, min_p=0.1)
+    request = EngineRequest("r", [1], settings, ThinkingPlan())
+    params = to_sampling_params(request, limits_apart=True)
+    assert (params.top_k, params.top_p, params.min_p) == (0, 1.0, 0.1)
+    assert params.extra_args is not None
+    assert params.extra_args[NUCLEUS_KEY] == [5, 0.5]
+    plain = replace(request, sampling=SamplingSettings(max_tokens=9))
+    assert NUCLEUS_KEY not in (to_sampling_params(plain, limits_apart=True).extra_args or {})
