@@ -11,11 +11,7 @@ from dataclasses import dataclass
 import torch
 
 NEGATIVE_INFINITY = float("-inf")
-FLOORS = (
-    1e-3,
-    1e-4,
-    1e-5,
-)  # of probabilities, tried in turn: the fewer tokens are sorted the better
+FLOORS = (1e-3, 1e-4, 1e-5)  # of probabilities, tried in turn: the fewer are sorted the better
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,12 @@ MOVES = st.lists(
 def test_each_row_keeps_as_many_tokens_as_its_own_request_says(
     moves: list[tuple[str, int, int | None]],
 ) -> None:
-    processor = NucleusLogitsProcessor(None, CPU, False)  # type: ignore[arg-type]
+    processor = NucleusLogitsProcessor(None, CPU, False)
     expected: list[int | None] = [None] * NUM_ROWS
     for move, row, other in moves:
-        added, removed, moved = [], [], []
+        added: list[Any] = []
+        removed: list[int] = []
+        moved: list[Any] = []
         if move == "add":
             nucleus = Nucleus() if other is None else Nucleus(top_k=other)
             params = SamplingParams(extra_args=to_extra_args(nucleus))
