@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import REGISTRY
+from uvicorn.loops.auto import auto_loop_factory
 
 from server.app import create_app
 from server.engine.protocol import Engine
@@ -48,7 +49,9 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
     log = ServerLog(LogFormat(settings.log_format))
     log.start()
     try:
-        return asyncio.run(_run(settings, engine_options, listener))
+        # uvloop where it is installed, as uvicorn's own command does.
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+            return runner.run(_run(settings, engine_options, listener))
     except (AnonymousError, KeyFileError, SealKeyError, TelemetryMissingError) as error:
         print_status(f"error: {error}")
         return ExitCode.USAGE

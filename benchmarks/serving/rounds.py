@@ -4,18 +4,20 @@ Says each figure as it comes. Knows neither tables nor targets.
 """
 
 import asyncio
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import aiohttp
 import psutil
 
 from benchmarks.server_process import RunningServer, ServerError
 from benchmarks.serving.load import ChatError, send_crowd
-from benchmarks.serving.sides import Plan, Side, check, list_sides, make_bodies, start
+from benchmarks.serving.sides import OURS, Plan, Side, check, list_sides, make_bodies, start
 
 WARM_UP_TEMPERATURE = 1.0  # at which all that greedy sampling needs is needed too
 
@@ -76,19 +78,38 @@ def measure(plan: Plan, folder: Path) -> Results:
         sides = [side for side in list_sides(plan) if side.server in running]
         peaks = dict.fromkeys(running, 0.0)
         for at_once in plan.loads:
-            for side in sides:
-                _measure_round(plan, side, running, at_once, WARM_UP_TEMPERATURE, 0)
-            for temperature in plan.temperatures:
-                for number in range(1, plan.rounds + 1):
-                    for side in sides if number % 2 else sides[::-1]:
-                        figure = _measure_round(plan, side, running, at_once, temperature, number)
-                        results.rounds.append(figure)
-                        say(json.dumps(asdict(figure)))
+            _measure_load(plan, sides, running, at_once, results)
             for name, server in running.items():
                 peaks[name] = max(peaks[name], _sum_memory(server.process))
         for name, server in running.items():
             results.starts.append(Start(name, server.start_seconds, peaks[name]))
     return results
+
+
+def _measure_load(
+    plan: Plan,
+    sides: list[Side],
+    running: Mapping[str, RunningServer],
+    at_once: int,
+    results: Results,
+) -> None:
+    """Measure all rounds of one load. A peer's side that fails is removed from `sides`."""
+    crowds = [(WARM_UP_TEMPERATURE, 0)]
+    crowds += itertools.product(plan.temperatures, range(1, plan.rounds + 1))
+    for temperature, number in crowds:
+        for side in sides[::-1] if number % 2 else list(sides):
+            try:
+                figure = _measure_round(plan, side, running, at_once, temperature, number)
+            except ServerError as error:
+                if side.server == OURS:
+                    raise
+                results.problems.append(f"{at_once} at once: {error}")
+                say(str(error))
+                sides.remove(side)
+                continue
+            say(json.dumps(asdict(figure)))
+            if number != 0:  # the first crowd warms up
+                results.rounds.append(figure)
 
 
 def _start_all(
@@ -113,12 +134,12 @@ def _measure_round(
 ) -> Round:
     server = running[side.server]
     bodies = make_bodies(plan, side, at_once, temperature, seed=1000 * at_once + number)
-    before = sum(server.process.cpu_times()[:2])
     try:
+        before = sum(server.process.cpu_times()[:2])
         times = asyncio.run(send_crowd(server.url, bodies))
-    except ChatError as error:
+        cpu = sum(server.process.cpu_times()[:2]) - before
+    except (ChatError, aiohttp.ClientError, psutil.NoSuchProcess) as error:
         raise ServerError(f"{side.name}: {error}") from error
-    cpu = sum(server.process.cpu_times()[:2]) - before
     for reply in times.replies:
         check(plan, side, reply)
     has_engine_apart = bool(server.process.children())
@@ -142,8 +163,11 @@ def _in_ms(seconds: float | None) -> float | None:
 
 def _sum_memory(process: psutil.Process) -> float:
     """Return the memory of a process and those below it; what they share is counted once."""
-    family = [process, *process.children(recursive=True)]
-    return sum(member.memory_full_info().pss for member in family) / 2**20
+    total = 0.0
+    with suppress(psutil.NoSuchProcess):  # it has died
+        for member in (process, *process.children(recursive=True)):
+            total += member.memory_full_info().pss / 2**20
+    return total
 
 
 def say(line: str) -> None:
