@@ -63,7 +63,7 @@ def list_sides(plan: Plan) -> list[Side]:
     sides = [
         Side(OURS, PLAIN, {"max_thinking_tokens": 0}),
         Side(VLLM, PLAIN),
-        Side(LLAMA, PLAIN),
+        Side(LLAMA, PLAIN, {"cache_prompt": False}),
         Side(OURS, HIDDEN, budget),
         Side(OURS, SHOWN, {**budget, "include_reasoning": True}),
         # vLLM counts from a marker, which not every model writes by itself.
