@@ -15,7 +15,7 @@ from benchmarks.machine import find_processor
 from benchmarks.proof.drawing import COLOURS, HEIGHT, WIDE, render_png
 from benchmarks.proof.tables import NOTHING, format_table
 from benchmarks.serving.rounds import Results, Round
-from benchmarks.serving.sides import LLAMA, PLAIN, THEIR_BUDGET, VLLM, Plan
+from benchmarks.serving.sides import LLAMA, PLAIN, THEIR_BUDGET, VLLM, Plan, list_sides
 
 JSON_NAME, PAGE_NAME, PICTURE_NAME = "results.json", "results.md", "results.png"
 # The side that others are divided by: vLLM with a budget where ours has one, else without.
@@ -51,22 +51,22 @@ def format_page(plan: Plan, results: Results) -> str:
     starts = [[s.server, f"{s.seconds:.0f}", f"{s.memory_mib:,.0f}"] for s in results.starts]
     parts = [
         f"{head}, {plan.budget} of them thought where it thinks; medians of {plan.rounds} rounds:",
-        _format_rounds(results.rounds),
+        _format_rounds(plan, results.rounds),
         format_table(["server", "start s", "memory MiB"], starts),
         *(f"Not measured: {problem.splitlines()[0]}" for problem in results.problems),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _format_rounds(rounds: Sequence[Round]) -> str:
+def _format_rounds(plan: Plan, rounds: Sequence[Round]) -> str:
     head = ["side", "at once", "temperature", "tokens/s (range)", "of vLLM", "of llama.cpp"]
     rows = []
-    for at_once, temperature, side in dict.fromkeys(
-        (r.at_once, r.temperature, r.side) for r in rounds
-    ):
-        group = [
-            r for r in rounds if (r.at_once, r.temperature, r.side) == (at_once, temperature, side)
-        ]
+    groups: dict[tuple[int, float, str], list[Round]] = {}
+    for record in rounds:
+        groups.setdefault((record.at_once, record.temperature, record.side), []).append(record)
+    order = [side.name for side in list_sides(plan)]
+    for key in sorted(groups, key=lambda key: (*key[:2], order.index(key[2]))):
+        (at_once, temperature, side), group = key, groups[key]
         rates = [r.tokens_per_second for r in group]
         spread = f"{statistics.median(rates):.1f} ({min(rates):.1f}–{max(rates):.1f})"
         ratios = [
@@ -88,9 +88,7 @@ def compute_ratio(rounds: Sequence[Round], group: Sequence[Round], base: str) ->
 
     None where the base was not measured, or is the group's own side.
     """
-    theirs = {
-        (r.at_once, r.temperature, r.number): r.tokens_per_second for r in rounds if r.side == base
-    }
+    theirs = {r.place: r.tokens_per_second for r in rounds if r.side == base}
     ratios = [
         r.tokens_per_second / theirs[r.place] for r in group if r.side != base and r.place in theirs
     ]
