@@ -28,6 +28,12 @@ class TokenGatherer:
         self._may_wait = False
         self._until = 0.0
 
+    def take_waiting(self) -> Sequence[int]:
+        """Return the tokens that still wait, for a reader that leaves early; none wait then."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
+
     def let_wait(self, may_wait: bool) -> None:
         """Set whether the tokens that come next may wait for others."""
         self._may_wait = may_wait
@@ -44,8 +50,4 @@ class TokenGatherer:
             self._waiting += token_ids
             return None
         self._may_wait = False
-        if not self._waiting:
-            return token_ids
-        gathered = [*self._waiting, *token_ids]
-        self._waiting.clear()
-        return gathered
+        return [*self.take_waiting(), *token_ids] if self._waiting else token_ids

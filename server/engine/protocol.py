@@ -3,13 +3,14 @@
 Knows nothing of HTTP, text or vLLM.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from transformers import PreTrainedTokenizerBase
 
 from server.constraint.answer_constraint import AnswerConstraint
+from server.engine.gathering import TokenGatherer
 from server.tools.call_form import CallForm
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
@@ -67,8 +68,8 @@ class EngineRequest:
     `num_prompt_logprobs` is the number of alternatives at each position of the prompt; None: no
     log-probabilities of the prompt.
 
-    `may_gather` is asked after each output: whether the tokens that come next may wait a moment
-    and come together, since none of them is shown. None: each comes as soon as it is generated.
+    Tokens come through `gatherer`, in which they may wait for each other while none of them is
+    shown: its owner says when. None: each comes as soon as it is generated.
     """
 
     request_id: str
@@ -80,7 +81,7 @@ class EngineRequest:
     # From the `EnginePrompt` that the prompt begins with.
     images: object | None = None
     num_prompt_logprobs: int | None = None
-    may_gather: Callable[[], bool] | None = None
+    gatherer: TokenGatherer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from server.constraint.answer_constraint import AnswerConstraint
-from server.engine.gathering import TokenGatherer
 from server.engine.protocol import (
     EngineLoad,
     EngineOutput,
@@ -53,7 +52,6 @@ class _Row:
     request: EngineRequest
     sampler_row: SamplerRow
     generator: torch.Generator
-    gatherer: TokenGatherer
     outputs: asyncio.Queue[EngineOutput | EngineError] = field(default_factory=asyncio.Queue)
 
 
@@ -171,8 +169,6 @@ class ScriptedEngine:
                 yield output
                 if output.finish_reason is not None:
                     return
-                if request.may_gather is not None:
-                    row.gatherer.let_wait(request.may_gather())
         finally:
             self._remove(row)
 
@@ -192,7 +188,6 @@ class ScriptedEngine:
             request,
             SamplerRow(request.plan, []),
             torch.Generator().manual_seed(seed),
-            TokenGatherer(self.profile.end_token_ids[-1]),
         )
         self._rows.append(row)
         self._update_sampler()
@@ -259,7 +254,9 @@ class ScriptedEngine:
         if len(row.sampler_row.output_token_ids) == 1:
             prompt = self._compute_prompt_logprobs(row.request)
             num_cached = self.count_cached_tokens(row.request)
-        token_ids = row.gatherer.push([token_id], is_last=finish is not None)
+        token_ids: Sequence[int] | None = [token_id]
+        if row.request.gatherer is not None:
+            token_ids = row.request.gatherer.push([token_id], is_last=finish is not None)
         if token_ids is not None:
             output = EngineOutput(token_ids, logprobs, finish, prompt, num_cached)  # type: ignore[arg-type]
             row.outputs.put_nowait(output)

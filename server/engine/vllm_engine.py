@@ -18,7 +18,6 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 from server.callers.context import cache_owner
 from server.constraint.answer_constraint import AnswerConstraint
-from server.engine.gathering import TokenGatherer
 from server.engine.grammar_check import GrammarCheck
 from server.engine.protocol import EngineLoad, EngineOutput, EnginePrompt, EngineRequest
 from server.engine.start_errors import EngineStartError, explain_shared_memory
@@ -193,19 +192,15 @@ class VllmEngine:
                 request.request_id,
                 reasoning_parser_kwargs=self._get_gate_arguments(request),
             )
-            gatherer = None
+            is_gathered = request.gatherer is None
             # Closing vLLM's generator aborts the request.
             async with aclosing(outputs):
                 async for output in outputs:
                     _check_kept(output.outputs[0].finish_reason, request.constraint)
+                    if not is_gathered:
+                        gather_tokens(self._llm.output_processor, request)
+                        is_gathered = True
                     yield to_engine_output(output, request)
-                    if request.may_gather is not None and not output.finished:
-                        gatherer = gatherer or self._gather(request)
-                        if gatherer is not None:
-                            gatherer.let_wait(request.may_gather())
-
-    def _gather(self, request: EngineRequest) -> TokenGatherer | None:
-        return gather_tokens(self._llm.output_processor, request.request_id, self._profile)
 
     def give_up(self) -> None:
         """See :meth:`server.engine.protocol.Engine.give_up`."""

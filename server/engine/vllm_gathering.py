@@ -4,22 +4,14 @@ from typing import Any
 
 from vllm.v1.engine.output_processor import OutputProcessor, RequestState
 
-from server.engine.gathering import TokenGatherer
-from thinking.markers.profile import MarkerProfile
+from server.engine.protocol import EngineRequest
 
 
-def gather_tokens(
-    processor: OutputProcessor, request_id: str, profile: MarkerProfile
-) -> TokenGatherer | None:
-    """Put a gatherer between a running request and its reader.
-
-    Returns:
-        The gatherer; None if the request has ended.
-    """
-    state = _find_state(processor, request_id)
-    if state is None:
-        return None
-    gatherer = TokenGatherer(profile.end_token_ids[-1])
+def gather_tokens(processor: OutputProcessor, request: EngineRequest) -> None:
+    """Let the tokens of a running request pass its gatherer; nothing if it has ended."""
+    gatherer, state = request.gatherer, _find_state(processor, request.request_id)
+    if gatherer is None or state is None:
+        return
     make_output = state.make_request_output
 
     def make_gathered(
@@ -32,7 +24,6 @@ def gather_tokens(
         return make_output(token_ids, pooling_output, finish_reason, *rest, **more)
 
     state.make_request_output = make_gathered
-    return gatherer
 
 
 def _find_state(processor: OutputProcessor, request_id: str) -> RequestState | None:

@@ -4,13 +4,14 @@ Each choice is a separate engine request with a separate receipt. A choice that 
 others with it; a reader that stops early aborts them all. Knows nothing of HTTP.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from server.account.account import RequestAccount
 from server.choice.decoder import ChoiceDecoder
 from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import ChoiceDelta
+from server.engine.gathering import TokenGatherer
 from server.engine.protocol import EngineOutput, EngineRequest
 from server.errors.internal import AbortedError
 from server.generation.job import GenerationJob
@@ -35,7 +36,7 @@ async def generate(
     decoders = [ChoiceDecoder(index, settings) for index in range(job.num_choices)]
     account.observe_start(len(job.prompt.token_ids))
     try:
-        choices = [_decode(_run(model, job, decoder), decoder) for decoder in decoders]
+        choices = [_generate_choice(model, job, decoder) for decoder in decoders]
         async with aclosing(merge_deltas(choices)) as deltas:
             async for delta in deltas:
                 yield delta
@@ -46,23 +47,46 @@ async def generate(
         account.observe_cached(min(outcome.num_cached for outcome in outcomes))
 
 
-async def _decode(
-    outputs: AsyncGenerator[EngineOutput, None], decoder: ChoiceDecoder
+async def _generate_choice(
+    model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
 ) -> AsyncGenerator[ChoiceDelta, None]:
-    """Decode one choice. Each output is decoded before the next one is read."""
-    # Leaving early, at a stop string, closes the outputs, which aborts in the engine.
-    async with aclosing(outputs):
-        async for output in outputs:
-            delta = decoder.push(output)
-            if not delta.is_empty:
-                yield delta
-            if decoder.result is not None:
-                return
-    raise AbortedError("the engine ended without a finish reason")
+    """Generate and decode one choice. Each output is decoded before the next one is read."""
+    gatherer = _create_gatherer(model, job)
+    try:
+        # Leaving early, at a stop string, closes the outputs, which aborts in the engine.
+        async with aclosing(_run(model, job, decoder, gatherer)) as outputs:
+            async for output in outputs:
+                delta = decoder.push(output)
+                if not delta.is_empty:
+                    yield delta
+                if decoder.result is not None:
+                    return
+                if gatherer is not None:
+                    gatherer.let_wait(decoder.is_hidden)
+        raise AbortedError("the engine ended without a finish reason")
+    finally:
+        # Generated, and so counted, although nobody reads on.
+        if gatherer is not None and decoder.result is None:
+            decoder.push(EngineOutput(gatherer.take_waiting()))
+
+
+def _create_gatherer(model: ServedModel, job: GenerationJob) -> TokenGatherer | None:
+    """Create the gatherer of a choice's hidden tokens; None where each is needed at once."""
+    if (
+        job.shows_thought
+        or job.search is not None
+        or job.max_thinking_seconds is not None  # read off the clock when a token comes
+        or job.sampling.num_logprobs is not None
+    ):
+        return None
+    return TokenGatherer(model.engine.profile.end_token_ids[-1])
 
 
 def _run(
-    model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
+    model: ServedModel,
+    job: GenerationJob,
+    decoder: ChoiceDecoder,
+    gatherer: TokenGatherer | None,
 ) -> AsyncGenerator[EngineOutput, None]:
     """Return the engine's outputs for one choice."""
     if job.search is not None:
@@ -74,21 +98,11 @@ def _run(
         plan=job.prompt.plan,
         constraint=job.constraint,
         images=job.prompt.images,
-        may_gather=_choose_gathering(job, decoder),
+        gatherer=gatherer,
     )
     if job.max_thinking_seconds is None:
         return model.engine.generate(request)
     return limit_thinking_time(model.engine, request, decoder, job.max_thinking_seconds)
-
-
-def _choose_gathering(job: GenerationJob, decoder: ChoiceDecoder) -> Callable[[], bool] | None:
-    """Return what says that tokens may be gathered; None where each is needed at once."""
-    is_needed = (
-        job.shows_thought
-        or job.max_thinking_seconds is not None  # read off the clock when a token comes
-        or job.sampling.num_logprobs is not None
-    )
-    return None if is_needed else (lambda: decoder.is_hidden)
 
 
 def _make_decoding_settings(model: ServedModel, job: GenerationJob) -> DecodingSettings:

@@ -20,15 +20,16 @@ def test_a_process_that_ended_is_not_waited_for() -> None:
 
 
 def test_the_wait_for_a_silent_server_is_bounded() -> None:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    assert wait_until_ready(process, NOWHERE, 0) == "is not ready after 0 s"
-    end_server(process, 20)
-    assert process.returncode is not None
+    command = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        assert wait_until_ready(process, NOWHERE, 0) == "is not ready after 0 s"
+        end_server(process, 20)
+        assert process.returncode is not None
 
 
 def test_what_a_server_has_started_ends_with_it() -> None:
-    process = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    child = psutil.Process(int(process.stdout.readline()))
-    end_server(process, 20)
-    assert psutil.wait_procs([child], timeout=20)[1] == []
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        child = psutil.Process(int(process.stdout.readline()))
+        end_server(process, 20)
+        assert psutil.wait_procs([child], timeout=20)[1] == []

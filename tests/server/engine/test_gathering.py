@@ -61,3 +61,11 @@ def test_nothing_waits_until_the_reader_allows_it() -> None:
     assert gatherer.push([2], is_last=False) is None
     assert gatherer.push([END], is_last=False) == [2, END]
     assert gatherer.push([3], is_last=False) == [3]  # the answer has begun
+
+
+def test_what_waits_is_not_lost_when_the_reader_leaves() -> None:
+    gatherer = TokenGatherer(END, Clock())
+    gatherer.let_wait(True)
+    assert gatherer.push([1, 2], is_last=False) is None
+    assert gatherer.take_waiting() == [1, 2]
+    assert gatherer.take_waiting() == []

@@ -5,6 +5,7 @@ from itertools import chain
 
 import pytest
 
+from server.engine.gathering import TokenGatherer
 from server.engine.protocol import EngineRequest, SamplingSettings
 from tests.server.conftest import Serve, wants
 from thinking.plan import ThinkingPlan
@@ -18,11 +19,14 @@ async def test_hidden_tokens_wake_the_reader_seldom_and_shown_ones_each(
     serve: Serve, is_hidden: bool
 ) -> None:
     engine = serve(wants(THOUGHT)).engine
-    request = EngineRequest(
-        "r", [1], SamplingSettings(max_tokens=LENGTH), ThinkingPlan(), may_gather=lambda: is_hidden
-    )
-    outputs = [list(output.token_ids) async for output in engine.generate(request)]
-    alone = replace(request, request_id="s", may_gather=None)
+    gatherer = TokenGatherer(engine.profile.end_token_ids[-1])
+    sampling = SamplingSettings(max_tokens=LENGTH, temperature=0)
+    request = EngineRequest("r", [1], sampling, ThinkingPlan(), gatherer=gatherer)
+    outputs = []
+    async for output in engine.generate(request):
+        outputs.append(list(output.token_ids))
+        gatherer.let_wait(is_hidden)
+    alone = replace(request, request_id="s", gatherer=None)
     single = [list(output.token_ids) async for output in engine.generate(alone)]
     assert [*chain(*outputs)] == [*chain(*single)]
     assert len(single) == LENGTH
