@@ -23,13 +23,14 @@ from tests.ops.observed import ALERTMANAGER, PROMETHEUS, document
 PATIENCE_SECONDS = 60.0
 
 
-def until(is_so: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Poll until `is_so` returns true; fail the test after `seconds`."""
+def until(is_so: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+    """Poll until `is_so` returns something true, and return it; fail the test after `seconds`."""
     end = time.monotonic() + seconds
-    while not is_so():
+    while not (found := is_so()):
         if time.monotonic() > end:
             pytest.fail(f"after {seconds:g} s still not: {what}")
         time.sleep(0.2)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
