@@ -9,16 +9,14 @@ no HTTP and no thinking.
 
 import argparse
 import asyncio
-import datetime
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from benchmarks.machine import find_processor
+from benchmarks.machine import describe_machine
 from server.process.environment import set_process_defaults
 
 NUM_TOKENS = 128
@@ -116,9 +114,8 @@ def measure_in_fresh_process(name: str, model: str) -> dict[int, float]:
 
 def format_table(results: dict[str, dict[int, float]]) -> str:
     """Return the results in Markdown."""
-    day = datetime.datetime.now(datetime.UTC).date()
     lines = [
-        f"{find_processor()}, {len(os.sched_getaffinity(0))} cores, {day}, tokens/s:",
+        f"{describe_machine()}, tokens/s:",
         "",
         "| engine | " + " | ".join(f"{n} at once" for n in CLIENTS) + " |",
         "|---" * (1 + len(CLIENTS)) + "|",

@@ -1,7 +1,19 @@
 """The machine that a benchmark runs on. Knows no benchmark."""
 
+import os
 import platform
+from datetime import UTC, datetime
 from pathlib import Path
+
+
+def describe_machine() -> str:
+    """Return processor, cores and date, without which no figure is worth anything."""
+    return f"{find_processor()}, {count_cores()} cores, {datetime.now(UTC):%Y-%m-%d}"
+
+
+def count_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def find_processor() -> str:

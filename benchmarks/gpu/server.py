@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.gpu.chats import Reply, make_bodies, send_crowd
+from benchmarks.gpu.chats import make_bodies, send_crowd
 from benchmarks.gpu.laws import LawError, check_reply
 from benchmarks.gpu.markers import make_engine_options
 from benchmarks.gpu.random_model import END, START
@@ -22,6 +22,7 @@ from benchmarks.gpu.records import LAW_BROKEN, Check, Fact, Journal, Problem, Ro
 from benchmarks.gpu.settings import Deadline, Settings
 from benchmarks.gpu.sides import HIDDEN, NATIVE, SHOWN, VLLM
 from benchmarks.server_process import HOST, serve, to_flags
+from benchmarks.streams import Reply
 
 STAGE = "server"
 LAW = "usage adds up, thought within its budget, one receipt that agrees, an answer"
@@ -64,7 +65,7 @@ def run_rounds(
         begin = time.monotonic()
         for crowd in crowds if number % 2 == 0 else crowds[::-1]:
             rate, replies = asyncio.run(send_crowd(crowd.url, crowd.make(num_chats)))
-            firsts = [reply.first_seconds for reply in replies if reply.first_seconds is not None]
+            firsts = [reply.first_answer for reply in replies if reply.first_answer is not None]
             first = round(statistics.median(firsts), 4) if firsts else None
             journal.append(Round(STAGE, crowd.side, num_chats, round(rate, 1), first))
             _check_replies(crowd, replies, journal)

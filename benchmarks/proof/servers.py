@@ -14,10 +14,9 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks.proof.errors import FailedError, SkippedError
-from benchmarks.server_process import end_server, wait_until_ready
+from benchmarks.server_process import HOST, end_server, wait_until_ready
 from server.hub.model_resolution import EMBEDDED_MODELS, ShippedFolder
 
-HOST = "127.0.0.1"
 SCORER = "thinker-scorer"
 READY_SECONDS = 400.0  # three processes import vLLM, perhaps on a busy machine
 END_SECONDS = 30.0

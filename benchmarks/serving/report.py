@@ -1,17 +1,15 @@
 """Report of a run: tables, JSON and a picture."""
 
 import json
-import os
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from benchmarks.machine import find_processor
+from benchmarks.machine import describe_machine
 from benchmarks.proof.drawing import COLOURS, HEIGHT, WIDE, render_png
 from benchmarks.proof.tables import NOTHING, format_table
 from benchmarks.serving.rounds import Results, Round
@@ -37,12 +35,6 @@ def write_report(folder: Path, plan: Plan, results: Results) -> str:
     (folder / PAGE_NAME).write_text(page, encoding="utf-8")
     (folder / PICTURE_NAME).write_bytes(draw(plan, results.rounds))
     return page
-
-
-def describe_machine() -> str:
-    """Return processor, cores and date, without which no figure is worth anything."""
-    cores = len(os.sched_getaffinity(0))
-    return f"{find_processor()}, {cores} cores, {datetime.now(UTC):%Y-%m-%d}"
 
 
 def format_page(plan: Plan, results: Results) -> str:

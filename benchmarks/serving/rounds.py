@@ -16,8 +16,9 @@ import aiohttp
 import psutil
 
 from benchmarks.server_process import RunningServer, ServerError
-from benchmarks.serving.load import ChatError, send_crowd
+from benchmarks.serving.load import send_crowd
 from benchmarks.serving.sides import OURS, Plan, Side, check, list_sides, make_bodies, start
+from benchmarks.streams import ChatError
 
 WARM_UP_TEMPERATURE = 1.0  # at which all that greedy sampling needs is needed too
 

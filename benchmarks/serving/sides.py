@@ -4,7 +4,7 @@ A side is a server with one kind of request. Knows no times.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.gpu.laws import check_reply
 from benchmarks.proof.fresh_chains import draw_chains
-from benchmarks.server_process import HOST, RunningServer, serve
-from benchmarks.serving.load import Reply
+from benchmarks.server_process import HOST, RunningServer, serve, to_flags
+from benchmarks.streams import Reply
 from server.hub.model_resolution import EMBEDDED_MODELS, GgufPackage, find_gguf, resolve_model
 
 OURS, VLLM, LLAMA = "ours", "vLLM", "llama.cpp"
@@ -131,19 +131,26 @@ def _make_vllm_command(plan: Plan) -> list[str]:
     folder = resolve_model(plan.model).path_or_hub_id
     module = "vllm.entrypoints.openai.api_server"
     command = [sys.executable, "-m", module, "--model", folder, *_list_common(plan)]
-    # As its documentation has it for CPUs without bfloat16; eager, which is faster here.
-    command += ["--dtype", "float32", "--enforce-eager"]
-    command += ["--disable-log-stats", "--disable-uvicorn-access-log"]
-    markers = f'{{"reasoning_start_str": "{START}", "reasoning_end_str": "{END}"}}'
-    return [*command, "--reasoning-config", markers]
+    own = {
+        "dtype": "float32",
+        "enforce_eager": True,  # faster here than compiled
+        "disable_log_stats": True,
+        "disable_uvicorn_access_log": True,
+        "reasoning_config": {"reasoning_start_str": START, "reasoning_end_str": END},
+    }
+    return [*command, *to_flags(own)]
 
 
-def _list_common(plan: Plan) -> Sequence[str]:
-    return [
-        *("--host", HOST, "--served-model-name", MODEL_NAME),
-        *("--max-model-len", str(MAX_MODEL_LEN), "--max-num-seqs", str(max(plan.loads))),
-        "--no-enable-prefix-caching",  # rounds repeat the beginnings of their prompts
-    ]
+def _list_common(plan: Plan) -> list[str]:
+    return to_flags(
+        {
+            "host": HOST,
+            "served_model_name": MODEL_NAME,
+            "max_model_len": MAX_MODEL_LEN,
+            "max_num_seqs": max(plan.loads),
+            "enable_prefix_caching": False,  # rounds repeat the beginnings of their prompts
+        }
+    )
 
 
 def _make_llama_command(plan: Plan) -> list[str]:

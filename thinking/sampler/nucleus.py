@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-NEGATIVE_INFINITY = float("-inf")
+from thinking.sampler.constraints import NEG_INF
+
 FLOORS = (1e-3, 1e-4, 1e-5)  # of probabilities, tried in turn: the fewer are sorted the better
 
 
@@ -38,7 +39,7 @@ def keep_nucleus(logits: torch.Tensor, nucleus: Nucleus) -> None:
     vocab_size = logits.shape[0]
     if 0 < nucleus.top_k < vocab_size:
         least = logits.topk(nucleus.top_k).values[-1]
-        logits.masked_fill_(logits < least, NEGATIVE_INFINITY)
+        logits.masked_fill_(logits < least, NEG_INF)
     if nucleus.top_p < 1.0:
         _keep_top_p(logits, nucleus.top_p)
 
@@ -51,7 +52,7 @@ def _keep_top_p(logits: torch.Tensor, top_p: float) -> None:
     num_kept = max(1, int((before < top_p).sum()))
     kept = places[order[:num_kept]]
     values = logits[kept]
-    logits.fill_(NEGATIVE_INFINITY)
+    logits.fill_(NEG_INF)
     logits[kept] = values
 
 

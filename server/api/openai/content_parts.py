@@ -5,7 +5,7 @@ may have given anything, which is shown as its JSON. Does not know which images 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, PlainValidator, TypeAdapter
@@ -145,13 +145,17 @@ def _to_part(part: Any, *, is_result: bool) -> Any:
     kind = part.get("type")
     if kind is None and isinstance(part.get("text"), str):
         kind = "text"
-    if is_result and not _is_known(kind):
+    if is_result and not is_content(kind, _CLASSES):
         return {"type": "text", "text": to_result_text(part)}
     return {"type": kind} | {name: value for name, value in part.items() if value is not None}
 
 
-def _is_known(kind: Any) -> bool:
-    return isinstance(kind, str) and (kind in _CLASSES or kind in FILE_PARTS)
+def is_content(kind: Any, classes: Container[str]) -> bool:
+    """Return whether `kind` is the type of a part: one of `classes`, or of a file.
+
+    In a tool's result, anything else is JSON of the tool's own, whose `type` may be any value.
+    """
+    return isinstance(kind, str) and (kind in classes or kind in FILE_PARTS)
 
 
 def to_prompt_content(content: str | Sequence[AnyPart] | None) -> Any:

@@ -21,7 +21,7 @@ async def test_every_streamed_reply_of_ours_keeps_the_laws(serve: Serve, is_show
         reply = await send_chat(served.http, body)
         check_reply(reply, budget=BUDGET, max_tokens=MAX_TOKENS, is_shown=is_shown)
         assert reply.has_reasoning_text is is_shown
-        assert reply.first_seconds is not None
+        assert reply.first_answer is not None
         with pytest.raises(LawError):
             check_reply(reply, budget=1, max_tokens=MAX_TOKENS, is_shown=is_shown)
 

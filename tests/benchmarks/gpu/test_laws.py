@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.gpu.chats import Reply
 from benchmarks.gpu.laws import LawError, check_outputs, check_reply
+from benchmarks.streams import Reply
 from thinking.markers.profile import MarkerProfile, Opening
 from thinking.plan import ThinkingRules, make_plan
 from thinking.tracker_state import TrackerTables
@@ -41,7 +41,8 @@ def make_reply(**changes: Any) -> Reply:
         "total_tokens": 30,
         "completion_tokens_details": {"reasoning_tokens": 8},
     }
-    reply = Reply(0.1, usage, [{"used": 8, "budget": 8}], ["length"])
+    receipts = [{"used": 8, "budget": 8}]
+    reply = Reply(0.1, usage=usage, receipts=receipts, finish_reasons=["length"])
     for name, value in changes.items():
         if name in ("usage", "receipt"):
             target = reply.usage if name == "usage" else reply.receipts[0]

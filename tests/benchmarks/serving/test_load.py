@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.gpu.laws import LawError
-from benchmarks.serving.load import ChatError, Reply, read_reply
 from benchmarks.serving.sides import OURS, Plan, check, list_sides, make_bodies
+from benchmarks.streams import ChatError, Reply, read_reply
 from tests.server.conftest import MODEL, Serve, serve
 
 __all__ = ["serve"]  # a fixture

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p_pytorch
 
-from thinking.sampler.nucleus import NEGATIVE_INFINITY, Nucleus, keep_nucleus
+from thinking.sampler.constraints import NEG_INF
+from thinking.sampler.nucleus import Nucleus, keep_nucleus
 
 VOCAB_SIZE = 3_000
 EPSILON = 1e-5  # of probability: sums of float32 in another order
@@ -18,7 +19,7 @@ def draw_logits(seed: int, scale: float, num_excluded: int) -> torch.Tensor:
     logits = torch.randn(VOCAB_SIZE, generator=generator) * scale
     logits += torch.arange(VOCAB_SIZE) * 1e-6
     excluded = torch.randperm(VOCAB_SIZE, generator=generator)[:num_excluded]
-    logits[excluded] = NEGATIVE_INFINITY
+    logits[excluded] = NEG_INF
     return logits
 
 
@@ -41,7 +42,7 @@ def test_the_kept_tokens_are_vllms(
     assert torch.equal(ours[kept], logits[kept])
     assert kept.any()
     # Where a sum is `top_p` up to rounding, a token at the edge may be on either side.
-    limited = logits.masked_fill(~(kept | expected), NEGATIVE_INFINITY)
+    limited = logits.masked_fill(~(kept | expected), NEG_INF)
     differing = limited.softmax(-1)[kept != expected]
     assert float(differing.sum()) < EPSILON
 

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from server.api.body import StrictModel
 from server.api.fields.only_values import Unsupported
 from server.api.foreign_kinds import mark_part
-from server.api.openai.content_parts import FILE_PARTS, to_result_text
+from server.api.openai.content_parts import is_content, to_result_text
 
 
 class TextPart(StrictModel):
@@ -140,7 +140,7 @@ def _parse_output(value: Any) -> Any:
 
 def _to_output_part(part: Any) -> Any:
     kind = part.get("type") if isinstance(part, dict) else None
-    if isinstance(kind, str) and (kind in _MODELS or kind in FILE_PARTS):
+    if is_content(kind, _MODELS):
         return part
     return {"type": "input_text", "text": to_result_text(part)}
 
