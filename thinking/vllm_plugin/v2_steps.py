@@ -5,7 +5,7 @@ draft tokens; the torch operations none. Does not know how requests get their sl
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from thinking.sampler.batch import Batch, make_batch
 from thinking.sampler.constraints import constrain
 from thinking.sampler.tables import AutomatonTables
 from thinking.sampler.transition import advance
+
+if TYPE_CHECKING:
+    from thinking.sampler.fused.records import Tokens
 
 logger = init_logger("vllm.thinking_server.sampler")
 
@@ -89,8 +92,8 @@ class FusedStepOnRunner:
         self.automaton = ThinkingAutomaton(tables, history.max_num_reqs, history.device, kept)
         self._history = history
         self._fused = step.FusedStep(self.automaton, num_drafts)
-        self._fused.warm_up()
         self._make_rows, self._make_tokens = step.Rows, records.Tokens
+        self._fused.warm_up(self._get_tokens())
         self._needs_pass: Callable[[ThinkingPlan], bool] = step.needs_pass
         self._passes = np.zeros(history.max_num_reqs, dtype=bool)
 
@@ -104,20 +107,22 @@ class FusedStepOnRunner:
 
     def run(self, logits: torch.Tensor, context: LogitsContext) -> None:
         """See :class:`Step`."""
-        history = self._history
         rows = self._make_rows(
             slots=context.expanded_idx_mapping,
             offsets=context.expanded_local_pos,
             input_ids=context.input_ids,
         )
-        # Read anew in each step: the runner swaps these buffers.
-        tokens = self._make_tokens(
+        passes = bool(self._passes[context.idx_mapping_np].any())
+        self._fused.run(logits, rows, self._get_tokens(), passes=passes)
+
+    def _get_tokens(self) -> "Tokens":
+        """Return the runner's record of tokens, anew in each step: it swaps these buffers."""
+        history = self._history
+        return self._make_tokens(
             ids=history.all_token_ids.gpu,
             prompt_lengths=history.prompt_len.gpu,
             lengths=history.total_len.gpu,
         )
-        passes = bool(self._passes[context.idx_mapping_np].any())
-        self._fused.run(logits, rows, tokens, passes=passes)
 
 
 class TorchStep:

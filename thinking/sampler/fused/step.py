@@ -60,16 +60,16 @@ class FusedStep:
         self._num_watched = _round_up(len(tables.watched_token_ids))
         self._no_rules = torch.zeros(RULE_WIDTH, dtype=torch.int32, device=device)
 
-    def warm_up(self) -> None:
+    def warm_up(self, tokens: Tokens) -> None:
         """Compile the kernels; raises what Triton raises if it cannot.
 
-        No slot has a plan yet, so that nothing is written.
+        No slot has a plan yet, so that nothing is written. `tokens` are those of the later steps:
+        Triton compiles anew for other types, and where a stride is 1 or not divisible by 16.
         """
         device = self._automaton.state.device
         logits = torch.zeros((1, self._automaton.tables.vocab_size), device=device)
         one = torch.zeros(1, dtype=torch.int32, device=device)
         rows = Rows(slots=one.to(torch.int64), offsets=one, input_ids=one)
-        tokens = Tokens(ids=one[None], prompt_lengths=one, lengths=one)
         self.run(logits, rows, tokens, passes=True)
 
     def set_seen(self, slots: Sequence[int], num_seen: Sequence[int | None]) -> None:

@@ -20,6 +20,7 @@ from thinking.markers.profile import MarkerProfile, Opening
 from thinking.sampler.arrays import TorchArrays
 from thinking.sampler.automaton import ThinkingAutomaton
 from thinking.sampler.fused import step
+from thinking.sampler.fused.records import Tokens
 from thinking.sampler.fused.step_kernel import step_kernel
 from thinking.sampler.fused.vocabulary_kernel import vocabulary_kernel
 from thinking.sampler.tables import AutomatonTables
@@ -76,7 +77,9 @@ def main() -> None:
     automaton = ThinkingAutomaton(tables, 2, cpu, step.count_kept_segments(NUM_DRAFTS))
     launches = [Launch(step_kernel), Launch(vocabulary_kernel)]
     vars(step).update(step_kernel=launches[0], vocabulary_kernel=launches[1])
-    step.FusedStep(automaton, NUM_DRAFTS).warm_up()
+    zeros = torch.zeros((2, 32), dtype=torch.int32)
+    tokens = Tokens(ids=zeros, prompt_lengths=zeros[0], lengths=zeros[0])
+    step.FusedStep(automaton, NUM_DRAFTS).warm_up(tokens)
     for launch in launches:
         with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
             file.write(launch.compile())
