@@ -38,7 +38,7 @@ class Bfloat16(Enum):
 def probe_bfloat16(cache_folder: Path | None = None) -> Bfloat16:
     """Return the cached result for this CPU, kernel and torch version, probing if there is none."""
     path = (cache_folder or get_cache_root()) / "cpu_probe.json"
-    key = _get_machine_key()
+    key = get_machine_key()
     if (cached := _read_cache(path).get(key)) is not None:
         return Bfloat16(cached)
     result = _try_bfloat16(read_cpu_flags())
@@ -96,7 +96,8 @@ def _try_bfloat16(flags: frozenset[str]) -> Bfloat16:
     return Bfloat16.WITHOUT_AMX if run_child(amx=False) else Bfloat16.NONE
 
 
-def _get_machine_key() -> str:
+def get_machine_key() -> str:
+    """Return what the machine is to code that depends on it: CPU, its features, kernel, torch."""
     model = next((ln for ln in _read_cpu_info().splitlines() if ln.startswith("model name")), "")
     flags = " ".join(sorted(f for f in read_cpu_flags() if f.startswith(("amx", "avx512"))))
     return " | ".join(

@@ -31,14 +31,27 @@ def is_plugin_installed() -> bool:
 
 
 def set_up_process() -> None:
-    """Apply the AMX switch, mask crash dumps, and start the parent watch in a child process."""
+    """Apply the AMX switch, mask crash dumps, speed up a CPU, and watch the parent in a child."""
     if os.environ.get(AMX_VARIABLE) == AMX_OFF:
         switch_amx_off()
     if "vllm.v1.engine.core" in sys.modules:  # the only place that dumps a batch
         from server.engine.crash_masks import mask_crash_dumps
 
         mask_crash_dumps()
+    speed_up_cpu()
     watch_parent()
+
+
+def speed_up_cpu() -> None:
+    """Add kernels and the loading of compiled steps where vLLM computes on a CPU."""
+    from vllm.platforms import current_platform
+
+    if current_platform.is_cpu():
+        from server.engine.compiled_steps import let_compiled_steps_load
+        from server.engine.cpu_kernels import register_cpu_kernels
+
+        register_cpu_kernels()
+        let_compiled_steps_load()
 
 
 def switch_amx_off() -> None:

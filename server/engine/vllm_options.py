@@ -10,11 +10,13 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 from vllm.config import StructuredOutputsConfig, VllmConfig
+from vllm.config.kernel import IrOpPriorityConfig
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.usage.usage_lib import UsageContext
 
+from server.engine.compiled_steps import describe_target
 from server.engine.cpu import choose_cpu_settings
 from server.engine.process_hooks import set_up_process
 from server.engine.start_errors import EngineConfigError
@@ -26,6 +28,7 @@ from thinking.vllm_plugin.reasoning_gate import GATE_MODULE, GATE_NAME
 
 PROCESSOR = "thinking.vllm_plugin.{runner}:ThinkingLogitsProcessor"
 NUCLEUS_PROCESSOR = "thinking.vllm_plugin.nucleus:NucleusLogitsProcessor"
+TARGET_KEY = "compiled_for"  # in ``additional_config``, which vLLM's key of what it compiles has
 V2_RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
 
 
@@ -44,6 +47,7 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
         options = {**settings.options, **given}
         if options.get("dtype") == "auto":
             options["dtype"] = settings.options.get("dtype", "auto")
+        _prefer_cpu_kernels(options)
     set_up_process()
     try:
         args = AsyncEngineArgs(**options)
@@ -52,9 +56,20 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
         # ValueError covers the errors of pydantic and vLLM; OSError: the model does not exist.
         raise EngineConfigError(f"the engine rejects its options: {error}") from error
     check_config(config)
+    if current_platform.is_cpu() and not config.model_config.enforce_eager:
+        config.additional_config = _get_additional_config(config) | {TARGET_KEY: describe_target()}
     _set_up_structured_outputs(config.structured_outputs_config, given)
     add_processor(config)
     return config
+
+
+def _prefer_cpu_kernels(options: dict[str, Any]) -> None:
+    """Let the norms be computed by C++ kernels, unless a compiler fuses them."""
+    from server.engine.cpu_kernels import NORM_PRIORITY, register_cpu_kernels
+
+    named = {"ir_op_priority", "kernel_config"} & set(options)
+    if options.get("enforce_eager") and not named and register_cpu_kernels():
+        options["ir_op_priority"] = IrOpPriorityConfig(**NORM_PRIORITY)
 
 
 def add_processor(config: VllmConfig) -> None:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from vllm.utils.import_utils import resolve_obj_by_qualname
+from vllm.v1.executor import Executor
 
 from server.engine import cpu, cpu_probe
 from server.engine.cpu import choose_cpu_settings
@@ -84,7 +86,7 @@ def test_the_answer_is_found_once_and_cached(
 def test_a_broken_cache_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cpu_probe, "read_cpu_flags", lambda: frozenset({"avx512_bf16"}))
     monkeypatch.setattr(cpu_probe, "run_child", lambda *, amx: True)
-    for content in ("{", "[]", '{"x": 3}', json.dumps({cpu_probe._get_machine_key(): "maybe"})):
+    for content in ("{", "[]", '{"x": 3}', json.dumps({cpu_probe.get_machine_key(): "maybe"})):
         (tmp_path / "cpu_probe.json").write_text(content)
         assert probe_bfloat16(tmp_path) is Bfloat16.WITHOUT_AMX
 
@@ -165,7 +167,51 @@ def test_other_models_have_all_cores_of_a_small_machine(
     for given in (large, {"dtype": "float32", "model": "organisation/model"}, {}):
         environment = choose_cpu_settings({"dtype": "float32", **given}).environment
         assert environment[cpu.RESERVED] == "0"
-        assert "OMP_NUM_THREADS" not in environment
+        assert environment["OMP_NUM_THREADS"] == str(cpu.count_physical_cores())
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "num_cores", "is_one"),
+    [
+        ({}, {}, 2, True),
+        ({}, {cpu.BINDING: "nobind"}, 2, True),
+        ({}, {cpu.BINDING: "0-1"}, 2, False),
+        ({}, {cpu.RESERVED: "1"}, 2, False),
+        ({}, {}, 16, False),
+        ({"tensor_parallel_size": 2}, {}, 2, False),
+        ({cpu.EXECUTOR: "mp"}, {}, 2, False),
+    ],
+)
+def test_scheduler_and_worker_share_a_process_where_no_threads_are_bound(
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, str | int],
+    environ: dict[str, str],
+    num_cores: int,
+    is_one: bool,
+) -> None:
+    monkeypatch.setattr(cpu, "count_cores", lambda: num_cores)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    settings = choose_cpu_settings({"dtype": "float32", **given})
+    assert (settings.options.get(cpu.EXECUTOR) == cpu.ONE_PROCESS) is is_one
+    assert (settings.environment.get("OMP_NUM_THREADS") is not None) is is_one
+
+
+def test_the_shared_process_has_vllms_executor() -> None:
+    assert issubclass(resolve_obj_by_qualname(cpu.ONE_PROCESS), Executor)
+
+
+def test_threads_of_one_core_are_counted_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cpu, "TOPOLOGY", tmp_path)
+    monkeypatch.setattr(cpu.os, "sched_getaffinity", lambda process: {0, 1, 2, 3})
+    assert cpu.count_physical_cores() == 4
+    for number, siblings in enumerate(("0,2", "1,3", "0,2", "1,3")):
+        folder = tmp_path / f"cpu{number}" / "topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(siblings)
+    assert cpu.count_physical_cores() == 2
 
 
 def test_the_kv_cache_is_bounded_by_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
