@@ -14,7 +14,7 @@ from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.http.connection import HttpConfig
 from server.http.connection_limits import ConnectionLimits
 from server.http.open_files import allow_open_files
-from server.hub.model_resolution import resolve_model
+from server.hub.model_resolution import ResolvedModel, prepare_int8_copy, resolve_model
 from server.keys.anonymous import AnonymousError, check_listener
 from server.keys.reading import KeyFileError
 from server.keys.sealed_thoughts import SealKeyError
@@ -75,9 +75,10 @@ async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> E
     """
     model = await asyncio.to_thread(resolve_model, settings.model)
     names = settings.served_model_name or [model.served_name]
-    start = await asyncio.to_thread(_import_engine)
+    vllm_engine = await asyncio.to_thread(_import_engine)
     try:
-        engine: Engine = await start(
+        model = await asyncio.to_thread(_choose_weights, model, vllm_engine, options)
+        engine: Engine = await vllm_engine.start(
             {"served_model_name": names, **options, "model": model.path_or_hub_id},
             settings,
             names[0],
@@ -89,7 +90,16 @@ async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> E
     return engine
 
 
-def _import_engine() -> Any:  # returns VllmEngine.start; importing vLLM takes ten seconds
+def _choose_weights(
+    model: ResolvedModel, vllm_engine: Any, options: Mapping[str, Any]
+) -> ResolvedModel:
+    given = {**options, "model": model.path_or_hub_id}
+    if model.has_int8_copy and vllm_engine.prefers_int8(given):
+        return prepare_int8_copy(model)
+    return model
+
+
+def _import_engine() -> Any:  # returns VllmEngine; importing vLLM takes ten seconds
     try:
         from server.engine.vllm_engine import VllmEngine
     except ModuleNotFoundError as error:
@@ -98,7 +108,7 @@ def _import_engine() -> Any:  # returns VllmEngine.start; importing vLLM takes t
         raise EngineConfigError(
             "vLLM is not installed: pip install 'thinking-server[cpu]' or 'thinking-server[cuda]'"
         ) from error
-    return VllmEngine.start
+    return VllmEngine
 
 
 async def _run(

@@ -47,11 +47,11 @@ def describe_target() -> str:
 
 def let_compiled_steps_load() -> None:
     """Give what vLLM loads for a CPU the method that it calls then (``decorators.py``, 0.32)."""
-    load = torch.compiler.load_compiled_function
+    load: Callable[..., Any] = torch.compiler.load_compiled_function
     if getattr(load, "is_for_cpus", False):
         return
 
-    def load_for_cpu(*arguments: Any, **options: Any) -> Callable[..., Any]:
+    def load_for_cpu(*arguments: Any, **options: Any) -> Any:
         loaded = load(*arguments, **options)
         compiled = loaded._artifacts.compiled_fn
         if not hasattr(compiled, "finalize_loading"):

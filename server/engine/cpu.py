@@ -15,6 +15,7 @@ import psutil
 
 from server.engine.compiled_steps import can_compile
 from server.engine.cpu_probe import ONEDNN_WITHOUT_AMX, Bfloat16, probe_bfloat16, read_cpu_flags
+from server.engine.int8_probe import is_int8_faster
 from server.engine.process_hooks import AMX_OFF, AMX_VARIABLE, is_plugin_installed
 
 GIB = 2**30
@@ -75,6 +76,15 @@ def choose_cpu_settings(given: Mapping[str, Any]) -> CpuSettings:
         options["dtype"], extra = _choose_dtype(str(given.get("dtype", "auto")))
         environment |= extra
     return CpuSettings(options, environment)
+
+
+def prefers_int8(given: Mapping[str, Any]) -> bool:
+    """Return whether 8-bit weights are faster here; an operator who names a dtype gets that one."""
+    if given.get("dtype", "auto") != "auto" or given.get("quantization"):
+        return False
+    settings = choose_cpu_settings(given)
+    dtype = settings.options.get("dtype")
+    return dtype is not None and is_int8_faster(dtype, settings.environment)
 
 
 def count_cores() -> int:

@@ -6,7 +6,6 @@ cores, compares the products with float32, and runs in a separate process. The r
 Does not know how the result is used.
 """
 
-import json
 import os
 import platform
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from server.engine.probe_cache import read_results, write_result
 from server.hub.model_cache import get_cache_root
 
 ONEDNN_WITHOUT_AMX = "AVX512_CORE_BF16"
@@ -39,10 +39,11 @@ def probe_bfloat16(cache_folder: Path | None = None) -> Bfloat16:
     """Return the cached result for this CPU, kernel and torch version, probing if there is none."""
     path = (cache_folder or get_cache_root()) / "cpu_probe.json"
     key = get_machine_key()
-    if (cached := _read_cache(path).get(key)) is not None:
-        return Bfloat16(cached)
+    known = read_results(path).get(key)
+    if known in {support.value for support in Bfloat16}:
+        return Bfloat16(known)
     result = _try_bfloat16(read_cpu_flags())
-    _write_cache(path, key, result)
+    write_result(path, key, result.value)
     return result
 
 
@@ -110,26 +111,6 @@ def _read_cpu_info() -> str:
         return Path("/proc/cpuinfo").read_text()
     except OSError:
         return ""
-
-
-def _read_cache(path: Path) -> dict[str, str]:
-    try:
-        data = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(data, dict):
-        return {}
-    return {k: v for k, v in data.items() if v in {m.value for m in Bfloat16}}
-
-
-def _write_cache(path: Path, key: str, result: Bfloat16) -> None:
-    scratch = path.with_suffix(f".{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(_read_cache(path) | {key: result.value}, indent=2))
-        scratch.replace(path)
-    except OSError:
-        pass  # with a read-only cache, the next start takes a few seconds for the probe again
 
 
 if __name__ == "__main__":

@@ -44,13 +44,10 @@ def set_up_process() -> None:
 
 def speed_up_cpu() -> None:
     """Add kernels and the loading of compiled steps where vLLM computes on a CPU."""
-    from vllm.platforms import current_platform
+    from server.engine.compiled_steps import let_compiled_steps_load
+    from server.engine.vllm_cpu_kernels import register_cpu_kernels
 
-    if current_platform.is_cpu():
-        from server.engine.compiled_steps import let_compiled_steps_load
-        from server.engine.cpu_kernels import register_cpu_kernels
-
-        register_cpu_kernels()
+    if register_cpu_kernels():
         let_compiled_steps_load()
 
 

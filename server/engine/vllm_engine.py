@@ -12,12 +12,14 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.inputs import tokens_input
+from vllm.platforms import current_platform
 from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import exceptions as vllm_errors
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from server.callers.context import cache_owner
 from server.constraint.answer_constraint import AnswerConstraint
+from server.engine.cpu import prefers_int8
 from server.engine.grammar_check import GrammarCheck
 from server.engine.protocol import EngineLoad, EngineOutput, EnginePrompt, EngineRequest
 from server.engine.start_errors import EngineStartError, explain_shared_memory
@@ -100,6 +102,14 @@ class VllmEngine:
         # noticed even before the first request.
         await engine._llm.get_supported_tasks()
         return engine
+
+    @staticmethod
+    def prefers_int8(options: Mapping[str, Any]) -> bool:
+        """Return whether 8-bit weights, if the model has them, are faster on this machine.
+
+        Runs a probe for some seconds at the first time.
+        """
+        return bool(current_platform.is_cpu()) and prefers_int8(options)
 
     @classmethod
     def _start(

@@ -65,7 +65,7 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
 
 def _prefer_cpu_kernels(options: dict[str, Any]) -> None:
     """Let the norms be computed by C++ kernels, unless a compiler fuses them."""
-    from server.engine.cpu_kernels import NORM_PRIORITY, register_cpu_kernels
+    from server.engine.vllm_cpu_kernels import NORM_PRIORITY, register_cpu_kernels
 
     named = {"ir_op_priority", "kernel_config"} & set(options)
     if options.get("enforce_eager") and not named and register_cpu_kernels():

@@ -7,14 +7,15 @@ converted or how the engine loads it. A hub id is passed to the engine's loader 
 
 import importlib.util
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
 from server.hub.gguf_conversion import CONVERTER_VERSION, ConversionError, convert_gguf
+from server.hub.int8_weights import QUANTIZER_VERSION, write_int8_copy
 from server.hub.model_cache import CACHE_VARIABLE, get_cache_root, prepare_folder
 
 
@@ -72,6 +73,7 @@ class ResolvedModel:
     path_or_hub_id: str
     served_name: str
     is_hub_id: bool = False
+    has_int8_copy: bool = False  # or can have one: see :func:`prepare_int8_copy`
 
     @property
     def load_failure_hint(self) -> str:
@@ -100,7 +102,8 @@ def resolve_model(name_or_path: str | None) -> ResolvedModel:
         case ShippedFolder() as shipped:
             return ResolvedModel(str(shipped.path), name.lower())
         case GgufPackage() as package:
-            return ResolvedModel(str(_prepare(name.lower(), package)), name.lower())
+            path = _prepare(name.lower(), package)
+            return ResolvedModel(str(path), name.lower(), has_int8_copy=True)
     path = Path(name).expanduser()
     if name and path.is_dir():
         return _resolve_folder(path)
@@ -110,6 +113,19 @@ def resolve_model(name_or_path: str | None) -> ResolvedModel:
             f"({', '.join(EMBEDDED_MODELS)}), a model folder, or a hub id (owner/name)."
         )
     return ResolvedModel(name, name, is_hub_id=True)
+
+
+def prepare_int8_copy(model: ResolvedModel) -> ResolvedModel:
+    """Return a converted model with the 8-bit weights of its copy, which is made on first use.
+
+    Raises:
+        EmbeddedModelError: the cache cannot be written.
+    """
+    source = Path(model.path_or_hub_id)
+    version = f"{_get_version(model.served_name)} int8 {QUANTIZER_VERSION}"
+    build = partial(write_int8_copy, source)
+    folder = _prepare_folder(model.served_name, f"{source.name}-int8", version, build)
+    return replace(model, path_or_hub_id=str(folder))
 
 
 def may_need_hub(name_or_path: str | None) -> bool:
@@ -139,16 +155,27 @@ def _may_be_hub_id(name: str) -> bool:
 
 def _prepare(name: str, package: GgufPackage) -> Path:
     """Return the converted folder of an embedded model."""
+    return _prepare_folder(name, name, _get_version(name), partial(_convert, name, package))
+
+
+def _get_version(name: str) -> str:
+    package = EMBEDDED_MODELS[name]
+    assert isinstance(package, GgufPackage)  # the others are served in place
+    return f"{package.requirement} converter {CONVERTER_VERSION}"
+
+
+def _prepare_folder(
+    name: str, folder_name: str, version: str, build: Callable[[Path], None]
+) -> Path:
     root = get_cache_root()
-    version = f"{package.requirement} converter {CONVERTER_VERSION}"
     try:
-        return prepare_folder(root, name, version, partial(_convert, name, package))
+        return prepare_folder(root, folder_name, version, build)
     except ConversionError as error:
         raise EmbeddedModelError(f"embedded model {name}: {error}") from error
     except OSError as error:
         raise EmbeddedModelError(
             f"embedded model {name}: cannot write the cache {str(root)!r} ({error}); "
-            f"set {CACHE_VARIABLE} to a folder with 300 MB of free space"
+            f"set {CACHE_VARIABLE} to a folder with 500 MB of free space"
         ) from error
 
 

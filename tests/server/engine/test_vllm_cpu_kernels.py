@@ -8,7 +8,7 @@ from vllm import ir
 from vllm.config import CompilationConfig, VllmConfig, set_current_vllm_config
 from vllm.model_executor.layers.activation import SiluAndMul
 
-from server.engine.cpu_kernels import PROVIDER, register_cpu_kernels
+from server.engine.vllm_cpu_kernels import PROVIDER, register_cpu_kernels
 from server.engine.vllm_options import make_config
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 2e-3}

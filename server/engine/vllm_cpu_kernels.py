@@ -11,6 +11,7 @@ import vllm._custom_ops  # noqa: F401  loads the kernels
 from vllm import ir
 from vllm.model_executor.custom_op import CustomOp
 from vllm.model_executor.layers.activation import SiluAndMul
+from vllm.platforms import current_platform
 
 PROVIDER = "thinking_server"
 NORMS = ("rms_norm", "fused_add_rms_norm")
@@ -18,11 +19,13 @@ NORM_PRIORITY = {name: [PROVIDER] for name in NORMS}  # vLLM's ``ir_op_priority`
 
 
 def register_cpu_kernels() -> bool:
-    """Register the kernels in this process; return whether vLLM's build has them.
+    """Register the kernels in this process; return whether vLLM runs on a CPU and has them.
 
     The activation's is used by every model that is built later, unless a compiler is to fuse it;
     those of the norms only if :data:`NORM_PRIORITY` is in vLLM's configuration.
     """
+    if not current_platform.is_cpu():
+        return False
     if not all(hasattr(torch.ops._C, name) for name in (*NORMS, "silu_and_mul")):
         return False
     if PROVIDER in ir.ops.rms_norm.impls:
@@ -77,7 +80,7 @@ def _fused_add_rms_norm(
     return x, x_residual
 
 
-class _SiluAndMulKernel(SiluAndMul):  # type: ignore[misc]
+class _SiluAndMulKernel(SiluAndMul):
     """``silu(x[..., :d]) * x[..., d:]`` in one kernel."""
 
     def forward_cpu(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,61 @@
+"""Writes a copy of a model folder whose linear layers have 8-bit weights.
+
+One scale for each output channel, symmetric; the inputs of a layer are quantized while it runs,
+with one scale for each token (the scheme W8A8 of ``compressed-tensors``, which vLLM loads).
+Embeddings, norms and the output layer stay as they are. Does not know where the folders are.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+WEIGHTS_NAME, CONFIG_NAME = "model.safetensors", "config.json"
+QUANTIZER_VERSION = "1"
+"""Increase when the written files change, so that cached folders are rebuilt."""
+
+NUM_BITS = 8
+LARGEST = 2 ** (NUM_BITS - 1) - 1
+# A Llama's: the name of every linear layer but the output's ends so.
+LINEAR_SUFFIX = "_proj.weight"
+
+
+def write_int8_copy(source: Path, target: Path) -> None:
+    """Write the folder `source`, of a Llama in a single file, into the empty folder `target`."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors: dict[str, torch.Tensor] = {}
+    for name, weight in load_file(source / WEIGHTS_NAME).items():
+        if not name.endswith(LINEAR_SUFFIX):
+            tensors[name] = weight
+            continue
+        rows = weight.float()
+        scale = rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / LARGEST
+        tensors[name] = (rows / scale).round().to(torch.int8)
+        tensors[f"{name}_scale"] = scale
+    save_file(tensors, target / WEIGHTS_NAME, {"format": "pt"})
+    config = json.loads((source / CONFIG_NAME).read_text())
+    config["quantization_config"] = describe_quantization()
+    (target / CONFIG_NAME).write_text(json.dumps(config, indent=2))
+    for file in source.iterdir():
+        if file.name not in (WEIGHTS_NAME, CONFIG_NAME):
+            shutil.copy(file, target)
+
+
+def describe_quantization() -> dict[str, Any]:
+    """Return the ``quantization_config`` of such a folder, as ``compressed-tensors`` writes it."""
+    numbers = {"num_bits": NUM_BITS, "type": "int", "symmetric": True}
+    return {
+        "quant_method": "compressed-tensors",
+        "format": "int-quantized",
+        "quantization_status": "compressed",
+        "ignore": ["lm_head"],
+        "config_groups": {
+            "group_0": {
+                "targets": ["Linear"],
+                "weights": {**numbers, "strategy": "channel", "dynamic": False},
+                "input_activations": {**numbers, "strategy": "token", "dynamic": True},
+            }
+        },
+    }

@@ -1,0 +1,70 @@
+"""Compiled steps: only where there is a compiler; loaded again; never from another CPU."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from server.engine import compiled_steps, cpu
+from server.engine.compiled_steps import can_compile, describe_target, let_compiled_steps_load
+from server.engine.cpu import choose_cpu_settings
+from server.engine.vllm_options import TARGET_KEY, make_config
+
+
+@pytest.mark.parametrize("compiler", ["/nowhere/c++", "false", "true"])
+def test_without_a_compiler_nothing_is_compiled(
+    monkeypatch: pytest.MonkeyPatch, compiler: str
+) -> None:
+    monkeypatch.setenv("CXX", compiler)
+    assert can_compile() is (compiler == "true")
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "compiles", "given", "is_eager"),
+    [
+        (cpu.SMALL_MODEL_BYTES, True, {}, False),
+        (cpu.SMALL_MODEL_BYTES, False, {}, True),
+        (cpu.SMALL_MODEL_BYTES - 1, True, {}, True),
+    ],
+)
+def test_a_model_that_is_not_small_is_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    num_bytes: int,
+    compiles: bool,
+    given: dict[str, Any],
+    is_eager: bool,
+) -> None:
+    monkeypatch.setattr(cpu, "can_compile", lambda: compiles)
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(num_bytes)
+    given |= {"model": str(tmp_path), "dtype": "float32"}
+    assert choose_cpu_settings(given).options["enforce_eager"] is is_eager
+
+
+def test_the_key_of_what_is_compiled_has_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"model": "thinker/weights", "dtype": "float32", "kv_cache_memory_bytes": 2**26}
+    assert TARGET_KEY not in make_config(options).additional_config
+    config = make_config({**options, "enforce_eager": False})
+    assert config.additional_config[TARGET_KEY] == describe_target()
+    key = config.compute_hash()
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert make_config({**options, "enforce_eager": False}).compute_hash() != key
+
+
+def test_what_vllm_loads_for_a_cpu_can_be_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiled() -> str:
+        return "step"
+
+    def load(*arguments: object, **options: object) -> Any:
+        return SimpleNamespace(_artifacts=SimpleNamespace(compiled_fn=compiled))
+
+    monkeypatch.setattr(torch.compiler, "load_compiled_function", load)
+    for _ in range(2):
+        let_compiled_steps_load()
+    loaded = torch.compiler.load_compiled_function("file")
+    loaded._artifacts.compiled_fn.finalize_loading("configuration")
+    assert loaded._artifacts.compiled_fn() == "step"
+    assert compiled_steps.INCLUDES
