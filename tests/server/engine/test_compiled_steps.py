@@ -64,7 +64,8 @@ def test_what_vllm_loads_for_a_cpu_can_be_finished(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.compiler, "load_compiled_function", load)
     for _ in range(2):
         let_compiled_steps_load()
-    loaded = torch.compiler.load_compiled_function("file")
+    load_function: Any = torch.compiler.load_compiled_function
+    loaded = load_function("file")
     loaded._artifacts.compiled_fn.finalize_loading("configuration")
     assert loaded._artifacts.compiled_fn() == "step"
     assert compiled_steps.INCLUDES
