@@ -13,10 +13,10 @@ from typing import Any
 
 import psutil
 
-from server.engine.compiled_steps import can_compile
 from server.engine.cpu_probe import ONEDNN_WITHOUT_AMX, Bfloat16, probe_bfloat16, read_cpu_flags
 from server.engine.int8_probe import is_int8_faster
 from server.engine.process_hooks import AMX_OFF, AMX_VARIABLE, is_plugin_installed
+from server.engine.vllm_compiled_steps import can_compile
 
 GIB = 2**30
 NUMA_NODES = Path("/sys/devices/system/node")

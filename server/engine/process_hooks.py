@@ -44,7 +44,7 @@ def set_up_process() -> None:
 
 def speed_up_cpu() -> None:
     """Add kernels and the loading of compiled steps where vLLM computes on a CPU."""
-    from server.engine.compiled_steps import let_compiled_steps_load
+    from server.engine.vllm_compiled_steps import let_compiled_steps_load
     from server.engine.vllm_cpu_kernels import register_cpu_kernels
 
     if register_cpu_kernels():

@@ -16,10 +16,10 @@ from vllm.platforms import current_platform
 from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.usage.usage_lib import UsageContext
 
-from server.engine.compiled_steps import describe_target
 from server.engine.cpu import choose_cpu_settings
 from server.engine.process_hooks import set_up_process
 from server.engine.start_errors import EngineConfigError
+from server.engine.vllm_compiled_steps import describe_target
 from server.settings.settings import ServerSettings
 from thinking.markers.detection import MarkerOverrides, ProfileError, find_profile
 from thinking.markers.profile import MarkerProfile

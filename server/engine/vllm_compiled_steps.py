@@ -10,9 +10,11 @@ import shlex
 import subprocess
 import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
+from vllm import envs
 
 # What every kernel that torch's compiler writes for a CPU includes.
 INCLUDES = "#include <Python.h>\n#include <omp.h>\n"
@@ -21,6 +23,16 @@ PROBE_SECONDS = 60
 
 
 def can_compile() -> bool:
+    """Return whether steps can be compiled, and kept, on this machine."""
+    return _can_write(Path(envs.VLLM_CACHE_ROOT)) and _has_compiler()
+
+
+def _can_write(folder: Path) -> bool:
+    existing = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    return existing is not None and os.access(existing, os.W_OK)
+
+
+def _has_compiler() -> bool:
     """Return whether torch finds a C++ compiler with the headers of Python and OpenMP."""
     compiler = shlex.split(os.environ.get(COMPILER_VARIABLE) or DEFAULT_COMPILER)
     include = f"-I{sysconfig.get_path('include')}"

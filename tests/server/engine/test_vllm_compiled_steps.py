@@ -1,5 +1,6 @@
 """Compiled steps: only where there is a compiler; loaded again; never from another CPU."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from server.engine import compiled_steps, cpu
-from server.engine.compiled_steps import can_compile, describe_target, let_compiled_steps_load
+from server.engine import cpu
 from server.engine.cpu import choose_cpu_settings
+from server.engine.vllm_compiled_steps import can_compile, describe_target, let_compiled_steps_load
 from server.engine.vllm_options import TARGET_KEY, make_config
 
 
@@ -19,6 +20,16 @@ def test_without_a_compiler_nothing_is_compiled(
 ) -> None:
     monkeypatch.setenv("CXX", compiler)
     assert can_compile() is (compiler == "true")
+
+
+def test_what_could_not_be_kept_is_not_compiled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CXX", "true")
+    monkeypatch.setenv("VLLM_CACHE_ROOT", str(tmp_path / "a" / "folder" / "to" / "make"))
+    assert can_compile()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    assert not can_compile()
 
 
 @pytest.mark.parametrize(
@@ -68,4 +79,3 @@ def test_what_vllm_loads_for_a_cpu_can_be_finished(monkeypatch: pytest.MonkeyPat
     loaded = load_function("file")
     loaded._artifacts.compiled_fn.finalize_loading("configuration")
     assert loaded._artifacts.compiled_fn() == "step"
-    assert compiled_steps.INCLUDES
