@@ -36,6 +36,7 @@ def main() -> int:
         budget=arguments.budget,
         rounds=arguments.rounds,
         our_options=tuple(shlex.split(arguments.our_options)),
+        vllm_options=tuple(shlex.split(arguments.vllm_options)),
     )
     folder: Path = arguments.output
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +68,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--max-tokens", type=int, default=Plan.max_tokens)
     parser.add_argument("--budget", type=int, default=Plan.budget)
     parser.add_argument("--our-options", default="", help="further options of our server")
+    parser.add_argument("--vllm-options", default="", help="as --dtype float32 --enforce-eager")
     parser.add_argument("--output", type=Path, default=Path("build/serving"))
     return parser.parse_args()
 

@@ -40,6 +40,7 @@ class Plan:
     budget: int = 64
     rounds: int = 3
     our_options: tuple[str, ...] = ()
+    vllm_options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,11 @@ def _make_vllm_command(plan: Plan) -> list[str]:
     module = "vllm.entrypoints.openai.api_server"
     command = [sys.executable, "-m", module, "--model", folder, *_list_common(plan)]
     own = {
-        "dtype": "float32",
-        "enforce_eager": True,  # faster here than compiled
         "disable_log_stats": True,
         "disable_uvicorn_access_log": True,
         "reasoning_config": {"reasoning_start_str": START, "reasoning_end_str": END},
     }
-    return [*command, *to_flags(own)]
+    return [*command, *to_flags(own), *plan.vllm_options]
 
 
 def _list_common(plan: Plan) -> list[str]:

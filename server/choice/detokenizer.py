@@ -41,7 +41,7 @@ class Detokenizer:
 
     def push(self, token_ids: Iterable[int]) -> str:
         """Return the text that these tokens complete; ids that the tokenizer lacks have none."""
-        return "".join(self._step(i) for i in token_ids if i not in self._hidden)
+        return "".join([self._step(i) for i in token_ids if i not in self._hidden])
 
     def _step(self, token_id: int) -> str:
         try:

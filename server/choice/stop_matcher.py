@@ -39,7 +39,7 @@ class _TextScanner:
 
 
 class StopMatcher:
-    """Ends a text at a stop string.
+    """Ends a text at a stop string: `matched` is true once one was found.
 
     Invariant: the released text holds no stop string, however the text was split.
     """
@@ -47,12 +47,8 @@ class StopMatcher:
     def __init__(self, stops: Sequence[str]) -> None:
         self._scanner = _TextScanner(stops)
         self._held = ""
+        self.matched = False
         self.matched_stop: str | None = None
-
-    @property
-    def matched(self) -> bool:
-        """True once a stop string was found."""
-        return self.matched_stop is not None
 
     def push(self, text: str) -> str:
         """Take more text; return what is certain, and nothing after a match."""
@@ -60,7 +56,7 @@ class StopMatcher:
             return "" if self.matched else text
         text = self._held + text
         if (span := self._scanner.find(text)) is not None:
-            self.matched_stop = text[slice(*span)]
+            self.matched, self.matched_stop = True, text[slice(*span)]
             self._held = ""
             return text[: span[0]]
         certain, self._held = self._scanner.split(text)

@@ -1,0 +1,88 @@
+"""What a token costs the API process, counted in calls of our functions, not in seconds.
+
+The engine is scripted; its own calls are not counted. A bound that breaks says that a token now
+passes through more code than before: raise it only for something that is worth it.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import server
+from tests.server.conftest import Serve, wants
+
+FOLDER = str(Path(server.__file__).parent)
+ENGINE = ("scripted", "scripted_model")
+FEW, MANY = 50, 250
+LETTERS = Random(3).choices("abcdefghijklmnopqrstuvwxyz", k=1000)
+TEXT = "".join(LETTERS)  # a thought in which nothing repeats itself
+SHOWN, HIDDEN = 30, 2  # calls a token, at most
+
+Count = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Counter[str]]]
+
+
+async def count_calls(work: Callable[[], Awaitable[Any]]) -> Counter[str]:
+    """Return how often each function of the API layer was entered or resumed during `work`."""
+    calls: Counter[str] = Counter()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        path = frame.f_code.co_filename
+        if event == "call" and path.startswith(FOLDER) and Path(path).stem not in ENGINE:
+            calls[f"{Path(path).stem}.{frame.f_code.co_qualname}"] += 1
+
+    sys.setprofile(note)
+    try:
+        await work()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def per_token(few: Counter[str], many: Counter[str]) -> dict[str, float]:
+    """Return the calls that each further token cost, by function."""
+    tokens = MANY - FEW
+    return {
+        name: round((many[name] - few[name]) / tokens, 2)
+        for name in many
+        if many[name] - few[name] > tokens / 20
+    }
+
+
+async def test_a_shown_token_passes_few_functions(serve: Serve) -> None:
+    served = serve(wants(TEXT))
+    costs = []
+    for number in (FEW, FEW, MANY):  # the first fills caches
+        costs.append(
+            await count_calls(
+                lambda number=number: served.events(
+                    max_thinking_tokens=0, max_completion_tokens=number
+                )
+            )
+        )
+    found = per_token(*costs[1:])
+    assert sum(found.values()) <= SHOWN, found
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_hidden_token_passes_fewer(serve: Serve, is_streamed: bool) -> None:
+    served = serve(wants(TEXT))
+    costs = []
+    for number in (FEW, FEW, MANY):
+        costs.append(
+            await count_calls(
+                lambda number=number: served.chat(
+                    stream=is_streamed,
+                    max_thinking_tokens=number,
+                    max_completion_tokens=number + 300,  # as many of answer each time
+                    include_reasoning=False,
+                )
+            )
+        )
+    found = per_token(*costs[1:])
+    assert sum(found.values()) <= HIDDEN, found
