@@ -41,24 +41,28 @@ class Side:
 
 
 def run(settings: Settings, journal: Journal, deadline: Deadline) -> None:
-    """Alternate between the sides until all rounds are done or the time is over."""
+    """Alternate between the sides until all rounds are done or the time is over.
+
+    A round of every number of requests comes before the next of any, so that a short time yields
+    something of each.
+    """
     markers = find_markers(settings)
     sides = start_sides(settings, markers, journal)
     prompts = make_prompts(markers, max(settings.sizes.requests))
     usable = [side for side in sides if _warm_up(side, prompts, journal)]
-    longest = 0.0
-    for num_requests in settings.sizes.requests:
-        for number in range(settings.sizes.rounds):
-            if not deadline.has(1.2 * longest):
+    longest = dict.fromkeys(settings.sizes.requests, 0.0)
+    for number in range(settings.sizes.rounds):
+        for num_requests in settings.sizes.requests:
+            if not deadline.has(1.2 * longest[num_requests]):
                 journal.append(Problem(f"{num_requests} requests, round {number + 1}", "no time"))
-                break
+                continue
             begin = time.monotonic()
             # Which side comes first alternates too.
             for side in usable if number % 2 == 0 else usable[::-1]:
                 rate, outputs = generate(side, prompts[:num_requests])
                 journal.append(Round(STAGE, side.name, num_requests, round(rate, 1)))
                 check_side(side, markers, outputs, Check(STAGE, LAW, len(outputs)), journal)
-            longest = max(longest, time.monotonic() - begin)
+            longest[num_requests] = max(longest[num_requests], time.monotonic() - begin)
 
 
 def start_sides(settings: Settings, markers: ModelMarkers, journal: Journal) -> list[Side]:
