@@ -24,6 +24,8 @@ READY_SECONDS = 600.0
 MAX_MODEL_LEN = 1024
 # GiB of KV cache: by default vLLM would take nearly all memory for its server.
 ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "2"}
+# vLLM's server as it is: without what our plugin adds to each engine of this environment.
+OWN_ENVIRONMENT = {VLLM: {"VLLM_PLUGINS": ""}}
 LLAMA_PYTHON = Path(".cache/clients/llama-cpp/bin/python")
 LLAMA_SCRIPT = Path(__file__).with_name("llama_server.py")
 
@@ -118,7 +120,11 @@ def start(server: str, plan: Plan, logs: Path) -> Iterator[RunningServer]:
     log = logs / f"{server.replace('.', '-')}.log"
     command = _COMMANDS[server](plan)
     with serve(
-        server, command, log, ready_seconds=READY_SECONDS, environment=ENVIRONMENT
+        server,
+        command,
+        log,
+        ready_seconds=READY_SECONDS,
+        environment=ENVIRONMENT | OWN_ENVIRONMENT.get(server, {}),
     ) as running:
         yield running
 

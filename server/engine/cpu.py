@@ -58,7 +58,6 @@ class CpuSettings:
 def choose_cpu_settings(given: Mapping[str, Any]) -> CpuSettings:
     """Return the settings for this machine that complement the operator's options `given`."""
     options: dict[str, Any] = {
-        "enforce_eager": "enforce_eager" not in given and (_is_small(given) or not can_compile()),
         # The model's context length, or less if the KV cache is too small for it.
         "max_model_len": -1,
         # The prefix cache stores whole blocks only: with vLLM's 128 tokens, branches of a search
@@ -66,6 +65,8 @@ def choose_cpu_settings(given: Mapping[str, Any]) -> CpuSettings:
         "block_size": 32,
     }
     environment: dict[str, str] = {}
+    if "enforce_eager" not in given:
+        options["enforce_eager"] = _is_small(given) or not can_compile()
     if not {"kv_cache_memory_bytes", "gpu_memory_utilization"} & set(given):
         options |= _choose_kv_cache()
     environment |= _choose_threads(given)

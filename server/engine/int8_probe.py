@@ -20,6 +20,7 @@ import torch
 
 from server.engine.cpu_probe import get_machine_key
 from server.engine.probe_cache import read_results, write_result
+from server.hub.int8_weights import quantize_rows
 from server.hub.model_cache import get_cache_root
 
 FASTER, NOT_FASTER = "faster", "not faster"
@@ -104,11 +105,9 @@ def make_int8(weight: torch.Tensor) -> Layer:
         Int8ScaledMMLinearLayerConfig,
     )
 
-    scale = weight.float().abs().amax(dim=1, keepdim=True) / 127
+    int8, scale = quantize_rows(weight)
     layer: Any = torch.nn.Module()
-    layer.weight = torch.nn.Parameter(
-        (weight.float() / scale).round().to(torch.int8), requires_grad=False
-    )
+    layer.weight = torch.nn.Parameter(int8, requires_grad=False)
     layer.weight_scale = torch.nn.Parameter(scale, requires_grad=False)
     layer.bias = layer.input_scale = layer.input_zero_point = layer.azp_adj = None
     layer.logical_widths = [len(weight)]

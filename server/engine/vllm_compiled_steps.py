@@ -10,11 +10,14 @@ import shlex
 import subprocess
 import sysconfig
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from vllm import envs
+
+from server.engine.cpu_probe import get_machine_key
 
 # What every kernel that torch's compiler writes for a CPU includes.
 INCLUDES = "#include <Python.h>\n#include <omp.h>\n"
@@ -24,7 +27,8 @@ PROBE_SECONDS = 60
 
 def can_compile() -> bool:
     """Return whether steps can be compiled, and kept, on this machine."""
-    return _can_write(Path(envs.VLLM_CACHE_ROOT)) and _has_compiler()
+    compiler = os.environ.get(COMPILER_VARIABLE) or DEFAULT_COMPILER
+    return _can_write(Path(envs.VLLM_CACHE_ROOT)) and _can_use(compiler)
 
 
 def _can_write(folder: Path) -> bool:
@@ -32,11 +36,11 @@ def _can_write(folder: Path) -> bool:
     return existing is not None and os.access(existing, os.W_OK)
 
 
-def _has_compiler() -> bool:
-    """Return whether torch finds a C++ compiler with the headers of Python and OpenMP."""
-    compiler = shlex.split(os.environ.get(COMPILER_VARIABLE) or DEFAULT_COMPILER)
+@cache  # a start asks twice
+def _can_use(compiler: str) -> bool:
+    """Return whether the command compiles C++ that includes Python's and OpenMP's headers."""
     include = f"-I{sysconfig.get_path('include')}"
-    command = [*compiler, "-fopenmp", "-fsyntax-only", include, "-x", "c++", "-"]
+    command = [*shlex.split(compiler), "-fopenmp", "-fsyntax-only", include, "-x", "c++", "-"]
     try:
         done = subprocess.run(
             command, input=INCLUDES.encode(), capture_output=True, timeout=PROBE_SECONDS
@@ -52,8 +56,6 @@ def describe_target() -> str:
     A cache may lie on a volume that other machines use too, and code for this CPU may end a
     process on another one.
     """
-    from server.engine.cpu_probe import get_machine_key
-
     return f"{get_machine_key()} | {os.environ.get('OMP_NUM_THREADS')} threads"
 
 

@@ -8,7 +8,10 @@ Embeddings, norms and the output layer stay as they are. Does not know where the
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 WEIGHTS_NAME, CONFIG_NAME = "model.safetensors", "config.json"
 QUANTIZER_VERSION = "1"
@@ -22,7 +25,6 @@ LINEAR_SUFFIX = "_proj.weight"
 
 def write_int8_copy(source: Path, target: Path) -> None:
     """Write the folder `source`, of a Llama in a single file, into the empty folder `target`."""
-    import torch
     from safetensors.torch import load_file, save_file
 
     tensors: dict[str, torch.Tensor] = {}
@@ -30,10 +32,7 @@ def write_int8_copy(source: Path, target: Path) -> None:
         if not name.endswith(LINEAR_SUFFIX):
             tensors[name] = weight
             continue
-        rows = weight.float()
-        scale = rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / LARGEST
-        tensors[name] = (rows / scale).round().to(torch.int8)
-        tensors[f"{name}_scale"] = scale
+        tensors[name], tensors[f"{name}_scale"] = quantize_rows(weight)
     save_file(tensors, target / WEIGHTS_NAME, {"format": "pt"})
     config = json.loads((source / CONFIG_NAME).read_text())
     config["quantization_config"] = describe_quantization()
@@ -41,6 +40,15 @@ def write_int8_copy(source: Path, target: Path) -> None:
     for file in source.iterdir():
         if file.name not in (WEIGHTS_NAME, CONFIG_NAME):
             shutil.copy(file, target)
+
+
+def quantize_rows(weight: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+    """Return `weight` ``[outputs, inputs]`` as int8, and the float32 scales ``[outputs, 1]``."""
+    import torch
+
+    rows = weight.float()
+    scale = rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / LARGEST
+    return (rows / scale).round().to(torch.int8), scale
 
 
 def describe_quantization() -> dict[str, Any]:

@@ -7,6 +7,7 @@ passes through more code than before: raise it only for something that is worth 
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import FrameType
@@ -23,8 +24,6 @@ FEW, MANY = 50, 250
 LETTERS = Random(3).choices("abcdefghijklmnopqrstuvwxyz", k=1000)
 TEXT = "".join(LETTERS)  # a thought in which nothing repeats itself
 SHOWN, HIDDEN = 30, 2  # calls a token, at most
-
-Count = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Counter[str]]]
 
 
 async def count_calls(work: Callable[[], Awaitable[Any]]) -> Counter[str]:
@@ -44,8 +43,10 @@ async def count_calls(work: Callable[[], Awaitable[Any]]) -> Counter[str]:
     return calls
 
 
-def per_token(few: Counter[str], many: Counter[str]) -> dict[str, float]:
-    """Return the calls that each further token cost, by function."""
+async def count_per_token(ask: Callable[[int], Awaitable[Any]]) -> dict[str, float]:
+    """Return the calls that each further token of a reply of `ask` costs, by function."""
+    await ask(FEW)  # fills caches
+    few, many = [await count_calls(partial(ask, number)) for number in (FEW, MANY)]
     tokens = MANY - FEW
     return {
         name: round((many[name] - few[name]) / tokens, 2)
@@ -56,33 +57,21 @@ def per_token(few: Counter[str], many: Counter[str]) -> dict[str, float]:
 
 async def test_a_shown_token_passes_few_functions(serve: Serve) -> None:
     served = serve(wants(TEXT))
-    costs = []
-    for number in (FEW, FEW, MANY):  # the first fills caches
-        costs.append(
-            await count_calls(
-                lambda number=number: served.events(
-                    max_thinking_tokens=0, max_completion_tokens=number
-                )
-            )
-        )
-    found = per_token(*costs[1:])
+    found = await count_per_token(
+        lambda number: served.events(max_thinking_tokens=0, max_completion_tokens=number)
+    )
     assert sum(found.values()) <= SHOWN, found
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
 async def test_a_hidden_token_passes_fewer(serve: Serve, is_streamed: bool) -> None:
     served = serve(wants(TEXT))
-    costs = []
-    for number in (FEW, FEW, MANY):
-        costs.append(
-            await count_calls(
-                lambda number=number: served.chat(
-                    stream=is_streamed,
-                    max_thinking_tokens=number,
-                    max_completion_tokens=number + 300,  # as many of answer each time
-                    include_reasoning=False,
-                )
-            )
+    found = await count_per_token(
+        lambda number: served.chat(
+            stream=is_streamed,
+            max_thinking_tokens=number,
+            max_completion_tokens=number + 300,  # as many of answer each time
+            include_reasoning=False,
         )
-    found = per_token(*costs[1:])
+    )
     assert sum(found.values()) <= HIDDEN, found

@@ -33,11 +33,11 @@ def test_what_could_not_be_kept_is_not_compiled(
 
 
 @pytest.mark.parametrize(
-    ("num_bytes", "compiles", "given", "is_eager"),
+    ("num_bytes", "compiles", "is_eager"),
     [
-        (cpu.SMALL_MODEL_BYTES, True, {}, False),
-        (cpu.SMALL_MODEL_BYTES, False, {}, True),
-        (cpu.SMALL_MODEL_BYTES - 1, True, {}, True),
+        (cpu.SMALL_MODEL_BYTES, True, False),
+        (cpu.SMALL_MODEL_BYTES, False, True),
+        (cpu.SMALL_MODEL_BYTES - 1, True, True),
     ],
 )
 def test_a_model_that_is_not_small_is_compiled(
@@ -45,13 +45,12 @@ def test_a_model_that_is_not_small_is_compiled(
     tmp_path: Path,
     num_bytes: int,
     compiles: bool,
-    given: dict[str, Any],
     is_eager: bool,
 ) -> None:
     monkeypatch.setattr(cpu, "can_compile", lambda: compiles)
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.truncate(num_bytes)
-    given |= {"model": str(tmp_path), "dtype": "float32"}
+    given = {"model": str(tmp_path), "dtype": "float32"}
     assert choose_cpu_settings(given).options["enforce_eager"] is is_eager
 
 
