@@ -238,11 +238,12 @@ async def test_a_result_is_answered(client: AsyncOpenAI, stream: bool) -> None:
     messages = [
         {"role": "user", "content": "What is 3 + 4? Use the tool."},
         {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "c1", "content": "7"},
+        {"role": "tool", "tool_call_id": "c1", "content": "The sum is 7."},
     ]
     fields: dict[str, Any] = {"messages": messages, "tools": [ADD], "temperature": 0}
     turn = await ask(client, stream=stream, max_thinking_tokens=0, **fields)
-    assert turn.content  # what it says is up to so small a model
+    assert turn.content
+    assert "7" in turn.content
     assert not turn.calls
     assert turn.finish_reason in ("stop", "length")
 
