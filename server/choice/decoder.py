@@ -65,11 +65,6 @@ class ChoiceDecoder:
                 )
         return delta
 
-    @property
-    def is_hidden(self) -> bool:
-        """True inside a thought: what comes next is not part of the answer."""
-        return self._tracker.is_hidden
-
     def has_thought_for(self, seconds: float) -> bool:
         """Return whether a thought is running although thoughts have taken `seconds` already."""
         return self._tracker.is_thinking and self._thinking_seconds >= seconds

@@ -1,53 +1,67 @@
-"""Gathers the hidden tokens of a request, so that many of them wake the API process once.
+"""Gathers the hidden tokens of a request in the engine, so that many cost the API process as one.
 
-What wakes a reader costs more than a token does: some twenty frames of coroutines. A reader that
-shows nothing of a thought needs its tokens counted, not one by one. Knows no engine.
+What carries a token to its reader (a message, its decoding, twenty frames of coroutines) costs more
+than the token. A reader that shows nothing of a thought needs its tokens counted, not one by one.
+Knows no engine.
 """
 
 import time
 from collections.abc import Callable, Sequence
 
+# Where a request's `gather_until` is in vLLM's ``SamplingParams.extra_args``.
+GATHER_KEY = "gather_until"
 # The longest that a token waits for others, measured when the next one comes. Progress and a
 # hang-up are seen this much later; an engine whose steps take longer hands over every token.
-MAX_WAIT_SECONDS = 0.1
+MAX_WAIT_SECONDS = 0.25
 
 
 class TokenGatherer:
-    """Tokens of one request on their way to its reader.
+    """Tokens of one request on their way to its reader, which is hidden from the first.
 
-    While the reader says that it may, tokens wait; they are handed over together when the thought
-    may end, the request has ended, or :data:`MAX_WAIT_SECONDS` are over. The reader says so anew
-    after each time, for only it knows whether what comes next is hidden.
+    The first token is handed over at once. Then tokens wait, and are handed over together at the
+    ticks of a clock that all requests share, so that a reader of many wakes for all at once. From
+    the end of the thought on, nothing waits.
     """
 
-    def __init__(self, end_token_id: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Create it. `end_token_id` is the last token of the marker that ends a thought."""
-        self._end_token_id = end_token_id
+    def __init__(
+        self, until: Sequence[Sequence[int]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Create it. `until` has the sequences of token ids that end the thought, none empty."""
+        self._until = [tuple(end) for end in until]
+        self._last_ids = frozenset(end[-1] for end in until)
+        self._longest = max((len(end) for end in until), default=1)
+        self._before: tuple[int, ...] = ()  # the last tokens, in which an end may have begun
         self._clock = clock
         self._waiting: list[int] = []
-        self._may_wait = False
-        self._until = 0.0
+        self._has_begun = False
+        self._is_over = False
+        self._tick = 0
 
-    def take_waiting(self) -> Sequence[int]:
-        """Return the tokens that still wait, for a reader that leaves early; none wait then."""
-        waiting = list(self._waiting)
-        self._waiting.clear()
-        return waiting
+    def push(self, token_ids: Sequence[int], *, may_wait: bool) -> Sequence[int] | None:
+        """Take new tokens; return all that are to be handed over, or None while they wait.
 
-    def let_wait(self, may_wait: bool) -> None:
-        """Set whether the tokens that come next may wait for others."""
-        self._may_wait = may_wait
-        self._until = self._clock() + MAX_WAIT_SECONDS
+        `may_wait` is false where the reader needs them now: the request has ended, for example.
+        """
+        if self._is_over:
+            return token_ids
+        if self._ends_thought(token_ids):
+            self._is_over = True
+        elif not self._has_begun:
+            self._has_begun = True
+        elif may_wait:
+            tick = int(self._clock() / MAX_WAIT_SECONDS)
+            if not self._waiting:
+                self._tick = tick
+            if tick == self._tick:
+                self._waiting += token_ids
+                return None
+        handed, self._waiting = [*self._waiting, *token_ids], []
+        return handed
 
-    def push(self, token_ids: Sequence[int], *, is_last: bool) -> Sequence[int] | None:
-        """Take new tokens; return all that are to be handed over, or None while they wait."""
-        if (
-            self._may_wait
-            and not is_last
-            and self._end_token_id not in token_ids
-            and self._clock() < self._until
-        ):
-            self._waiting += token_ids
-            return None
-        self._may_wait = False
-        return [*self.take_waiting(), *token_ids] if self._waiting else token_ids
+    def _ends_thought(self, token_ids: Sequence[int]) -> bool:
+        known = (*self._before, *token_ids)
+        self._before = known[1 - self._longest :] if self._longest > 1 else ()
+        if self._last_ids.isdisjoint(token_ids):
+            return False
+        places = range(len(known) - len(token_ids) + 1, len(known) + 1)
+        return any(known[:stop][-len(end) :] == end for stop in places for end in self._until)

@@ -14,6 +14,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from server.constraint.answer_constraint import AnswerConstraint
+from server.engine.gathering import TokenGatherer
 from server.engine.protocol import (
     EngineLoad,
     EngineOutput,
@@ -52,6 +53,7 @@ class _Row:
     request: EngineRequest
     sampler_row: SamplerRow
     generator: torch.Generator
+    gatherer: TokenGatherer | None
     outputs: asyncio.Queue[EngineOutput | EngineError] = field(default_factory=asyncio.Queue)
 
 
@@ -188,6 +190,7 @@ class ScriptedEngine:
             request,
             SamplerRow(request.plan, []),
             torch.Generator().manual_seed(seed),
+            None if request.gather_until is None else TokenGatherer(request.gather_until),
         )
         self._rows.append(row)
         self._update_sampler()
@@ -255,8 +258,8 @@ class ScriptedEngine:
             prompt = self._compute_prompt_logprobs(row.request)
             num_cached = self.count_cached_tokens(row.request)
         token_ids: Sequence[int] | None = [token_id]
-        if row.request.gatherer is not None:
-            token_ids = row.request.gatherer.push([token_id], is_last=finish is not None)
+        if row.gatherer is not None:
+            token_ids = row.gatherer.push([token_id], may_wait=finish is None)
         if token_ids is not None:
             output = EngineOutput(token_ids, logprobs, finish, prompt, num_cached)  # type: ignore[arg-type]
             row.outputs.put_nowait(output)

@@ -24,7 +24,6 @@ from server.engine.grammar_check import GrammarCheck
 from server.engine.protocol import EngineLoad, EngineOutput, EnginePrompt, EngineRequest
 from server.engine.start_errors import EngineStartError, explain_shared_memory
 from server.engine.tool_parsing import ToolParsing
-from server.engine.vllm_gathering import gather_tokens
 from server.engine.vllm_images import get_max_images, to_engine_input, with_images
 from server.engine.vllm_load import LoadReader
 from server.engine.vllm_messages import (
@@ -202,14 +201,10 @@ class VllmEngine:
                 request.request_id,
                 reasoning_parser_kwargs=self._get_gate_arguments(request),
             )
-            is_gathered = request.gatherer is None
             # Closing vLLM's generator aborts the request.
             async with aclosing(outputs):
                 async for output in outputs:
                     _check_kept(output.outputs[0].finish_reason, request.constraint)
-                    if not is_gathered:
-                        gather_tokens(self._llm.output_processor, request)
-                        is_gathered = True
                     yield to_engine_output(output, request)
 
     def give_up(self) -> None:

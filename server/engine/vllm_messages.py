@@ -10,6 +10,7 @@ from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOu
 from vllm.v1.structured_output.utils import choice_as_grammar
 
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
+from server.engine.gathering import GATHER_KEY
 from server.engine.protocol import (
     EngineOutput,
     EngineRequest,
@@ -32,7 +33,10 @@ def to_sampling_params(request: EngineRequest, *, limits_apart: bool = False) ->
     Raises:
         ValueError: vLLM rejects a value (``VLLMValidationError`` is a subclass).
     """
-    sampling, extra_args = request.sampling, {EXTRA_ARGS_KEY: request.plan.to_dict()}
+    sampling = request.sampling
+    extra_args: dict[str, Any] = {EXTRA_ARGS_KEY: request.plan.to_dict()}
+    if request.gather_until is not None:
+        extra_args[GATHER_KEY] = [list(end) for end in request.gather_until]
     if limits_apart:
         extra_args |= to_extra_args(Nucleus(sampling.top_k, sampling.top_p))
         sampling = replace(sampling, top_k=0, top_p=1.0)

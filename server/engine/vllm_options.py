@@ -20,6 +20,7 @@ from server.engine.cpu import choose_cpu_settings
 from server.engine.process_hooks import set_up_process
 from server.engine.start_errors import EngineConfigError
 from server.engine.vllm_compiled_steps import describe_target
+from server.engine.vllm_scheduler import set_scheduler
 from server.settings.settings import ServerSettings
 from thinking.markers.detection import MarkerOverrides, ProfileError, find_profile
 from thinking.markers.profile import MarkerProfile
@@ -60,6 +61,7 @@ def make_config(given: Mapping[str, Any]) -> VllmConfig:
         config.additional_config = _get_additional_config(config) | {TARGET_KEY: describe_target()}
     _set_up_structured_outputs(config.structured_outputs_config, given)
     add_processor(config)
+    set_scheduler(config)
     return config
 
 

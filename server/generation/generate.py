@@ -4,14 +4,13 @@ Each choice is a separate engine request with a separate receipt. A choice that 
 others with it; a reader that stops early aborts them all. Knows nothing of HTTP.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from server.account.account import RequestAccount
 from server.choice.decoder import ChoiceDecoder
 from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import ChoiceDelta
-from server.engine.gathering import TokenGatherer
 from server.engine.protocol import EngineOutput, EngineRequest
 from server.errors.internal import AbortedError
 from server.generation.job import GenerationJob
@@ -51,42 +50,33 @@ async def _generate_choice(
     model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
 ) -> AsyncGenerator[ChoiceDelta, None]:
     """Generate and decode one choice. Each output is decoded before the next one is read."""
-    gatherer = _create_gatherer(model, job)
-    try:
-        # Leaving early, at a stop string, closes the outputs, which aborts in the engine.
-        async with aclosing(_run(model, job, decoder, gatherer)) as outputs:
-            async for output in outputs:
-                delta = decoder.push(output)
-                if not delta.is_empty:
-                    yield delta
-                if decoder.result is not None:
-                    return
-                if gatherer is not None:
-                    gatherer.let_wait(decoder.is_hidden)
-        raise AbortedError("the engine ended without a finish reason")
-    finally:
-        # Generated, and so counted, although nobody reads on.
-        if gatherer is not None and decoder.result is None:
-            decoder.push(EngineOutput(gatherer.take_waiting()))
+    # Leaving early, at a stop string, closes the outputs, which aborts in the engine.
+    async with aclosing(_run(model, job, decoder)) as outputs:
+        async for output in outputs:
+            delta = decoder.push(output)
+            if not delta.is_empty:
+                yield delta
+            if decoder.result is not None:
+                return
+    raise AbortedError("the engine ended without a finish reason")
 
 
-def _create_gatherer(model: ServedModel, job: GenerationJob) -> TokenGatherer | None:
-    """Create the gatherer of a choice's hidden tokens; None where each is needed at once."""
+def _get_gather_until(model: ServedModel, job: GenerationJob) -> Sequence[Sequence[int]] | None:
+    """Return what ends the waiting of hidden tokens; None where each is needed at once."""
     if (
         job.shows_thought
+        or not job.prompt.plan.opens
         or job.search is not None
         or job.max_thinking_seconds is not None  # read off the clock when a token comes
         or job.sampling.num_logprobs is not None
     ):
         return None
-    return TokenGatherer(model.engine.profile.end_token_ids[-1])
+    profile = model.engine.profile
+    return (profile.end_token_ids, *((call,) for call in profile.tool_call_token_ids))
 
 
 def _run(
-    model: ServedModel,
-    job: GenerationJob,
-    decoder: ChoiceDecoder,
-    gatherer: TokenGatherer | None,
+    model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
 ) -> AsyncGenerator[EngineOutput, None]:
     """Return the engine's outputs for one choice."""
     if job.search is not None:
@@ -98,7 +88,7 @@ def _run(
         plan=job.prompt.plan,
         constraint=job.constraint,
         images=job.prompt.images,
-        gatherer=gatherer,
+        gather_until=_get_gather_until(model, job),
     )
     if job.max_thinking_seconds is None:
         return model.engine.generate(request)

@@ -3,9 +3,6 @@
 from dataclasses import replace
 from itertools import chain
 
-import pytest
-
-from server.engine.gathering import TokenGatherer
 from server.engine.protocol import EngineRequest, SamplingSettings
 from tests.server.conftest import Serve, wants
 from thinking.plan import ThinkingPlan
@@ -14,23 +11,18 @@ LENGTH = 400  # tokens of the thought
 THOUGHT = "a" * LENGTH
 
 
-@pytest.mark.parametrize("is_hidden", [True, False])
-async def test_hidden_tokens_wake_the_reader_seldom_and_shown_ones_each(
-    serve: Serve, is_hidden: bool
-) -> None:
+async def test_hidden_tokens_wake_the_reader_seldom_and_shown_ones_each(serve: Serve) -> None:
     engine = serve(wants(THOUGHT)).engine
-    gatherer = TokenGatherer(engine.profile.end_token_ids[-1])
     sampling = SamplingSettings(max_tokens=LENGTH, temperature=0)
-    request = EngineRequest("r", [1], sampling, ThinkingPlan(), gatherer=gatherer)
-    outputs = []
-    async for output in engine.generate(request):
-        outputs.append(list(output.token_ids))
-        gatherer.let_wait(is_hidden)
-    alone = replace(request, request_id="s", gatherer=None)
-    single = [list(output.token_ids) async for output in engine.generate(alone)]
-    assert [*chain(*outputs)] == [*chain(*single)]
+    alone = EngineRequest("r", [1], sampling, ThinkingPlan())
+    together = replace(alone, request_id="s", gather_until=[engine.profile.end_token_ids])
+    single, gathered = [
+        [list(output.token_ids) async for output in engine.generate(request)]
+        for request in (alone, together)
+    ]
+    assert [*chain(*gathered)] == [*chain(*single)]
     assert len(single) == LENGTH
-    assert len(outputs) < LENGTH / 2 if is_hidden else len(outputs) == LENGTH
+    assert len(gathered) < LENGTH / 2
 
 
 async def test_a_gathered_thought_is_the_thought_of_single_tokens(serve: Serve) -> None:
