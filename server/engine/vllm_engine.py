@@ -7,6 +7,7 @@ plan is made.
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -76,6 +77,8 @@ class VllmEngine:
         self._model_name = model_name
         self._tokenizer = get_tokenizer(llm.vllm_config)
         self._max_images = get_max_images(llm)
+        # Read once: vLLM reads a file for it. Empty with `--generation-config vllm`.
+        self._default_sampling = MappingProxyType(dict(llm.model_config.get_diff_sampling_param()))
         processors = llm.model_config.logits_processors or ()
         self._limits_apart = NUCLEUS_PROCESSOR in processors
         self._has_given_up = False
@@ -145,8 +148,7 @@ class VllmEngine:
 
     @property
     def default_sampling(self) -> Mapping[str, float]:
-        # Empty with `--generation-config vllm`.
-        return dict(self._llm.model_config.get_diff_sampling_param())
+        return self._default_sampling
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -65,9 +65,11 @@ class GatheringScheduler(Scheduler):
     def make_stats(self, *args: Any, **kwargs: Any) -> SchedulerStats | None:
         """Return the statistics, which accumulate, not more often than tokens are handed over.
 
-        With drafts, or whatever else is counted by the step, they come with each.
+        With drafts, or whatever else is counted by the step, they come with each; at once too when
+        the engine becomes idle, for there is no later step.
         """
-        if self._gatherers and not any(args) and not any(kwargs.values()):
+        counts_steps = any(args) or any(kwargs.values())
+        if self._gatherers and not counts_steps and self.has_unfinished_requests():
             now = time.monotonic()
             if now < self._last_stats + MAX_WAIT_SECONDS:
                 return None

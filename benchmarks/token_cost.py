@@ -1,0 +1,145 @@
+"""``python -m benchmarks.token_cost``: what a further token costs the process that speaks HTTP.
+
+Sends crowds of short and of long replies to our server and to vLLM's, in turns, and takes the
+difference: what a request costs, however long it is, cancels out. Thoughts are held open up to
+their budget, so that further tokens are hidden, shown or answer as the row says. Prints a table of
+medians, in microseconds of processor time.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.machine import describe_machine
+from benchmarks.server_process import RunningServer
+from benchmarks.serving.load import send_crowd
+from benchmarks.serving.rounds import say
+from benchmarks.serving.sides import (
+    HIDDEN,
+    OURS,
+    PLAIN,
+    SHOWN,
+    THEIR_BUDGET,
+    VLLM,
+    Plan,
+    Side,
+    list_sides,
+    make_bodies,
+    start,
+)
+
+ANSWER_TOKENS = 24  # of a reply that thinks
+SHORT, LONG = 16, 176  # tokens of a thought, or further tokens of an answer
+REFERENCES = {HIDDEN: THEIR_BUDGET, SHOWN: THEIR_BUDGET, PLAIN: PLAIN}
+
+Kind = tuple[str, str]  # server, and kind of its requests
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Processor time of the API process, in seconds, and tokens generated, for one crowd."""
+
+    seconds: float
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Processor time, in microseconds, of a request's fixed part and of each further token."""
+
+    request: float
+    token: float
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="smollm2-135m-instruct")
+    parser.add_argument("--at-once", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    plan = Plan(
+        arguments.model, loads=(arguments.at_once,), rounds=arguments.rounds, servers=(OURS, VLLM)
+    )
+    print("\n".join(format_table(measure(plan), plan)))
+
+
+def measure(plan: Plan) -> dict[Kind, Cost]:
+    """Return the median cost of each side.
+
+    Raises:
+        ServerError: a server did not come up.
+    """
+    costs: dict[Kind, list[Cost]] = {(side.server, side.kind): [] for side in list_sides(plan)}
+    with ExitStack() as servers, tempfile.TemporaryDirectory() as folder:
+        running = {}
+        for name in plan.servers:
+            say(f"starting {name} …")
+            running[name] = servers.enter_context(start(name, plan, Path(folder)))
+        for number in range(plan.rounds + 1):
+            for side, cost in _measure_round(plan, running, number):
+                say(f"{side.name}: {cost.request:.0f} a request, {cost.token:.0f} a token")
+                if number:  # the first round warms up
+                    costs[side.server, side.kind].append(cost)
+    return {kind: _find_median(measured) for kind, measured in costs.items()}
+
+
+def _measure_round(
+    plan: Plan, running: Mapping[str, RunningServer], number: int
+) -> Iterator[tuple[Side, Cost]]:
+    sides = list_sides(plan)
+    for side in sides[::-1] if number % 2 else sides:
+        short, long = (
+            _measure_crowd(plan, side, running[side.server], length, number)
+            for length in (SHORT, LONG)
+        )
+        yield side, compute_cost(short, long, plan.loads[0])
+
+
+def _measure_crowd(
+    plan: Plan, side: Side, server: RunningServer, length: int, number: int
+) -> Crowd:
+    plan = replace(plan, max_tokens=ANSWER_TOKENS + length, budget=length)
+    side = next(other for other in list_sides(plan) if other.name == side.name)
+    if side.server == OURS and side.kind != PLAIN:
+        side = replace(side, fields={**side.fields, "min_thinking_tokens": length})
+    bodies = make_bodies(plan, side, plan.loads[0], temperature=0.0, seed=100 * length + number)
+    before = sum(server.process.cpu_times()[:2])
+    times = asyncio.run(send_crowd(server.url, bodies))
+    return Crowd(sum(server.process.cpu_times()[:2]) - before, times.num_tokens)
+
+
+def compute_cost(short: Crowd, long: Crowd, num_requests: int) -> Cost:
+    """Return the cost of which both crowds, of `num_requests` each, are the sum."""
+    token = (long.seconds - short.seconds) / (long.num_tokens - short.num_tokens)
+    request = (short.seconds - token * short.num_tokens) / num_requests
+    return Cost(1e6 * request, 1e6 * token)
+
+
+def _find_median(costs: list[Cost]) -> Cost:
+    return Cost(
+        statistics.median(cost.request for cost in costs),
+        statistics.median(cost.token for cost in costs),
+    )
+
+
+def format_table(costs: Mapping[Kind, Cost], plan: Plan) -> Iterator[str]:
+    """Yield the lines of a Markdown table; ratios are to vLLM's token of the same kind."""
+    yield f"{describe_machine()}; {plan.model}, {plan.loads[0]} at once, {plan.rounds} rounds:"
+    yield ""
+    yield "| side | a request, µs | a further token, µs | of vLLM's |"
+    yield "|---|--:|--:|--:|"
+    for (server, kind), cost in costs.items():
+        ratio = "–"
+        if server == OURS:
+            ratio = f"{cost.token / costs[VLLM, REFERENCES[kind]].token:.2f} ×"
+        yield f"| {server}, {kind} | {cost.request:,.0f} | {cost.token:.0f} | {ratio} |"
+
+
+if __name__ == "__main__":
+    main()
