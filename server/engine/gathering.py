@@ -58,6 +58,11 @@ class TokenGatherer:
         handed, self._waiting = [*self._waiting, *token_ids], []
         return handed
 
+    def take_waiting(self) -> list[int]:
+        """Return the tokens that wait, for a reader that leaves; none wait then."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
     def _ends_thought(self, token_ids: Sequence[int]) -> bool:
         known = (*self._before, *token_ids)
         self._before = known[1 - self._longest :] if self._longest > 1 else ()

@@ -205,6 +205,12 @@ class Engine(Protocol):
             GivenUpError: see :meth:`give_up`.
         """
 
+    def take_unread(self, request_id: str) -> Sequence[int]:
+        """Return, once, the hidden tokens that waited when the outputs of a request were closed.
+
+        They are generated, and counted, although nobody has read them.
+        """
+
     def give_up(self) -> None:
         """End all current and future requests with a :class:`GivenUpError`."""
 

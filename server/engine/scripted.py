@@ -95,6 +95,7 @@ class ScriptedEngine:
         self._dead = asyncio.Event()
         self._has_given_up = False
         self._unseeded = 0
+        self._unread: dict[str, list[int]] = {}
         self.constraints: list[AnswerConstraint] = []
         self.last_request: EngineRequest | None = None
         self.num_generated = 0  # tokens, of all requests
@@ -117,6 +118,10 @@ class ScriptedEngine:
         """Die like an engine whose process has ended."""
         self._dead.set()
         self._fail_all(EngineDeadError("killed"))
+
+    def take_unread(self, request_id: str) -> Sequence[int]:
+        """See :meth:`server.engine.protocol.Engine.take_unread`."""
+        return self._unread.pop(request_id, ())
 
     def give_up(self) -> None:
         """See :meth:`server.engine.protocol.Engine.give_up`."""
@@ -202,6 +207,8 @@ class ScriptedEngine:
         if row in self._rows:
             self._rows.remove(row)
             self._update_sampler()
+            if row.gatherer is not None and (waiting := row.gatherer.take_waiting()):
+                self._unread[row.request.request_id] = waiting
 
     def _update_sampler(self) -> None:
         self._sampler.update({i: row.sampler_row for i, row in enumerate(self._rows)})

@@ -16,7 +16,6 @@ from vllm.inputs import tokens_input
 from vllm.platforms import current_platform
 from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import exceptions as vllm_errors
-from vllm.v1.engine.async_llm import AsyncLLM
 
 from server.callers.context import cache_owner
 from server.constraint.answer_constraint import AnswerConstraint
@@ -39,6 +38,7 @@ from server.engine.vllm_options import (
     get_tokenizer,
     make_config,
 )
+from server.engine.vllm_unread import UnreadKeepingLLM
 from server.errors.internal import (
     ConstraintError,
     EngineDeadError,
@@ -64,7 +64,7 @@ class VllmEngine:
 
     def __init__(
         self,
-        llm: AsyncLLM,
+        llm: UnreadKeepingLLM,
         profile: MarkerProfile,
         tool_parsing: ToolParsing,
         model_name: str,
@@ -122,7 +122,9 @@ class VllmEngine:
         tool_parsing = ToolParsing(get_tokenizer(config), settings.tool_call_parser)
         load_reader = LoadReader()
         try:
-            llm = AsyncLLM.from_vllm_config(config, stat_loggers=[load_reader.create_logger])
+            llm = UnreadKeepingLLM.from_vllm_config(
+                config, stat_loggers=[load_reader.create_logger]
+            )
         except Exception as error:  # any type; the cause is in the engine's log
             hint = explain_shared_memory()
             raise EngineStartError(f"the engine did not start: {error}{hint}") from error
@@ -196,7 +198,7 @@ class VllmEngine:
         """See :meth:`server.engine.protocol.Engine.generate`."""
         if self._has_given_up:
             raise GivenUpError("given up")
-        with _translate_errors():
+        with _translate_errors(), self._llm.keep_unread(request):
             outputs = self._llm.generate(
                 _to_input(request),
                 to_sampling_params(request, limits_apart=self._limits_apart),
@@ -208,6 +210,10 @@ class VllmEngine:
                 async for output in outputs:
                     _check_kept(output.outputs[0].finish_reason, request.constraint)
                     yield to_engine_output(output, request)
+
+    def take_unread(self, request_id: str) -> Sequence[int]:
+        """See :meth:`server.engine.protocol.Engine.take_unread`."""
+        return self._llm.take_unread(request_id)
 
     def give_up(self) -> None:
         """See :meth:`server.engine.protocol.Engine.give_up`."""

@@ -12,10 +12,13 @@ from vllm.config import VllmConfig
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs
+from vllm.v1.engine.core import EngineCore
 from vllm.v1.metrics.stats import SchedulerStats
 from vllm.v1.request import Request, RequestStatus
 
 from server.engine.gathering import GATHER_KEY, MAX_WAIT_SECONDS, TokenGatherer
+
+TAKE_WAITING = "take_waiting_tokens"  # the call's name
 
 
 def set_scheduler(config: VllmConfig) -> None:
@@ -42,10 +45,15 @@ class GatheringScheduler(Scheduler):
         if until is not None:
             self._gatherers[request.request_id] = TokenGatherer(until)
 
+    def take_waiting(self, request_id: str) -> list[int]:
+        """Return the tokens of a request that wait, for a reader that leaves."""
+        gatherer = self._gatherers.get(request_id)
+        return [] if gatherer is None else gatherer.take_waiting()
+
     def finish_requests(
         self, request_ids: str | Iterable[str] | None, finished_status: RequestStatus
     ) -> list[Request]:
-        """End requests from outside; tokens of theirs that still wait have no reader any more."""
+        """End requests from outside; what still waits of theirs was taken before, or is lost."""
         finished: list[Request] = super().finish_requests(request_ids, finished_status)
         for request in finished:
             self._gatherers.pop(request.request_id, None)
@@ -94,6 +102,16 @@ class GatheringScheduler(Scheduler):
 
 class GatheringAsyncScheduler(GatheringScheduler, AsyncScheduler):
     """The same for vLLM's asynchronous scheduling."""
+
+
+def answer_take_waiting() -> None:
+    """Let this engine's process answer :data:`TAKE_WAITING`, one of vLLM's "utility" calls."""
+    setattr(EngineCore, TAKE_WAITING, _take_waiting)
+
+
+def _take_waiting(core: EngineCore, request_id: str) -> list[int]:
+    scheduler = core.scheduler
+    return scheduler.take_waiting(request_id) if isinstance(scheduler, GatheringScheduler) else []
 
 
 def _has_news(output: EngineCoreOutput) -> bool:

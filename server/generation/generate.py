@@ -50,15 +50,21 @@ async def _generate_choice(
     model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
 ) -> AsyncGenerator[ChoiceDelta, None]:
     """Generate and decode one choice. Each output is decoded before the next one is read."""
-    # Leaving early, at a stop string, closes the outputs, which aborts in the engine.
-    async with aclosing(_run(model, job, decoder)) as outputs:
-        async for output in outputs:
-            delta = decoder.push(output)
-            if not delta.is_empty:
-                yield delta
-            if decoder.result is not None:
-                return
-    raise AbortedError("the engine ended without a finish reason")
+    request = _make_request(model, job, decoder)
+    try:
+        # Leaving early, at a stop string, closes the outputs, which aborts in the engine.
+        async with aclosing(_run(model, job, decoder, request)) as outputs:
+            async for output in outputs:
+                delta = decoder.push(output)
+                if not delta.is_empty:
+                    yield delta
+                if decoder.result is not None:
+                    return
+        raise AbortedError("the engine ended without a finish reason")
+    finally:
+        unread = model.engine.take_unread(request.request_id)
+        if decoder.result is None:
+            decoder.push(EngineOutput(unread))
 
 
 def _get_gather_until(model: ServedModel, job: GenerationJob) -> Sequence[Sequence[int]] | None:
@@ -75,13 +81,8 @@ def _get_gather_until(model: ServedModel, job: GenerationJob) -> Sequence[Sequen
     return (profile.end_token_ids, *((call,) for call in profile.tool_call_token_ids))
 
 
-def _run(
-    model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
-) -> AsyncGenerator[EngineOutput, None]:
-    """Return the engine's outputs for one choice."""
-    if job.search is not None:
-        return search_outputs(model, job, job.search, decoder)
-    request = EngineRequest(
+def _make_request(model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder) -> EngineRequest:
+    return EngineRequest(
         request_id=f"{job.request_id}-{decoder.index}",
         prompt_token_ids=job.prompt.token_ids,
         sampling=job.sampling.with_seed_offset(decoder.index),
@@ -90,6 +91,14 @@ def _run(
         images=job.prompt.images,
         gather_until=_get_gather_until(model, job),
     )
+
+
+def _run(
+    model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder, request: EngineRequest
+) -> AsyncGenerator[EngineOutput, None]:
+    """Return the engine's outputs for one choice."""
+    if job.search is not None:
+        return search_outputs(model, job, job.search, decoder)
     if job.max_thinking_seconds is None:
         return model.engine.generate(request)
     return limit_thinking_time(model.engine, request, decoder, job.max_thinking_seconds)

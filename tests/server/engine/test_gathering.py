@@ -84,3 +84,12 @@ def test_requests_are_handed_over_at_the_same_tick() -> None:
     for waiting in handed[len(gatherers) :]:
         assert len({*waiting}) == 1
     assert any(chain(*handed[len(gatherers) :]))
+
+
+def test_what_waits_is_not_lost_when_the_reader_leaves() -> None:
+    gatherer = TokenGatherer([END], Clock())
+    assert gatherer.push([1], may_wait=True) == [1]
+    assert gatherer.push([2, 3], may_wait=True) is None
+    assert gatherer.take_waiting() == [2, 3]
+    assert gatherer.take_waiting() == []
+    assert gatherer.push(END, may_wait=True) == [*END]
