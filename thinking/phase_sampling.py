@@ -15,7 +15,7 @@ GREEDY_BELOW = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class PhaseSampling:
-    """How the tokens of one phase are sampled; see :func:`make_phase_sampling`.
+    """Sampling parameters of the tokens of one phase; see :func:`make_phase_sampling`.
 
     `temperature` 0 takes the likeliest token, and the others then exclude none. `top_k` 0 is all.
     """
@@ -42,7 +42,7 @@ def make_phase_sampling(
     Raises:
         ValueError: a value is out of its range.
     """
-    if not (0 <= temperature and 0 < top_p <= 1 and 0 <= min_p <= 1):
+    if not (temperature >= 0 and 0 < top_p <= 1 and 0 <= min_p <= 1):
         raise ValueError("sampling: a value is out of its range")
     if temperature < GREEDY_BELOW:
         return GREEDY
@@ -51,7 +51,7 @@ def make_phase_sampling(
 
 @dataclass(frozen=True, slots=True)
 class SamplingByPhase:
-    """How a request's thoughts are sampled, and how its answer is."""
+    """Sampling parameters of a request's thoughts, and those of its answer."""
 
     thought: PhaseSampling
     answer: PhaseSampling

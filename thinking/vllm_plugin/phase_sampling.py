@@ -1,10 +1,10 @@
 """The sampling of thoughts and answers as a logits processor of vLLM's V1 runner.
 
 vLLM fixes a request's sampling parameters when it arrives. A request whose thoughts have others
-than its answer therefore has none (temperature 1, all tokens kept), and both of its own in
+than its answer therefore has neutral ones (temperature 1, all tokens kept), and both of its own in
 ``extra_args``: here they are applied, to its rows alone, where vLLM would apply its own, after
-bias, penalties and the thinking sampler. Interface:
-``vllm/v1/sample/logits_processor/interface.py``, vLLM 0.32. A request's phase comes from its tokens.
+bias, penalties and the thinking sampler. A request's phase comes from its tokens. Interface:
+``vllm/v1/sample/logits_processor/interface.py``, vLLM 0.32. Does not know what a plan means.
 """
 
 from dataclasses import dataclass, field

@@ -1,10 +1,10 @@
 """The sampling of thoughts and answers under Model Runner V2.
 
 A request whose thoughts are sampled otherwise than its answer comes with neutral parameters of its
-own (see ``phase_sampling.py``). Both of its samplings are kept here, two places a slot, and each row
-of the logits gets the one that its next token's phase says: with speculative decoding, rows of one
-request may differ. The kernels are vLLM's own, and run after its penalties, where it would run them
-for parameters of the request. Does not know how a phase is found.
+own (see ``phase_sampling.py``). Both of its samplings are kept here, two places a slot, and each
+row of the logits gets the one that its next token's phase says: with speculative decoding, rows of
+one request may differ. The kernels are vLLM's own, and run after its penalties, where it would run
+them for parameters of the request. Does not know how a phase is found.
 """
 
 from collections.abc import Mapping

@@ -171,7 +171,8 @@ class TorchStep:
         constrain(self.automaton, logits, batch)
         if not tells_phase:
             return None
-        return self.automaton.state[context.idx_mapping, Field.PHASE] == Phase.THINKING
+        phases: torch.Tensor = self.automaton.state[context.idx_mapping, Field.PHASE]
+        return phases == Phase.THINKING
 
     def _get_batch(self, slots: NDArray[np.int32]) -> Batch:
         """Return the rows with a plan; reused while the batch stays the same."""

@@ -11,7 +11,7 @@ def compute_distribution(logits: torch.Tensor, phase: PhaseSampling) -> NDArray[
     """Return the probabilities (``[vocab]``) of the tokens; no two logits are alike."""
     values = logits.double().numpy()
     if phase.is_greedy:
-        return (np.arange(len(values)) == values.argmax()).astype(np.float64)
+        return np.eye(len(values))[values.argmax()]
     probabilities = _normalize(np.exp((values - values.max()) / phase.temperature))
     probabilities[probabilities < phase.min_p * probabilities.max()] = 0
     order = np.argsort(-probabilities)
@@ -24,4 +24,5 @@ def compute_distribution(logits: torch.Tensor, phase: PhaseSampling) -> NDArray[
 
 
 def _normalize(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    return weights / weights.sum()
+    normalized: NDArray[np.float64] = weights / weights.sum()
+    return normalized

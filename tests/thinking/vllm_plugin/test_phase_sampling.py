@@ -1,4 +1,4 @@
-"""Thoughts and answers sampled apart, by vLLM's V1 sampler: token for token, and in distribution."""
+"""Thoughts and answers sampled apart by vLLM's V1 sampler: token for token, and many draws."""
 
 import random
 from dataclasses import replace
@@ -172,5 +172,3 @@ def test_of_equally_likely_tokens_a_greedy_phase_takes_vllms(seed: int, values: 
     apply_to_row(logits, GREEDY)
     assert int(logits.argmax()) == expected
     assert logits.softmax(0)[expected] == 1.0
-
-

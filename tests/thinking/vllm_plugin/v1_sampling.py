@@ -120,8 +120,8 @@ class SamplingBatch:
                 processor.update_state(None)
         if logits is None:
             logits = torch.stack([predict(row.output) for row in self.rows])
-        output = self.sampler(logits, self._describe())
-        return output.sampled_token_ids[:, 0]
+        sampled: torch.Tensor = self.sampler(logits, self._describe()).sampled_token_ids
+        return sampled[:, 0]
 
     def run(self, num_steps: int) -> None:
         """Let each row take the tokens of so many steps."""

@@ -23,6 +23,7 @@ from tests.thinking.vllm_plugin.runners import (
 from tests.thinking.vllm_plugin.test_adapters import any_plan
 from tests.thinking.vllm_plugin.v1_sampling import draw_phase
 from tests.thinking.vllm_plugin.waiting import no_waiting
+from thinking.markers.profile import MarkerProfile
 from thinking.phase_sampling import PhaseSampling, SamplingByPhase
 from thinking.sampler.row_sampling import apply_to_row
 from thinking.vllm_plugin import v2
@@ -56,7 +57,8 @@ class PhaseRunner(RunnerV2):
     def _add(self, request: Running) -> None:
         super()._add(request)
         slot = next(slot for slot, other in self.slots.items() if other is request)
-        self.plain.add_request(slot, Running.params.fget(request))  # type: ignore[attr-defined]
+        plan = None if request.plan is None else {"thinking": request.plan.to_dict()}
+        self.plain.add_request(slot, SamplingParams(extra_args=plan))
 
     def _run(self, scheduled: list[int], rng: random.Random) -> None:
         self.plain.apply_staged_writes()
@@ -117,9 +119,10 @@ class PhaseRunner(RunnerV2):
         self.num_checked += 1
 
 
-def churn_phases(runner: PhaseRunner, rng: random.Random, num_steps: int) -> int:
+def churn_phases(
+    runner: PhaseRunner, profile: MarkerProfile, rng: random.Random, num_steps: int
+) -> int:
     """Let requests join and leave; return the number of rows that were checked."""
-    profile = runner_profile(runner)
     tables = tracker_tables(profile)
     running: list[Running] = []
     for _ in range(num_steps):
@@ -135,8 +138,3 @@ def churn_phases(runner: PhaseRunner, rng: random.Random, num_steps: int) -> int
         runner.step(leave, join, rng)
         running += join
     return runner.num_checked
-
-
-def runner_profile(runner: PhaseRunner):  # type: ignore[no-untyped-def]
-    """Return the marker profile of the runner's model."""
-    return runner.plain._step.automaton.tables.tracker.profile

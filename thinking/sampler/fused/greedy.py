@@ -9,7 +9,6 @@ import triton
 import triton.language as tl
 
 from thinking.sampler.constraints import FORCED
-from thinking.sampler.fused.step_kernel import SLICES
 
 BLOCK = 4096  # logits that a program reads at once
 NUM_WARPS = 8
@@ -17,7 +16,7 @@ _FORCED = tl.constexpr(FORCED)
 _LAST = tl.constexpr(2**31 - 1)
 
 
-@triton.jit(do_not_specialize_on_alignment=SLICES[:1])
+@triton.jit
 def greedy_kernel(
     logits,
     logits_stride,
