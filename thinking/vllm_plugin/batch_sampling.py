@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 
 from thinking.phase_sampling import PhaseSampling
 from thinking.sampler.arrays import TorchArrays
@@ -65,6 +64,9 @@ def apply_to_rows(logits: torch.Tensor, rows: torch.Tensor, columns: SamplingCol
         rows: the rows that are changed.
         columns: their parameters.
     """
+    # Only here: the API process loads the adapters too, and has no use for vLLM's kernels.
+    from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
+
     values = logits[rows]
     temperature = columns.temperature[:, None]
     greedy = temperature == 0.0

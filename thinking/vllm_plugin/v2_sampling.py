@@ -13,7 +13,6 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext
 
 from thinking.phase_sampling import PhaseSampling, SamplingByPhase
@@ -122,12 +121,14 @@ class KernelSampling:
 
     def __init__(self, device: torch.device, vocab_size: int) -> None:
         # Only here: the API process loads the adapter too, and has no use for Triton.
+        from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
         from vllm.v1.worker.gpu.sample.gumbel import apply_temperature
         from vllm.v1.worker.gpu.sample.min_p import apply_min_p
 
         from thinking.sampler.fused.greedy import force_likeliest
 
         self._apply_temperature, self._apply_min_p = apply_temperature, apply_min_p
+        self._apply_top_k_top_p = apply_top_k_top_p
         self._force_likeliest = force_likeliest
         self._warm_up(device, vocab_size)
 
@@ -148,7 +149,7 @@ class KernelSampling:
             self._apply_min_p(logits, places, columns.min_p)
         limits_k = any(phase.top_k for phase in phases)
         limits_p = any(phase.top_p < 1.0 for phase in phases)
-        logits = apply_top_k_top_p(
+        logits = self._apply_top_k_top_p(
             logits,
             columns.top_k[places] if limits_k else None,
             columns.top_p[places] if limits_p else None,

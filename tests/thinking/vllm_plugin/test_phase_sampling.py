@@ -28,7 +28,7 @@ from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 from thinking.sampler.row_sampling import apply_to_row
 
 pytestmark = [pytest.mark.slow, pytest.mark.hypothesis]  # vLLM takes ten seconds to import
-NUM_DRAWS, ROWS_PER_STEP = 20_000, 500
+NUM_DRAWS, ROWS_PER_STEP = 10_000, 500
 HOT = PhaseSampling(1.6)
 PHASES = {
     "greedy": GREEDY,

@@ -65,7 +65,7 @@ class Sampled:
         if isinstance(self.sampling, PhaseSampling):
             return self.sampling
         if self.swaps:
-            return self.sampling.choose(thinking=self.tracker.is_thinking)
+            return self.sampling.thought if self.tracker.is_thinking else self.sampling.answer
         return PhaseSampling()
 
     @property

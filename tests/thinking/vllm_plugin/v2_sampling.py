@@ -91,7 +91,8 @@ class PhaseRunner(RunnerV2):
         for place in range(len(draft) + 1):
             phase = None
             if request.sampling is not None:
-                phase = request.sampling.choose(thinking=request.tracker.is_thinking)
+                thinks = request.tracker.is_thinking
+                phase = request.sampling.thought if thinks else request.sampling.answer
             self._check(before[place], after[place], phase)
             allowed = after[place].softmax(0).nonzero().flatten().tolist()
             token_id = rng.choice(allowed)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p_pytorch
+from vllm.v1.sample.ops import topk_topp_sampler
 
 from tests.server.conftest import PROFILES
 from tests.thinking.vllm_plugin.fused.test_warm_up import Recorder
@@ -13,7 +13,6 @@ from tests.thinking.vllm_plugin.runners import worker_config
 from tests.thinking.vllm_plugin.v2_sampling import PhaseRunner, churn_phases
 from thinking.sampler.constraints import FORCED
 from thinking.sampler.fused import greedy
-from thinking.vllm_plugin import v2_sampling
 from thinking.vllm_plugin.v2_steps import FusedStepOnRunner
 
 NUM_STEPS = 25
@@ -32,7 +31,7 @@ def limit_rows(
     everywhere = torch.zeros(len(logits), dtype=torch.bool)
     by_k = everywhere if k is None else k < logits.shape[1]
     by_p = everywhere if p is None else p < 1.0
-    limited = apply_top_k_top_p_pytorch(logits.clone(), k, p)
+    limited = topk_topp_sampler.apply_top_k_top_p_pytorch(logits.clone(), k, p)
     return torch.where((by_k | by_p)[:, None], limited, logits)
 
 
@@ -41,7 +40,7 @@ def test_each_row_gets_what_its_next_tokens_phase_says(
     tmp_path: Path, num_drafts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A draft may lead from a thought to the answer: its rows are sampled differently."""
-    monkeypatch.setattr(v2_sampling, "apply_top_k_top_p", limit_rows)
+    monkeypatch.setattr(topk_topp_sampler, "apply_top_k_top_p", limit_rows)
     kernel = Recorder(greedy.greedy_kernel)
     monkeypatch.setattr(greedy, "greedy_kernel", kernel)
     runner = PhaseRunner(worker_config(tmp_path, PROFILE, num_drafts))
