@@ -11,7 +11,8 @@ def compute_distribution(logits: torch.Tensor, phase: PhaseSampling) -> NDArray[
     """Return the probabilities (``[vocab]``) of the tokens; no two logits are alike."""
     values = logits.double().numpy()
     if phase.is_greedy:
-        return np.eye(len(values))[values.argmax()]
+        certain: NDArray[np.float64] = np.eye(len(values))[values.argmax()]
+        return certain
     probabilities = _normalize(np.exp((values - values.max()) / phase.temperature))
     probabilities[probabilities < phase.min_p * probabilities.max()] = 0
     order = np.argsort(-probabilities)
