@@ -27,6 +27,7 @@ _OF_SAMPLED_THOUGHTS = (
     "loop_guard",
     "early_exit",
     "gate",
+    "sampling",
     "strategy",
 )
 

@@ -26,6 +26,26 @@ class NativeLoopGuard(Protocol):
         """Number of tokens that the repetitions must cover."""
 
 
+class NativeSampling(Protocol):
+    """``thinking_options.sampling``; a field that is None is the answer's."""
+
+    @property
+    def temperature(self) -> float | None:
+        """Temperature of a thought; 0: the likeliest token."""
+
+    @property
+    def top_p(self) -> float | None:
+        """Probability that the kept tokens have together."""
+
+    @property
+    def top_k(self) -> int | None:
+        """Number of kept tokens; 0 or -1: all."""
+
+    @property
+    def min_p(self) -> float | None:
+        """Least probability of a kept token, as a share of the likeliest one's."""
+
+
 class NativeOptions(NativeSegments, Protocol):
     """``thinking_options`` of a body."""
 
@@ -52,6 +72,10 @@ class NativeOptions(NativeSegments, Protocol):
     @property
     def early_exit(self) -> float | None:
         """Probability of the end marker above which a thought may end early."""
+
+    @property
+    def sampling(self) -> NativeSampling | None:
+        """Sampling of thoughts; None: as the answer."""
 
     @property
     def kind(self) -> str | None:

@@ -21,6 +21,7 @@ from thinking.strategies.vote import Extract
 from thinking.strategies.whole import WholeBranches
 
 STRATEGY = "thinking_options.strategy"
+THOUGHT_TEMPERATURE = "thinking_options.sampling.temperature"
 MAX_BRANCHES = 64
 MAX_WIDTH = 16
 DEFAULT_N = 4
@@ -110,11 +111,13 @@ def to_strategy(options: NativeStrategy) -> Strategy:
 
 def check_branches_differ(strategy: Strategy, sampling: SamplingSettings) -> None:
     """Raise BadRequestError if all branches would be the same."""
-    if sampling.temperature == 0:
+    thought = sampling.thought or sampling.of_answer
+    if thought.is_greedy:
+        param = "temperature" if sampling.thought is None else THOUGHT_TEMPERATURE
         raise BadRequestError(
-            f"temperature: {STRATEGY} {strategy.name!r} needs a temperature above 0 (a request "
+            f"{param}: {STRATEGY} {strategy.name!r} needs a temperature above 0 (a request "
             "without one uses the model's default): at 0 all branches are the same",
-            param="temperature",
+            param=param,
             code="contradictory_fields",
         )
 

@@ -14,6 +14,7 @@ from server.tools.call_form import CallForm
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
 from thinking.markers.profile import MarkerProfile
+from thinking.phase_sampling import PhaseSampling, SamplingByPhase, make_phase_sampling
 from thinking.plan import ThinkingPlan
 
 # vLLM's seeds are signed 64-bit integers, and -1 means "no seed". Ours are from 0 to MAX_SEED;
@@ -39,6 +40,19 @@ class SamplingSettings:
     ignore_eos: bool = False  # the model's stop tokens do not end the request
     min_tokens: int = 0  # before the first stop token
     allowed_token_ids: Sequence[int] | None = None  # None: all
+    thought: PhaseSampling | None = None  # of thoughts; None: as the answer
+
+    @property
+    def by_phase(self) -> SamplingByPhase | None:
+        """Both samplings; None: one for all tokens."""
+        if self.thought is None:
+            return None
+        return SamplingByPhase(self.thought, self.of_answer)
+
+    @property
+    def of_answer(self) -> PhaseSampling:
+        """The parameters of the answer's tokens."""
+        return make_phase_sampling(self.temperature, self.top_p, self.top_k, self.min_p)
 
     def with_seed_offset(self, offset: int) -> "SamplingSettings":
         """Return the same settings with another seed; without a seed, unchanged."""

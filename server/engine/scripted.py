@@ -1,9 +1,9 @@
 """An engine without a model, for tests and for measuring the API layer alone.
 
 Runs the real sampler on the logits of a tiny "model" (:mod:`.scripted_model`) in a batch loop, so
-plans are enforced as in the worker of a real engine. Supports temperature, seed, bias, token limits
-and log-probabilities (of the prompt too); other sampling parameters are ignored. Constraints are
-recorded in `constraints` but not enforced.
+plans are enforced as in the worker of a real engine. Supports temperature (a thought's own too),
+seed, bias, token limits and log-probabilities (of the prompt too); other sampling parameters are
+ignored. Constraints are recorded in `constraints` but not enforced.
 """
 
 import asyncio
@@ -36,14 +36,16 @@ from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
 from thinking.markers.boundaries import find_boundary_token_ids, map_token_bytes
 from thinking.markers.profile import MarkerProfile
+from thinking.phase import Phase
+from thinking.phase_sampling import MIN_TEMPERATURE
 from thinking.sampler.arrays import arrays_for
+from thinking.sampler.row_state import Field
 from thinking.sampler.sampler import SamplerRow, ThinkingSampler
 from thinking.sampler.tables import AutomatonTables
 from thinking.tracker_state import TrackerTables
 
 CPU = torch.device("cpu")
 MAX_ROWS = 256
-MIN_TEMPERATURE = 0.01  # as in vLLM, which raises smaller values to it
 
 
 @dataclass(eq=False, slots=True)
@@ -234,7 +236,16 @@ class ScriptedEngine:
             self._restrict(logits[i], row)
         self._sampler.apply(logits)
         for i, row in enumerate(rows):
-            self._emit(row, _sample(logits[i], row), raw[i])
+            temperature = self._find_temperature(row)
+            self._emit(row, _sample(logits[i], row, temperature), raw[i])
+
+    def _find_temperature(self, row: _Row) -> float:
+        """Return the temperature of the next token, which may be a thought's own."""
+        sampling = row.request.sampling
+        if sampling.thought is None:
+            return sampling.temperature
+        phase = self._sampler.automaton.state[row.sampler_row.slot, Field.PHASE]
+        return (sampling.thought if phase == Phase.THINKING else sampling).temperature
 
     def _restrict(self, logits: torch.Tensor, row: _Row) -> None:
         sampling = row.request.sampling
@@ -286,8 +297,7 @@ class ScriptedEngine:
         return [None, *entries]
 
 
-def _sample(logits: torch.Tensor, row: _Row) -> int:
-    temperature = row.request.sampling.temperature
+def _sample(logits: torch.Tensor, row: _Row, temperature: float) -> int:
     if temperature == 0:
         return int(logits.argmax())
     probabilities = torch.softmax(logits / max(temperature, MIN_TEMPERATURE), dim=0)

@@ -37,6 +37,10 @@ def to_sampling_params(request: EngineRequest, *, limits_apart: bool = False) ->
     extra_args: dict[str, Any] = {EXTRA_ARGS_KEY: request.plan.to_dict()}
     if request.gather_until is not None:
         extra_args[GATHER_KEY] = [list(end) for end in request.gather_until]
+    by_phase = sampling.by_phase if request.plan.thinks else None
+    if by_phase is not None:
+        extra_args |= by_phase.to_extra_args()
+        sampling = replace(sampling, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0)
     if limits_apart:
         extra_args |= to_extra_args(Nucleus(sampling.top_k, sampling.top_p))
         sampling = replace(sampling, top_k=0, top_p=1.0)
@@ -52,8 +56,12 @@ def to_sampling_params(request: EngineRequest, *, limits_apart: bool = False) ->
 
 
 def _rename_for_vllm(sampling: SamplingSettings) -> dict[str, Any]:
-    """Return the settings under the names of vLLM's arguments, of which one differs."""
+    """Return the settings under the names of vLLM's arguments, of which one differs.
+
+    vLLM has no argument for thoughts.
+    """
     values = {field.name: getattr(sampling, field.name) for field in fields(sampling)}
+    del values["thought"]
     values["logprobs"] = values.pop("num_logprobs")
     return {name: _to_builtin(value) for name, value in values.items()}
 

@@ -29,6 +29,7 @@ from thinking.vllm_plugin.reasoning_gate import GATE_MODULE, GATE_NAME
 
 PROCESSOR = "thinking.vllm_plugin.{runner}:ThinkingLogitsProcessor"
 NUCLEUS_PROCESSOR = "thinking.vllm_plugin.nucleus:NucleusLogitsProcessor"
+PHASE_PROCESSOR = "thinking.vllm_plugin.phase_sampling:PhaseSamplingLogitsProcessor"
 TARGET_KEY = "compiled_for"  # in ``additional_config``, which vLLM's key of what it compiles has
 V2_RUNNER_VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
 
@@ -78,6 +79,8 @@ def add_processor(config: VllmConfig) -> None:
     """Register the logits processors for the model runner that vLLM will use."""
     runner = "v2" if config.use_v2_model_runner else "v1"
     own = [PROCESSOR.format(runner=runner)]
+    if runner == "v1":  # the processor for V2 does it itself
+        own.append(PHASE_PROCESSOR)
     if current_platform.is_cpu() and runner == "v1":
         own.append(NUCLEUS_PROCESSOR)
     given = config.model_config.logits_processors or []

@@ -24,7 +24,7 @@ from server.reply.answer_form import choose_answer_form, list_answer_forms
 from server.reply.demand import to_demand
 from server.reply.reply import Recording, Reply
 from server.reply.request import ReplyRequest
-from server.reply.sampling import check_answer_only, check_sampling
+from server.reply.sampling import check_answer_only, check_sampling, with_thought_sampling
 from server.state import Services
 from server.traces.capture import TraceHead, describe_sampling
 from server.traces.recorder import TraceRecorder
@@ -93,6 +93,8 @@ async def _plan_job(
         logprobs_field=request.logprobs_field,
     )
     check_answer_only(sampling, prompt.plan)
+    if prompt.plan.thinks and request.thinking.options is not None:
+        sampling = with_thought_sampling(sampling, request.thinking.options.sampling)
     return GenerationJob(
         request_id=request.reply_id,
         prompt=prompt,

@@ -4,16 +4,19 @@ Does not know the bodies.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
+from server.dialects.options import NativeSampling
 from server.engine.protocol import MAX_SEED, Engine, SamplingSettings
 from server.errors.api import BadRequestError
 from server.prompt.plain_prompt import check_token_ids
+from thinking.phase_sampling import PhaseSampling, make_phase_sampling
 from thinking.plan import ThinkingPlan
 
 # Settings that a model's generation config may set.
 _OF_MODEL = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+_OF_PHASE = tuple(field.name for field in fields(PhaseSampling))
 
 
 def to_sampling_settings(
@@ -68,6 +71,26 @@ def check_sampling(
         logit_bias=bias,
         allowed_token_ids=_check_allowed_token_ids(settings.allowed_token_ids, engine.vocab_size),
     )
+
+
+def with_thought_sampling(
+    settings: SamplingSettings, options: NativeSampling | None
+) -> SamplingSettings:
+    """Return the settings with the sampling of thoughts that `options` request.
+
+    A field that is left out is the answer's, whose `settings` have the model's defaults. Nothing
+    changes if thoughts are sampled as the answer is.
+    """
+    if options is None:
+        return settings
+    given = {name: getattr(options, name) for name in _OF_PHASE}
+    thought = make_phase_sampling(
+        **{
+            name: getattr(settings, name) if value is None else value
+            for name, value in given.items()
+        }
+    )
+    return settings if thought == settings.of_answer else replace(settings, thought=thought)
 
 
 def check_answer_only(settings: SamplingSettings, plan: ThinkingPlan) -> None:

@@ -84,8 +84,13 @@ class ChoiceCapture:
 
 
 def describe_sampling(job: GenerationJob) -> dict[str, Any]:
-    """Return how the choices of `job` are sampled, JSON-ready."""
+    """Return how the choices of `job` are sampled, JSON-ready.
+
+    `thought` is there only if thoughts are sampled otherwise than the answer.
+    """
     sampling = asdict(job.sampling)
+    if job.sampling.thought is None:
+        del sampling["thought"]
     # Infinite ones are our own, for constraints; JSON has no infinity.
     bias = {str(t): value for t, value in job.sampling.logit_bias.items() if math.isfinite(value)}
     return {**sampling, "logit_bias": bias, "stop": list(job.stops)}

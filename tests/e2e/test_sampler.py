@@ -51,9 +51,15 @@ async def engine() -> AsyncIterator[VllmEngine]:
     await running.close()
 
 
-async def planned(engine: VllmEngine, prompt: list[int], plan: ThinkingPlan) -> list[int]:
+async def planned(
+    engine: VllmEngine,
+    prompt: list[int],
+    plan: ThinkingPlan,
+    sampling: SamplingSettings = GREEDY,
+) -> list[int]:
     """Output under a plan."""
-    request = EngineRequest(f"planned-{id(plan)}-{len(prompt)}", prompt, GREEDY, plan)
+    name = f"planned-{id(plan)}-{id(sampling)}-{len(prompt)}"
+    request = EngineRequest(name, prompt, sampling, plan)
     token_ids: list[int] = []
     async with aclosing(engine.generate(request)) as outputs:
         async for output in outputs:
@@ -121,3 +127,51 @@ async def test_a_thought_of_no_weight_leaves_the_next_token_as_it_was(
     answer = [t for t, kind in zip(output, kinds, strict=True) if kind is TokenKind.ANSWER]
     assert tracker.num_segments == 1
     assert answer[:6] == (await plain(engine, prompt))[:6]
+
+
+HOT = SamplingSettings(max_tokens=30, temperature=1.3, top_p=0.95, top_k=50, seed=11)
+
+
+@pytest.mark.parametrize("text", PROMPTS[:2])
+async def test_a_hot_thought_is_the_seeds_and_the_answer_after_it_greedy(
+    engine: VllmEngine, text: str
+) -> None:
+    prompt = engine.tokenizer.encode(text)
+    plan = make_plan(engine.profile, 16, ThinkingRules(loop_guard=None))
+    apart = replace(HOT, temperature=0.0, thought=HOT.of_answer)
+    output = await planned(engine, prompt, plan, apart)
+    num_hidden = count_hidden(engine, plan, output)
+    thought, answer = output[:num_hidden], output[num_hidden:]
+    assert thought == (await planned(engine, prompt, plan, HOT))[:num_hidden]
+    (end,) = engine.profile.end_token_ids
+    continued = await plain(engine, [*prompt, *thought])
+    # An answer may not hold the marker.
+    until = min([len(answer), *(place for place, token in enumerate(continued) if token == end)])
+    assert answer[:until] == continued[:until]
+    assert until > 1
+
+
+@pytest.mark.parametrize("text", PROMPTS[:2])
+async def test_a_greedy_thought_is_the_same_under_every_seed_of_its_answer(
+    engine: VllmEngine, text: str
+) -> None:
+    prompt = engine.tokenizer.encode(text)
+    plan = make_plan(engine.profile, 16, ThinkingRules(loop_guard=None))
+    greedy = await planned(engine, prompt, plan, replace(HOT, temperature=0.0))
+    num_hidden = count_hidden(engine, plan, greedy)
+    answers = set()
+    for seed in range(3):
+        apart = replace(HOT, temperature=1.5, seed=seed, thought=GREEDY.of_answer)
+        output = await planned(engine, prompt, plan, apart)
+        assert output[:num_hidden] == greedy[:num_hidden]
+        answers.add(tuple(output[num_hidden:]))
+    assert len(answers) > 1
+
+
+def count_hidden(engine: VllmEngine, plan: ThinkingPlan, output: list[int]) -> int:
+    """Return the number of hidden tokens, all of which come before the answer."""
+    tracker = tracker_of(engine, plan)
+    for token_id in output:
+        tracker.advance(token_id)
+    assert 0 < tracker.num_hidden <= plan.budget
+    return tracker.num_hidden

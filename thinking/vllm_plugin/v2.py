@@ -2,7 +2,7 @@
 
 Interface: ``vllm/v1/worker/gpu/sample/logits_processor/interface.py``, vLLM 0.32. Tokens
 are never copied to the host: they are read from the runner's history on the device. A request
-has the same slot here as there. Does not know what a plan means.
+has the same slot here as there. Does not know what a plan or a sampling means.
 """
 
 import numpy as np
@@ -15,9 +15,11 @@ from vllm.v1.worker.gpu.sample.logits_processor import (
     LogitsProcRequestState,
 )
 
+from thinking.phase_sampling import read_sampling_by_phase
 from thinking.plan import ThinkingPlan
 from thinking.sampler.arrays import TorchArrays
-from thinking.vllm_plugin.v2_steps import make_step
+from thinking.vllm_plugin.v2_sampling import RowSampling
+from thinking.vllm_plugin.v2_steps import FusedStepOnRunner, make_step
 from thinking.vllm_plugin.worker_config import count_draft_tokens, make_model_tables, read_plan
 
 
@@ -32,15 +34,21 @@ class ThinkingLogitsProcessor(LogitsProcessor):
         self._plans: list[ThinkingPlan | None] = [None] * req_states.max_num_reqs
         self._has_plan = np.zeros(req_states.max_num_reqs, dtype=bool)
         self._changed: set[int] = set()
+        self._sampling = RowSampling(
+            req_states.max_num_reqs, vllm_config.model_config.get_vocab_size(), req_states.device
+        )
+        if isinstance(self._step, FusedStepOnRunner):
+            self._sampling.use_kernels()
 
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
-        """Reject a malformed plan in the API process.
+        """Reject a malformed plan or sampling in the API process.
 
         Raises:
-            ValueError: see :meth:`ThinkingPlan.check`.
+            ValueError: see :meth:`ThinkingPlan.check` and :func:`read_sampling_by_phase`.
         """
         read_plan(sampling_params)
+        read_sampling_by_phase(sampling_params.extra_args)
 
     def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
         """Assign the slot to a new or resumed request, replacing its contents."""
@@ -50,10 +58,13 @@ class ThinkingLogitsProcessor(LogitsProcessor):
             self._changed.add(req_idx)
         self._plans[req_idx] = plan
         self._has_plan[req_idx] = plan is not None
+        by_phase = None if plan is None else read_sampling_by_phase(sampling_params.extra_args)
+        self._sampling.set_slot(req_idx, by_phase)
         return plan is not None
 
     def apply_staged_writes(self) -> None:
         """Copy the state of added requests to the device."""
+        self._sampling.flush()
         if not self._changed:
             return
         slots = sorted(self._changed)
@@ -69,15 +80,21 @@ class ThinkingLogitsProcessor(LogitsProcessor):
         self._changed.clear()
 
     def apply(self, logits: torch.Tensor, ctx: LogitsContext) -> torch.Tensor:
-        """Read the tokens accepted since the last step and constrain the next ones, in place.
+        """Read the tokens accepted since the last step and constrain the next ones.
+
+        In place, unless a request's thoughts and answer are sampled apart.
 
         Args:
             logits: float32 ``[rows, vocab]``: a row for each request, and for each draft token.
             ctx: the step's batch.
         """
-        if self._has_plan[ctx.idx_mapping_np].any():
-            self._step.run(logits, ctx)
-        return logits
+        if not self._has_plan[ctx.idx_mapping_np].any():
+            return logits
+        by_phase = self._sampling.is_wanted(ctx.idx_mapping_np)
+        thinking = self._step.run(logits, ctx, tells_phase=by_phase)
+        if thinking is None:
+            return logits
+        return self._sampling.apply(logits, ctx, thinking)
 
     def _read_earlier_output(self, slot: int) -> list[int]:
         """Return the output tokens of a request resumed after preemption; else an empty list.

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from vllm.logger import init_logger
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
 
+from thinking.phase import Phase
 from thinking.plan import ThinkingPlan
 from thinking.sampler.arrays import TorchArrays
 from thinking.sampler.automaton import ThinkingAutomaton
 from thinking.sampler.batch import Batch, make_batch
 from thinking.sampler.constraints import constrain
+from thinking.sampler.row_state import Field
 from thinking.sampler.tables import AutomatonTables
 from thinking.sampler.transition import advance
 
@@ -44,12 +46,19 @@ class Step(Protocol):
         `plans` has an entry for each of `slots`, as has `num_seen`.
         """
 
-    def run(self, logits: torch.Tensor, context: LogitsContext) -> None:
+    def run(
+        self, logits: torch.Tensor, context: LogitsContext, *, tells_phase: bool = False
+    ) -> torch.Tensor | None:
         """Read the tokens that were accepted since the last step and constrain the next ones.
 
         Args:
             logits: float32 ``[rows, vocab]``, changed in place.
             context: the layout of the rows; at least one slot has a plan.
+            tells_phase: return the phases.
+
+        Returns:
+            Whether each row's next token is sampled inside a thought (bool ``[rows]``; any value
+            where its slot has no plan); None unless `tells_phase`.
         """
 
 
@@ -105,7 +114,9 @@ class FusedStepOnRunner:
             slots, [None if p is None else n for p, n in zip(plans, num_seen, strict=True)]
         )
 
-    def run(self, logits: torch.Tensor, context: LogitsContext) -> None:
+    def run(
+        self, logits: torch.Tensor, context: LogitsContext, *, tells_phase: bool = False
+    ) -> torch.Tensor | None:
         """See :class:`Step`."""
         rows = self._make_rows(
             slots=context.expanded_idx_mapping,
@@ -113,7 +124,9 @@ class FusedStepOnRunner:
             input_ids=context.input_ids,
         )
         passes = bool(self._passes[context.idx_mapping_np].any())
-        self._fused.run(logits, rows, self._get_tokens(), passes=passes)
+        return self._fused.run(
+            logits, rows, self._get_tokens(), passes=passes, tells_phase=tells_phase
+        )
 
     def _get_tokens(self) -> "Tokens":
         """Return the runner's record of tokens, anew in each step: it swaps these buffers."""
@@ -146,7 +159,9 @@ class TorchStep:
         self._num_seen[self._arrays.put(slots, "int64")] = self._arrays.put(num_seen, "int32")
         self._batch_key = b""
 
-    def run(self, logits: torch.Tensor, context: LogitsContext) -> None:
+    def run(
+        self, logits: torch.Tensor, context: LogitsContext, *, tells_phase: bool = False
+    ) -> torch.Tensor | None:
         """See :class:`Step`."""
         slots = context.idx_mapping_np
         if len(logits) != len(slots):
@@ -154,6 +169,10 @@ class TorchStep:
         batch = self._get_batch(slots)
         self._catch_up(batch)
         constrain(self.automaton, logits, batch)
+        if not tells_phase:
+            return None
+        phases: torch.Tensor = self.automaton.state[context.idx_mapping, Field.PHASE]
+        return phases == Phase.THINKING
 
     def _get_batch(self, slots: NDArray[np.int32]) -> Batch:
         """Return the rows with a plan; reused while the batch stays the same."""

@@ -4,6 +4,9 @@ The markers come from ``additional_config["thinking"]``, a plan from
 ``SamplingParams.extra_args["thinking"]``. Does not know which runner is used.
 """
 
+from functools import lru_cache
+
+from transformers import PreTrainedTokenizerBase
 from vllm.config import VllmConfig
 from vllm.sampling_params import SamplingParams
 from vllm.tokenizers import cached_tokenizer_from_config
@@ -20,16 +23,28 @@ ADDITIONAL_CONFIG_KEY = "thinking"
 
 def make_model_tables(vllm_config: VllmConfig, arrays: ArrayLibrary) -> AutomatonTables:
     """Build the tables of the model that the worker serves."""
-    additional = vllm_config.additional_config
-    assert isinstance(additional, dict)  # set by VllmEngine
-    profile = MarkerProfile.from_dict(additional[ADDITIONAL_CONFIG_KEY])
     tokenizer = cached_tokenizer_from_config(vllm_config.model_config)
     return AutomatonTables(
-        TrackerTables(profile, find_boundary_token_ids(tokenizer)),
+        make_tracker_tables(vllm_config),
         vllm_config.model_config.get_vocab_size(),
         arrays,
         map_token_bytes(tokenizer),
     )
+
+
+def make_tracker_tables(vllm_config: VllmConfig) -> TrackerTables:
+    """Build the trackers' tables of the model that the worker serves, once."""
+    additional = vllm_config.additional_config
+    assert isinstance(additional, dict)  # set by VllmEngine
+    profile = MarkerProfile.from_dict(additional[ADDITIONAL_CONFIG_KEY])
+    return _make_tracker_tables(cached_tokenizer_from_config(vllm_config.model_config), profile)
+
+
+@lru_cache(maxsize=1)
+def _make_tracker_tables(
+    tokenizer: PreTrainedTokenizerBase, profile: MarkerProfile
+) -> TrackerTables:
+    return TrackerTables(profile, find_boundary_token_ids(tokenizer))
 
 
 def count_draft_tokens(vllm_config: VllmConfig) -> int:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from server.api.body import StrictModel
+from server.api.fields.sampling_values import MinP, Temperature, TopK, TopP
 from server.dialects.strategies import MAX_BRANCHES, MAX_WIDTH
 from thinking.gate import MAX_GATE_STRINGS
 from thinking.loop_guard import MAX_PERIOD, LoopGuard
@@ -71,6 +72,15 @@ class GateOptions(StrictModel):
             "those inside the answer. Default 0.5.",
         ),
     ] = None
+
+
+class ThoughtSamplingOptions(StrictModel):
+    """``thinking_options.sampling``: how thoughts are sampled; fields left out: as the answer."""
+
+    temperature: Temperature = None
+    top_p: TopP = None
+    top_k: TopK = None
+    min_p: MinP = None
 
 
 class StrategyOptions(StrictModel):
@@ -191,6 +201,13 @@ class ThinkingOptions(StrictModel):
             lt=1,
             description="Probability of the end marker above which a thought ends at the end of a "
             "sentence or line. Off by default.",
+        ),
+    ] = None
+    sampling: Annotated[
+        ThoughtSamplingOptions | None,
+        Field(
+            description="How thoughts are sampled. A field that is left out or null is the "
+            "answer's: the body's own field of this name, or the model's default."
         ),
     ] = None
     kind: Annotated[

@@ -110,12 +110,13 @@ def test_drafts_are_let_through_where_the_runner_shows_them_to_the_sampler(accep
 
 @pytest.mark.parametrize(("runs_v2", "module"), [(False, "v1"), (True, "v2")])
 def test_the_adapter_is_that_of_the_runner_which_will_run(runs_v2: bool, module: str) -> None:
-    from server.engine.vllm_options import NUCLEUS_PROCESSOR, add_processor
+    from server.engine.vllm_options import NUCLEUS_PROCESSOR, PHASE_PROCESSOR, add_processor
 
     given = make_config(
         use_v2_model_runner=runs_v2, model_config=make_model_config(logits_processors=["a:B"])
     )
     add_processor(given)
     expected = f"thinking.vllm_plugin.{module}:ThinkingLogitsProcessor"
-    limits = [] if runs_v2 else [NUCLEUS_PROCESSOR]  # these tests run on a CPU
-    assert given.model_config.logits_processors == ["a:B", expected, *limits]
+    # These tests run on a CPU.
+    sampling = [] if runs_v2 else [PHASE_PROCESSOR, NUCLEUS_PROCESSOR]
+    assert given.model_config.logits_processors == ["a:B", expected, *sampling]

@@ -14,7 +14,7 @@ from thinking.plan import ThinkingPlan
 from thinking.vllm_plugin.nucleus import NUCLEUS_KEY
 
 # Set from other fields of a body.
-DERIVED = {"max_tokens", "num_logprobs"}
+DERIVED = {"max_tokens", "num_logprobs", "thought"}
 SENT: dict[str, Any] = {
     "temperature": 0.3,
     "top_p": 0.4,

@@ -50,6 +50,17 @@ async def test_a_trace_contains_messages_thoughts_and_answers(
     assert trace["verdicts"] == []
 
 
+async def test_a_trace_says_how_its_thoughts_were_sampled(serve_traces: ServeTraces) -> None:
+    served = serve_traces()
+    await request_completion(served, temperature=0)
+    options = {"sampling": {"temperature": 0.5, "top_k": 3}}
+    await request_completion(served, temperature=0, thinking_options=options)
+    plain, apart = await read_traces(served)
+    assert "thought" not in plain["sampling"]
+    thought = {"temperature": 0.5, "top_p": 1.0, "top_k": 3, "min_p": 0.0}
+    assert apart["sampling"] == {**plain["sampling"], "thought": thought}
+
+
 async def test_a_stream_is_recorded_like_a_whole_reply(serve_traces: ServeTraces) -> None:
     served = serve_traces()
     await request_completion(served)

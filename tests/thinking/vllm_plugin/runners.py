@@ -40,12 +40,14 @@ class WorkerConfig:
 
     model_config: ModelConfig
     additional_config: dict[str, Any]
-    scheduler_config: Any = field(default_factory=lambda: _Scheduler())
+    scheduler_config: Any = field(default_factory=lambda: Scheduler())
     speculative_config: Any = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Scheduler:
+class Scheduler:
+    """The part of a ``SchedulerConfig`` that the adapters read."""
+
     max_num_seqs: int = MAX_REQUESTS
 
 

@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 import triton
 import triton.language as tl
 
-RULE_WIDTH = 16  # int32 per row: whether the second kernel is wanted, a rule, a segment's number
+# int32 per row: whether the second kernel is wanted, a rule, a segment's number
+RULE_WIDTH = 16
+THINKING = 4  # the column that says whether the next token is sampled inside a thought
 SEGMENT = 9  # the column of the number
+_THINKING = tl.constexpr(THINKING)
 
 
 class Rule(NamedTuple):
@@ -33,13 +36,13 @@ class Rule(NamedTuple):
 
 @triton.jit
 def store_rule(row, rule, later, num_segments_left):
-    """Store a rule at `row`, for the second kernel; only that it is not wanted, unless `later`."""
+    """Store a rule at `row`, for the second kernel; only the phase, unless `later`."""
     tl.store(row, later)
+    tl.store(row + _THINKING, rule.thinking)
     if later != 0:
         tl.store(row + 1, rule.forced)
         tl.store(row + 2, rule.moved)
         tl.store(row + 3, rule.banned)
-        tl.store(row + 4, rule.thinking)
         tl.store(row + 5, rule.opens)
         tl.store(row + 6, rule.tries_entropy)
         tl.store(row + 7, rule.tries_exit)
@@ -54,7 +57,7 @@ def load_rule(row):
         forced=tl.load(row + 1),
         moved=tl.load(row + 2),
         banned=tl.load(row + 3),
-        thinking=tl.load(row + 4),
+        thinking=tl.load(row + _THINKING),
         opens=tl.load(row + 5),
         tries_entropy=tl.load(row + 6),
         tries_exit=tl.load(row + 7),

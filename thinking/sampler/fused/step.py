@@ -15,7 +15,7 @@ from thinking.plan import ThinkingPlan
 from thinking.sampler.automaton import ThinkingAutomaton
 from thinking.sampler.fused import constrain
 from thinking.sampler.fused.records import Model, Slots, Tokens
-from thinking.sampler.fused.rule import RULE_WIDTH
+from thinking.sampler.fused.rule import RULE_WIDTH, THINKING
 from thinking.sampler.fused.step_kernel import step_kernel
 from thinking.sampler.fused.vocabulary_kernel import vocabulary_kernel
 from thinking.sampler.tables import AutomatonTables
@@ -78,7 +78,15 @@ class FusedStep:
         seen = put([NO_PLAN if number is None else number for number in num_seen], "int32")
         self._num_seen[put(slots, "int64")] = seen
 
-    def run(self, logits: torch.Tensor, rows: Rows, tokens: Tokens, *, passes: bool) -> None:
+    def run(
+        self,
+        logits: torch.Tensor,
+        rows: Rows,
+        tokens: Tokens,
+        *,
+        passes: bool,
+        tells_phase: bool = False,
+    ) -> torch.Tensor | None:
         """Advance the slots of the batch over their new tokens, and constrain all rows in place.
 
         Args:
@@ -86,10 +94,15 @@ class FusedStep:
             rows: the layout of `logits`.
             tokens: what has been accepted.
             passes: a plan of the batch needs a pass over the vocabulary (:func:`needs_pass`).
+            tells_phase: return the phases.
+
+        Returns:
+            Whether each row's next token is sampled inside a thought (bool ``[rows]``; any value
+            where its slot has no plan); None unless `tells_phase`.
         """
         num_rows = len(logits)
         rules = self._no_rules
-        if passes:
+        if passes or tells_phase:
             rules = torch.empty((num_rows, RULE_WIDTH), dtype=torch.int32, device=logits.device)
         step_kernel[(num_rows,)](
             slots=self._slots,
@@ -103,13 +116,14 @@ class FusedStep:
             input_ids=rows.input_ids,
             rules=rules,
             num_rows=num_rows,
-            passes=int(passes),
+            passes=int(passes or tells_phase),
             max_rows=self._max_rows,
             num_watched=self._num_watched,
             num_warps=NUM_WARPS,
         )
         if passes:
             self._pass_over_vocabulary(logits, rows, rules)
+        return rules[:, THINKING] == 1 if tells_phase else None
 
     def _pass_over_vocabulary(self, logits: torch.Tensor, rows: Rows, rules: torch.Tensor) -> None:
         kept = self._automaton.kept

@@ -50,7 +50,8 @@ def step_kernel(
         logits: float32 ``[num_rows, logits_stride]``.
         row_slots: the slot of each row; row_offsets: its place among its request's rows.
         input_ids: the token that the model read at each row: a draft, after the first row.
-        rules: int32 ``[num_rows, RULE_WIDTH]``, for the second kernel; unused unless `passes`.
+        rules: int32 ``[num_rows, RULE_WIDTH]``, for the second kernel and for sampling by phase;
+            unused unless `passes`.
         max_rows: a power of two, at least the number of rows of a request.
     """
     row = tl.program_id(0)

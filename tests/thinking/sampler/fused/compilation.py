@@ -19,7 +19,7 @@ from tests.thinking.generators import EXIT_ID, STAND_IN_ID, STOP_IDS, TOKEN_BYTE
 from thinking.markers.profile import MarkerProfile, Opening
 from thinking.sampler.arrays import TorchArrays
 from thinking.sampler.automaton import ThinkingAutomaton
-from thinking.sampler.fused import step
+from thinking.sampler.fused import greedy, step
 from thinking.sampler.fused.records import Tokens
 from thinking.sampler.fused.step_kernel import step_kernel
 from thinking.sampler.fused.vocabulary_kernel import vocabulary_kernel
@@ -36,6 +36,7 @@ TYPES = {
     torch.int16: "*i16",
     torch.uint8: "*u8",
 }
+ZEROS = torch.zeros(2)
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 
 
@@ -69,7 +70,7 @@ def type_of(value: Any) -> Any:
 
 
 def main() -> None:
-    """Compile both kernels and print their use of registers and memory."""
+    """Compile the kernels and print their use of registers and memory."""
     profile = MarkerProfile("any", (10,), (12,), Opening.FORCED, STOP_IDS, STAND_IN_ID, EXIT_ID)
     cpu = torch.device("cpu")
     shared = TrackerTables(profile, frozenset())
@@ -80,6 +81,9 @@ def main() -> None:
     zeros = torch.zeros((2, 32), dtype=torch.int32)
     tokens = Tokens(ids=zeros, prompt_lengths=zeros[0], lengths=zeros[0])
     step.FusedStep(automaton, NUM_DRAFTS).warm_up(tokens)
+    launches.append(Launch(greedy.greedy_kernel))
+    vars(greedy).update(greedy_kernel=launches[-1])
+    greedy.force_likeliest(torch.zeros((2, VOCAB_SIZE)), torch.zeros(2, dtype=torch.int64), ZEROS)
     for launch in launches:
         with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
             file.write(launch.compile())
