@@ -131,7 +131,7 @@ class ChoiceDecoder:
             self._first_answer_token = now
 
     def _make_receipt(self) -> Receipt:
-        prompt = self._settings.prompt
+        prompt, turn = self._settings.prompt, self._settings.turn
         return make_receipt(
-            prompt.budget, self._tracker, self._thinking_seconds, prompt.advice, self._search
+            prompt.budget, self._tracker, self._thinking_seconds, prompt.advice, self._search, turn
         )
