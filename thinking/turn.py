@@ -23,7 +23,7 @@ class TurnState:
 
 @dataclass(slots=True)
 class TurnShare:
-    """What a request uses of the budget of its turn.
+    """Use that a request makes of the budget of its turn.
 
     `used_elsewhere` is what earlier requests had used when this one reserved its part, and
     `reserved_elsewhere` what others held then. `num_open` are the request's choices that have not

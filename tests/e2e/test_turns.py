@@ -10,7 +10,7 @@ from tests.e2e.shared import ThinkerServer
 
 pytestmark = pytest.mark.e2e
 
-QUESTION = "17 * 3 + 25 - 8 * 4"
+QUESTION = "38-3+8+6-9-6+4+5*9 mod 100 ="
 BUDGET = 150
 
 
