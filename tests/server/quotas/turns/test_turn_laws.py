@@ -118,6 +118,31 @@ async def test_a_request_cancelled_while_reserving_returns_everything() -> None:
     await budgets.close()
 
 
+async def test_a_request_that_ends_while_leases_are_renewed_is_charged_once() -> None:
+    has_begun, answers = asyncio.Event(), asyncio.Event()
+
+    class SlowTurns(MemoryTurns):
+        """A storage on a slow network."""
+
+        async def settle(self, lease: Lease, used: int) -> None:
+            has_begun.set()
+            await answers.wait()
+            await super().settle(lease, used)
+
+    budgets, account = TurnBudgets(SlowTurns(3600)), account_of()
+    await budgets.reserve(account, TURN, demand())
+    assert account.turn is not None
+    account.turn.charge(reasoning=50, answer=3)
+    ending = asyncio.create_task(account.at_end.aclose())
+    await has_begun.wait()
+    renewing = asyncio.create_task(budgets.leases.update_all())
+    await asyncio.sleep(0)  # it waits for the other
+    answers.set()
+    await asyncio.gather(ending, renewing)
+    assert await budgets.read("alice", "one") == TurnTotals(100, 50, 0)
+    await budgets.close()
+
+
 async def test_without_a_storage_no_turn_is_begun_and_what_ran_is_charged_later() -> None:
     clock = Clock()
     store = FailingTurns(3600, clock=clock)
