@@ -5,9 +5,10 @@ read it; it knows none of them.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import Request
 
@@ -71,7 +72,7 @@ class RequestAccount:
     headers: dict[str, str] = field(default_factory=dict)
     ignored_fields: list[str] = field(default_factory=list)
     turn: TurnShare | None = None
-    settle_turn: Callable[[], Awaitable[None]] | None = None
+    settle_turn: Callable[[], Coroutine[Any, Any, None]] | None = None
     at_end: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property

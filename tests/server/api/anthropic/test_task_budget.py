@@ -198,7 +198,7 @@ async def test_a_bad_budget_is_refused_by_name(
     serve: Serve, config: dict[str, Any], options: dict[str, Any], param: str
 ) -> None:
     served = serve_agent(serve)
-    more = {"thinking_options": {"turn": options}} if options else {}
+    more: dict[str, Any] = {"thinking_options": {"turn": options}} if options else {}
     response = await post(served, output_config={"task_budget": config}, **more)
     assert response.status_code == 400, response.text
     error = json.loads(response.text)["error"]
