@@ -51,8 +51,8 @@ class RequestAccount:
     `first_answer_seconds` is the time until the first answer token of any choice.
     `trace_context` has the caller's W3C headers. `speaks_anthropic` is true if the client reads
     Anthropic's shapes. `ignored_fields` are paths in its body that were not used.
-    `turn` is its share of the budget of a turn, and `settle_turn` settles it before the account is
-    closed; None: it names none.
+    `turn` is its share of the budget of a turn, `extend_turn` reserves more of that and returns how
+    much, and `settle_turn` settles it before the account is closed; None: it names none.
     """
 
     request_id: str
@@ -72,6 +72,7 @@ class RequestAccount:
     headers: dict[str, str] = field(default_factory=dict)
     ignored_fields: list[str] = field(default_factory=list)
     turn: TurnShare | None = None
+    extend_turn: Callable[[int], Coroutine[Any, Any, int]] | None = None
     settle_turn: Callable[[], Coroutine[Any, Any, None]] | None = None
     at_end: AsyncExitStack = field(default_factory=AsyncExitStack)
 

@@ -88,7 +88,8 @@ def _run(
         plan=job.prompt.plan,
         constraint=job.constraint,
         images=job.prompt.images,
-        gather_until=_get_gather_until(model, job),
+        # What waits is lost when the client leaves, and a turn counts every token.
+        gather_until=None if decoder.is_in_turn else _get_gather_until(model, job),
     )
     if job.max_thinking_seconds is None:
         return model.engine.generate(request)

@@ -41,6 +41,11 @@ class Leases:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep())
 
+    def find_store(self, lease: Lease) -> TurnStore | None:
+        """Return the store that made `lease`; None: it is settled."""
+        running = self._running.get(lease.token)
+        return None if running is None or running.used is not None else running.store
+
     async def reduce(self, lease: Lease) -> None:
         """Lower the amount of a lease to that of `lease`, or later if the storage is down."""
         running = self._running[lease.token]

@@ -57,7 +57,7 @@ class TurnBudgets:
         """Reserve what the turn has left of the hidden tokens that the request may use.
 
         Settled when the account is closed, or before that by its `settle_turn`. Sets the account's
-        share of the turn.
+        share of the turn, and the `extend_turn` of a request whose budget grows while it runs.
 
         Raises:
             TurnBudgetError: 400; nothing was reserved.
@@ -66,6 +66,7 @@ class TurnBudgets:
         """
         # A separate task: if this one is cancelled, the lease is still known and settled.
         taking = asyncio.create_task(self._take(account, turn, demand))
+        account.extend_turn = partial(self._extend, account, taking)
         account.settle_turn = partial(self._settle, account, taking)
         account.at_end.push_async_callback(account.settle_turn)
         return await asyncio.shield(taking)
@@ -110,6 +111,29 @@ class TurnBudgets:
             turn.budget, totals.used, totals.reserved, demand.num_choices, turn.is_task
         )
         return lease
+
+    async def _extend(
+        self, account: RequestAccount, taking: "asyncio.Task[Lease]", wanted: int
+    ) -> int:
+        """Reserve what is left of `wanted` more tokens; return how many. 0: the request has ended.
+
+        Raises:
+            TurnStorageUnavailableError: 503; nothing more was reserved, as far as is known.
+        """
+        lease = await taking
+        store = self.leases.find_store(lease)
+        if store is None:
+            return 0
+        token = secrets.token_hex(8)
+        try:
+            _, granted = await store.take(lease.turn, Opening(lease.budget), wanted, token)
+        except CounterStorageError as error:
+            raise TurnStorageUnavailableError from error
+        more = Lease(lease.turn, token, lease.budget, granted)
+        self.leases.add(store, more)
+        # What it uses is charged with the first lease.
+        account.at_end.push_async_callback(self.leases.settle, more, 0)
+        return granted
 
     def _fall_back(self, error: CounterStorageError) -> TurnStore:
         if self._fallback is None:

@@ -118,6 +118,22 @@ async def test_a_request_cancelled_while_reserving_returns_everything() -> None:
     await budgets.close()
 
 
+async def test_a_request_whose_budget_grows_takes_more_of_the_turn() -> None:
+    budgets, account = TurnBudgets(MemoryTurns(3600)), account_of()
+    await budgets.reserve(account, TURN, demand(60))
+    assert account.turn is not None
+    assert account.extend_turn is not None
+    assert await account.extend_turn(30) == 30
+    assert await account.extend_turn(30) == 10
+    assert await budgets.read("alice", "one") == TurnTotals(100, 0, 100)
+    account.turn.charge(reasoning=70, answer=3)
+    await account.at_end.aclose()
+    assert await budgets.read("alice", "one") == TurnTotals(100, 70, 0)
+    assert await account.extend_turn(30) == 0
+    assert await budgets.read("alice", "one") == TurnTotals(100, 70, 0)
+    await budgets.close()
+
+
 async def test_a_request_that_ends_while_leases_are_renewed_is_charged_once() -> None:
     has_begun, answers = asyncio.Event(), asyncio.Event()
 
