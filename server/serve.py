@@ -23,7 +23,7 @@ from server.lifecycle import HttpServer, Lifecycle
 from server.logs.log import LogFormat, ServerLog
 from server.process.console import print_status
 from server.process.exit import ExitCode, end_descendants, forbid_core_dumps
-from server.quotas.redis_counters import RedisMissingError
+from server.quotas.redis_script import RedisMissingError
 from server.quotas.storage import QuotaStorageUrlError
 from server.settings.settings import ServerSettings
 from server.state import open_services

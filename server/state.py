@@ -25,6 +25,8 @@ from server.metrics import Metrics
 from server.model.served_model import ServedModel
 from server.quotas.opening import open_quotas
 from server.quotas.quotas import Quotas
+from server.quotas.turns.opening import open_turn_budgets
+from server.quotas.turns.turn_budgets import TurnBudgets
 from server.settings.quota import Quota
 from server.settings.settings import ServerSettings
 from server.stored_responses.store import ResponseStore
@@ -95,6 +97,7 @@ class Services:
     admission: AdmissionQueue
     load: LoadGauge
     quotas: Quotas
+    turns: TurnBudgets
     seal: ThoughtSeal
     responses: ResponseStore[Any]
     trace_access: TraceAccess
@@ -111,6 +114,7 @@ class Services:
     async def close(self) -> None:
         """Write the waiting traces, and free what the model holds in addition to its engine."""
         await self.quotas.close()
+        await self.turns.close()
         if self.reward_model is not None:
             await self.reward_model.close()
         if self.traces is not None:
@@ -139,6 +143,7 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
     curve = LoadCurve(settings.load_shrink_from, settings.load_shrink_floor)
     load = LoadGauge(admission, lambda: slot.engine.load if slot.engine else None, curve)
     admission_metrics.read_load_from(load.read_load, load.read_share)
+    quotas = open_quotas(settings, metrics.registry)
     return Services(
         settings=settings,
         slot=slot,
@@ -147,7 +152,8 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
         anonymous=replace(ANONYMOUS, quota=Quota(**settings.anonymous_quota)),
         admission=admission,
         load=load,
-        quotas=open_quotas(settings, metrics.registry),
+        quotas=quotas,
+        turns=open_turn_budgets(settings, quotas),
         seal=ThoughtSeal.from_environment(),
         responses=ResponseStore(
             settings.response_store_max_responses,

@@ -3,8 +3,9 @@
 The requested budget is the explicit count, else the effort, else the server's default. It is
 limited by the ceilings of the model and of the key, then by what the reply's length and the
 context leave after the answer reserve. Unless it was an explicit count, load may shrink it
-further. Knows nothing of HTTP or of which field a client used: a dialect fills in
-:class:`BudgetRequest`, with the name of the field for the receipt.
+further; last, it is at most what the request's turn has left. Knows nothing of HTTP or of which
+field a client used: a dialect fills in :class:`BudgetRequest`, with the name of the field for the
+receipt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,7 @@ class LimitedBy(Enum):
     MAX_COMPLETION_TOKENS = "max_completion_tokens"
     CONTEXT = "context"
     LOAD = "load"
+    TURN = "turn"
 
 
 # `max` is None: as much as the ceiling, the reply and the context allow.
@@ -105,6 +107,8 @@ class BudgetPolicy:
     key_ceiling: int | None = None
     # Share that load leaves of a budget that is not an explicit count; 1: all of it.
     load_share: float = 1.0
+    # What the turn of the request has left for it.
+    turn_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,8 @@ def resolve_budget(
     budget, limited_by = _apply_limits(requested, limits)
     if (shrunk := _shrink_under_load(budget, request, policy)) < budget:
         budget, limited_by = shrunk, LimitedBy.LOAD
+    if policy.turn_left is not None and policy.turn_left < budget:
+        budget, limited_by = policy.turn_left, LimitedBy.TURN
     return ThinkingBudget(
         budget=budget,
         requested=requested if source != DEFAULT_SOURCE else None,

@@ -9,6 +9,7 @@ from typing import Any
 from thinking.budget import ThinkingBudget
 from thinking.phase import StopCause
 from thinking.tracker import ThinkingTracker
+from thinking.turn import TurnShare, TurnState
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Receipt:
     seconds: float
     advice: tuple[str, ...] = ()
     search: BranchTally | None = None
+    turn: TurnState | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wire form (``choices[i].thinking``)."""
@@ -69,6 +71,7 @@ class Receipt:
             "seconds": self.seconds,
             "advice": list(self.advice),
             **searched,
+            **({} if self.turn is None else {"turn": self.turn.to_dict()}),
         }
 
     def to_record(self) -> dict[str, Any]:
@@ -82,26 +85,29 @@ def make_receipt(
     seconds: float,
     advice: tuple[str, ...] = (),
     search: BranchTally | None = None,
+    turn: TurnShare | None = None,
 ) -> Receipt:
     """Create the receipt of a choice that has ended.
 
     `seconds` is the time during which hidden tokens were generated. A thought that is still
     open means that the reply was cut inside it. `search` holds what a search generated in
-    addition to this choice.
+    addition to this choice. The choice is charged to `turn`.
     """
     stop = tracker.stop_cause
     if stop is StopCause.NONE and tracker.num_segments:
         stop = StopCause.MAX_TOKENS
+    used = tracker.num_hidden + (search.num_hidden if search else 0)
     return Receipt(
         requested=budget.requested,
         source=budget.source,
         budget=budget.budget,
         limited_by=budget.limited_by.value if budget.limited_by else None,
-        used=tracker.num_hidden + (search.num_hidden if search else 0),
+        used=used,
         injected=tracker.num_injected + (search.num_injected if search else 0),
         segments=tracker.num_segments,
         stop=stop.value,
         seconds=round(seconds, 3),
         advice=advice,
         search=search,
+        turn=turn.charge(reasoning=used, answer=tracker.num_answer) if turn else None,
     )

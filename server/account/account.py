@@ -5,9 +5,10 @@ read it; it knows none of them.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import Request
 
@@ -15,6 +16,7 @@ from server.choice.outcome import ChoiceOutcome
 from server.keys.key import ANONYMOUS, AccessKey
 from server.metrics import Metrics
 from thinking.receipt import Receipt
+from thinking.turn import TurnShare
 
 # Requested every few seconds by monitoring: neither logged nor traced, but counted in the metrics.
 PROBE_ENDPOINTS = ("/health", "/metrics")
@@ -49,6 +51,8 @@ class RequestAccount:
     `first_answer_seconds` is the time until the first answer token of any choice.
     `trace_context` has the caller's W3C headers. `speaks_anthropic` is true if the client reads
     Anthropic's shapes. `ignored_fields` are paths in its body that were not used.
+    `turn` is its share of the budget of a turn, `extend_turn` reserves more of that and returns how
+    much, and `settle_turn` settles it before the account is closed; None: it names none.
     """
 
     request_id: str
@@ -67,6 +71,9 @@ class RequestAccount:
     trace_context: Mapping[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     ignored_fields: list[str] = field(default_factory=list)
+    turn: TurnShare | None = None
+    extend_turn: Callable[[int], Coroutine[Any, Any, int]] | None = None
+    settle_turn: Callable[[], Coroutine[Any, Any, None]] | None = None
     at_end: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property

@@ -16,6 +16,7 @@ class Demand:
     reasoning_tokens: int
     answer_tokens: int
     num_engine_requests: int
+    num_choices: int = 1
 
     @property
     def total_tokens(self) -> int:
@@ -30,4 +31,5 @@ def sum_demands(demands: Sequence[Demand]) -> Demand:
         reasoning_tokens=sum(demand.reasoning_tokens for demand in demands),
         answer_tokens=sum(demand.answer_tokens for demand in demands),
         num_engine_requests=sum(demand.num_engine_requests for demand in demands),
+        num_choices=sum(demand.num_choices for demand in demands),
     )

@@ -5,7 +5,7 @@ know what the endpoints generate, nor how they write it.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
@@ -18,6 +18,7 @@ from server.http.disconnect import run_while_connected
 from server.http.streaming import EventStream
 from server.keys.sealed_thoughts import ThoughtSeal
 from server.model.served_model import ServedModel
+from server.quotas.turns.request import TurnRequest
 from server.reply.admit import Prepared, admit
 from server.reply.prepare import prepare_reply
 from server.reply.reply import Reply
@@ -36,6 +37,8 @@ class RequestContext(Generic[ReadT]):
     """A request with its parsed body, its account, and the model and services that serve it.
 
     `thinking` holds the body's thinking parameters; it is empty if the endpoint reads no dialects.
+    `turn` is the turn that the request draws on; `turn_left` what that has left for each choice, if
+    it is less than the request asks for.
     """
 
     request: Request
@@ -44,6 +47,8 @@ class RequestContext(Generic[ReadT]):
     account: RequestAccount
     body: ReadT
     thinking: ThinkingParams
+    turn: TurnRequest | None = None
+    turn_left: int | None = None
 
     @property
     def seal(self) -> ThoughtSeal:
@@ -52,6 +57,8 @@ class RequestContext(Generic[ReadT]):
 
     async def prepare(self, request: ReplyRequest) -> Prepared[Reply]:
         """Check and plan one reply; see :func:`server.reply.prepare.prepare_reply`."""
+        if self.turn_left is not None:
+            request = replace(request, turn_left=self.turn_left)
         return await prepare_reply(self.services, self.model, self.account, request)
 
     async def wait(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
@@ -74,7 +81,33 @@ async def begin(
         ApiError: the model is not ready, the body is invalid, or the request is not admitted.
     """
     context = await read_request(request, body)
-    return context, await _admit(context, await prepare(context))
+    turn = context.body.find_turn()
+    if turn is None:
+        return context, await _admit(context, await prepare(context))
+    context, prepared = await _prepare_in_turn(replace(context, turn=turn), turn, prepare)
+    return context, await _admit(context, prepared)
+
+
+async def _prepare_in_turn(
+    context: RequestContext[ThinkingBodyT],
+    turn: TurnRequest,
+    prepare: Callable[[RequestContext[ThinkingBodyT]], Awaitable[Prepared[WorkT]]],
+) -> tuple[RequestContext[ThinkingBodyT], Prepared[WorkT]]:
+    """Prepare work that draws on the budget of a turn, and reserve its part of that.
+
+    First it is planned as if the turn had enough left, which says how much it may use; if that is
+    more than the turn has left, it is planned again within what there is, shared by all choices.
+    """
+    account, turns = context.account, context.services.turns
+    num_ignored = len(account.ignored_fields)
+    prepared = await prepare(context)
+    lease = await turns.reserve(account, turn, prepared.demand)
+    if lease.amount < prepared.demand.reasoning_tokens:
+        del account.ignored_fields[num_ignored:]  # they are noted again
+        context = replace(context, turn_left=lease.amount // prepared.demand.num_choices)
+        prepared = await prepare(context)
+        await turns.reduce(lease, prepared.demand.reasoning_tokens)
+    return context, prepared
 
 
 async def begin_without_dialects(

@@ -80,6 +80,14 @@ _SCHEMAS: dict[str, Any] = {
                 "description": "Reason for fewer: `vote` (it was decided), `budget`, or the limit "
                 "of the budget or the reply; null: nothing limited the search.",
             },
+            "turn": {
+                "type": "object",
+                "description": "Only if the request draws on the budget of a turn: that budget, "
+                "what it has used including this choice, and what further requests may use.",
+                "properties": {
+                    name: {"type": "integer"} for name in ("budget", "used", "remaining")
+                },
+            },
         },
     },
     "ChatCompletion": build_completion_schema(

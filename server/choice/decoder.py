@@ -65,6 +65,11 @@ class ChoiceDecoder:
                 )
         return delta
 
+    @property
+    def is_in_turn(self) -> bool:
+        """True if the choice draws on the budget of a turn."""
+        return self._settings.turn is not None
+
     def has_thought_for(self, seconds: float) -> bool:
         """Return whether a thought is running although thoughts have taken `seconds` already."""
         return self._tracker.is_thinking and self._thinking_seconds >= seconds
@@ -131,7 +136,7 @@ class ChoiceDecoder:
             self._first_answer_token = now
 
     def _make_receipt(self) -> Receipt:
-        prompt = self._settings.prompt
+        prompt, turn = self._settings.prompt, self._settings.turn
         return make_receipt(
-            prompt.budget, self._tracker, self._thinking_seconds, prompt.advice, self._search
+            prompt.budget, self._tracker, self._thinking_seconds, prompt.advice, self._search, turn
         )

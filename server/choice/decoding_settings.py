@@ -10,6 +10,7 @@ from server.prompt.prepared_prompt import PreparedPrompt
 from server.tools.reading import ReaderFactory
 from thinking.segments import AnswerEnd
 from thinking.tracker_state import TrackerTables
+from thinking.turn import TurnShare
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class DecodingSettings:
 
     `filtered_markers` are removed from the answer's text. Without `keeps_thought`, hidden tokens
     are only counted. Without `create_tool_reader`, the answer is plain text; with it, the special
-    tokens in `call_token_ids` have a text too. `clock` returns seconds.
+    tokens in `call_token_ids` have a text too. `clock` returns seconds. `turn`
+    is charged with each choice that ends.
     """
 
     tables: TrackerTables
@@ -31,6 +33,7 @@ class DecodingSettings:
     call_token_ids: Collection[int] = ()
     answer_end: AnswerEnd = field(default_factory=AnswerEnd)
     clock: Callable[[], float] = time.monotonic
+    turn: TurnShare | None = None
 
     @property
     def stop_token_ids(self) -> frozenset[int]:

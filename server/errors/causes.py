@@ -23,6 +23,7 @@ BAD_REQUESTS = (
     "segment_too_short",
     "text_too_long",
     "too_many_verdicts",
+    "turn_budget_differs",
     "unknown_field",
     "unsupported_encoding",
     "unsupported_sampling",
@@ -41,6 +42,7 @@ ACCESS = (
     "response_not_found",
     "trace_not_found",
     "traces_off",
+    "turn_not_found",
 )
 # Quotas and load (429, 504).
 CAPACITY = (
@@ -49,6 +51,7 @@ CAPACITY = (
     "queue_timeout",
     "quota_exceeded",
     "too_many_concurrent_requests",
+    "too_many_turns",
 )
 # Failures of the server (500, 503).
 FAILURES = (

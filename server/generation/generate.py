@@ -31,7 +31,7 @@ async def generate(
         EngineError: see :meth:`server.engine.protocol.Engine.generate`.
         SearchError: the reward model gave no scores.
     """
-    settings = _make_decoding_settings(model, job)
+    settings = _make_decoding_settings(model, job, account)
     decoders = [ChoiceDecoder(index, settings) for index in range(job.num_choices)]
     account.observe_start(len(job.prompt.token_ids))
     try:
@@ -89,7 +89,8 @@ def _make_request(model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
         plan=job.prompt.plan,
         constraint=job.constraint,
         images=job.prompt.images,
-        gather_until=_get_gather_until(model, job),
+        # What waits is lost when the client leaves, and a turn counts every token.
+        gather_until=None if decoder.is_in_turn else _get_gather_until(model, job),
     )
 
 
@@ -104,7 +105,9 @@ def _run(
     return limit_thinking_time(model.engine, request, decoder, job.max_thinking_seconds)
 
 
-def _make_decoding_settings(model: ServedModel, job: GenerationJob) -> DecodingSettings:
+def _make_decoding_settings(
+    model: ServedModel, job: GenerationJob, account: RequestAccount
+) -> DecodingSettings:
     return DecodingSettings(
         tables=model.tables,
         tokenizer=model.engine.tokenizer,
@@ -116,4 +119,5 @@ def _make_decoding_settings(model: ServedModel, job: GenerationJob) -> DecodingS
         call_token_ids=model.call_token_ids,
         answer_end=job.answer_end,
         clock=model.clock,
+        turn=account.turn,
     )

@@ -11,13 +11,14 @@ class ReplyLimits:
 
     `total` limits thought and answer together, `answer` the answer alone (the thought is added to
     it), and `key_ceiling` the thought. `load_share` is the fraction that load leaves of a budget
-    that was not requested in tokens.
+    that was not requested in tokens, `turn_left` what the request's turn leaves for the thought.
     """
 
     total: int | None = None
     answer: int | None = None
     key_ceiling: int | None = None
     load_share: float = 1.0
+    turn_left: int | None = None
 
     @property
     def without_load(self) -> "ReplyLimits":
@@ -32,7 +33,12 @@ class ReplyLimits:
         Raises:
             BudgetError: see :func:`thinking.budget.resolve_budget`.
         """
-        policy = replace(policy, key_ceiling=self.key_ceiling, load_share=self.load_share)
+        policy = replace(
+            policy,
+            key_ceiling=self.key_ceiling,
+            load_share=self.load_share,
+            turn_left=self.turn_left,
+        )
         if self.answer is None:
             return resolve_budget(
                 request, policy, max_completion_tokens=self.total, context_left=context_left

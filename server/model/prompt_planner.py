@@ -43,6 +43,14 @@ class PromptDraft:
     request: BudgetRequest
     limits: ReplyLimits
 
+    @property
+    def without_thought(self) -> "PromptDraft":
+        """The same draft where the turn has nothing left: no option can need part of a budget."""
+        request = replace(
+            self.request, strategy=None, wrap_up=None, min_thinking_tokens=None, segments=None
+        )
+        return replace(self, request=request, limits=replace(self.limits, turn_left=0))
+
 
 class PromptPlanner:
     """Plans the prompts of one model. `context` is its context length in tokens."""
@@ -76,6 +84,9 @@ class PromptPlanner:
         try:
             return self._plan(draft)
         except BadRequestError:
+            if draft.limits.turn_left is not None:
+                # The options fit the request's own budget, but not what the turn has left of it.
+                return self._plan(draft.without_thought)
             if draft.limits.load_share == 1:
                 raise
         # The budget that load leaves may be too small for an option that fits the whole budget.

@@ -18,7 +18,7 @@ from server.quotas.kinds import find_windows
 from server.quotas.metrics import QuotaMetrics
 from server.quotas.refusal import QuotaExceededError, RefusedQuota, pick_refusal
 from server.quotas.reservation import Reservation, to_change, to_reserved_costs, to_used_costs
-from server.quotas.storage import WatchedCounters
+from server.quotas.storage import StorageWatch, WatchedCounters
 from server.quotas.usage import QuotaUsage, build_quota_headers
 
 
@@ -30,7 +30,7 @@ class QuotaStorageUnavailableError(UnavailableError):
 
 
 class Quotas:
-    """The quotas of one server. `clock` returns seconds since 1970.
+    """The quotas of one server. `clock` returns seconds since 1970; `watch` is of the storage.
 
     `fallback` counts while the storage is down; None: requests with a quota are refused then.
     """
@@ -43,9 +43,10 @@ class Quotas:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
-        self._counters = WatchedCounters(counters)
+        self.watch = StorageWatch()
+        self.metrics = metrics
+        self._counters = WatchedCounters(counters, self.watch)
         self._fallback = fallback
-        self._metrics = metrics
 
     async def reserve(self, account: RequestAccount, demand: Demand) -> None:
         """Reserve the most that the request may use; settled when the account is closed.
@@ -77,7 +78,7 @@ class Quotas:
         except CounterStorageError as error:
             counted = await self._fall_back(error).change(changes)
         usages = list(map(QuotaUsage, windows, counted.used))
-        self._metrics.observe(usages)
+        self.metrics.observe(usages)
         return usages
 
     async def close(self) -> None:
@@ -91,12 +92,12 @@ class Quotas:
         counters: Counters = self._counters
         try:
             counted = await counters.change(changes)
-            self._metrics.storage_up.set(1)
+            self.metrics.storage_up.set(1)
         except CounterStorageError as error:
             counters = self._fall_back(error)
             counted = await counters.change(changes)
         usages = list(map(QuotaUsage, windows, counted.used))
-        self._metrics.observe(usages)
+        self.metrics.observe(usages)
         account.headers |= build_quota_headers(usages, now, for_anthropic=account.speaks_anthropic)
         if counted.is_refused:
             refused = pick_refusal(
@@ -106,12 +107,12 @@ class Quotas:
                     if change.is_refused(usage.used)
                 ]
             )
-            self._metrics.observe_refusal(refused.usage)
+            self.metrics.observe_refusal(refused.usage)
             raise QuotaExceededError(refused, now)
         return Reservation(counters, windows, costs)
 
     def _fall_back(self, error: CounterStorageError) -> Counters:
-        self._metrics.storage_up.set(0)
+        self.metrics.storage_up.set(0)
         if self._fallback is None:
             raise QuotaStorageUnavailableError from error
         return self._fallback
@@ -130,7 +131,7 @@ class Quotas:
         try:
             counted = await reservation.counters.change([change for _, change in settled])
         except CounterStorageError:
-            self._metrics.storage_up.set(0)  # the whole reservation stays charged
+            self.metrics.storage_up.set(0)  # the whole reservation stays charged
             return
         windows = [window for window, _ in settled]
-        self._metrics.observe(list(map(QuotaUsage, windows, counted.used)))
+        self.metrics.observe(list(map(QuotaUsage, windows, counted.used)))

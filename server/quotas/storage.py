@@ -6,7 +6,8 @@ most one wait. Knows no quotas.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from server.quotas.counters import (
@@ -19,6 +20,7 @@ from server.quotas.counters import (
 from server.quotas.redis_counters import RedisCounters
 
 logger = logging.getLogger(__name__)
+ResultT = TypeVar("ResultT")
 MEMORY_URL = "memory://"
 SCHEMES = ("redis", "rediss", "redis+unix")
 PAUSE_SECONDS = 1.0
@@ -35,8 +37,18 @@ def open_counters(url: str | None, timeout_seconds: float) -> Counters:
         QuotaStorageUrlError: the URL is malformed, or its scheme is unknown.
         RedisMissingError: redis-py is not installed.
     """
+    redis_url = find_redis_url(url)
+    return MemoryCounters() if redis_url is None else RedisCounters(redis_url, timeout_seconds)
+
+
+def find_redis_url(url: str | None) -> str | None:
+    """Return the URL of the configured Redis; None: the storage is in memory.
+
+    Raises:
+        QuotaStorageUrlError: the URL is malformed, or its scheme is unknown.
+    """
     if url is None or url == MEMORY_URL:
-        return MemoryCounters()
+        return None
     scheme = url.partition("://")[0]
     if scheme not in SCHEMES:
         known = ", ".join(f"{name}://" for name in SCHEMES)
@@ -47,41 +59,56 @@ def open_counters(url: str | None, timeout_seconds: float) -> Counters:
         # The library's error quotes the supposed port, which may be a password.
         message = "the URL of the quota storage has no valid port"
         raise QuotaStorageUrlError(message) from None
-    return RedisCounters(url, timeout_seconds)
+    return url
 
 
-class WatchedCounters:
-    """Counters that track whether the storage responds. Logs each change of that once.
+class StorageWatch:
+    """Tracks whether a storage responds. Logs each change of that once.
 
     After a failure, calls fail at once for `PAUSE_SECONDS` without contacting the storage.
     """
 
-    def __init__(self, counters: Counters, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.is_up = True
-        self._counters = counters
         self._clock = clock
         self._next_try = 0.0
 
-    async def change(self, changes: Sequence[Change]) -> ChangeResult:
-        """See :meth:`server.quotas.counters.Counters.change`."""
+    async def run(self, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """Return the result of `call`, which contacts the storage.
+
+        Raises:
+            CounterStorageError: it does not respond now, or did not a moment ago.
+        """
         if not self.is_up and self._clock() < self._next_try:
             raise CounterStorageError("it did not respond a moment ago")
         try:
-            counted = await self._counters.change(changes)
+            result = await call()
         except CounterStorageError as error:
             self._note_failure(error)
             raise
         if not self.is_up:
             logger.warning("the quota storage responds again")
         self.is_up = True
-        return counted
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._counters.close()
+        return result
 
     def _note_failure(self, error: CounterStorageError) -> None:
         if self.is_up:
             logger.error("the quota storage does not respond: %s", error)
         self.is_up = False
         self._next_try = self._clock() + PAUSE_SECONDS
+
+
+class WatchedCounters:
+    """Counters whose storage is watched."""
+
+    def __init__(self, counters: Counters, watch: StorageWatch) -> None:
+        self._counters = counters
+        self._watch = watch
+
+    async def change(self, changes: Sequence[Change]) -> ChangeResult:
+        """See :meth:`server.quotas.counters.Counters.change`."""
+        return await self._watch.run(lambda: self._counters.change(changes))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._counters.close()

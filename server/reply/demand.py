@@ -14,4 +14,5 @@ def to_demand(job: GenerationJob, *, has_limit: bool) -> Demand:
         reasoning_tokens=budget.budget * job.num_choices,
         answer_tokens=(limit - budget.budget) * job.num_choices,
         num_engine_requests=branches * job.num_choices,
+        num_choices=job.num_choices,
     )

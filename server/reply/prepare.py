@@ -53,6 +53,7 @@ async def prepare_reply(
         answer=request.max_answer_tokens,
         key_ceiling=account.key.thinking_ceiling,
         load_share=services.load.read_share(),
+        turn_left=request.turn_left,
     )
     job = await _plan_job(model, request, budget, limits)
     job = replace(
@@ -60,7 +61,7 @@ async def prepare_reply(
         shows_thought=shows_thought or request.keeps_thought or keeps_trace,
         max_thinking_seconds=_get_thinking_seconds(services, request),
     )
-    if budget.strategy is not None:
+    if budget.strategy is not None and job.prompt.plan.opens:  # else its turn has nothing left
         job = replace(job, search=_to_search_job(services, request, budget.strategy, job.sampling))
     reply = Reply(
         account,

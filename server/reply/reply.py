@@ -12,6 +12,7 @@ from server.generation.job import GenerationJob
 from server.model.served_model import ServedModel
 from server.traces.capture import TraceHead, captured
 from server.traces.recorder import TraceRecorder
+from thinking.turn import TurnShare
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +48,38 @@ class Reply:
         """Generate the reply: starts when the deltas are first read, and ends when closed."""
         generated = generate(self.model, self.job, self.account)
         deltas = enforce_deadline(generated, self.account, self.max_seconds)
-        if self.recording is None:
+        if (recording := self.recording) is not None:
+            deltas = captured(
+                deltas, recording.head, recording.recorder, shows_thought=recording.passes_thought
+            )
+        if self.account.turn is None:
             return deltas
-        recording = self.recording
-        return captured(
-            deltas, recording.head, recording.recorder, shows_thought=recording.passes_thought
-        )
+        return _settle_before_end(deltas, self.account, self.account.turn)
 
     async def collect(self) -> list[ChoiceDelta]:
         """Return all deltas of each choice, joined; each has its result."""
         return await collect_choices(self.stream_deltas(), self.job.num_choices)
+
+
+async def _settle_before_end(
+    deltas: AsyncGenerator[ChoiceDelta, None], account: RequestAccount, turn: TurnShare
+) -> AsyncGenerator[ChoiceDelta, None]:
+    """Yield `deltas`; settle the turn once all choices have ended, before the last one is told.
+
+    So a client that sends its next request at once finds in the turn what this one has left.
+    """
+    last: list[ChoiceDelta] = []
+    async with aclosing(deltas):
+        async for delta in deltas:
+            if turn.num_open or delta.result is None:
+                yield delta
+            else:
+                last.append(delta)
+    if last:
+        assert account.settle_turn is not None  # set with the turn
+        await account.settle_turn()
+    for delta in last:
+        yield delta
 
 
 async def collect_choices(

@@ -24,7 +24,8 @@ class ReplyRequest:
     `num_logprobs`, for errors. `store` is false to keep no trace, and true if the client relies on
     a trace. `keeps_thought`: the endpoint needs the thought's text in order to seal it, even if the
     client may not see it; it must not show it. `lowered_by` says how far the request's priority is
-    below its key's.
+    below its key's. `turn_left` is what the request's turn has left for each choice; None: as much
+    as the request asks for.
     """
 
     reply_id: str
@@ -43,3 +44,4 @@ class ReplyRequest:
     store: bool | None = None
     keeps_thought: bool = False
     lowered_by: int = 0
+    turn_left: int | None = None

@@ -10,7 +10,7 @@ from server.settings.quota import Quota
 
 
 class AccessSettings(BaseSettings):
-    """Keys and quotas."""
+    """Keys, quotas, and budgets of turns."""
 
     quota_storage: SecretStr | None = Field(
         default=None,
@@ -20,11 +20,17 @@ class AccessSettings(BaseSettings):
     )
     quota_fallback: Literal["refuse", "allow"] = Field(
         default="refuse",
-        description="How to handle requests with a quota while the quota storage does not "
-        "respond: refuse them (503), or allow them and let each server count separately.",
+        description="How to handle requests with a quota or a turn while the quota storage does "
+        "not respond: refuse them (503), or allow them and let each server count separately.",
     )
     quota_timeout_seconds: PositiveFloat = Field(
         default=1.0, description="Timeout for a response of the quota storage."
+    )
+    turn_ttl_seconds: float = Field(
+        default=3600.0,
+        ge=60,
+        description="Time after its last use at which the budget of a turn is forgotten "
+        "(docs/turns.md).",
     )
     anonymous_quota: dict[str, NonNegativeInt | None] = Field(
         default_factory=dict,

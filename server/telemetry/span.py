@@ -65,9 +65,8 @@ def build_receipt_events(account: RequestAccount) -> Iterator[Mapping[str, Value
 
 
 def build_receipt_attributes(receipt: Receipt) -> dict[str, Value]:
-    """Return the receipt as attributes, without its advice."""
-    return {
-        f"thinking.{name}": value
-        for name, value in receipt.to_record().items()
-        if value is not None
-    }
+    """Return the receipt as attributes, without its advice; an attribute is never an object."""
+    record = receipt.to_record()
+    turn = record.pop("turn", {})
+    record |= {f"turn.{name}": value for name, value in turn.items()}
+    return {f"thinking.{name}": value for name, value in record.items() if value is not None}

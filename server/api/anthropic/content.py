@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from server.api.anthropic.task_budget import mark_call
 from server.choice.delta import THOUGHT_BREAK, ChoiceDelta
 from server.keys.sealed_thoughts import ThoughtSeal
+from server.quotas.turns.request import TurnRequest
 from server.tools.call import ToolCallDelta
 
 Event = dict[str, Any]
@@ -35,14 +37,21 @@ class ContentWriter:
     Invariant: at most one block is open, and indices increase by one. A thought's block comes
     before the answer that follows it: if a delta has both, the thought is written first.
     `estimates_length`: while a thought is written without its text, its length is reported.
+    `turn` is the request's: calls made in a task are marked with it.
     """
 
     def __init__(
-        self, display: ThoughtDisplay, seal: ThoughtSeal, *, estimates_length: bool = False
+        self,
+        display: ThoughtDisplay,
+        seal: ThoughtSeal,
+        *,
+        estimates_length: bool = False,
+        turn: TurnRequest | None = None,
     ) -> None:
         self._display = display
         self._seal = seal
         self._estimates_length = estimates_length
+        self._turn = turn
         self._num_reported = 0  # estimated tokens of the open thought
         self._index = -1
         self._open: str | None = None  # the open block's type
@@ -111,7 +120,7 @@ class ContentWriter:
         if self._open != "tool_use" or self._call_index != call.index:
             yield from self.close()
             self._call_index = call.index
-            block_id = to_tool_use_id(call.call_id or "")
+            block_id = mark_call(call.call_id or "", self._turn)
             yield self._start(
                 {"type": "tool_use", "id": block_id, "name": call.name or "", "input": {}}
             )
@@ -125,11 +134,6 @@ class ContentWriter:
 
     def _make_delta(self, delta: dict[str, Any]) -> Event:
         return {"type": "content_block_delta", "index": self._index, "delta": delta}
-
-
-def to_tool_use_id(call_id: str) -> str:
-    """Return a call's id in Anthropic's form."""
-    return f"toolu_{call_id.removeprefix('call_')}"
 
 
 def collect_blocks(events: Iterable[Event]) -> list[dict[str, Any]]:

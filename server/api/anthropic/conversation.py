@@ -30,7 +30,8 @@ from server.api.anthropic.documents import (
     SearchResultBlock,
     TextBlock,
 )
-from server.api.anthropic.protocol import CountTokensRequest, TaskBudget
+from server.api.anthropic.protocol import CountTokensRequest
+from server.api.anthropic.task_budget import TaskBudget
 from server.api.anthropic.turns import TurnMessage
 from server.errors.api import BadRequestError
 from server.keys.sealed_thoughts import ThoughtSeal

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from server.api.anthropic.blocks import SystemContent
 from server.api.anthropic.context_edits import ContextManagement
 from server.api.anthropic.fields import CacheControl, Unused, validation_error
+from server.api.anthropic.task_budget import TaskBudget, to_turn
 from server.api.anthropic.tools import AnyTool, ToolChoice
 from server.api.anthropic.turns import TurnMessage
 from server.api.body import StrictModel
@@ -24,6 +25,7 @@ from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
 from server.constraint.json_schema import collect_literals, serialize_schema
 from server.dialects.readers import EFFORT
 from server.prompt.messages import MAX_MESSAGES
+from server.quotas.turns.request import TurnRequest
 
 MAX_STOP_SEQUENCES = 64
 MAX_TOOLS = 1_024
@@ -43,14 +45,6 @@ class OutputFormat(StrictModel):
     schema_: JsonSchema = Field(alias="schema", description="The JSON schema of the answer.")
 
 
-class TaskBudget(StrictModel):
-    """``output_config.task_budget``: tokens for a whole task, over all of its requests."""
-
-    type: Literal["tokens"]
-    total: int = Field(ge=1)
-    remaining: int | None = Field(None, ge=0, description="Null: all of them.")
-
-
 class OutputConfig(StrictModel):
     """``output_config``: the format of the answer, the effort, and a budget for the task."""
 
@@ -62,7 +56,9 @@ class OutputConfig(StrictModel):
         None, description="Format of the answer; the thought is not constrained."
     )
     task_budget: TaskBudget | None = Field(
-        None, description="Advice: the model is told of it. `max_tokens` limits the reply."
+        None,
+        description="The model is told of it, and the thoughts of a task end with it "
+        "(docs/turns.md). `max_tokens` limits the reply.",
     )
 
 
@@ -144,6 +140,15 @@ class MessagesRequest(CountTokensRequest, SamplingFields):
         Field(description="No conversation is held here, so none can be continued."),
     ] = None
     compaction: Annotated[Any, OnlyValues(why=_NO_SUMMARIES), to_enum_schema()] = None
+
+    def find_turn(self) -> TurnRequest | None:
+        """See :meth:`ThinkingBody.find_turn`; a budget for the task makes a turn too."""
+        options = self.thinking_options
+        return to_turn(
+            None if options is None else options.turn,
+            None if self.output_config is None else self.output_config.task_budget,
+            self.messages,
+        )
 
     def list_unused(self) -> list[str]:
         """See :meth:`CountTokensRequest.list_unused`."""

@@ -95,6 +95,7 @@ async def create_message(request: Request) -> Response:
             get_thought_display(context),
             context.seal,
             estimates_length=counts_hidden_thoughts(context),
+            turn=context.turn,
         ),
         opens_with_thought=reply.job.prompt.plan.opens,
     )

@@ -12,6 +12,7 @@ from pydantic import Field
 from server.api.body import StrictModel, read_dialect_body
 from server.api.fields.thinking_options import ThinkingOptions
 from server.dialects.resolution import ThinkingParams
+from server.quotas.turns.request import TurnRequest
 
 ThinkingBodyT = TypeVar("ThinkingBodyT", bound="ThinkingBody")
 
@@ -26,6 +27,17 @@ class ThinkingBody(StrictModel):
             ge=0, description="Minimum number of hidden tokens; until then, thoughts are kept open."
         ),
     ] = None
+
+    def find_turn(self) -> TurnRequest | None:
+        """Return the turn that the request draws on; None: it names none.
+
+        Raises:
+            BadRequestError: a field of the turn is missing.
+        """
+        options = self.thinking_options
+        if options is None or options.turn is None:
+            return None
+        return options.turn.to_request()
 
 
 async def read_thinking_body(

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from server.api.body import StrictModel
 from server.api.fields.sampling_values import MinP, Temperature, TopK, TopP
+from server.api.fields.turn import TurnOptions
 from server.dialects.strategies import MAX_BRANCHES, MAX_WIDTH
 from thinking.gate import MAX_GATE_STRINGS
 from thinking.loop_guard import MAX_PERIOD, LoopGuard
@@ -221,6 +222,10 @@ class ThinkingOptions(StrictModel):
         StrategyOptions | None,
         BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value),
         Field(description="Search over thoughts, within one budget: an object, or just a name."),
+    ] = None
+    turn: Annotated[
+        TurnOptions | None,
+        Field(description="Budget that this request shares with others (docs/turns.md)."),
     ] = None
 
 

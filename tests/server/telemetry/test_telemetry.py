@@ -68,6 +68,19 @@ async def test_a_request_has_one_span_with_its_receipt(
     assert span.start_time < span.end_time
 
 
+async def test_a_turn_in_a_receipt_is_an_attribute_a_number(
+    serve: Serve, exporter: InMemorySpanExporter
+) -> None:
+    served = serve(wants("hm.</think>yes"))
+    options = {"turn": {"id": "a", "budget": 90}}
+    response = await served.chat(max_thinking_tokens=64, thinking_options=options)
+    (span,) = finish_spans(served, exporter)
+    turn = response.json()["choices"][0]["thinking"]["turn"]
+    found = read_attributes(span)
+    assert {name: found[f"thinking.turn.{name}"] for name in turn} == turn
+    assert "thinking.turn" not in found
+
+
 async def test_each_of_several_choices_is_an_event(
     serve: Serve, exporter: InMemorySpanExporter
 ) -> None:

@@ -123,5 +123,5 @@ def _to_reply_request(
 def _to_empty_result(reply: Reply) -> ChoiceResult:
     """Return the result of a choice that consists of its prompt only."""
     tracker = ThinkingTracker(reply.model.tables, ThinkingPlan())
-    receipt = make_receipt(reply.job.prompt.budget, tracker, 0.0)
+    receipt = make_receipt(reply.job.prompt.budget, tracker, 0.0, turn=reply.account.turn)
     return ChoiceResult("length", receipt, 0, 0)
