@@ -71,8 +71,8 @@ def read_settings(flags: Mapping[str, Any]) -> ServerSettings:
     for given in list_options():
         pattern = _PASSWORDS.get(given.field)
         if pattern is not None and pattern.search(flags.get(given.field, "")):
-            problem = f"{given.flag}: put a URL with a password into {given.variable}"
-            print(f"{PROGRAM}: error: {problem}", file=sys.stderr)
+            hint = f"{given.flag}: put a URL with a password into {given.variable}"
+            print(f"{PROGRAM}: error: {hint}", file=sys.stderr)
             sys.exit(EXIT_USAGE)
     try:
         return ServerSettings(**flags)
