@@ -80,6 +80,10 @@ _SCHEMAS: dict[str, Any] = {
                 "description": "Reason for fewer: `vote` (it was decided), `budget`, or the limit "
                 "of the budget or the reply; null: nothing limited the search.",
             },
+            "signature": {
+                "type": "string",
+                "description": "Signature of the choice's row in the ledger, if there is one.",
+            },
         },
     },
     "ChatCompletion": build_completion_schema(

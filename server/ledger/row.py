@@ -1,4 +1,4 @@
-"""One row of the ledger: what one choice of a reply has used, and what it costs.
+"""Row of the ledger: what one choice of a reply has used, and what it costs.
 
 Holds no text of a prompt, a thought or an answer. Knows no database.
 """

@@ -5,7 +5,7 @@ from pydantic_settings import BaseSettings
 
 
 class LedgerSettings(BaseSettings):
-    """Where usage is recorded, and what it costs."""
+    """Recording of usage, and prices."""
 
     ledger: SecretStr | None = Field(
         default=None,

@@ -33,6 +33,7 @@ VALUES = {
         "modelCache.accessMode=ReadWriteMany",
         "modelCache.storageClass=nfs",
         "quotaStorage.existingSecret=redis",
+        "ledger.existingSecret=ledger",
         "thoughtKeys.existingSecret=thoughts",
         "environment.HF_HOME=/models/hub",
     ],

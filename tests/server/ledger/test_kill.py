@@ -19,7 +19,7 @@ from server.ledger.row import LedgerRow
 from tests.server.ledger.conftest import KEY, read_rows
 from tests.server.ledger.test_rows import BODIES, USAGES, check_usage, group
 
-NUM_KILLS = 8
+NUM_KILLS = 5
 NUM_CLIENTS = 40
 Json = dict[str, Any]
 
