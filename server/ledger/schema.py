@@ -113,6 +113,8 @@ def prepare_schema(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
     version = read_version(connection)
     if version is None:
         METADATA.create_all(connection)

@@ -19,6 +19,8 @@ from server.ledger.spool import Spool, SpoolError
 from server.ledger.store import LedgerStore
 
 MAX_BATCH = 1_000
+# Rows of the spool in one commit: the replies that end meanwhile wait for them.
+MAX_SPOOLED = 200
 # Interval of tries while the database does not respond.
 PAUSE_SECONDS = 1.0
 CLOSE_SECONDS = 10.0
@@ -154,18 +156,17 @@ class LedgerWriter:
             time.sleep(min(left, 0.1))
 
     def _write_to_database(self) -> None:
-        entries, was_up = self._waiting, self.is_up
-        rows = [entry.row for entry in entries]
-        spooled = self._spool.read_next(MAX_BATCH) if self._spool and not entries else []
-        if was_up and not rows and not spooled:
+        spooled = self._spool.read_next(MAX_SPOOLED) if self._spool else []
+        rows = [*(entry.row for entry in self._waiting), *spooled]
+        if self.is_up and not rows:
             return
         started = time.monotonic()
         try:
-            self._store.insert(rows or spooled)
+            self._store.insert(rows)
         except Exception as error:  # whatever it is: the thread goes on, and no row is lost
             self._note_down(error)
             return
-        self._note_up(len(rows or spooled), time.monotonic() - started)
+        self._note_up(len(rows), time.monotonic() - started)
         if spooled and self._spool is not None:
             self._spool.advance()
             self._metrics.spooled.set(self._spool.num_rows)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,12 +97,20 @@ async def load(url: str, seen: Seen, chance: random.Random) -> None:
         await asyncio.gather(*(work(client) for _ in range(NUM_CLIENTS)), return_exceptions=True)
 
 
+async def wait_until_ready(url: str) -> None:
+    """Ask until the server answers; it says its URL a moment before it listens."""
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        while True:
+            with suppress(httpx.ConnectError):
+                if (await client.get("/health")).status_code == 200:
+                    return
+            await asyncio.sleep(0.05)
+
+
 async def ask_and_kill(environment: dict[str, str], seen: Seen, chance: random.Random) -> None:
     """Kill a server at some time while it is under load."""
     with running_server(environment) as (process, url):
-        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-            while (await client.get("/health")).status_code != 200:  # noqa: ASYNC110 - polls
-                await asyncio.sleep(0.05)
+        await wait_until_ready(url)
         before = len(seen.usages)
         asking = asyncio.create_task(load(url, seen, chance))
         wanted = before + chance.randint(1, 60)

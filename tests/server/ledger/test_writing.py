@@ -105,6 +105,15 @@ async def test_what_nobody_waits_for_is_written_at_the_latest_at_the_end(url: st
     assert len(read_rows(url)) == 50
 
 
+async def test_several_servers_may_begin_and_write_together(url: str) -> None:
+    writers = await asyncio.gather(*(asyncio.to_thread(open_writer, url) for _ in range(4)))
+    rows = [make_row(number) for number in range(200)]
+    await asyncio.gather(*(writers[i % 4].write(row) for i, row in enumerate(rows)))
+    assert len(read_rows(url)) == 200
+    for writer in writers:
+        writer.close()
+
+
 def test_an_unknown_schema_is_refused(url: str) -> None:
     writer = open_writer(url)
     writer.close()
