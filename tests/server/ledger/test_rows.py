@@ -8,22 +8,32 @@ from typing import Any
 
 import httpx
 import pytest
+from anthropic import AsyncAnthropic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.engine.protocol import EngineRequest
 from server.ledger.row import LedgerRow
 from tests.examples import examples
+from tests.server.api.anthropic.conftest import connect, make_arguments
 from tests.server.conftest import MODEL, Served, chat_body, wants
 from tests.server.ledger.conftest import WANTED, OpenLedger, compute_cost, read_rows
+from tests.server.scraping import scrape
 
+__all__ = ["connect"]
 Json = dict[str, Any]
+SHOWN = {"include_reasoning": True}  # each token comes at once
 MESSAGES = [{"role": "user", "content": "How many?"}]
 BODIES: dict[str, Json] = {
     "/v1/chat/completions": chat_body(),
     "/v1/completions": {"model": MODEL, "prompt": ["How many?", "And why?"]},
     "/v1/responses": {"model": MODEL, "input": "How many?"},
     "/v1/messages": {"model": MODEL, "messages": MESSAGES, "max_tokens": 64},
+}
+COUNTERS = {
+    "prompt_tokens": "prompt_tokens",
+    "reasoning_tokens": "thinking_tokens",
+    "answer_tokens": "answer_tokens",
 }
 USAGES = {
     "/v1/chat/completions": ("prompt_tokens", "completion_tokens"),
@@ -220,9 +230,33 @@ async def test_the_sdks_read_the_cost(serve_billed: OpenLedger) -> None:
         assert usage.model_extra["cost"] > 0
 
 
+async def test_anthropics_sdk_reads_the_cost(serve_billed: OpenLedger, connect: Any) -> None:
+    client: AsyncAnthropic = connect(serve_billed())
+    whole = await client.messages.create(**make_arguments())
+    assert whole.usage.model_extra is not None
+    assert whole.usage.model_extra["cost"] > 0
+    async with client.messages.stream(**make_arguments()) as stream:
+        costs = [
+            (event.usage.model_extra or {})["cost"]
+            async for event in stream
+            if event.type == "message_delta"
+        ]
+        assert (await stream.get_final_message()).content == whole.content
+    assert costs == [whole.usage.model_extra["cost"]]
+
+
+async def check_metrics(served: Served, rows: list[LedgerRow]) -> None:
+    """Assert that the rows say what the server's counters say; what is counted is charged."""
+    page = await scrape(served)
+    for name, column in COUNTERS.items():
+        counted = page.sum(f"thinking_{name}_total")
+        assert counted == sum(getattr(row, column) for row in rows)
+    assert page.sum("thinking_reasoning_tokens_total") > 0
+
+
 async def test_each_failure_of_the_engine_is_recorded(serve_billed: OpenLedger, url: str) -> None:
     served = serve_billed(wants("z" * 400))
-    asking = asyncio.create_task(served.chat(n=2))
+    asking = asyncio.create_task(served.chat(n=2, **SHOWN))
     while served.engine.num_generated < 20:  # noqa: ASYNC110 - the engine has no event for this
         await asyncio.sleep(0)
     served.engine.abort_all()
@@ -232,8 +266,7 @@ async def test_each_failure_of_the_engine_is_recorded(serve_billed: OpenLedger, 
     rows = read_rows(url)
     assert [(row.choice, row.finish) for row in rows] == [(0, "failed"), (1, "failed")]
     assert sum(row.prompt_tokens for row in rows) > 0
-    used = sum(row.thinking_tokens + row.answer_tokens for row in rows)
-    assert used == served.engine.num_generated
+    await check_metrics(served, rows)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -241,7 +274,7 @@ async def test_a_client_that_hangs_up_is_charged_for_what_was_written(
     serve_billed: OpenLedger, url: str, stream: bool
 ) -> None:
     served = serve_billed(wants("z" * 400))
-    asking = asyncio.create_task(served.chat(n=2, stream=stream))
+    asking = asyncio.create_task(served.chat(n=2, stream=stream, **SHOWN))
     while served.engine.num_generated < 20:  # noqa: ASYNC110 - the engine has no event for this
         await asyncio.sleep(0)
     asking.cancel()
@@ -250,5 +283,4 @@ async def test_a_client_that_hangs_up_is_charged_for_what_was_written(
     rows = read_rows(url)
     assert [row.finish for row in rows] == ["cancelled", "cancelled"]
     assert sum(row.prompt_tokens for row in rows) > 0
-    used = sum(row.thinking_tokens + row.answer_tokens for row in rows)
-    assert used == served.engine.num_generated
+    await check_metrics(served, rows)
