@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from server.cli import read_settings
@@ -71,6 +71,7 @@ def sum_up(rows: list[LedgerRow], by: str) -> dict[Any, dict[str, Any]]:
 
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(rows=draw_rows(), by=st.sampled_from(["key", "model", "day"]))
+@example(rows=[make_row(n, cost=Decimal("123456.000000000123")) for n in range(3)], by="key")
 @pytest.mark.hypothesis
 def test_sums_are_exact(
     url: str, rows: list[LedgerRow], by: str, capsys: pytest.CaptureFixture[str]

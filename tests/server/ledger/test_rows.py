@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.engine.protocol import EngineRequest
-from server.ledger.row import LedgerRow
+from server.ledger.row import LedgerRow, to_receipt_record
 from tests.examples import examples
 from tests.server.api.anthropic.conftest import connect, make_arguments
 from tests.server.conftest import MODEL, Served, chat_body, wants
@@ -189,6 +189,12 @@ async def test_nothing_of_prompt_thought_or_answer_is_in_a_row(
     written = json.dumps(row.to_dict())
     assert "words" not in written
     assert "step" not in written
+
+
+def test_of_a_receipt_only_numbers_and_our_own_words_are_kept() -> None:
+    turn = {"id": "my secret turn", "budget": 5}
+    receipt = {"used": 3, "stop": "loop", "sealed": "gAAAA", "advice": ["x"], "turn": turn}
+    assert to_receipt_record(receipt) == {"used": 3, "stop": "loop", "turn": {"budget": 5}}
 
 
 async def test_a_request_that_is_refused_has_no_row(serve_billed: OpenLedger, url: str) -> None:
