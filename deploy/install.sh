@@ -117,7 +117,7 @@ if [ "$device" = preinstalled ]; then
     say "installing thinking-server beside the system's vLLM"
     # Fails if that is not the version that we need.
     "$uv" pip install --system --break-system-packages --no-build-isolation \
-        --overrides "$locks/overrides.txt" -e '.[cuda,embedded,redis,telemetry]'
+        --overrides "$locks/overrides.txt" -e '.[cuda,embedded,ledger,redis,telemetry]'
     compile_sources python3
     exit
 fi

@@ -23,10 +23,10 @@ compile() {
 
 compile cuda --overrides $locks/overrides.txt \
     pyproject.toml --extra cuda --extra embedded --extra clients \
-    --extra redis --extra telemetry "$@"
+    --extra ledger --extra redis --extra telemetry "$@"
 compile cpu --overrides $locks/overrides.txt --overrides $locks/overrides-cpu.txt \
     pyproject.toml $locks/cpu.in --extra cpu --extra embedded --extra clients \
-    --extra redis --extra telemetry "$@"
+    --extra ledger --extra redis --extra telemetry "$@"
 # Constrained, so that one environment can hold the tools and the server.
 compile dev --constraints $locks/cpu.txt --group dev "$@"
 

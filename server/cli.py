@@ -9,6 +9,7 @@ import argparse
 import difflib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -23,6 +24,11 @@ from server.settings.settings import ServerSettings
 
 PROGRAM = "thinking-server"
 EXIT_USAGE = 2
+# URLs that may have a password. Every user of the machine can read a command line.
+_PASSWORDS = {
+    "quota_storage": re.compile("@"),
+    "ledger": re.compile(r"://[^@]*:.*@|password="),
+}
 
 # The entry point of the server imports this module, and multiprocessing imports it again in each
 # child process.
@@ -31,9 +37,14 @@ watch_parent()
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run ``thinking-server`` and end the process with the server's exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] == "ledger":
+        from server.ledger.command import main as run_ledger_command
+
+        sys.exit(run_ledger_command(arguments[1:]))
     parser = _make_own_parser()
     os.environ[SERVER_PID_VARIABLE] = str(os.getpid())
-    own, rest = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)
+    own, rest = parser.parse_known_args(arguments)
     flags = vars(own)
     match flags.pop("help", None):
         case "engine":
@@ -57,14 +68,12 @@ def read_settings(flags: Mapping[str, Any]) -> ServerSettings:
 
     Ends the process with status 2 on an invalid value.
     """
-    if "@" in flags.get("quota_storage", ""):
-        # Every user of the machine can read a command line.
-        where = "THINKING_SERVER_QUOTA_STORAGE"
-        print(
-            f"{PROGRAM}: error: --quota-storage: put a URL with a password into {where}",
-            file=sys.stderr,
-        )
-        sys.exit(EXIT_USAGE)
+    for given in list_options():
+        pattern = _PASSWORDS.get(given.field)
+        if pattern is not None and pattern.search(flags.get(given.field, "")):
+            hint = f"{given.flag}: put a URL with a password into {given.variable}"
+            print(f"{PROGRAM}: error: {hint}", file=sys.stderr)
+            sys.exit(EXIT_USAGE)
     try:
         return ServerSettings(**flags)
     except ValidationError as error:

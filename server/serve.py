@@ -19,6 +19,9 @@ from server.keys.anonymous import AnonymousError, check_listener
 from server.keys.reading import KeyFileError
 from server.keys.sealed_thoughts import SealKeyError
 from server.keys.watching import watch_keys
+from server.ledger.errors import LedgerConfigError
+from server.ledger.prices import PriceFileError
+from server.ledger.signing import LedgerKeyError
 from server.lifecycle import HttpServer, Lifecycle
 from server.logs.log import LogFormat, ServerLog
 from server.process.console import print_status
@@ -60,6 +63,9 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
         return ExitCode.USAGE
     except (QuotaStorageUrlError, RedisMissingError) as error:
         print_status(f"error: quotas: {error}")
+        return ExitCode.USAGE
+    except (LedgerConfigError, LedgerKeyError, PriceFileError) as error:
+        print_status(f"error: ledger: {error}")
         return ExitCode.USAGE
     finally:
         end_descendants()

@@ -16,11 +16,15 @@ from server.admission.load import LoadCurve, LoadGauge
 from server.admission.metrics import AdmissionMetrics
 from server.admission.queue import AdmissionQueue, QueueLimits
 from server.engine.protocol import Engine
+from server.engine.start_errors import EngineConfigError
 from server.errors.api import UnavailableError
 from server.generation.search.reward_model import RewardModel
 from server.keys.key import ANONYMOUS, AccessKey
 from server.keys.live import LiveKeys
 from server.keys.sealed_thoughts import ThoughtSeal
+from server.ledger.ledger import Ledger
+from server.ledger.opening import open_ledger
+from server.ledger.prices import PriceFileError
 from server.metrics import Metrics
 from server.model.served_model import ServedModel
 from server.quotas.opening import open_quotas
@@ -85,8 +89,8 @@ class Services:
     """Everything that outlives a request; ``app.state.services``.
 
     `anonymous` is the key of all callers if the server requires none. `map_slots` limits the engine
-    requests of all maps together. `traces`, `reward_model` and `telemetry` are None if they are not
-    configured.
+    requests of all maps together. `traces`, `ledger`, `reward_model` and `telemetry` are None if
+    they are not configured.
     """
 
     settings: ServerSettings
@@ -102,12 +106,22 @@ class Services:
     responses: ResponseStore[Any]
     trace_access: TraceAccess
     traces: TraceRecorder | None
+    ledger: Ledger | None
     reward_model: RewardModel | None
     telemetry: "RequestSpans | None"
     map_slots: asyncio.Semaphore
 
     def set_engine(self, engine: Engine) -> None:
-        """Start serving `engine`. Takes a moment, because it reads the whole vocabulary."""
+        """Start serving `engine`. Takes a moment, because it reads the whole vocabulary.
+
+        Raises:
+            EngineConfigError: the model has no prices.
+        """
+        if self.ledger is not None:
+            try:
+                self.ledger.check_model(engine.model_name)
+            except PriceFileError as error:
+                raise EngineConfigError(str(error)) from None
         self.slot.model = ServedModel(engine, self.settings)
         self.metrics.set_build_info(engine.model_name)
 
@@ -119,6 +133,8 @@ class Services:
             await self.reward_model.close()
         if self.traces is not None:
             await asyncio.to_thread(self.traces.close)
+        if self.ledger is not None:
+            await asyncio.to_thread(self.ledger.close)
         if self.telemetry is not None:
             await asyncio.to_thread(self.telemetry.close)
         if self.slot.model is not None:
@@ -134,6 +150,7 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
         QuotaStorageUrlError, RedisMissingError: quotas cannot be counted as configured.
         KeyFileError: the keys cannot be used.
         SealKeyError: the keys for sealing thoughts, from the environment, are malformed.
+        LedgerConfigError, PriceFileError, LedgerKeyError: usage cannot be recorded as configured.
     """
     slot = EngineSlot()
     metrics = Metrics(registry, lambda: slot.is_ready)
@@ -162,6 +179,7 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
         ),
         trace_access=TraceAccess.from_environment(shows_thoughts=settings.show_thoughts),
         traces=open_traces(settings, metrics),
+        ledger=open_ledger(settings, metrics.registry),
         reward_model=None if settings.scorer_url is None else RewardModel(settings),
         telemetry=open_telemetry(settings, lambda: slot.model_name),
         map_slots=asyncio.Semaphore(settings.map_concurrency),

@@ -33,7 +33,8 @@ class BranchTally:
 class Receipt:
     """Thinking record of one choice; counts are tokens.
 
-    Invariant: ``used == reasoning_tokens`` of that choice.
+    Invariant: ``used == reasoning_tokens`` of that choice. `signature` is that of its row in the
+    ledger; None: there is none.
     """
 
     requested: int | None
@@ -48,6 +49,7 @@ class Receipt:
     advice: tuple[str, ...] = ()
     search: BranchTally | None = None
     turn: TurnState | None = None
+    signature: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wire form (``choices[i].thinking``)."""
@@ -72,11 +74,13 @@ class Receipt:
             "advice": list(self.advice),
             **searched,
             **({} if self.turn is None else {"turn": self.turn.to_dict()}),
+            **({} if self.signature is None else {"signature": self.signature}),
         }
 
     def to_record(self) -> dict[str, Any]:
-        """Return the form for logs and spans: without the advice, which is for the client."""
-        return {name: value for name, value in self.to_dict().items() if name != "advice"}
+        """Return the form for logs and spans: without what is for the client."""
+        for_client = ("advice", "signature")
+        return {name: value for name, value in self.to_dict().items() if name not in for_client}
 
 
 def make_receipt(

@@ -123,7 +123,7 @@ async def begin_without_dialects(
     services = get_services(request)
     model = services.slot.get_ready_model()
     parsed = await read_body(request, body)
-    account = get_account(request)
+    account = _name_endpoint(request)
     context = RequestContext(request, services, model, account, parsed, ThinkingParams())
     return context, await _admit(context, await prepare(context))
 
@@ -139,7 +139,14 @@ async def read_request(
     services = get_services(request)
     model = services.slot.get_ready_model()
     parsed, thinking = await read_thinking_body(request, body)
-    return RequestContext(request, services, model, get_account(request), parsed, thinking)
+    return RequestContext(request, services, model, _name_endpoint(request), parsed, thinking)
+
+
+def _name_endpoint(request: Request) -> RequestAccount:
+    """Return the request's account, which knows its endpoint from now on."""
+    account = get_account(request)
+    account.endpoint = getattr(request.scope.get("route"), "path", account.endpoint)
+    return account
 
 
 async def _admit(context: RequestContext[Any], prepared: Prepared[WorkT]) -> WorkT:

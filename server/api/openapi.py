@@ -88,6 +88,10 @@ _SCHEMAS: dict[str, Any] = {
                     name: {"type": "integer"} for name in ("budget", "used", "remaining")
                 },
             },
+            "signature": {
+                "type": "string",
+                "description": "Signature of the choice's row in the ledger, if there is one.",
+            },
         },
     },
     "ChatCompletion": build_completion_schema(

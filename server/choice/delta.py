@@ -5,6 +5,7 @@ Records; nothing is decoded here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
 from server.engine.protocol import TokenLogprobs
@@ -21,7 +22,8 @@ class ChoiceResult:
     """The end of a choice; counts are tokens. `stop` is the stop string that ended it.
 
     `num_cached` are the prompt tokens that no engine request of the choice had to compute.
-    `prompt_index` is the place of its prompt among those of the request.
+    `prompt_index` is the place of its prompt among those of the request. `cost` is what it costs,
+    the prompt included where it is charged to this choice; None: there are no prices.
     """
 
     finish_reason: FinishReason
@@ -31,6 +33,7 @@ class ChoiceResult:
     stop: str | None = None
     num_cached: int = 0
     prompt_index: int = 0
+    cost: Decimal | None = None
 
 
 def count_cached_tokens(results: Sequence[ChoiceResult]) -> int:
@@ -44,6 +47,15 @@ def count_cached_tokens(results: Sequence[ChoiceResult]) -> int:
         index = result.prompt_index
         fewest[index] = min(result.num_cached, fewest.get(index, result.num_cached))
     return sum(fewest.values())
+
+
+def to_cost_field(results: Sequence[ChoiceResult]) -> dict[str, float]:
+    """Return the field of a usage that has the cost of all choices; empty without prices.
+
+    JSON has no decimals. Up to 15 significant digits, the number is written exactly.
+    """
+    costs = [result.cost for result in results if result.cost is not None]
+    return {"cost": float(sum(costs))} if costs else {}
 
 
 @dataclass(slots=True)

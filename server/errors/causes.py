@@ -59,6 +59,7 @@ FAILURES = (
     "engine_dead",
     "engine_error",
     "internal_error",
+    "ledger_unavailable",
     "not_ready",
     "quota_storage_unavailable",
     "scorer_unavailable",

@@ -4,13 +4,14 @@ Each choice is a separate engine request with a separate receipt. A choice that 
 others with it; a reader that stops early aborts them all. Knows nothing of HTTP.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from server.account.account import RequestAccount
 from server.choice.decoder import ChoiceDecoder
 from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import ChoiceDelta
+from server.choice.outcome import ChoiceOutcome
 from server.engine.protocol import EngineOutput, EngineRequest
 from server.errors.internal import AbortedError
 from server.generation.job import GenerationJob
@@ -19,9 +20,15 @@ from server.generation.search.searched_choice import search_outputs
 from server.generation.thinking_time import limit_thinking_time
 from server.model.served_model import ServedModel
 
+# Called with the index of each choice and what it has used, when all have ended.
+OutcomeObserver = Callable[[int, ChoiceOutcome], None]
+
 
 async def generate(
-    model: ServedModel, job: GenerationJob, account: RequestAccount
+    model: ServedModel,
+    job: GenerationJob,
+    account: RequestAccount,
+    note_outcome: OutcomeObserver | None = None,
 ) -> AsyncGenerator[ChoiceDelta, None]:
     """Stream the deltas of all choices; the last delta of each has its result.
 
@@ -41,8 +48,10 @@ async def generate(
                 yield delta
     finally:
         outcomes = [decoder.outcome() for decoder in decoders]
-        for outcome in outcomes:
+        for index, outcome in enumerate(outcomes):
             account.observe_choice(outcome)
+            if note_outcome is not None:
+                note_outcome(index, outcome)
         account.observe_cached(min(outcome.num_cached for outcome in outcomes))
 
 

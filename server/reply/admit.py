@@ -53,8 +53,11 @@ async def admit(services: Services, account: RequestAccount, prepared: Prepared[
     Raises:
         ApiError: 429 if a quota is used up, the queue is full or the wait is too long; 504 if the
             request's deadline has passed.
+        LedgerUnavailableError: 503, what it uses could not be recorded.
         EngineDeadError: the engine died while the request waited.
     """
+    if services.ledger is not None:
+        services.ledger.check_open()
     demand, engine = prepared.demand, services.slot.engine
     ticket = services.admission.join(account.key, demand.num_engine_requests, prepared.lowered_by)
     account.at_end.callback(ticket.leave)

@@ -13,6 +13,7 @@ from server.errors.api import BadRequestError
 from server.generation.job import GenerationJob, SearchJob
 from server.keys.key import AccessKey
 from server.keys.permissions import check_model, check_shows_thoughts
+from server.ledger.ledger import RowHead
 from server.model.limits import ReplyLimits
 from server.model.served_model import ServedModel
 from server.prompt.conversation import Conversation
@@ -22,7 +23,7 @@ from server.prompt.tool_prompt import with_tools
 from server.reply.admit import Prepared
 from server.reply.answer_form import choose_answer_form, list_answer_forms
 from server.reply.demand import to_demand
-from server.reply.reply import Recording, Reply
+from server.reply.reply import Billing, Recording, Reply
 from server.reply.request import ReplyRequest
 from server.reply.sampling import check_answer_only, check_sampling, with_thought_sampling
 from server.state import Services
@@ -72,6 +73,8 @@ async def prepare_reply(
     )
     if services.traces is not None and keeps_trace:
         reply = replace(reply, recording=_to_recording(services.traces, reply, request))
+    if services.ledger is not None:
+        reply = replace(reply, billing=Billing(services.ledger, _to_row_head(reply)))
     has_limit = limits.total is not None or limits.answer is not None
     return Prepared(to_demand(job, has_limit=has_limit), reply, request.lowered_by)
 
@@ -169,6 +172,17 @@ def _to_search_job(
     judge = services.reward_model if strategy.needs_scorer else None
     return SearchJob(
         strategy, judge, normalize_messages(request.prompt.messages, knows_developer=True)
+    )
+
+
+def _to_row_head(reply: Reply) -> RowHead:
+    return RowHead(
+        request_id=reply.job.request_id,
+        endpoint=reply.account.endpoint,
+        key_id=reply.account.key.key_id,
+        model=reply.model.engine.model_name,
+        num_prompt_tokens=reply.num_prompt_tokens,
+        num_choices=reply.job.num_choices,
     )
 
 

@@ -9,6 +9,7 @@ from server.admission.deadline import enforce_deadline
 from server.choice.delta import ChoiceDelta
 from server.generation.generate import generate
 from server.generation.job import GenerationJob
+from server.ledger.ledger import Ledger, ReplyRecorder, RowHead
 from server.model.served_model import ServedModel
 from server.traces.capture import TraceHead, captured
 from server.traces.recorder import TraceRecorder
@@ -25,11 +26,20 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Billing:
+    """The ledger in which a reply's choices are recorded, and what their rows share."""
+
+    ledger: Ledger
+    head: RowHead
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """Reply that has been admitted; see :func:`server.reply.prepare.prepare_reply`.
 
     `shows_thought`: the client requested thoughts and may see them. `max_seconds` is None if the
-    request may take any time, and `recording` is None if no trace is kept.
+    request may take any time, and `recording` is None if no trace is kept. `billing` is None if
+    usage is neither priced nor recorded.
     """
 
     account: RequestAccount
@@ -38,6 +48,7 @@ class Reply:
     shows_thought: bool
     max_seconds: float | None = None
     recording: Recording | None = None
+    billing: Billing | None = None
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -46,8 +57,7 @@ class Reply:
 
     def stream_deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
         """Generate the reply: starts when the deltas are first read, and ends when closed."""
-        generated = generate(self.model, self.job, self.account)
-        deltas = enforce_deadline(generated, self.account, self.max_seconds)
+        deltas = self._generate()
         if (recording := self.recording) is not None:
             deltas = captured(
                 deltas, recording.head, recording.recorder, shows_thought=recording.passes_thought
@@ -59,6 +69,22 @@ class Reply:
     async def collect(self) -> list[ChoiceDelta]:
         """Return all deltas of each choice, joined; each has its result."""
         return await collect_choices(self.stream_deltas(), self.job.num_choices)
+
+    def record(
+        self, deltas: AsyncGenerator[ChoiceDelta, None]
+    ) -> AsyncGenerator[ChoiceDelta, None]:
+        """Return `deltas`, made without the engine, with their choices in the ledger."""
+        if self.billing is None:
+            return deltas
+        return ReplyRecorder(self.billing.ledger, self.billing.head).record(deltas)
+
+    def _generate(self) -> AsyncGenerator[ChoiceDelta, None]:
+        if self.billing is None:
+            generated = generate(self.model, self.job, self.account)
+            return enforce_deadline(generated, self.account, self.max_seconds)
+        recorder = ReplyRecorder(self.billing.ledger, self.billing.head)
+        generated = generate(self.model, self.job, self.account, recorder.note_outcome)
+        return recorder.record(enforce_deadline(generated, self.account, self.max_seconds))
 
 
 async def _settle_before_end(

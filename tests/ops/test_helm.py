@@ -33,6 +33,7 @@ VALUES = {
         "modelCache.accessMode=ReadWriteMany",
         "modelCache.storageClass=nfs",
         "quotaStorage.existingSecret=redis",
+        "ledger.existingSecret=ledger",
         "thoughtKeys.existingSecret=thoughts",
         "environment.HF_HOME=/models/hub",
     ],
@@ -144,6 +145,8 @@ def test_secrets_are_named_and_never_written() -> None:
     assert secret == {
         "THINKING_SERVER_THOUGHT_KEYS": "thoughts",
         "THINKING_SERVER_QUOTA_STORAGE": "redis",
+        "THINKING_SERVER_LEDGER": "ledger",
+        "THINKING_SERVER_LEDGER_KEYS": "ledger",
     }
 
 

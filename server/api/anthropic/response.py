@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.api.anthropic.content import ContentWriter, Event, collect_blocks
-from server.choice.delta import ChoiceDelta, ChoiceResult
+from server.choice.delta import ChoiceDelta, ChoiceResult, to_cost_field
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 _CONTEXT_IS_FULL = "model_context_window_exceeded"
@@ -68,6 +68,7 @@ class MessageHead:
             "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
             "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
             "service_tier": "standard",
+            **to_cost_field([result] if result else []),
         }
 
     def to_stop_fields(self, result: ChoiceResult | None) -> dict[str, Any]:

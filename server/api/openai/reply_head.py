@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.choice.delta import ChoiceResult, count_cached_tokens
+from server.choice.delta import ChoiceResult, count_cached_tokens, to_cost_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +37,5 @@ def to_usage(num_prompt_tokens: int, results: Sequence[ChoiceResult]) -> dict[st
         "total_tokens": num_prompt_tokens + num_completion,
         "prompt_tokens_details": {"cached_tokens": count_cached_tokens(results)},
         "completion_tokens_details": {"reasoning_tokens": num_reasoning},
+        **to_cost_field(results),
     }

@@ -56,9 +56,11 @@ class Completion:
     async def stream_deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
         """Yield the deltas of all choices as they are generated; closing ends all choices."""
         if not self.body.generates:
-            for index in range(self.group.num_choices):
-                reply = self.group.replies[index // self.body.num_choices]
-                yield ChoiceDelta(index, result=_to_empty_result(reply))
+            for place, reply in enumerate(self.group.replies):
+                async with aclosing(reply.record(_to_empty_deltas(reply))) as deltas:
+                    async for delta in deltas:
+                        delta.index += place * self.body.num_choices
+                        yield delta
             return
         async with aclosing(self.group.stream_deltas()) as deltas:
             async for delta in deltas:
@@ -96,7 +98,12 @@ def open_completion(
     lists = None
     if body.logprobs is not None:
         lists = TokenListsWriter(context.model.engine, body.logprobs)
-    return Completion(reply_id, body, ReplyGroup(replies), lists)
+    counts_cached = not (body.echo and lists)
+    billed = [
+        _with_own_rows(reply, reply_id, place, counts_cached=counts_cached)
+        for place, reply in enumerate(replies)
+    ]
+    return Completion(reply_id, body, ReplyGroup(billed), lists)
 
 
 def _to_reply_request(
@@ -120,8 +127,23 @@ def _to_reply_request(
     )
 
 
-def _to_empty_result(reply: Reply) -> ChoiceResult:
-    """Return the result of a choice that consists of its prompt only."""
+def _with_own_rows(reply: Reply, reply_id: str, place: int, *, counts_cached: bool) -> Reply:
+    """Return a reply whose choices are in the ledger as the client knows them."""
+    billing = reply.billing
+    if billing is None:
+        return reply
+    head = replace(
+        billing.head,
+        request_id=reply_id,
+        first_choice=place * reply.job.num_choices,
+        counts_cached=counts_cached,
+    )
+    return replace(reply, billing=replace(billing, head=head))
+
+
+async def _to_empty_deltas(reply: Reply) -> AsyncGenerator[ChoiceDelta, None]:
+    """Yield the results of choices that consist of their prompt only."""
     tracker = ThinkingTracker(reply.model.tables, ThinkingPlan())
     receipt = make_receipt(reply.job.prompt.budget, tracker, 0.0, turn=reply.account.turn)
-    return ChoiceResult("length", receipt, 0, 0)
+    for index in range(reply.job.num_choices):
+        yield ChoiceDelta(index, result=ChoiceResult("length", receipt, 0, 0))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from server.api.openai.responses.protocol import ResponsesRequest
 from server.api.openai.responses.tool_choice import echo_choice
 from server.api.openai.responses.tools import HostedTool
-from server.choice.delta import ChoiceResult
+from server.choice.delta import ChoiceResult, to_cost_field
 from server.dialects.resolution import ThinkingParams
 from server.errors.api import ApiError
 from server.reply.reply import Reply
@@ -122,4 +122,5 @@ def to_usage(num_prompt_tokens: int, result: ChoiceResult) -> dict[str, Any]:
         "output_tokens": num_output,
         "output_tokens_details": {"reasoning_tokens": result.num_reasoning},
         "total_tokens": num_prompt_tokens + num_output,
+        **to_cost_field([result]),
     }

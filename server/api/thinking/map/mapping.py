@@ -7,6 +7,7 @@ processed once, in whole blocks of the cache. Does not know how a position is re
 
 import asyncio
 from collections.abc import AsyncGenerator
+from decimal import Decimal
 
 from server.account.account import RequestAccount
 from server.api.thinking.map.job import MapJob
@@ -15,13 +16,14 @@ from server.model.served_model import ServedModel
 
 
 class MapRun:
-    """Map in progress. `tally` grows while the positions are read."""
+    """Map in progress. `tally` grows while the positions are read; `cost` is known at its end."""
 
     def __init__(
         self, model: ServedModel, job: MapJob, slots: asyncio.Semaphore, account: RequestAccount
     ) -> None:
         self.job = job
         self.tally = TokenTally()
+        self.cost: Decimal | None = None
         self._reader = PositionReader(model, job, self.tally)
         self._slots = slots
         self.account = account

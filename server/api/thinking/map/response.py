@@ -99,6 +99,7 @@ class MapWriter:
             "completion_tokens": tally.generated,
             "total_tokens": num_prompt + tally.generated,
             "completion_tokens_details": {"reasoning_tokens": tally.reasoning},
+            **({} if self._run.cost is None else {"cost": float(self._run.cost)}),
         }
 
     @staticmethod

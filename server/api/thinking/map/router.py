@@ -14,6 +14,7 @@ from server.admission.deadline import enforce_deadline
 from server.api.begin import RequestContext, begin_without_dialects
 from server.api.openai.stream import DONE, format_error_event
 from server.api.openapi import document_body
+from server.api.thinking.map.billing import record_map
 from server.api.thinking.map.demand import to_map_demand
 from server.api.thinking.map.job import MapJob, prepare_map
 from server.api.thinking.map.mapping import MapRun
@@ -21,6 +22,7 @@ from server.api.thinking.map.protocol import MapRequest
 from server.api.thinking.map.reading import Position
 from server.api.thinking.map.response import MapWriter
 from server.errors.translation import report_error
+from server.ledger.ledger import Ledger
 from server.reply.admit import Prepared
 
 router = APIRouter(prefix="/v1/thinking", tags=["map"])
@@ -28,11 +30,16 @@ router = APIRouter(prefix="/v1/thinking", tags=["map"])
 
 @dataclass(frozen=True, slots=True)
 class MapReply:
-    """Map in progress, and its writer. `max_seconds` is the deadline; None: there is none."""
+    """Map in progress, and its writer. `max_seconds` is the deadline; None: there is none.
+
+    `ledger` None: usage is neither priced nor recorded.
+    """
 
     run: MapRun
     writer: MapWriter
     max_seconds: float | None
+    ledger: Ledger | None
+    model_name: str
 
     async def stream_events(self) -> AsyncGenerator[bytes, None]:
         """Yield the map as server-sent events."""
@@ -55,7 +62,11 @@ class MapReply:
             return [position async for position in finished]
 
     def _read_in_time(self) -> AsyncGenerator[Position, None]:
-        return enforce_deadline(self.run.read_positions(), self.run.account, self.max_seconds)
+        positions = self.run.read_positions()
+        in_time = enforce_deadline(positions, self.run.account, self.max_seconds)
+        if self.ledger is None:
+            return in_time
+        return record_map(self.ledger, self.run, self.model_name, in_time)
 
 
 @router.post(
@@ -72,8 +83,9 @@ async def map_text(request: Request) -> Response:
     context, job = await begin_without_dialects(request, MapRequest, _prepare)
     services, model, body = context.services, context.model, context.body
     run = MapRun(model, job, services.map_slots, context.account)
-    writer = MapWriter(run, model.engine.model_name, is_list=isinstance(body.mix, list))
-    reply = MapReply(run, writer, services.settings.max_request_seconds)
+    name, seconds = model.engine.model_name, services.settings.max_request_seconds
+    writer = MapWriter(run, name, is_list=isinstance(body.mix, list))
+    reply = MapReply(run, writer, seconds, services.ledger, name)
     if body.stream:
         return context.stream(reply.stream_events())
     return JSONResponse(writer.to_map(await context.wait(reply.collect_positions())))

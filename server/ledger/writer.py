@@ -1,0 +1,216 @@
+"""Writes rows in one thread, with one commit for all that wait (group commit).
+
+While a commit runs, further rows wait for the next one: many replies that end together cost few
+commits. Does not know how rows come about, nor how they are stored.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from server.ledger.errors import LedgerStoreError, LedgerUnavailableError
+from server.ledger.metrics import LedgerMetrics
+from server.ledger.row import LedgerRow
+from server.ledger.spool import Spool, SpoolError
+from server.ledger.store import LedgerStore
+
+MAX_BATCH = 1_000
+# Rows of the spool in one commit: the replies that end meanwhile wait for them.
+MAX_SPOOLED = 200
+# Interval of tries while the database does not respond.
+PAUSE_SECONDS = 1.0
+CLOSE_SECONDS = 10.0
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _Entry:
+    """A row that waits, and who waits for it; None: nobody does."""
+
+    row: LedgerRow
+    done: "asyncio.Future[None] | None" = None
+
+
+class LedgerWriter:
+    """Writes each row once, however often that takes.
+
+    `spool` None: while the database does not respond, replies fail. `seconds` is the longest that
+    the end of a reply waits for its row.
+    """
+
+    def __init__(
+        self, store: LedgerStore, spool: Spool | None, metrics: LedgerMetrics, seconds: float
+    ) -> None:
+        self.is_up = True
+        self._store = store
+        self._spool = spool
+        self._metrics = metrics
+        self._seconds = seconds
+        self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._waiting: list[_Entry] = []
+        self._is_closing = False
+        self._next_try = 0.0
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        metrics.spooled.set(spool.num_rows if spool else 0)
+
+    def start(self) -> None:
+        """Try the database, and start the thread.
+
+        Raises:
+            LedgerSchemaError: the database has an unknown schema.
+            LedgerStoreError: the database is a file that cannot be used. A server that does not
+                respond is no reason not to start.
+        """
+        try:
+            self._store.prepare()
+        except LedgerStoreError as error:
+            if self._store.is_file:
+                raise
+            self._note_down(error)
+        self._thread.start()
+
+    def check_open(self) -> None:
+        """Check that a reply that begins now can be recorded.
+
+        Raises:
+            LedgerUnavailableError: 503.
+        """
+        if not self.is_up and (self._spool is None or self._spool.is_full):
+            raise LedgerUnavailableError
+
+    async def write(self, row: LedgerRow) -> None:
+        """Write `row`; it is durable when this returns.
+
+        Raises:
+            LedgerUnavailableError: 503, it could not be written in time. It will be written as
+                failed, once that is possible.
+        """
+        entry = _Entry(row, asyncio.get_running_loop().create_future())
+        self._entries.put(entry)
+        assert entry.done is not None
+        try:
+            async with asyncio.timeout(self._seconds):
+                await entry.done
+        except TimeoutError:
+            entry.row = row.as_failed()
+            raise LedgerUnavailableError from None
+
+    def note(self, row: LedgerRow) -> None:
+        """Write `row` at some time; nobody waits for it."""
+        self._entries.put(_Entry(row))
+
+    def close(self) -> None:
+        """Write what waits, and close the database."""
+        self._is_closing = True
+        self._entries.put(None)
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        is_last = False
+        while not (is_last and not self._waiting):
+            is_last = self._take() or is_last
+            if self.is_up or is_last or time.monotonic() >= self._next_try:
+                self._write_to_database()
+            if not self.is_up and self._spool is not None and self._waiting:
+                self._write_to_spool(self._spool)
+            if is_last and not self.is_up:
+                break
+        if self._waiting:
+            lost = ", ".join(f"{e.row.request_id}/{e.row.choice}" for e in self._waiting)
+            logger.error("rows that the ledger did not take: %s", lost)
+        self._store.close()
+        if self._spool is not None:
+            self._spool.close()
+
+    def _take(self) -> bool:
+        """Wait for rows, then take all there are. Return whether the writer is being closed."""
+        has_more = bool(self._spool and self._spool.num_rows)
+        pause: float | None = None
+        if not self.is_up:
+            pause = max(0.0, self._next_try - time.monotonic())
+            if self._spool is None:  # further rows change nothing
+                self._sleep(pause)
+                pause = 0.0
+        elif has_more or self._waiting:
+            pause = 0.0
+        try:
+            entry = self._entries.get(timeout=pause) if pause != 0 else self._entries.get_nowait()
+            while True:
+                if entry is None:
+                    return True
+                self._waiting.append(entry)
+                if len(self._waiting) >= MAX_BATCH:
+                    return False
+                entry = self._entries.get_nowait()
+        except queue.Empty:
+            return self._is_closing and self._entries.empty()
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._is_closing and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+
+    def _write_to_database(self) -> None:
+        spooled = self._spool.read_next(MAX_SPOOLED) if self._spool else []
+        rows = [*(entry.row for entry in self._waiting), *spooled]
+        if self.is_up and not rows:
+            return
+        started = time.monotonic()
+        try:
+            self._store.insert(rows)
+        except Exception as error:  # whatever it is: the thread goes on, and no row is lost
+            self._note_down(error)
+            return
+        self._note_up(len(rows), time.monotonic() - started)
+        if spooled and self._spool is not None:
+            self._spool.advance()
+            self._metrics.spooled.set(self._spool.num_rows)
+        self._settle()
+
+    def _write_to_spool(self, spool: Spool) -> None:
+        try:
+            spool.append([entry.row for entry in self._waiting])
+        except SpoolError as error:
+            self._metrics.failures.inc()
+            logger.error("%s", error)
+            return
+        self._metrics.spooled.set(spool.num_rows)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Let go of those whose rows are durable now, all of a loop at once."""
+        done = [entry.done for entry in self._waiting if entry.done is not None]
+        self._waiting = []
+        for loop in {future.get_loop() for future in done}:
+            own = [future for future in done if future.get_loop() is loop]
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_set_done, own)
+
+    def _note_down(self, error: Exception) -> None:
+        self._metrics.failures.inc()
+        self._metrics.up.set(0)
+        if self.is_up:
+            logger.error("the ledger does not take rows: %s", error)
+        self.is_up = False
+        self._next_try = time.monotonic() + PAUSE_SECONDS
+
+    def _note_up(self, num_rows: int, seconds: float) -> None:
+        if not self.is_up:
+            logger.warning("the ledger takes rows again")
+        self.is_up = True
+        self._metrics.up.set(1)
+        if num_rows:
+            self._metrics.rows.inc(num_rows)
+            self._metrics.commits.inc()
+            self._metrics.seconds.observe(seconds)
+
+
+def _set_done(futures: "Sequence[asyncio.Future[None]]") -> None:
+    for future in futures:
+        if not future.done():  # else its reader has left
+            future.set_result(None)
