@@ -23,6 +23,8 @@ from server.settings.settings import ServerSettings
 
 PROGRAM = "thinking-server"
 EXIT_USAGE = 2
+# Options whose value may hold a password.
+_URLS = ("quota_storage", "response_store")
 
 # The entry point of the server imports this module, and multiprocessing imports it again in each
 # child process.
@@ -57,14 +59,15 @@ def read_settings(flags: Mapping[str, Any]) -> ServerSettings:
 
     Ends the process with status 2 on an invalid value.
     """
-    if "@" in flags.get("quota_storage", ""):
-        # Every user of the machine can read a command line.
-        where = "THINKING_SERVER_QUOTA_STORAGE"
-        print(
-            f"{PROGRAM}: error: --quota-storage: put a URL with a password into {where}",
-            file=sys.stderr,
-        )
-        sys.exit(EXIT_USAGE)
+    for secret in list_options():
+        if secret.field in _URLS and "@" in flags.get(secret.field, ""):
+            # Every user of the machine can read a command line.
+            print(
+                f"{PROGRAM}: error: {secret.flag}: put a URL with a password into "
+                f"{secret.variable}",
+                file=sys.stderr,
+            )
+            sys.exit(EXIT_USAGE)
     try:
         return ServerSettings(**flags)
     except ValidationError as error:

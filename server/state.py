@@ -7,7 +7,7 @@ here, so everything that a request uses is in one place.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 from prometheus_client import CollectorRegistry
@@ -27,6 +27,9 @@ from server.quotas.opening import open_quotas
 from server.quotas.quotas import Quotas
 from server.settings.quota import Quota
 from server.settings.settings import ServerSettings
+from server.stored_responses.metrics import ResponseStoreMetrics
+from server.stored_responses.opening import open_responses
+from server.stored_responses.running import BackgroundTasks
 from server.stored_responses.store import ResponseStore
 from server.telemetry.opening import open_telemetry
 from server.traces.access import TraceAccess
@@ -96,7 +99,9 @@ class Services:
     load: LoadGauge
     quotas: Quotas
     seal: ThoughtSeal
-    responses: ResponseStore[Any]
+    responses: ResponseStore
+    background: BackgroundTasks
+    response_metrics: ResponseStoreMetrics
     trace_access: TraceAccess
     traces: TraceRecorder | None
     reward_model: RewardModel | None
@@ -109,7 +114,9 @@ class Services:
         self.metrics.set_build_info(engine.model_name)
 
     async def close(self) -> None:
-        """Write the waiting traces, and free what the model holds in addition to its engine."""
+        """Write what waits to be written, and free what the model holds beside its engine."""
+        await self.background.close()
+        await self.responses.close()
         await self.quotas.close()
         if self.reward_model is not None:
             await self.reward_model.close()
@@ -128,8 +135,10 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
         TraceStoreError, TraceTokenError: traces cannot be kept as configured.
         TelemetryMissingError: spans are configured, but their library is not installed.
         QuotaStorageUrlError, RedisMissingError: quotas cannot be counted as configured.
+        ResponseStoreConfigError: responses cannot be stored as configured.
         KeyFileError: the keys cannot be used.
-        SealKeyError: the keys for sealing thoughts, from the environment, are malformed.
+        SealKeyError: the keys for sealing thoughts, from the environment, are malformed, or
+            missing where a shared store needs them.
     """
     slot = EngineSlot()
     metrics = Metrics(registry, lambda: slot.is_ready)
@@ -139,6 +148,8 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
     curve = LoadCurve(settings.load_shrink_from, settings.load_shrink_floor)
     load = LoadGauge(admission, lambda: slot.engine.load if slot.engine else None, curve)
     admission_metrics.read_load_from(load.read_load, load.read_share)
+    background, response_metrics = BackgroundTasks(), ResponseStoreMetrics(metrics.registry)
+    response_metrics.count_running(lambda: background.num_running)
     return Services(
         settings=settings,
         slot=slot,
@@ -149,11 +160,9 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
         load=load,
         quotas=open_quotas(settings, metrics.registry),
         seal=ThoughtSeal.from_environment(),
-        responses=ResponseStore(
-            settings.response_store_max_responses,
-            settings.response_store_max_bytes,
-            settings.response_store_hours,
-        ),
+        responses=open_responses(settings, response_metrics),
+        background=background,
+        response_metrics=response_metrics,
         trace_access=TraceAccess.from_environment(shows_thoughts=settings.show_thoughts),
         traces=open_traces(settings, metrics),
         reward_model=None if settings.scorer_url is None else RewardModel(settings),

@@ -18,7 +18,7 @@ from server.http.disconnect import run_while_connected
 from server.http.streaming import EventStream
 from server.keys.sealed_thoughts import ThoughtSeal
 from server.model.served_model import ServedModel
-from server.reply.admit import Prepared, admit
+from server.reply.admit import Prepared, Reserved, admit, reserve
 from server.reply.prepare import prepare_reply
 from server.reply.reply import Reply
 from server.reply.request import ReplyRequest
@@ -74,7 +74,7 @@ async def begin(
         ApiError: the model is not ready, the body is invalid, or the request is not admitted.
     """
     context = await read_request(request, body)
-    return context, await _admit(context, await prepare(context))
+    return context, await admit_prepared(context, await prepare(context))
 
 
 async def begin_without_dialects(
@@ -92,7 +92,7 @@ async def begin_without_dialects(
     parsed = await read_body(request, body)
     account = get_account(request)
     context = RequestContext(request, services, model, account, parsed, ThinkingParams())
-    return context, await _admit(context, await prepare(context))
+    return context, await admit_prepared(context, await prepare(context))
 
 
 async def read_request(
@@ -109,5 +109,13 @@ async def read_request(
     return RequestContext(request, services, model, get_account(request), parsed, thinking)
 
 
-async def _admit(context: RequestContext[Any], prepared: Prepared[WorkT]) -> WorkT:
+async def admit_prepared(context: RequestContext[Any], prepared: Prepared[WorkT]) -> WorkT:
+    """Wait until the work may begin; see :func:`server.reply.admit.admit`."""
     return await context.wait(admit(context.services, context.account, prepared))
+
+
+async def reserve_prepared(
+    context: RequestContext[Any], prepared: Prepared[WorkT]
+) -> Reserved[WorkT]:
+    """Reserve what the work needs, and do not wait; see :func:`server.reply.admit.reserve`."""
+    return await context.wait(reserve(context.services, context.account, prepared))
