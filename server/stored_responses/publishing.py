@@ -18,6 +18,7 @@ from server.stored_responses.redis_records import (
 )
 from server.stored_responses.running import RunningReply
 from server.stored_responses.store import StoreUnavailableError
+from server.stored_responses.stored import StoredResponse
 
 MAX_BATCH = 1_000  # events in one entry
 
@@ -57,14 +58,13 @@ class Publisher:
         # That of the end comes with the last event.
         status = self._status if stored.is_finished and not is_end else stored.status
         change = Change(
-            Batch(frames, num_written - 1) if frames else None,
+            Batch(frames, num_written - 1, is_end) if frames else None,
             status if status != self._status else "",
             stored if is_end else None,
         )
         answer = await self._records.append(self._reply.place, change)
         if answer == MISSING:
-            await self._records.begin(self._owner, self._reply.place, stored)
-            self._num_written = 0
+            await self._begin_again(stored)
         elif answer in (WRITTEN, stored.status if is_end else WRITTEN):
             self._num_written, self._status = num_written, status
             events.show(num_written)
@@ -73,6 +73,13 @@ class Publisher:
                 self._is_done = True
         else:
             await self._give_up()
+
+    async def _begin_again(self, stored: StoredResponse) -> None:
+        """Write what Redis has lost, from its beginning."""
+        response = {**stored.response, "status": "in_progress"}
+        begun = stored.with_response(response)
+        await self._records.begin(self._owner, self._reply.place, begun)
+        self._num_written, self._status = 0, begun.status
 
     async def _count(self) -> None:
         """Count the response; without its events, or its output, if it is too large."""

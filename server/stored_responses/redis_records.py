@@ -46,10 +46,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Frames of consecutive events; `last` is the number of the last one."""
+    """Frames of consecutive events; `last` is the number of the last one. `is_end`: none follows."""
 
     frames: Sequence[bytes]
     last: int
+    is_end: bool = False
 
     def after(self, number: int) -> Sequence[bytes]:
         """Return the frames of the events after `number`."""
@@ -120,7 +121,7 @@ class RedisRecords:
         entry: list[Any] = []
         if change.batch is not None:
             frames = self._seal.seal(_stream(place), join_frames(change.batch.frames))
-            entry = [change.batch.last + 1, frames]
+            entry = [change.batch.last + 1, frames, int(change.batch.is_end)]
         arguments = [change.status, record, self._bounds.max_seconds, _ALIVE if if_lost else ""]
         keys = [_hash(place), _stream(place)]
         answer: bytes = await self._eval(scripts.APPEND, keys, [*arguments, *entry])
@@ -206,7 +207,8 @@ class RedisRecords:
     def _to_batch(self, place: Place, entry: Any) -> Batch:
         entry_id, fields = entry
         frames = split_frames(self._open(_stream(place), fields[b"frames"]))
-        return Batch(frames, int(entry_id.partition(b"-")[0]) - 1)
+        last = int(entry_id.partition(b"-")[0]) - 1
+        return Batch(frames, last, fields[b"is_end"] == b"1")
 
     def _open(self, name: str, record: bytes) -> bytes:
         try:

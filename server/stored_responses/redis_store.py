@@ -30,6 +30,7 @@ from server.stored_responses.store import StoreUnavailableError
 from server.stored_responses.stored import StoredResponse
 
 MAX_BEAT_SECONDS = 0.5  # and so about the longest that a cancel takes
+MAX_BLOCK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ class Patience:
     def beat(self) -> float:
         """Seconds between two signs of life."""
         return min(MAX_BEAT_SECONDS, self.lease / 8)
+
+    @property
+    def block(self) -> float:
+        """Seconds that a reader waits for events in Redis."""
+        return min(MAX_BLOCK_SECONDS, self.timeout / 2)
 
 
 class RedisResponses:
@@ -153,34 +159,32 @@ class RedisResponses:
 
     async def _read_shared(self, place: Place, after: int) -> AsyncGenerator[bytes, None]:
         """Yield the events of a reply that another server writes, or has written."""
-        block = self._patience.timeout / 2
-        seen, is_finished = after, False
+        seen = after
         while True:
-            batches = await self._records.read(place, seen, 0.0 if is_finished else block)
-            for batch in batches:
-                if frames := batch.after(seen):
-                    seen = batch.last
-                    yield join_frames(frames)
-            if batches:
-                continue
-            if is_finished:
-                break
             stored = await self.get(*place)
             if stored is None:
                 yield make_error_frame(DELETED, max(seen, 0))
                 return
-            is_finished = stored.is_finished
-        if (end := await self._find_end(place, seen, has_read=seen > after)) is not None:
+            # Once it is finished, all is there, and otherwise each wait ends with a look at it.
+            wait = 0.0 if stored.is_finished else self._patience.block
+            while batches := await self._records.read(place, seen, wait):
+                if frames := [frame for batch in batches for frame in batch.after(seen)]:
+                    yield join_frames(frames)
+                seen = batches[-1].last
+                if batches[-1].is_end:
+                    return
+            if stored.is_finished:
+                break
+        if (end := await self._find_end(place, stored, seen)) is not None:
             yield end
 
-    async def _find_end(self, place: Place, seen: int, *, has_read: bool) -> bytes | None:
+    async def _find_end(self, place: Place, stored: StoredResponse, seen: int) -> bytes | None:
         """Return the last event for a reader who would otherwise not get it."""
         last = await self._records.read_last(place)
         if last is None:  # there was no room for the events
-            stored = await self.get(*place)
-            return None if stored is None else make_last_frame(stored.response, seen + 1)
+            return make_last_frame(stored.response, seen + 1)
         # One who has seen more events than there are has lost its place.
-        return last.frames[-1] if seen > last.last and not has_read else None
+        return last.frames[-1] if seen > last.last else None
 
     async def _mark_lost(self, place: Place, stored: StoredResponse) -> None:
         """Finish a reply whose owner is dead, unless somebody else does."""
@@ -188,7 +192,7 @@ class RedisResponses:
         failed = fail(stored, LOST)
         number = 0 if last is None else last.last + 1
         frames = make_failure_frames(failed.response, number)
-        batch = Batch(frames, number + len(frames) - 1)
+        batch = Batch(frames, number + len(frames) - 1, is_end=True)
         await self._records.append(place, Change(batch, "failed", failed), if_lost=True)
         await self._records.count(place, len(failed.to_bytes()))
 
