@@ -24,7 +24,7 @@ _INDEX, _SIZES = f"{PREFIX}index", f"{PREFIX}sizes"
 _RESPONSE_ID = re.compile(r"resp_[0-9a-f]{32}")
 # Time for an owner that is away to learn that its reply has been deleted.
 _TOMBSTONE_SECONDS = 3600
-MISSING, WRITTEN, DELETED = "missing", "written", "deleted"
+MISSING, WRITTEN, MOVED, DELETED = "missing", "written", "moved", "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Frames of consecutive events; `last` is the number of the last one. `is_end`: none follows."""
+    """Frames of consecutive events; `last` is the number of the last. `is_end`: none follows."""
 
     frames: Sequence[bytes]
     last: int
@@ -111,20 +111,31 @@ class RedisRecords:
 
         await self._link.run(write)
 
-    async def append(self, place: Place, change: Change, *, if_lost: bool = False) -> str:
-        """Change a response that runs; with `if_lost`, only if its owner is dead.
+    async def append(self, place: Place, change: Change) -> str:
+        """Change a response that this server writes.
 
         Returns:
             WRITTEN, or MISSING, or the status that the response has got from somebody else.
         """
+        return await self._append(place, change, ["", ""])
+
+    async def append_for_lost(self, place: Place, change: Change, num_events: int) -> str:
+        """Change a response with `num_events` events whose owner is dead.
+
+        Returns:
+            As above, or MOVED if there are more events by now, or another word if the owner lives.
+        """
+        return await self._append(place, change, [_ALIVE, num_events])
+
+    async def _append(self, place: Place, change: Change, conditions: list[Any]) -> str:
         record = self._to_record(place, change.stored) if change.stored is not None else b""
         entry: list[Any] = []
         if change.batch is not None:
             frames = self._seal.seal(_stream(place), join_frames(change.batch.frames))
             entry = [change.batch.last + 1, frames, int(change.batch.is_end)]
-        arguments = [change.status, record, self._bounds.max_seconds, _ALIVE if if_lost else ""]
+        arguments = [change.status, record, self._bounds.max_seconds, *conditions, *entry]
         keys = [_hash(place), _stream(place)]
-        answer: bytes = await self._eval(scripts.APPEND, keys, [*arguments, *entry])
+        answer: bytes = await self._eval(scripts.APPEND, keys, arguments)
         return answer.decode()
 
     async def put(self, place: Place, body: bytes) -> None:

@@ -2,8 +2,9 @@
 
 A response is a hash (`status`, `record`, `owner`, and at times `cancel`, `suspect`) and a stream
 of its events, whose entries hold one or more frames and have the number of the last one, plus one,
-as their id; the last entry says so. Only the owner writes to a response, until it is finished; a server that is taken for
-dead is finished for, and then its writes change nothing. So there is one end, whoever writes it.
+as their id; the last entry says so. Only the owner writes to a response, until it is finished;
+where a server is taken for dead, another finishes it, and then the owner's writes change nothing.
+So there is one end, whoever writes it.
 """
 
 _IS_RUNNING = "(status == 'queued' or status == 'in_progress')"
@@ -34,8 +35,8 @@ return {{status, found[2], dead}}
 """
 
 # KEYS: hash, stream. ARGV: new status or '', new record or '', time to live in seconds, prefix of
-# the signs of life where the owner must be dead or '', then of each entry its id, its frames, and 1
-# if no other follows, else 0.
+# the signs of life where the owner must be dead or '', the id that the last entry must have or '',
+# then of each new entry its id, its frames, and 1 if no other follows, else 0.
 APPEND = f"""
 local status = redis.call('hget', KEYS[1], 'status')
 if not status then return 'missing' end
@@ -47,7 +48,8 @@ end
 local last = 0
 local newest = redis.call('xrevrange', KEYS[2], '+', '-', 'COUNT', 1)
 if newest[1] then last = tonumber(string.match(newest[1][1], '^%d+')) end
-for i = 5, #ARGV, 3 do
+if ARGV[5] ~= '' and last ~= tonumber(ARGV[5]) then return 'moved' end
+for i = 6, #ARGV, 3 do
     if tonumber(ARGV[i]) > last then
         redis.call('xadd', KEYS[2], ARGV[i] .. '-0', 'frames', ARGV[i + 1], 'is_end', ARGV[i + 2])
     end

@@ -24,7 +24,15 @@ from server.stored_responses.endings import (
 from server.stored_responses.event_log import join_frames
 from server.stored_responses.publishing import Publisher
 from server.stored_responses.redis_link import PAUSE_SECONDS
-from server.stored_responses.redis_records import Batch, Bounds, Change, Place, RedisRecords
+from server.stored_responses.redis_records import (
+    MOVED,
+    WRITTEN,
+    Batch,
+    Bounds,
+    Change,
+    Place,
+    RedisRecords,
+)
 from server.stored_responses.running import RunningReply
 from server.stored_responses.store import StoreUnavailableError
 from server.stored_responses.stored import StoredResponse
@@ -188,13 +196,17 @@ class RedisResponses:
 
     async def _mark_lost(self, place: Place, stored: StoredResponse) -> None:
         """Finish a reply whose owner is dead, unless somebody else does."""
-        last = await self._records.read_last(place)
         failed = fail(stored, LOST)
-        number = 0 if last is None else last.last + 1
-        frames = make_failure_frames(failed.response, number)
-        batch = Batch(frames, number + len(frames) - 1, is_end=True)
-        await self._records.append(place, Change(batch, "failed", failed), if_lost=True)
-        await self._records.count(place, len(failed.to_bytes()))
+        answer = MOVED
+        while answer == MOVED:
+            newest = await self._records.read_last(place)
+            number = 0 if newest is None else newest.last + 1
+            frames = make_failure_frames(failed.response, number)
+            batch = Batch(frames, number + len(frames) - 1, is_end=True)
+            change = Change(batch, failed.status, failed)
+            answer = await self._records.append_for_lost(place, change, number)
+        if answer == WRITTEN:
+            await self._records.count(place, len(failed.to_bytes()))
 
     async def _beat(self) -> None:
         """Show signs of life while there are replies, and end those that are to end."""

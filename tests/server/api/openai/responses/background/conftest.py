@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from server.keys.sealed_thoughts import KEYS_VARIABLE
 from tests.ops.programs import free_port
 from tests.ops.test_quota_redis import redis_at
 from tests.server.api.openai.responses.background.servers import THOUGHT_KEYS, Pair, open_pair
+from tests.server.keys.conftest import KeyFile
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +23,21 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
-@pytest.fixture(autouse=True)
-def thought_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def thought_keys() -> Iterator[None]:
     """The same sealing keys for all servers."""
-    monkeypatch.setenv(KEYS_VARIABLE, THOUGHT_KEYS)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv(KEYS_VARIABLE, THOUGHT_KEYS)
+        yield
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture
+def key_file(tmp_path: Path) -> KeyFile:
+    """A key file, to be written."""
+    return KeyFile(tmp_path / "keys.toml")
+
+
+@pytest.fixture(params=["memory", "redis"], scope="module")
 def store_port(request: pytest.FixtureRequest) -> int | None:
     """The port of a Redis; None: the store is in memory."""
     port: int | None = None

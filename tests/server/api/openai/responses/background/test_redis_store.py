@@ -64,7 +64,9 @@ async def test_nothing_that_was_said_or_thought_can_be_read_in_redis(redis_port:
         stored = await dump(redis_port)
     assert begun.id.encode() in stored
     assert waited.id.encode() in stored
-    for text in (THOUGHT, ANSWER, "Anna", "output_text", *ANSWER.split()[:2]):
+    for text in (*THOUGHT.split(), *ANSWER.split(), "Anna", "output_text"):
+        if len(text) < 4:  # may be part of a cipher text by chance
+            continue
         assert text.encode() not in stored
 
 
