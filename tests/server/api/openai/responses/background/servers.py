@@ -1,7 +1,7 @@
 """Servers on real sockets in this process, alone or two on one Redis, with OpenAI's client."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +59,7 @@ class Server:
 
     async def stream(
         self, response_id: str, after: int | None = None, **query: Any
-    ) -> AsyncIterator[Json]:
+    ) -> AsyncGenerator[Json, None]:
         """Yield the events after a number as they come."""
         if after is not None:
             query["starting_after"] = after

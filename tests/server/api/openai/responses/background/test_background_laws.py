@@ -1,6 +1,8 @@
 """A response in the background is the response that its client would have had by waiting."""
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import httpx
@@ -274,15 +276,16 @@ async def test_each_key_has_its_own(serve_pair: MakePair, key_file: KeyFile) -> 
     await pair.one.wait_running()
     refusals = set()
     for response_id in (begun.id, "resp_" + "0" * 32, "resp_none", f"{begun.id}:events"):
-        for tried in (
-            lambda name: bob.responses.retrieve(name),
-            lambda name: bob.responses.retrieve(name, stream=True),
-            lambda name: bob.responses.cancel(name),
-            lambda name: bob.responses.delete(name),
-            lambda name: bob.responses.input_items.list(name),
-        ):
+        deeds: Sequence[Any] = (
+            bob.responses.retrieve,
+            partial(bob.responses.retrieve, stream=True),
+            bob.responses.cancel,
+            bob.responses.delete,
+            bob.responses.input_items.list,
+        )
+        for deed in deeds:
             with pytest.raises(openai.NotFoundError) as caught:
-                await tried(response_id)
+                await deed(response_id)
             refusals.add(caught.value.response.text)
     assert len(refusals) == 1
     assert (await alice.responses.retrieve(begun.id)).status == "in_progress"

@@ -10,6 +10,7 @@ from typing import Any
 import openai
 import pytest
 from cryptography.fernet import Fernet
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from server.cli import read_settings
@@ -37,7 +38,8 @@ PREFIX = "thinking-server:responses:"
 
 async def dump(port: int) -> bytes:
     """Return all names and values in a Redis."""
-    async with Redis(port=port) as redis:
+    async with Redis(port=port) as client:
+        redis: Any = client
         whole = []
         async for name in redis.scan_iter():
             kind = await redis.type(name)
@@ -84,13 +86,13 @@ def test_a_record_is_opened_under_its_own_name_and_keys_only() -> None:
 def test_without_sealing_keys_the_server_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(KEYS_VARIABLE)
     with pytest.raises(SealKeyError, match=KEYS_VARIABLE):
-        open_services(ServerSettings(response_store="redis://127.0.0.1:1"))
+        open_services(ServerSettings(response_store=SecretStr("redis://127.0.0.1:1")))
 
 
 @pytest.mark.parametrize("url", ["mysql://a:secret@b", "redis://a:secret@b:notaport", "memory"])
 def test_a_bad_url_is_a_clear_error_without_the_url(url: str) -> None:
     with pytest.raises(ResponseStoreConfigError) as caught:
-        open_services(ServerSettings(response_store=url))
+        open_services(ServerSettings(response_store=SecretStr(url)))
     assert "secret" not in str(caught.value)
 
 
@@ -139,7 +141,8 @@ async def test_the_least_recently_used_make_room(tmp_path: Path) -> None:
                 await pair.one.client.responses.retrieve(made[1])
             for response_id in (made[0], made[2], waited.id):
                 await pair.one.client.responses.retrieve(response_id)
-            async with Redis(port=port) as redis:
+            async with Redis(port=port) as client:
+                redis: Any = client
                 assert len(await redis.keys(f"{PREFIX}of:*")) == 5  # two of them with events
                 assert await redis.zcard(f"{PREFIX}index") == 3
                 sizes = await redis.hgetall(f"{PREFIX}sizes")
