@@ -26,7 +26,7 @@ class ResponseStoreMetrics:
             registry,
             "background_replies",
             "Replies in the background that have ended, by their status.",
-            "status",
+            "end",
             ENDS,
         )
 
