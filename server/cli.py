@@ -27,6 +27,7 @@ EXIT_USAGE = 2
 # URLs that may have a password. Every user of the machine can read a command line.
 _PASSWORDS = {
     "quota_storage": re.compile("@"),
+    "response_store": re.compile("@"),
     "ledger": re.compile(r"://[^@]*:.*@|password="),
 }
 

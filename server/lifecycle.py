@@ -39,11 +39,6 @@ class HttpServer(uvicorn.Server):
         yield
 
     @property
-    def is_idle(self) -> bool:
-        """True if no request is open."""
-        return self.num_open == 0
-
-    @property
     def num_open(self) -> int:
         """Number of requests whose response is not complete yet."""
         return len(self.server_state.tasks)
@@ -62,7 +57,10 @@ class HttpServer(uvicorn.Server):
 
 @dataclass(slots=True)
 class Lifecycle:
-    """A run of the server process. `load` starts the engine; `url` is shown to the operator."""
+    """A run of the server process. `load` starts the engine; `url` is shown to the operator.
+
+    A reply in the background is an open request, whether or not it has a client.
+    """
 
     http: HttpServer
     listener: socket.socket
@@ -137,7 +135,7 @@ class Lifecycle:
         seconds = self.services.settings.drain_seconds
         print_status(f"stopping: finishing open requests (at most {seconds:g} s; again to end now)")
         if not await self._wait_until_idle(seconds):
-            print_status(f"out of time: open requests that are cut off: {self.http.num_open}")
+            print_status(f"out of time: open requests that are cut off: {self._num_open}")
             engine.give_up()
             await self._wait_until_idle(LAST_WORDS_SECONDS)
         return ExitCode.OK if engine.is_alive else ExitCode.ENGINE_DIED
@@ -146,11 +144,15 @@ class Lifecycle:
         """Wait until no request is open. Return False if that takes longer than `seconds`."""
         try:
             async with asyncio.timeout(seconds):
-                while not self.http.is_idle:  # noqa: ASYNC110 - uvicorn has no event for this
+                while self._num_open:  # noqa: ASYNC110 - uvicorn has no event for this
                     await asyncio.sleep(IDLE_POLL_SECONDS)
         except TimeoutError:
             return False
         return True
+
+    @property
+    def _num_open(self) -> int:
+        return self.http.num_open + self.services.background.num_running
 
     async def _wait_for_first(self, task: asyncio.Future[Any]) -> bool:
         """Wait for `task` or a signal. Return True if the task finished first."""

@@ -30,6 +30,7 @@ from server.quotas.redis_script import RedisMissingError
 from server.quotas.storage import QuotaStorageUrlError
 from server.settings.settings import ServerSettings
 from server.state import open_services
+from server.stored_responses.redis_link import ResponseStoreConfigError
 from server.telemetry.opening import TelemetryMissingError
 from server.traces.access import TraceTokenError
 from server.traces.store import TraceStoreError
@@ -66,6 +67,9 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
         return ExitCode.USAGE
     except (LedgerConfigError, LedgerKeyError, PriceFileError) as error:
         print_status(f"error: ledger: {error}")
+        return ExitCode.USAGE
+    except ResponseStoreConfigError as error:
+        print_status(f"error: responses: {error}")
         return ExitCode.USAGE
     finally:
         end_descendants()

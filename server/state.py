@@ -7,7 +7,7 @@ here, so everything that a request uses is in one place.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 from prometheus_client import CollectorRegistry
@@ -33,6 +33,9 @@ from server.quotas.turns.opening import open_turn_budgets
 from server.quotas.turns.turn_budgets import TurnBudgets
 from server.settings.quota import Quota
 from server.settings.settings import ServerSettings
+from server.stored_responses.metrics import ResponseStoreMetrics
+from server.stored_responses.opening import open_responses
+from server.stored_responses.running import BackgroundTasks
 from server.stored_responses.store import ResponseStore
 from server.telemetry.opening import open_telemetry
 from server.traces.access import TraceAccess
@@ -103,7 +106,9 @@ class Services:
     quotas: Quotas
     turns: TurnBudgets
     seal: ThoughtSeal
-    responses: ResponseStore[Any]
+    responses: ResponseStore
+    background: BackgroundTasks
+    response_metrics: ResponseStoreMetrics
     trace_access: TraceAccess
     traces: TraceRecorder | None
     ledger: Ledger | None
@@ -126,7 +131,9 @@ class Services:
         self.metrics.set_build_info(engine.model_name)
 
     async def close(self) -> None:
-        """Write the waiting traces, and free what the model holds in addition to its engine."""
+        """Write what waits to be written, and free what the model holds beside its engine."""
+        await self.background.close()
+        await self.responses.close()
         await self.quotas.close()
         await self.turns.close()
         if self.reward_model is not None:
@@ -148,8 +155,10 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
         TraceStoreError, TraceTokenError: traces cannot be kept as configured.
         TelemetryMissingError: spans are configured, but their library is not installed.
         QuotaStorageUrlError, RedisMissingError: quotas cannot be counted as configured.
+        ResponseStoreConfigError: responses cannot be stored as configured.
         KeyFileError: the keys cannot be used.
-        SealKeyError: the keys for sealing thoughts, from the environment, are malformed.
+        SealKeyError: the keys for sealing thoughts, from the environment, are malformed, or
+            missing where a shared store needs them.
         LedgerConfigError, PriceFileError, LedgerKeyError: usage cannot be recorded as configured.
     """
     slot = EngineSlot()
@@ -161,6 +170,8 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
     load = LoadGauge(admission, lambda: slot.engine.load if slot.engine else None, curve)
     admission_metrics.read_load_from(load.read_load, load.read_share)
     quotas = open_quotas(settings, metrics.registry)
+    background, response_metrics = BackgroundTasks(), ResponseStoreMetrics(metrics.registry)
+    response_metrics.count_running(lambda: background.num_running)
     return Services(
         settings=settings,
         slot=slot,
@@ -172,11 +183,9 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
         quotas=quotas,
         turns=open_turn_budgets(settings, quotas),
         seal=ThoughtSeal.from_environment(),
-        responses=ResponseStore(
-            settings.response_store_max_responses,
-            settings.response_store_max_bytes,
-            settings.response_store_hours,
-        ),
+        responses=open_responses(settings, response_metrics),
+        background=background,
+        response_metrics=response_metrics,
         trace_access=TraceAccess.from_environment(shows_thoughts=settings.show_thoughts),
         traces=open_traces(settings, metrics),
         ledger=open_ledger(settings, metrics.registry),

@@ -5,7 +5,7 @@ read it; it knows none of them.
 """
 
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +45,8 @@ class TokenUse:
 class RequestAccount:
     """The account of one request.
 
-    `at_end` is closed once, when the response has been sent or given up.
+    `at_end` is closed once, by `settle`, when all who hold the account have released it: the
+    response, when it has been sent or given up, and a reply that goes on without its client.
     `receipts` are those of the choices that were started. `error_code` is that of the error that
     answered the request or ended its stream. `headers` are added to the response.
     `first_answer_seconds` is the time until the first answer token of any choice.
@@ -75,6 +76,8 @@ class RequestAccount:
     extend_turn: Callable[[int], Coroutine[Any, Any, int]] | None = None
     settle_turn: Callable[[], Coroutine[Any, Any, None]] | None = None
     at_end: AsyncExitStack = field(default_factory=AsyncExitStack)
+    settle: Callable[[], Awaitable[None]] | None = None
+    num_holders: int = 1
 
     @property
     def known_method(self) -> str:
@@ -85,6 +88,21 @@ class RequestAccount:
     def seconds(self) -> float:
         """Seconds since the account was opened."""
         return time.monotonic() - self.started
+
+    @property
+    def outlives_response(self) -> bool:
+        """True if the request goes on, whether or not its client stays."""
+        return self.num_holders > 1
+
+    def hold(self) -> None:
+        """Keep the account open until one more :meth:`release`."""
+        self.num_holders += 1
+
+    async def release(self) -> None:
+        """Release the account; the last release settles it."""
+        self.num_holders -= 1
+        if self.num_holders == 0 and self.settle is not None:
+            await self.settle()
 
     def observe_start(self, num_prompt_tokens: int) -> None:
         """Count a prompt that goes to the engine."""

@@ -19,7 +19,7 @@ from server.http.streaming import EventStream
 from server.keys.sealed_thoughts import ThoughtSeal
 from server.model.served_model import ServedModel
 from server.quotas.turns.request import TurnRequest
-from server.reply.admit import Prepared, admit
+from server.reply.admit import Prepared, Reserved, admit, reserve
 from server.reply.prepare import prepare_reply
 from server.reply.reply import Reply
 from server.reply.request import ReplyRequest
@@ -81,11 +81,19 @@ async def begin(
         ApiError: the model is not ready, the body is invalid, or the request is not admitted.
     """
     context = await read_request(request, body)
+    context, prepared = await prepare_work(context, prepare)
+    return context, await admit_prepared(context, prepared)
+
+
+async def prepare_work(
+    context: RequestContext[ThinkingBodyT],
+    prepare: Callable[[RequestContext[ThinkingBodyT]], Awaitable[Prepared[WorkT]]],
+) -> tuple[RequestContext[ThinkingBodyT], Prepared[WorkT]]:
+    """Prepare the work of a request, within the budget of its turn if it names one."""
     turn = context.body.find_turn()
     if turn is None:
-        return context, await _admit(context, await prepare(context))
-    context, prepared = await _prepare_in_turn(replace(context, turn=turn), turn, prepare)
-    return context, await _admit(context, prepared)
+        return context, await prepare(context)
+    return await _prepare_in_turn(replace(context, turn=turn), turn, prepare)
 
 
 async def _prepare_in_turn(
@@ -125,7 +133,7 @@ async def begin_without_dialects(
     parsed = await read_body(request, body)
     account = _name_endpoint(request)
     context = RequestContext(request, services, model, account, parsed, ThinkingParams())
-    return context, await _admit(context, await prepare(context))
+    return context, await admit_prepared(context, await prepare(context))
 
 
 async def read_request(
@@ -149,5 +157,13 @@ def _name_endpoint(request: Request) -> RequestAccount:
     return account
 
 
-async def _admit(context: RequestContext[Any], prepared: Prepared[WorkT]) -> WorkT:
+async def admit_prepared(context: RequestContext[Any], prepared: Prepared[WorkT]) -> WorkT:
+    """Wait until the work may begin; see :func:`server.reply.admit.admit`."""
     return await context.wait(admit(context.services, context.account, prepared))
+
+
+async def reserve_prepared(
+    context: RequestContext[Any], prepared: Prepared[WorkT]
+) -> Reserved[WorkT]:
+    """Reserve what the work needs, and do not wait; see :func:`server.reply.admit.reserve`."""
+    return await context.wait(reserve(context.services, context.account, prepared))

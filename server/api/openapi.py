@@ -108,7 +108,9 @@ _SCHEMAS: dict[str, Any] = {
             "id": {"type": "string"},
             "object": {"const": "response"},
             "created_at": {"type": "integer"},
-            "status": {"enum": ["completed", "incomplete"]},
+            "status": {
+                "enum": ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+            },
             "model": {"type": "string"},
             "output": {"type": "array", "items": {"type": "object"}},
             "usage": {"type": "object"},

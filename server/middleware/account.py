@@ -1,12 +1,13 @@
-"""Middleware that opens each request's account and settles it when the response has ended.
+"""Middleware that opens each request's account and settles it when the request has ended.
 
 Whatever happens in between (an error, a client disconnect, a cancelled task), everything held
-for the request is released here, exactly once, and the request is counted. Makes no decisions
-itself.
+for the request is released here, exactly once, and the request is counted. A request ends with its
+response, or later, with a reply that goes on in the background. Makes no decisions itself.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,7 +23,7 @@ Observer = Callable[[RequestAccount], None]
 
 
 class AccountMiddleware(HttpMiddleware):
-    """Sets ``scope["state"]["account"]``; `observers` are called last.
+    """Sets ``scope["state"]["account"]``; `observers` are called last, when it is settled.
 
     The endpoint of a request that matches no route is "unknown", whatever its path.
     """
@@ -33,7 +34,7 @@ class AccountMiddleware(HttpMiddleware):
         self.observers = observers
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the app; settle the account when the response has ended."""
+        """Run the app; release the account when the response has ended."""
         state = scope.setdefault("state", {})
         account = state["account"] = RequestAccount(
             state["request_id"],
@@ -42,6 +43,7 @@ class AccountMiddleware(HttpMiddleware):
             trace_context=_trace_context(Headers(scope=scope)),
             speaks_anthropic=is_anthropic_request(scope),
         )
+        account.settle = partial(self._settle, account, scope)
         watched = _WatchedRequest(account, receive, send)
         try:
             with self.metrics.requests.in_flight.track_inprogress():
@@ -50,20 +52,20 @@ class AccountMiddleware(HttpMiddleware):
             account.error_code = account.error_code or to_api_error(error).code
             raise
         finally:
-            account.endpoint = getattr(scope.get("route"), "path", "unknown")
-            self.metrics.requests.observe(
-                account.endpoint,
-                500 if account.status is None else account.status,
-                account.seconds,
-                account.error_code,
-                left=account.client_left,
-            )
-            if num_ignored := len(account.ignored_fields):
-                self.metrics.requests.ignored_fields.labels(account.endpoint).inc(num_ignored)
             # Settle completely, even if this task is being cancelled.
-            await asyncio.shield(self._settle(account))
+            await asyncio.shield(account.release())
 
-    async def _settle(self, account: RequestAccount) -> None:
+    async def _settle(self, account: RequestAccount, scope: Scope) -> None:
+        account.endpoint = getattr(scope.get("route"), "path", "unknown")
+        self.metrics.requests.observe(
+            account.endpoint,
+            500 if account.status is None else account.status,
+            account.seconds,
+            account.error_code,
+            left=account.client_left,
+        )
+        if num_ignored := len(account.ignored_fields):
+            self.metrics.requests.ignored_fields.labels(account.endpoint).inc(num_ignored)
         try:
             await account.at_end.aclose()
         finally:
@@ -83,7 +85,8 @@ class _WatchedRequest:
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect" and not self._is_sent:
-            self._account.client_left = True
+            # A reply in the background misses nobody.
+            self._account.client_left = not self._account.outlives_response
         return message
 
     async def send(self, message: Message) -> None:

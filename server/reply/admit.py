@@ -47,6 +47,54 @@ def join_prepared(parts: Sequence[Prepared[WorkT]]) -> Prepared[list[WorkT]]:
     return Prepared(demand, [part._work for part in parts], lowered_by)
 
 
+@dataclass(frozen=True, slots=True)
+class Reserved(Generic[WorkT]):
+    """Work that has its quotas and its place in the queue, and waits for the engine.
+
+    `planned` is the work, to be described; it begins after :meth:`wait` only.
+    """
+
+    planned: WorkT
+    _services: Services
+    _account: RequestAccount
+    _ticket: Ticket
+
+    @property
+    def is_admitted(self) -> bool:
+        """True if the work may begin at once."""
+        return self._ticket.is_admitted
+
+    async def wait(self) -> WorkT:
+        """Wait until the work may use the engine, and return it.
+
+        Raises:
+            ApiError: 429 if the wait is too long; 504 if the request's deadline has passed.
+            EngineDeadError: the engine died meanwhile.
+        """
+        engine = self._services.slot.engine
+        if not self.is_admitted and engine is not None:
+            await _wait(self._services.settings, self._account, self._ticket, engine)
+        return self.planned
+
+
+async def reserve(
+    services: Services, account: RequestAccount, prepared: Prepared[WorkT]
+) -> Reserved[WorkT]:
+    """Reserve the request's quotas and a place in the queue.
+
+    Raises:
+        ApiError: 429 if a quota is used up or the queue is full.
+        LedgerUnavailableError: 503, what it uses could not be recorded.
+    """
+    if services.ledger is not None:
+        services.ledger.check_open()
+    demand = prepared.demand
+    ticket = services.admission.join(account.key, demand.num_engine_requests, prepared.lowered_by)
+    account.at_end.callback(ticket.leave)
+    await services.quotas.reserve(account, demand)
+    return Reserved(prepared._work, services, account, ticket)
+
+
 async def admit(services: Services, account: RequestAccount, prepared: Prepared[WorkT]) -> WorkT:
     """Wait until the request may use the engine, and return its work.
 
@@ -56,15 +104,7 @@ async def admit(services: Services, account: RequestAccount, prepared: Prepared[
         LedgerUnavailableError: 503, what it uses could not be recorded.
         EngineDeadError: the engine died while the request waited.
     """
-    if services.ledger is not None:
-        services.ledger.check_open()
-    demand, engine = prepared.demand, services.slot.engine
-    ticket = services.admission.join(account.key, demand.num_engine_requests, prepared.lowered_by)
-    account.at_end.callback(ticket.leave)
-    await services.quotas.reserve(account, demand)
-    if not ticket.is_admitted and engine is not None:
-        await _wait(services.settings, account, ticket, engine)
-    return prepared._work
+    return await (await reserve(services, account, prepared)).wait()
 
 
 async def _wait(

@@ -15,11 +15,14 @@ from server.settings.ledger import LedgerSettings
 from server.settings.load import LoadSettings
 from server.settings.observing import ObservingSettings
 from server.settings.redaction_pattern import compile_redaction_pattern
+from server.settings.storing import StoringSettings
 from server.settings.words import Words
 from thinking.budget import Effort
 
 
-class ServerSettings(AccessSettings, LoadSettings, ObservingSettings, LedgerSettings, HttpSettings):
+class ServerSettings(
+    AccessSettings, LoadSettings, ObservingSettings, LedgerSettings, HttpSettings, StoringSettings
+):
     """Options of ``thinking-server``."""
 
     model_config = SettingsConfigDict(env_prefix="THINKING_SERVER_", extra="forbid", frozen=True)
@@ -125,17 +128,6 @@ class ServerSettings(AccessSettings, LoadSettings, ObservingSettings, LedgerSett
     )
     scorer_timeout_seconds: PositiveFloat = Field(
         default=30.0, description="Timeout for a response of the reward model."
-    )
-    response_store_max_responses: NonNegativeInt = Field(
-        default=1_000,
-        description="Maximum number of responses of /v1/responses kept in memory for "
-        "previous_response_id; the least recently used are removed first; 0 keeps none.",
-    )
-    response_store_max_bytes: PositiveInt = Field(
-        default=256 * 2**20, description="Approximate maximum size of the stored responses."
-    )
-    response_store_hours: PositiveFloat = Field(
-        default=24.0, description="Maximum age of a stored response."
     )
     trace_store: str | None = Field(
         default=None,

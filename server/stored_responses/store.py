@@ -1,84 +1,81 @@
-"""Responses that clients may retrieve or continue: bounded, in memory, lost when the server ends.
+"""Interface of every store of responses that clients may retrieve, continue or resume.
 
-The least recently used are removed first. A stored response also contains thoughts that the
-client has not seen; returning only the visible part is up to the reader. Each key sees its own
-responses only. Does not know what the items of a response are.
+A stored response also contains thoughts that the client has not seen; returning only the visible
+part is up to the reader. Each key sees its own responses only. Does not know what the items of a
+response are.
 """
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Protocol
 
-from cachetools import TTLCache
-
-ItemT = TypeVar("ItemT")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredResponse(Generic[ItemT]):
-    """A stored response. `response` is the object on the wire.
-
-    `input` is the input of this request; `context` is what a follow-up request continues from:
-    the earlier items, the input and the output.
-    """
-
-    response: Mapping[str, Any]
-    input: Sequence[ItemT]
-    context: Sequence[ItemT]
-    num_bytes: int
+from server.errors.api import UnavailableError
+from server.stored_responses.running import RunningReply
+from server.stored_responses.stored import StoredResponse
 
 
-class ResponseStore(Generic[ItemT]):
-    """Holds at most `max_responses` and `max_bytes`, none older than `hours`.
+class StoreUnavailableError(UnavailableError):
+    """503: the store does not respond, so it is unknown what it holds."""
 
-    `max_responses` 0: stores nothing.
-    """
-
-    def __init__(
-        self,
-        max_responses: int,
-        max_bytes: int,
-        hours: float,
-        timer: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._max_responses = max_responses
-        self._max_bytes = max_bytes
-        self._stored: TTLCache[tuple[str, str], StoredResponse[ItemT]] = TTLCache(
-            max_bytes, hours * 3600, timer, getsizeof=lambda stored: stored.num_bytes
+    def __init__(self, problem: str = "it does not respond") -> None:
+        super().__init__(
+            f"stored responses are not available right now: {problem}",
+            "response_store_unavailable",
         )
+
+
+class ResponseStore(Protocol):
+    """A store. Methods that take a `response_id` accept any text.
+
+    All methods that read or change it may raise :class:`StoreUnavailableError`.
+    """
 
     @property
     def is_off(self) -> bool:
         """True if nothing is ever stored."""
-        return self._max_responses == 0
+        ...
 
-    def of(self, key_id: str) -> "KeyResponses[ItemT]":
-        """Return the view of the responses that belong to key `key_id`."""
-        return KeyResponses(self, key_id)
+    async def put(self, key_id: str, stored: StoredResponse) -> None:
+        """Store a finished response, unless it alone is larger than the store.
 
-    def put(self, key_id: str, stored: StoredResponse[ItemT]) -> None:
-        """Store a response, unless it alone is larger than the store."""
-        if self.is_off or stored.num_bytes > self._max_bytes:
-            return
-        self._stored[key_id, stored.response["id"]] = stored
-        while len(self._stored) > self._max_responses:
-            self._stored.popitem()
+        Does not raise where the store is away: the response is stored when it is back.
+        """
+        ...
 
-    def get(self, key_id: str, response_id: str) -> StoredResponse[ItemT] | None:
-        """Return the response; None if it is not stored, or no longer."""
-        return self._stored.get((key_id, response_id))
+    async def get(self, key_id: str, response_id: str) -> StoredResponse | None:
+        """Return a response, finished or not; None if it is not stored, or no longer."""
+        ...
 
-    def delete(self, key_id: str, response_id: str) -> bool:
-        """Delete a response and return whether it was stored."""
-        return self._stored.pop((key_id, response_id), None) is not None
+    async def delete(self, key_id: str, response_id: str) -> bool:
+        """Delete a response, which ends if it runs; return whether it was stored."""
+        ...
+
+    async def begin(self, key_id: str, stored: StoredResponse) -> RunningReply:
+        """Store a response that is about to be written in the background."""
+        ...
+
+    async def finish(self, reply: RunningReply) -> None:
+        """Store the end of `reply`. Does not raise: see :meth:`put`."""
+        ...
+
+    async def cancel(self, key_id: str, response_id: str) -> StoredResponse | None:
+        """End a response that runs, and return it once it is finished; None as in :meth:`get`."""
+        ...
+
+    def read_events(self, key_id: str, response_id: str, after: int) -> AsyncGenerator[bytes, None]:
+        """Yield the frames of a background response after number `after`, until its last one."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits to be written, in bounded time, and close all connections."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class KeyResponses(Generic[ItemT]):
-    """View of a store that is restricted to the responses of one key."""
+class KeyResponses:
+    """View of a store that is restricted to the responses of one key. See `ResponseStore`."""
 
-    store: ResponseStore[ItemT]
+    store: ResponseStore
     key_id: str
 
     @property
@@ -86,14 +83,26 @@ class KeyResponses(Generic[ItemT]):
         """True if nothing is ever stored."""
         return self.store.is_off
 
-    def put(self, stored: StoredResponse[ItemT]) -> None:
-        """Store a response; see :meth:`ResponseStore.put`."""
-        self.store.put(self.key_id, stored)
+    async def put(self, stored: StoredResponse) -> None:
+        """Store a finished response."""
+        await self.store.put(self.key_id, stored)
 
-    def get(self, response_id: str) -> StoredResponse[ItemT] | None:
-        """Return a response; see :meth:`ResponseStore.get`."""
-        return self.store.get(self.key_id, response_id)
+    async def get(self, response_id: str) -> StoredResponse | None:
+        """Return a response."""
+        return await self.store.get(self.key_id, response_id)
 
-    def delete(self, response_id: str) -> bool:
-        """Delete a response; see :meth:`ResponseStore.delete`."""
-        return self.store.delete(self.key_id, response_id)
+    async def delete(self, response_id: str) -> bool:
+        """Delete a response."""
+        return await self.store.delete(self.key_id, response_id)
+
+    async def begin(self, stored: StoredResponse) -> RunningReply:
+        """Store a response that is about to be written in the background."""
+        return await self.store.begin(self.key_id, stored)
+
+    async def cancel(self, response_id: str) -> StoredResponse | None:
+        """End a response that runs, and return it."""
+        return await self.store.cancel(self.key_id, response_id)
+
+    def read_events(self, response_id: str, after: int) -> AsyncGenerator[bytes, None]:
+        """Yield the frames of a background response after number `after`."""
+        return self.store.read_events(self.key_id, response_id, after)

@@ -9,6 +9,7 @@ import pytest
 
 from server.settings.http import HttpSettings
 from server.settings.settings import ServerSettings
+from server.stored_responses.memory import MemoryResponses
 from tests.attack.bodies import VALID
 from tests.attack.conftest import attacked_server, status_of
 from tests.server.conftest import Serve, wants
@@ -98,8 +99,10 @@ async def test_stored_responses_are_bounded(serve: Serve) -> None:
     for _ in range(12):
         body = VALID["/v1/responses"] | {"store": True, "input": "a" * 300}
         assert (await served.http.post("/v1/responses", json=body)).status_code == 200
-    assert len(served.services.responses._stored) <= 5
-    assert served.services.responses._stored.currsize <= 20_000
+    stored = served.services.responses
+    assert isinstance(stored, MemoryResponses)
+    assert 0 < stored.num_stored <= 5
+    assert stored.num_bytes <= 20_000
 
 
 async def test_a_follow_up_cannot_grow_for_ever(serve: Serve) -> None:

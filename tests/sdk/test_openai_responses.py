@@ -116,6 +116,26 @@ def test_a_stored_response_can_be_read_continued_and_deleted(client: OpenAI) -> 
         client.responses.retrieve(first.id)
 
 
+def test_a_response_in_the_background_is_polled_resumed_and_cancelled(client: OpenAI) -> None:
+    begun = client.responses.create(input=QUESTION, background=True, **BUDGETED)
+    with client.responses.retrieve(begun.id, stream=True) as stream:
+        first = [event for event, _ in zip(stream, range(4), strict=False)]
+    with client.responses.retrieve(
+        begun.id, stream=True, starting_after=first[-1].sequence_number
+    ) as stream:
+        numbers = [event.sequence_number for event in [*first, *stream]]
+    assert numbers == list(range(len(numbers)))
+    ended = client.responses.retrieve(begun.id)
+    assert ended.status in ("completed", "incomplete")
+    waited = client.responses.create(input=QUESTION, **BUDGETED)
+    assert ended.output_text == waited.output_text
+    assert client.responses.cancel(begun.id) == ended
+    thought = {"max_thinking_tokens": 800, "min_thinking_tokens": 800}
+    long = BUDGETED | {"max_output_tokens": 1000, "extra_body": thought}
+    begun = client.responses.create(input=QUESTION, background=True, **long)
+    assert client.responses.cancel(begun.id).status == "cancelled"
+
+
 def test_a_response_that_is_not_stored_is_gone(client: OpenAI) -> None:
     response = client.responses.create(input=QUESTION, store=False, **BUDGETED)
     with pytest.raises(NotFoundError):

@@ -25,6 +25,7 @@ from server.prompt.conversation import Conversation
 from server.reply.admit import Prepared
 from server.reply.reply import Reply
 from server.reply.request import ReplyRequest
+from server.stored_responses.store import KeyResponses
 
 ID_PREFIX = "cmp_"
 DEFAULT_MAX_TOKENS = 2_048
@@ -72,8 +73,8 @@ async def prepare_compaction(
         ApiError: see :func:`server.api.openai.responses.request.prepare_response`.
     """
     body = context.body
-    stored = context.services.responses.of(context.account.key.key_id)
-    given = read_input(body, Toolbox(()), stored, context.seal)
+    stored = KeyResponses(context.services.responses, context.account.key.key_id)
+    given = await read_input(body, Toolbox(()), stored, context.seal)
     for path in dict.fromkeys(given.conversation.left_out):
         note_ignored(context.request, path)
     messages = [*given.conversation.messages, {"role": "user", "content": _TASK}]

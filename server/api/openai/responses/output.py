@@ -82,6 +82,13 @@ class OutputWriter:
             yield from self._end(self._held, "completed")
         yield from self._end_last(status)
 
+    def end_early(self) -> Iterator[Event]:
+        """Write the last events of an output that is given up: items that are open are cut."""
+        if self._held is not None and self._held.output_index not in self._ended:
+            yield from self._end(self._held, "incomplete")
+        if self._last is not None and self._last.output_index not in self._ended:
+            yield from self._end(self._last, "incomplete")
+
     def to_stored_items(self) -> list[Item]:
         """Return the output as a follow-up request uses it: thoughts whole, shown or not."""
         return [_to_stored(item, self._ended[item.output_index]) for item in self._items]

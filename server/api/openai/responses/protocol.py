@@ -137,6 +137,9 @@ class ResponsesRequest(OpenAISamplingFields, ConversationFields):
     tool_choice: ToolChoice = None
     parallel_tool_calls: bool | None = None
     priority: Priority = None
+    background: bool | None = Field(
+        None, description="Answer at once, and write the response without the client."
+    )
     stream: bool | None = None
     stream_options: ResponseStreamOptions | None = None
 
@@ -163,7 +166,6 @@ class ResponsesRequest(OpenAISamplingFields, ConversationFields):
     access_programs: dict[str, Any] | None = None
     image: dict[str, Any] | None = None
 
-    background: Annotated[bool | None, OnlyValues(False), to_enum_schema(False)] = None
     conversation: Unsupported = None
     prompt: Unsupported = None
 

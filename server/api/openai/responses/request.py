@@ -14,6 +14,7 @@ from server.api.openai.responses.conversation import ConversationBuilder, build_
 from server.api.openai.responses.hosted_items import make_hosted_item
 from server.api.openai.responses.items import InputItem, Item, ItemReference
 from server.api.openai.responses.protocol import ConversationFields, ResponsesRequest
+from server.api.openai.responses.records import read_record, read_records
 from server.api.openai.responses.toolbox import Toolbox
 from server.errors.api import ApiError, BadRequestError
 from server.errors.internal import ConstraintError, PromptError
@@ -31,6 +32,8 @@ _ITEM_ID = re.compile(r"^[a-z]+_([0-9a-f]{32})_(?:in)?\d+$")
 _THOUGHT_PREFIX = "rs_"
 # Path of a message in the errors of the code that all endpoints share.
 _MESSAGES = re.compile(r"^messages(?:\[(\d+)\])?")
+# Statuses of responses whose conversation may go on.
+_CONTINUABLE = ("completed", "incomplete")
 _PREFIXES = {
     "message": "msg",
     "function_call": "fc",
@@ -99,15 +102,9 @@ async def prepare_response(
             :func:`server.reply.prepare.prepare_reply`.
     """
     body = context.body
-    stored = context.services.responses.of(context.account.key.key_id)
-    if body.store and stored.is_off:
-        raise BadRequestError(
-            "store: should be false or left out: this server stores no responses "
-            "(--response-store-max-responses)",
-            param="store",
-            code="invalid_value",
-        )
-    given = read_input(body, body.toolbox, stored, context.seal)
+    stored = KeyResponses(context.services.responses, context.account.key.key_id)
+    _check_store(body, stored)
+    given = await read_input(body, body.toolbox, stored, context.seal)
     for path in (*body.find_unused(), *dict.fromkeys(given.conversation.left_out)):
         note_ignored(context.request, path)
     try:
@@ -115,6 +112,25 @@ async def prepare_response(
     except (ApiError, PromptError) as error:
         raise given.with_own_paths(error) from error
     return prepared.with_extra(given)
+
+
+def _check_store(body: ResponsesRequest, stored: KeyResponses) -> None:
+    """Check that a response that has to be stored can be.
+
+    Raises:
+        BadRequestError: this server stores nothing, or `store` contradicts `background`.
+    """
+    if body.background and not body.stores:
+        message = "background: needs store: true (the default), as the response is fetched later"
+        raise BadRequestError(message, param="background", code="invalid_value")
+    name = "store" if body.store else "background"
+    if stored.is_off and (body.store or body.background):
+        raise BadRequestError(
+            f"{name}: should be false or left out: this server stores no responses "
+            "(--response-store-max-responses)",
+            param=name,
+            code="invalid_value",
+        )
 
 
 async def _prepare(
@@ -142,31 +158,32 @@ def _without_input_formats(request: ReplyRequest) -> ReplyRequest | None:
     return replace(request, tool_use=replace(use, tools=tools))
 
 
-def read_input(
-    body: ConversationFields, toolbox: Toolbox, store: KeyResponses[Item], seal: ThoughtSeal
+async def read_input(
+    body: ConversationFields, toolbox: Toolbox, store: KeyResponses, seal: ThoughtSeal
 ) -> ResponseInput:
     """Resolve the references in `body`, and build the messages.
 
     Raises:
         BadRequestError: a response or item is unknown; see also ``build_conversation``.
+        StoreUnavailableError: it refers to the store, which does not respond.
     """
     if not body.input and body.previous_response_id is None:
         message = "input: a text or at least one item is needed"
         raise BadRequestError(message, param="input", code="missing_field")
     token = secrets.token_hex(16)
-    previous = _get_previous(body.previous_response_id, store)
+    previous = await _get_previous(body.previous_response_id, store)
     given = [
-        _with_id(_resolve_reference(item, place, store), f"{token}_in{place}")
+        _with_id(await _resolve_reference(item, place, store), f"{token}_in{place}")
         for place, item in enumerate(body.input)
     ]
     conversation = build_conversation(seal, toolbox, body.instructions, previous, given)
     return ResponseInput(token, given, previous, conversation)
 
 
-def _get_previous(response_id: str | None, store: KeyResponses[Item]) -> Sequence[Item]:
+async def _get_previous(response_id: str | None, store: KeyResponses) -> Sequence[Item]:
     if response_id is None:
         return ()
-    stored = store.get(response_id)
+    stored = await store.get(response_id)
     if stored is None:
         raise BadRequestError(
             "previous_response_id: this server has no such response: it was not stored (store: "
@@ -174,13 +191,20 @@ def _get_previous(response_id: str | None, store: KeyResponses[Item]) -> Sequenc
             param="previous_response_id",
             code="previous_response_not_found",
         )
-    return stored.context
+    if stored.status not in _CONTINUABLE:
+        raise BadRequestError(
+            f"previous_response_id: should be a completed or incomplete response; this one is "
+            f"{stored.status}",
+            param="previous_response_id",
+            code="invalid_value",
+        )
+    return read_records(stored.context)
 
 
-def _resolve_reference(item: InputItem, place: int, store: KeyResponses[Item]) -> Item:
+async def _resolve_reference(item: InputItem, place: int, store: KeyResponses) -> Item:
     if not isinstance(item, ItemReference):
         return item
-    stored = _find_stored_item(item.id, store)
+    stored = await _find_stored_item(item.id, store)
     if stored is None and item.id.startswith(_THOUGHT_PREFIX):
         # Of another server: the conversation goes on without the thought.
         return make_hosted_item("reasoning", {"id": item.id, "summary": []})
@@ -193,13 +217,13 @@ def _resolve_reference(item: InputItem, place: int, store: KeyResponses[Item]) -
     return stored
 
 
-def _find_stored_item(item_id: str, store: KeyResponses[Item]) -> Item | None:
+async def _find_stored_item(item_id: str, store: KeyResponses) -> Item | None:
     """Return the item of a stored response's input or output; None: there is none."""
     found = _ITEM_ID.match(item_id)
-    stored = store.get(ID_PREFIX + found[1]) if found else None
+    stored = await store.get(ID_PREFIX + found[1]) if found else None
     if stored is None:
         return None
-    return next((item for item in stored.context if item.id == item_id), None)
+    return next((read_record(r) for r in stored.context if r.get("id") == item_id), None)
 
 
 def _with_id(item: Item, name: str) -> Item:

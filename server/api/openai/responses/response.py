@@ -14,7 +14,7 @@ from server.errors.api import ApiError
 from server.reply.reply import Reply
 from thinking.budget import Effort
 
-ResponseStatus = Literal["in_progress", "completed", "incomplete", "failed"]
+ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 _SUMMARIES = ("reasoning.summary", "reasoning.generate_summary")
 
 
@@ -33,9 +33,9 @@ class ResponseHead:
     is_stored: bool
     created_at: int = field(default_factory=lambda: int(time.time()))
 
-    def to_begun(self) -> dict[str, Any]:
-        """Return the response while it is in progress."""
-        return self._to_object("in_progress", [])
+    def to_begun(self, status: Literal["queued", "in_progress"] = "in_progress") -> dict[str, Any]:
+        """Return the response while it waits or is in progress."""
+        return self._to_object(status, [])
 
     def to_ended(self, output: Sequence[dict[str, Any]], result: ChoiceResult) -> dict[str, Any]:
         """Return the finished response; it is incomplete if its token limit cut it."""
@@ -52,8 +52,19 @@ class ResponseHead:
     def to_failed(self, output: Sequence[dict[str, Any]], error: ApiError) -> dict[str, Any]:
         """Return the response that an error ended."""
         response = self._to_object("failed", output)
-        # OpenAI's list of codes has a single one for errors that the client did not cause.
-        response["error"] = {"code": "server_error", "message": error.message}
+        # OpenAI's list of codes has one for load, and one for all else that is not the client's.
+        code = "rate_limit_exceeded" if error.status == 429 else "server_error"
+        response["error"] = {"code": code, "message": error.message}
+        return response
+
+    def to_cancelled(self, output: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return the response that its client has cancelled, with what it has used."""
+        response = self._to_object("cancelled", output)
+        account = self.reply.account
+        if account.receipts:
+            used = account.used
+            response["usage"] = _to_usage(used.prompt, used.cached, used.reasoning, used.answer)
+            response["thinking"] = account.receipts[-1].to_dict()
         return response
 
     def _to_object(
@@ -65,7 +76,7 @@ class ResponseHead:
             "object": "response",
             "created_at": self.created_at,
             "status": status,
-            "background": False,
+            "background": bool(self.body.background),
             "completed_at": None,
             "error": None,
             "incomplete_details": None,
@@ -115,12 +126,16 @@ class ResponseHead:
 
 def to_usage(num_prompt_tokens: int, result: ChoiceResult) -> dict[str, Any]:
     """Return the token counts of a finished response."""
-    num_output = result.num_reasoning + result.num_answer
+    counts = (result.num_cached, result.num_reasoning, result.num_answer)
+    return _to_usage(num_prompt_tokens, *counts) | to_cost_field([result])
+
+
+def _to_usage(num_prompt: int, num_cached: int, num_hidden: int, num_answer: int) -> dict[str, Any]:
+    num_output = num_hidden + num_answer
     return {
-        "input_tokens": num_prompt_tokens,
-        "input_tokens_details": {"cached_tokens": result.num_cached, "cache_write_tokens": 0},
+        "input_tokens": num_prompt,
+        "input_tokens_details": {"cached_tokens": num_cached, "cache_write_tokens": 0},
         "output_tokens": num_output,
-        "output_tokens_details": {"reasoning_tokens": result.num_reasoning},
-        "total_tokens": num_prompt_tokens + num_output,
-        **to_cost_field([result]),
+        "output_tokens_details": {"reasoning_tokens": num_hidden},
+        "total_tokens": num_prompt + num_output,
     }

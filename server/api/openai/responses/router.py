@@ -1,8 +1,9 @@
-"""``/v1/responses``: create, get, delete and compact responses, and list their input items.
+"""``/v1/responses``: create, get, cancel, delete and compact responses, and list input items.
 
 Does not know how to generate.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -11,28 +12,44 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from server.account.account import get_account
-from server.api.begin import RequestContext, begin
+from server.api.begin import (
+    RequestContext,
+    admit_prepared,
+    begin,
+    read_request,
+    reserve_prepared,
+)
 from server.api.openai.logprobs import LogprobsWriter
+from server.api.openai.responses.background import (
+    BackgroundWork,
+    FinalState,
+    check_background,
+    parse_cursor,
+    read_events,
+    wants_stream,
+)
 from server.api.openai.responses.compaction import (
     COMPACTED_SCHEMA,
     CompactRequest,
     compact,
     prepare_compaction,
 )
-from server.api.openai.responses.items import Item
 from server.api.openai.responses.output import OutputStyle
 from server.api.openai.responses.output_items import ThoughtView
 from server.api.openai.responses.paging import list_page
 from server.api.openai.responses.protocol import ENCRYPTED_CONTENT, LOGPROBS, ResponsesRequest
+from server.api.openai.responses.records import read_records
 from server.api.openai.responses.request import ResponseInput, prepare_response
 from server.api.openai.responses.response import ResponseHead, wants_summary
 from server.api.openai.responses.run import ResponseRun, StoreTarget
 from server.api.openapi import add_schemas, document_chat, document_reply
-from server.errors.api import ApiError, BadRequestError
-from server.http.streaming import format_sse_event
+from server.errors.api import ApiError
+from server.http.streaming import EventStream, format_sse_event
+from server.reply.admit import Reserved
 from server.reply.reply import Reply
 from server.state import get_services
-from server.stored_responses.store import KeyResponses, StoredResponse
+from server.stored_responses.store import KeyResponses
+from server.stored_responses.stored import StoredResponse
 
 add_schemas({"CompactedResponse": COMPACTED_SCHEMA})
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
@@ -47,10 +64,19 @@ async def create_response(request: Request) -> Response:
     """Create a response. The model thinks within the budget, then answers.
 
     The thought is hidden unless `include_reasoning` is true. The receipt in `thinking` shows the
-    budget and how much of it was used.
+    budget and how much of it was used. With `background`, the reply is the response as it is
+    queued, and the model writes it whether or not the client stays.
     """
-    context, (given, reply) = await begin(request, ResponsesRequest, prepare_response)
-    run = _open_run(context, given, reply)
+    context = await read_request(request, ResponsesRequest)
+    prepared = await prepare_response(context)
+    if context.body.background:
+        return await _start_in_background(context, await reserve_prepared(context, prepared))
+    given, reply = await admit_prepared(context, prepared)
+    store = _get_key_responses(request)
+    target = None
+    if context.body.stores and not store.is_off:
+        target = StoreTarget(store, given.input, given.previous)
+    run = _open_run(context, given, reply, target)
     if context.body.stream:
         return context.stream(_encode_events(run))
     return JSONResponse(await context.wait(run.collect()))
@@ -74,28 +100,45 @@ async def compact_response(request: Request) -> Response:
 
 @router.get("/{response_id}", summary="Get a response")
 async def retrieve_response(request: Request, response_id: str) -> Response:
-    """Get a stored response. Streaming it again is not supported."""
-    stored = _get_stored(request, response_id)
-    if request.query_params.get("stream", "false").lower() not in ("false", "0"):
-        message = "stream: only background responses can be streamed again, and there are none"
-        raise BadRequestError(message, param="stream", code="invalid_value")
-    return JSONResponse(stored.response)
+    """Get a stored response, or, with `stream=true`, the events of a background response.
+
+    `starting_after` is the `sequence_number` of the last event that the client has; those after it
+    follow, up to the last one, while the response is written or later.
+    """
+    after, streams = parse_cursor(request.query_params), wants_stream(request.query_params)
+    stored = await _get_stored(request, response_id)
+    if not streams:
+        return JSONResponse(stored.response)
+    check_background(stored, "stream", "streamed again")
+    events = read_events(_get_key_responses(request), response_id, after)
+    return EventStream(events, get_services(request).settings.keep_alive_seconds)
 
 
 @router.delete("/{response_id}", summary="Delete a response")
 async def delete_response(request: Request, response_id: str) -> Response:
-    """Delete a stored response. Follow-up responses keep their own copy of the conversation."""
-    if not _get_key_responses(request).delete(response_id):
+    """Delete a stored response; one that is being written ends.
+
+    Follow-up responses keep their own copy of the conversation.
+    """
+    if not await _get_key_responses(request).delete(response_id):
         raise _not_found_error()
     return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
 
 @router.post("/{response_id}/cancel", summary="Cancel a response")
 async def cancel_response(request: Request, response_id: str) -> Response:
-    """Cancel a background response: always an error, as there are none. To stop one, disconnect."""
-    _get_stored(request, response_id)
-    message = "only background responses can be cancelled, and this one has ended"
-    raise BadRequestError(message, param="response_id", code="invalid_value")
+    """Cancel a background response, and get it. One that has ended stays as it is.
+
+    Another response ends when its client disconnects.
+    """
+    stored: StoredResponse | None = await _get_stored(request, response_id)
+    assert stored is not None
+    check_background(stored, "response_id", "cancelled")
+    if not stored.is_finished:
+        stored = await _get_key_responses(request).cancel(response_id)
+    if stored is None:
+        raise _not_found_error()
+    return JSONResponse(stored.response)
 
 
 @router.get("/{response_id}/input_items", summary="List input items")
@@ -104,12 +147,31 @@ async def list_input_items(request: Request, response_id: str) -> Response:
 
     Query parameters: `limit` (1 to 100), `order` (desc or asc) and `after` (an item's id).
     """
-    stored = _get_stored(request, response_id)
-    return JSONResponse(list_page(stored.input, request.query_params))
+    stored = await _get_stored(request, response_id)
+    return JSONResponse(list_page(read_records(stored.input), request.query_params))
+
+
+async def _start_in_background(
+    context: RequestContext[ResponsesRequest], reserved: Reserved[tuple[ResponseInput, Reply]]
+) -> Response:
+    given, reply = reserved.planned
+    final = FinalState()
+    target = StoreTarget(final, given.input, given.previous)
+    store = _get_key_responses(context.request)
+    run = _open_run(context, given, reply, target)
+    work = BackgroundWork(context.services, store, context.account, reserved, run, target, final)
+    # Not to be cut off in the middle: once it is stored, it is written.
+    running = await asyncio.shield(work.start())
+    if context.body.stream:
+        return context.stream(running.events.read())
+    return JSONResponse(running.stored.response)
 
 
 def _open_run(
-    context: RequestContext[ResponsesRequest], given: ResponseInput, reply: Reply
+    context: RequestContext[ResponsesRequest],
+    given: ResponseInput,
+    reply: Reply,
+    target: StoreTarget | None,
 ) -> ResponseRun:
     body, engine = context.body, context.model.engine
     # A client that does not want its responses stored has to keep the thoughts itself.
@@ -122,9 +184,6 @@ def _open_run(
     logprobs = None
     if body.includes(LOGPROBS):
         logprobs = LogprobsWriter(engine, body.top_logprobs or 0)
-    target = None
-    if body.stores and not context.services.responses.is_off:
-        target = StoreTarget(_get_key_responses(context.request), given.input, given.previous)
     thinks_inside = reply.job.prompt.plan.segments is not None
     return ResponseRun(
         ResponseHead(body, context.thinking, reply, target is not None),
@@ -139,12 +198,12 @@ async def _encode_events(run: ResponseRun) -> AsyncGenerator[bytes, None]:
             yield format_sse_event(event, event["type"])
 
 
-def _get_key_responses(request: Request) -> KeyResponses[Item]:
-    return get_services(request).responses.of(get_account(request).key.key_id)
+def _get_key_responses(request: Request) -> KeyResponses:
+    return KeyResponses(get_services(request).responses, get_account(request).key.key_id)
 
 
-def _get_stored(request: Request, response_id: str) -> StoredResponse[Item]:
-    stored = _get_key_responses(request).get(response_id)
+async def _get_stored(request: Request, response_id: str) -> StoredResponse:
+    stored = await _get_key_responses(request).get(response_id)
     if stored is None:
         raise _not_found_error()
     return stored

@@ -1,34 +1,48 @@
 """Response in progress: converts a reply's deltas to events in OpenAI's order, and stores the end.
 
-Whole and streamed responses are built by the same steps, so they cannot differ. Knows nothing of
-HTTP.
+Whole, streamed and background responses are built by the same steps, so they cannot differ. Knows
+nothing of HTTP.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
-from pydantic_core import to_json
-
-from server.api.openai.responses.items import Item, StoredReasoningItem
+from server.api.openai.responses.items import Item
 from server.api.openai.responses.output import OutputStyle, OutputWriter
 from server.api.openai.responses.output_items import Event
+from server.api.openai.responses.records import to_records
 from server.api.openai.responses.response import ResponseHead
 from server.choice.delta import ChoiceResult
 from server.errors.api import ApiError
 from server.errors.translation import report_error
-from server.stored_responses.store import KeyResponses, StoredResponse
+from server.stored_responses.endings import get_last_event_type
+from server.stored_responses.stored import StoredResponse
+
+
+class ResponseKeeper(Protocol):
+    """Receiver of a finished response."""
+
+    async def put(self, stored: StoredResponse) -> None:
+        """Keep a response."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class StoreTarget:
     """Store of a response, the items of its input, and those of the conversation before it."""
 
-    store: KeyResponses[Item]
+    store: ResponseKeeper
     input: Sequence[Item]
     previous: Sequence[Item]
+
+    def to_stored(self, response: dict[str, Any], output: Sequence[Item] = ()) -> StoredResponse:
+        """Return the response with its input and the conversation up to its `output`."""
+        given = to_records(self.input)
+        context = [*to_records(self.previous), *given, *to_records(output)]
+        return StoredResponse(response, given, context)
 
 
 class ResponseRun:
@@ -55,14 +69,38 @@ class ResponseRun:
     async def stream_events(self) -> AsyncGenerator[Event, None]:
         """Yield all events; an error ends them with an error event and a failed response."""
         yield self._number({"type": "response.created", "response": self._head.to_begun()})
+        async with aclosing(self.stream_work()) as events:
+            async for event in events:
+                yield event
+
+    def begin_queued(self) -> Iterator[Event]:
+        """Yield the events of a response that waits; :meth:`stream_work` has all others."""
+        response = self._head.to_begun("queued")
+        yield self._number({"type": "response.created", "response": response})
+        yield self._number({"type": "response.queued", "response": response})
+
+    async def stream_work(self) -> AsyncGenerator[Event, None]:
+        """Yield the events from the beginning of the work on; an error ends them likewise."""
         yield self._number({"type": "response.in_progress", "response": self._head.to_begun()})
         try:
             async with aclosing(self._run()) as events:
                 async for event in events:
                     yield self._number(event)
         except Exception as error:
-            for event in self._make_failure_events(report_error(error, self._head.reply.account)):
-                yield self._number(event)
+            for event in self.end_failed(error):
+                yield event
+
+    def end_failed(self, error: Exception) -> Iterator[Event]:
+        """Yield the last events of a response that `error` ends."""
+        for event in self._make_failure_events(report_error(error, self._head.reply.account)):
+            yield self._number(event)
+
+    def end_cancelled(self) -> Iterator[Event]:
+        """Yield the last events of a response that its client ends; what is written stays."""
+        for event in self._writer.end_early():
+            yield self._number(event)
+        response = self._head.to_cancelled(self._writer.output)
+        yield self._number({"type": get_last_event_type("cancelled"), "response": response})
 
     async def _run(self) -> AsyncGenerator[Event, None]:
         """Yield the events between a response's beginning and its end, and that of the end."""
@@ -80,8 +118,8 @@ class ResponseRun:
             yield event
         response = self._head.to_ended(self._writer.output, result)
         # Stored before the last event, so that a client can continue from it at once.
-        self._store(response)
-        yield {"type": f"response.{response['status']}", "response": response}
+        await self._store(response)
+        yield {"type": get_last_event_type(response["status"]), "response": response}
 
     def _make_failure_events(self, error: ApiError) -> Iterator[Event]:
         """Yield two events, as OpenAI does: its clients raise at the first.
@@ -98,19 +136,7 @@ class ResponseRun:
     def _number(self, event: Event) -> Event:
         return {**event, "sequence_number": next(self._numbers)}
 
-    def _store(self, response: dict[str, Any]) -> None:
-        if self._target is None:
-            return
-        target = self._target
-        context = [*target.previous, *target.input, *self._writer.to_stored_items()]
-        num_bytes = len(to_json(response)) + _count_bytes(context) + _count_bytes(target.input)
-        target.store.put(StoredResponse(response, target.input, context, num_bytes))
-
-
-def _count_bytes(items: Iterable[Item]) -> int:
-    """Return the approximate size of `items` in memory."""
-    return sum(
-        len(to_json(item.to_listed()))
-        + (len(item.thought.encode()) if isinstance(item, StoredReasoningItem) else 0)
-        for item in items
-    )
+    async def _store(self, response: dict[str, Any]) -> None:
+        if self._target is not None:
+            stored = self._target.to_stored(response, self._writer.to_stored_items())
+            await self._target.store.put(stored)

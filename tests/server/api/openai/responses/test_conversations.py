@@ -8,7 +8,9 @@ from server.api.openai.responses.conversation import build_conversation
 from server.api.openai.responses.items import Item, read_item
 from server.api.openai.responses.toolbox import Toolbox
 from server.keys.sealed_thoughts import ThoughtSeal
-from server.stored_responses.store import ResponseStore, StoredResponse
+from server.stored_responses.memory import MemoryResponses
+from server.stored_responses.store import KeyResponses
+from server.stored_responses.stored import StoredResponse
 from tests.server.api.openai.responses.conftest import (
     get_ignored,
     get_items,
@@ -220,30 +222,32 @@ async def test_a_hidden_thought_never_comes_out_of_the_store(serve: Serve) -> No
         assert THOUGHT not in (await served.http.get(f"{path}/input_items")).text
 
 
-def make_stored(name: str, num_bytes: int = 10) -> StoredResponse[Item]:
-    return StoredResponse({"id": name}, (), (), num_bytes)
+def make_stored(name: str, num_bytes: int = 100) -> StoredResponse:
+    empty = StoredResponse({"id": name, "status": "completed", "text": ""}, (), ())
+    text = "x" * (num_bytes - len(empty.to_bytes()))
+    return empty.with_response({**empty.response, "text": text})
 
 
-@pytest.mark.parametrize(("max_responses", "max_bytes"), [(2, 1000), (1000, 25)])
-def test_the_store_is_bounded_and_the_least_used_go_first(
+@pytest.mark.parametrize(("max_responses", "max_bytes"), [(2, 10_000), (1000, 250)])
+async def test_the_store_is_bounded_and_the_least_used_go_first(
     max_responses: int, max_bytes: int
 ) -> None:
-    store = ResponseStore[Item](max_responses, max_bytes, 1).of("a")
-    store.put(make_stored("a"))
-    store.put(make_stored("b"))
-    assert store.get("a")
-    store.put(make_stored("c"))
-    assert [bool(store.get(name)) for name in "abc"] == [True, False, True]
-    store.put(make_stored("d", 10_000))
-    assert not store.get("d")
-    assert store.get("c")
+    store = KeyResponses(MemoryResponses(max_responses, max_bytes, 1), "a")
+    await store.put(make_stored("a"))
+    await store.put(make_stored("b"))
+    assert await store.get("a")
+    await store.put(make_stored("c"))
+    assert [bool(await store.get(name)) for name in "abc"] == [True, False, True]
+    await store.put(make_stored("d", 100_000))
+    assert not await store.get("d")
+    assert await store.get("c")
 
 
-def test_the_store_forgets_after_its_hours() -> None:
+async def test_the_store_forgets_after_its_hours() -> None:
     now = [0.0]
-    store = ResponseStore[Item](10, 1000, 2, timer=lambda: now[0]).of("a")
-    store.put(make_stored("a"))
+    store = KeyResponses(MemoryResponses(10, 1000, 2, timer=lambda: now[0]), "a")
+    await store.put(make_stored("a"))
     now[0] = 7199
-    assert store.get("a")
+    assert await store.get("a")
     now[0] = 7201
-    assert not store.get("a")
+    assert not await store.get("a")

@@ -219,7 +219,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown item": ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].id"),
     "an unknown response": ({"previous_response_id": "resp_1"}, "previous_response_id"),
     "a misspelt tool": ({"tools": [{"type": "functoin", "name": "a"}]}, "tools[0]"),
-    "a background": ({"background": True}, "background"),
+    "a background that is not stored": ({"background": True, "store": False}, "background"),
     "a conversation": ({"conversation": "conv_1"}, "conversation"),
     "a truncation": ({"truncation": "always"}, "truncation"),
     "a verbosity": ({"text": {"verbosity": 3}}, "text.verbosity"),
