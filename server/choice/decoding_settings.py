@@ -18,7 +18,8 @@ class DecodingSettings:
 
     `filtered_markers` are removed from the answer's text. Without `keeps_thought`, hidden tokens
     are only counted. Without `create_tool_reader`, the answer is plain text; with it, the special
-    tokens in `call_token_ids` have a text too. `clock` returns seconds.
+    tokens in `call_token_ids` have a text too. `reports_progress`: deltas say how far thoughts are.
+    `clock` returns seconds.
     """
 
     tables: TrackerTables
@@ -30,6 +31,7 @@ class DecodingSettings:
     create_tool_reader: ReaderFactory | None = None
     call_token_ids: Collection[int] = ()
     answer_end: AnswerEnd = field(default_factory=AnswerEnd)
+    reports_progress: bool = False
     clock: Callable[[], float] = time.monotonic
 
     @property

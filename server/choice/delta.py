@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from server.choice.progress import ThinkingProgress
 from server.engine.protocol import TokenLogprobs
 from server.tools.call import ToolCallDelta
 from thinking.receipt import Receipt
@@ -52,6 +53,8 @@ class ChoiceDelta:
 
     `offsets` has the position in the answer, in characters, where the text of each of `logprobs`
     begins. `end_logprobs` are those of the token that ended the answer, which has no text.
+    `progress` is how far the thoughts are, if the client asks and a value is due; it precedes the
+    delta's other output.
     """
 
     index: int
@@ -61,13 +64,20 @@ class ChoiceDelta:
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     end_logprobs: TokenLogprobs | None = None
+    progress: ThinkingProgress | None = None
     result: ChoiceResult | None = None
+
+    @property
+    def has_output(self) -> bool:
+        """True if there is more to send than progress."""
+        has_text = self.content or self.reasoning or self.tool_calls
+        return bool(has_text or self.logprobs or self.result)
 
     @property
     def is_empty(self) -> bool:
         """True if there is nothing to send."""
         has_text = bool(self.content or self.reasoning or self.tool_calls)
-        return not (has_text or self.logprobs or self.result)
+        return not (has_text or self.logprobs or self.progress or self.result)
 
     def add(self, later: "ChoiceDelta") -> None:
         """Append a later delta of the same choice."""
@@ -77,4 +87,5 @@ class ChoiceDelta:
         self.logprobs += later.logprobs
         self.offsets += later.offsets
         self.end_logprobs = later.end_logprobs
+        self.progress = later.progress or self.progress
         self.result = later.result

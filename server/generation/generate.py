@@ -106,5 +106,6 @@ def _make_decoding_settings(model: ServedModel, job: GenerationJob) -> DecodingS
         create_tool_reader=job.create_tool_reader,
         call_token_ids=model.call_token_ids,
         answer_end=job.answer_end,
+        reports_progress=job.reports_progress,
         clock=model.clock,
     )

@@ -23,8 +23,8 @@ class ReplyRequest:
     of :class:`server.engine.protocol.SamplingSettings`; `logprobs_field` is the body's name for
     `num_logprobs`, for errors. `store` is false to keep no trace, and true if the client relies on
     a trace. `keeps_thought`: the endpoint needs the thought's text in order to seal it, even if the
-    client may not see it; it must not show it. `lowered_by` says how far the request's priority is
-    below its key's.
+    client may not see it; it must not show it. `reports_progress`: the client wants to know how far
+    thoughts are. `lowered_by` says how far the request's priority is below its key's.
     """
 
     reply_id: str
@@ -42,4 +42,5 @@ class ReplyRequest:
     tool_use: ToolUse | None = None
     store: bool | None = None
     keeps_thought: bool = False
+    reports_progress: bool = False
     lowered_by: int = 0

@@ -39,6 +39,7 @@ async def prepare_chat(context: RequestContext[ChatCompletionRequest]) -> Prepar
             stop_token_ids=body.stop_token_ids or (),
             tool_use=body.tool_use,
             store=body.store,
+            reports_progress=body.reports_progress,
             lowered_by=body.priority or 0,
         )
     )

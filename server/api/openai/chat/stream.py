@@ -13,6 +13,7 @@ from server.api.openai.chat.response import get_finish_reason
 from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.reply_head import ReplyHead, to_usage
 from server.choice.delta import ChoiceDelta, ChoiceResult
+from server.choice.progress import ThinkingProgress
 from server.tools.call import ToolCallDelta
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -58,6 +59,13 @@ class ChunkWriter:
         return (
             f'{self._opening}{{"index":{delta.index},"delta":{{{_format_texts(delta)}}},'
             f'"logprobs":{logprobs},{ending}}}{self._closing}'
+        ).encode()
+
+    def write_progress(self, index: int, progress: ThinkingProgress) -> bytes:
+        """Return the chunk that says how far the thoughts of a choice are, and nothing else."""
+        return (
+            f'{self._opening}{{"index":{index},"delta":{{}},"logprobs":null,"finish_reason":null,'
+            f'"thinking":{_to_json(progress.to_dict())}}}{self._closing}'
         ).encode()
 
     def write_usage(self, results: Sequence[ChoiceResult]) -> bytes:
