@@ -47,6 +47,17 @@ def count_cached_tokens(results: Sequence[ChoiceResult]) -> int:
     return sum(fewest.values())
 
 
+@dataclass(frozen=True, slots=True)
+class SealedThought:
+    """A thought that has ended, as text that only this server can read.
+
+    `index` is its place among the thoughts of its choice.
+    """
+
+    index: int
+    data: str
+
+
 @dataclass(slots=True)
 class ChoiceDelta:
     """New output of one choice for the client; `result` is set on the last delta.
@@ -54,13 +65,14 @@ class ChoiceDelta:
     `offsets` has the position in the answer, in characters, where the text of each of `logprobs`
     begins. `end_logprobs` are those of the token that ended the answer, which has no text.
     `progress` is how far the thoughts are, if the client asks and a value is due; it precedes the
-    delta's other output.
+    delta's other output. `sealed_thoughts` precede its content.
     """
 
     index: int
     content: str = ""
     reasoning: str = ""
     tool_calls: list[ToolCallDelta] = field(default_factory=list)
+    sealed_thoughts: list[SealedThought] = field(default_factory=list)
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     end_logprobs: TokenLogprobs | None = None
@@ -70,13 +82,13 @@ class ChoiceDelta:
     @property
     def has_output(self) -> bool:
         """True if there is more to send than progress."""
-        has_text = self.content or self.reasoning or self.tool_calls
+        has_text = self.content or self.reasoning or self.tool_calls or self.sealed_thoughts
         return bool(has_text or self.logprobs or self.result)
 
     @property
     def is_empty(self) -> bool:
         """True if there is nothing to send."""
-        has_text = bool(self.content or self.reasoning or self.tool_calls)
+        has_text = bool(self.content or self.reasoning or self.tool_calls or self.sealed_thoughts)
         return not (has_text or self.logprobs or self.progress or self.result)
 
     def add(self, later: "ChoiceDelta") -> None:
@@ -84,6 +96,7 @@ class ChoiceDelta:
         self.content += later.content
         self.reasoning += later.reasoning
         self.tool_calls += later.tool_calls
+        self.sealed_thoughts += later.sealed_thoughts
         self.logprobs += later.logprobs
         self.offsets += later.offsets
         self.end_logprobs = later.end_logprobs

@@ -29,7 +29,7 @@ async def test_its_chat_stream_helper(serve: Serve, num_choices: int) -> None:
             if event.type == "chunk":
                 for choice in event.chunk.choices:
                     if choice.finish_reason is None and "thinking" in (choice.model_extra or {}):
-                        told[choice.index].append(choice.thinking["used"])  # type: ignore[attr-defined]
+                        told[choice.index].append(choice.model_dump()["thinking"]["used"])
         final = await stream.get_final_completion()
     assert [choice.message.content for choice in final.choices] == [ANSWER] * num_choices
     assert final.usage is not None
@@ -76,7 +76,7 @@ async def test_its_responses_stream_helper(serve: Serve) -> None:
         async for event in stream:
             numbers.append(event.sequence_number)
             if str(event.type) == "response.thinking.progress":
-                told.append(event.thinking["used"])  # type: ignore[attr-defined]
+                told.append(event.model_dump()["thinking"]["used"])
         final = await stream.get_final_response()
     assert final.output_text == ANSWER
     assert final.usage is not None
