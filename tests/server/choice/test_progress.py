@@ -7,16 +7,19 @@ from hypothesis import strategies as st
 
 from server.choice.decoder import ChoiceDecoder
 from server.choice.decoding_settings import DecodingSettings
+from server.choice.delta import ChoiceDelta
 from server.choice.progress import MIN_SECONDS_BETWEEN, ThinkingProgress
 from server.engine.protocol import EngineOutput
 from server.prompt.prepared_prompt import PreparedPrompt
-from tests.server.conftest import TOKENIZER
+from tests.server.conftest import PROFILES, TOKENIZER, ids
 from tests.thinking.generators import plans, tables, token_streams
 from thinking.budget import BudgetPolicy, BudgetRequest, resolve_budget
-from thinking.plan import ThinkingPlan
+from thinking.markers.boundaries import find_boundary_token_ids
+from thinking.plan import ThinkingPlan, make_plan
 from thinking.receipt import BranchTally
 from thinking.tracker_state import TrackerTables
 
+TABLES = TrackerTables(PROFILES["special markers"], find_boundary_token_ids(TOKENIZER))
 TALLY = BranchTally("best_of", 3, 3, None, num_hidden=0, num_injected=0)
 Arrivals = list[tuple[int, float]]
 arrivals: st.SearchStrategy[Arrivals] = st.lists(
@@ -86,6 +89,34 @@ def test_counts_grow_to_the_receipts_and_wait_for_each_other(
         assert {progress.budget for progress in found} == {receipt.budget}
     for (before, _), (after, ends) in pairwise(times):
         assert ends or after - before >= MIN_SECONDS_BETWEEN
+
+
+@given(st.lists(st.floats(0, 0.4), min_size=20, max_size=60))
+def test_values_of_one_thought_keep_their_distance(pauses: list[float]) -> None:
+    clock = Clock()
+    plan = make_plan(PROFILES["special markers"], 100)
+    decoder = make_decoder(TABLES, plan, clock)
+    times = []
+    for pause in pauses:
+        clock.now += pause
+        if decoder.push(EngineOutput(ids("a"))).progress is not None:
+            times.append(clock.now)
+    assert times[0] == pauses[0]  # the first one comes at once
+    assert all(after - before >= MIN_SECONDS_BETWEEN for before, after in pairwise(times))
+    # And none comes later than it may.
+    arrivals = [sum(pauses[: count + 1]) for count in range(len(pauses))]
+    for before, after in pairwise([*times, arrivals[-1] + 1]):
+        missed = [at for at in arrivals if before + MIN_SECONDS_BETWEEN + 1e-6 < at < after - 1e-6]
+        assert not missed
+
+
+def test_joined_deltas_keep_the_later_progress() -> None:
+    early, late = (ThinkingProgress(used, 40, 0.5, 1) for used in (3, 8))
+    joined = ChoiceDelta(0, progress=early)
+    joined.add(ChoiceDelta(0, content="a"))
+    assert joined.progress == early
+    joined.add(ChoiceDelta(0, progress=late))
+    assert (joined.progress, joined.content) == (late, "a")
 
 
 @given(st.data(), token_streams)
