@@ -8,8 +8,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-# Shortest time between two values of a choice, unless the second one ends a thought.
-MIN_SECONDS_BETWEEN = 0.25
+# Shortest time between two values of a choice, unless the second one ends a thought. Less than
+# hidden tokens wait for each other in the engine, or every other hand-over would come too soon.
+MIN_SECONDS_BETWEEN = 0.2
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class ProgressOption(StrictModel):
     include_thinking_progress: bool | None = Field(
         None,
         description="true: while a thought runs, the stream says how many tokens of the budget it "
-        "has used, at most four times a second, and once more when it ends; never what it says.",
+        "has used, at most five times a second, and once more when it ends; never what it says.",
     )
 
 
