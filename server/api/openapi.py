@@ -94,6 +94,19 @@ _SCHEMAS: dict[str, Any] = {
             },
         },
     },
+    "ThinkingProgress": {
+        "type": "object",
+        "description": "Progress of a hidden thought, in a stream that asks for it with "
+        "`stream_options.include_thinking_progress`: `choices[].thinking` of a chunk with an empty "
+        "delta, or `thinking` of an event `response.thinking.progress`.",
+        "properties": {
+            "used": {"type": "integer"},
+            "budget": {"type": "integer"},
+            "seconds": {"type": "number"},
+            "segment": {"type": "integer"},
+        },
+        "required": ["used", "budget", "seconds", "segment"],
+    },
     "ChatCompletion": build_completion_schema(
         "chat.completion",
         {

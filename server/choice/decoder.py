@@ -9,6 +9,7 @@ from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
 from server.choice.detokenizer import Detokenizer
 from server.choice.outcome import ChoiceOutcome
+from server.choice.progress import ProgressMeter, ThinkingProgress
 from server.engine.protocol import EngineOutput
 from thinking.phase import StopCause
 from thinking.plan import ThinkingPlan
@@ -32,6 +33,9 @@ class ChoiceDecoder:
         self._tracker, self._segmenter = self._track(settings.prompt.plan)
         # Tokens of a search that are not this choice's own.
         self._search: BranchTally | None = None
+        # Tokens and seconds of a search that is running.
+        self._searched_so_far: tuple[int, float] = (0, 0.0)
+        self._meter = ProgressMeter() if settings.reports_progress else None
         # None: no engine request has begun.
         self._num_cached: int | None = None
         self._started = settings.clock()
@@ -63,6 +67,8 @@ class ChoiceDecoder:
                     self._answer.matched_stop,
                     self._num_cached or 0,
                 )
+        if self._meter is not None:
+            delta.progress = self._measure_progress(self._meter)
         return delta
 
     @property
@@ -78,8 +84,18 @@ class ChoiceDecoder:
         """Expect the running thought to be closed: its time is up."""
         self._tracker.end_thinking()
 
+    @property
+    def is_progress_due(self) -> bool:
+        """True if progress is to be reported and the last report is long enough ago."""
+        return self._meter is not None and self._meter.is_due(self._settings.clock())
+
+    def note_searching(self, num_used: int, seconds: float) -> None:
+        """Show in the progress what a running search has used so far; counts nothing."""
+        self._searched_so_far = num_used, seconds
+
     def note_search(self, tally: BranchTally, seconds: float) -> None:
         """Count the tokens and the time of a search as thinking of this choice."""
+        self._searched_so_far = 0, 0.0
         self._search = tally
         self._thinking_seconds += seconds
 
@@ -134,6 +150,22 @@ class ChoiceDecoder:
         self._last_token = now
         if num_answer and self._first_answer_token is None:
             self._first_answer_token = now
+
+    def _measure_progress(self, meter: ProgressMeter) -> ThinkingProgress | None:
+        """Return the progress if it is due; a thought's last count always is."""
+        num_searched, seconds = self._searched_so_far
+        used = self._tracker.num_hidden + num_searched
+        if self._search is not None:
+            used += self._search.num_hidden
+        is_over = self.result is not None or not self._tracker.is_hidden
+        if not meter.report(used, self._settings.clock(), is_over=is_over):
+            return None
+        return ThinkingProgress(
+            used,
+            self._settings.prompt.budget.budget,
+            round(self._thinking_seconds + seconds, 3),
+            self._tracker.num_segments,
+        )
 
     def _make_receipt(self) -> Receipt:
         prompt, turn = self._settings.prompt, self._settings.turn

@@ -19,8 +19,8 @@ class DecodingSettings:
 
     `filtered_markers` are removed from the answer's text. Without `keeps_thought`, hidden tokens
     are only counted. Without `create_tool_reader`, the answer is plain text; with it, the special
-    tokens in `call_token_ids` have a text too. `clock` returns seconds. `turn`
-    is charged with each choice that ends.
+    tokens in `call_token_ids` have a text too. `reports_progress`: deltas say how far thoughts are.
+    `clock` returns seconds. `turn` is charged with each choice that ends.
     """
 
     tables: TrackerTables
@@ -32,6 +32,7 @@ class DecodingSettings:
     create_tool_reader: ReaderFactory | None = None
     call_token_ids: Collection[int] = ()
     answer_end: AnswerEnd = field(default_factory=AnswerEnd)
+    reports_progress: bool = False
     clock: Callable[[], float] = time.monotonic
     turn: TurnShare | None = None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from server.choice.progress import ThinkingProgress
 from server.engine.protocol import TokenLogprobs
 from server.tools.call import ToolCallDelta
 from thinking.receipt import Receipt
@@ -58,35 +59,58 @@ def to_cost_field(results: Sequence[ChoiceResult]) -> dict[str, float]:
     return {"cost": float(sum(costs))} if costs else {}
 
 
+@dataclass(frozen=True, slots=True)
+class SealedThought:
+    """A thought that has ended, as text that only this server can read.
+
+    `index` is its place among the thoughts of its choice.
+    """
+
+    index: int
+    data: str
+
+
 @dataclass(slots=True)
 class ChoiceDelta:
     """New output of one choice for the client; `result` is set on the last delta.
 
     `offsets` has the position in the answer, in characters, where the text of each of `logprobs`
     begins. `end_logprobs` are those of the token that ended the answer, which has no text.
+    `progress` is how far the thoughts are, if the client asks and a value is due; it precedes the
+    delta's other output. `sealed_thoughts` precede its content.
     """
 
     index: int
     content: str = ""
     reasoning: str = ""
     tool_calls: list[ToolCallDelta] = field(default_factory=list)
+    sealed_thoughts: list[SealedThought] = field(default_factory=list)
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     end_logprobs: TokenLogprobs | None = None
+    progress: ThinkingProgress | None = None
     result: ChoiceResult | None = None
+
+    @property
+    def has_output(self) -> bool:
+        """True if there is more to send than progress."""
+        has_text = self.content or self.reasoning or self.tool_calls or self.sealed_thoughts
+        return bool(has_text or self.logprobs or self.result)
 
     @property
     def is_empty(self) -> bool:
         """True if there is nothing to send."""
-        has_text = bool(self.content or self.reasoning or self.tool_calls)
-        return not (has_text or self.logprobs or self.result)
+        has_text = bool(self.content or self.reasoning or self.tool_calls or self.sealed_thoughts)
+        return not (has_text or self.logprobs or self.progress or self.result)
 
     def add(self, later: "ChoiceDelta") -> None:
         """Append a later delta of the same choice."""
         self.content += later.content
         self.reasoning += later.reasoning
         self.tool_calls += later.tool_calls
+        self.sealed_thoughts += later.sealed_thoughts
         self.logprobs += later.logprobs
         self.offsets += later.offsets
         self.end_logprobs = later.end_logprobs
+        self.progress = later.progress or self.progress
         self.result = later.result

@@ -127,6 +127,7 @@ def _make_decoding_settings(
         create_tool_reader=job.create_tool_reader,
         call_token_ids=model.call_token_ids,
         answer_end=job.answer_end,
+        reports_progress=job.reports_progress,
         clock=model.clock,
         turn=account.turn,
     )

@@ -30,6 +30,7 @@ class GenerationJob:
     """The choices to generate. `sampling.seed` is the first choice's; each further choice adds one.
 
     With `shows_thought`, deltas carry the text of thoughts; who may see it is not decided here.
+    With `reports_progress`, they say now and then how far thoughts are.
     `answer_end` holds in addition to the model's own ends. Without `search`, each choice has a
     single thought; without `create_tool_reader`, it calls no tool; without
     `max_thinking_seconds`, thoughts take as long as they need.
@@ -41,6 +42,7 @@ class GenerationJob:
     num_choices: int = 1
     stops: Sequence[str] = ()
     shows_thought: bool = False
+    reports_progress: bool = False
     constraint: AnswerConstraint | None = None
     answer_end: AnswerEnd = field(default_factory=AnswerEnd)
     search: SearchJob | None = None

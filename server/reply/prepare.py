@@ -60,6 +60,7 @@ async def prepare_reply(
     job = replace(
         job,
         shows_thought=shows_thought or request.keeps_thought or keeps_trace,
+        reports_progress=request.reports_progress,
         max_thinking_seconds=_get_thinking_seconds(services, request),
     )
     if budget.strategy is not None and job.prompt.plan.opens:  # else its turn has nothing left

@@ -23,9 +23,9 @@ class ReplyRequest:
     of :class:`server.engine.protocol.SamplingSettings`; `logprobs_field` is the body's name for
     `num_logprobs`, for errors. `store` is false to keep no trace, and true if the client relies on
     a trace. `keeps_thought`: the endpoint needs the thought's text in order to seal it, even if the
-    client may not see it; it must not show it. `lowered_by` says how far the request's priority is
-    below its key's. `turn_left` is what the request's turn has left for each choice; None: as much
-    as the request asks for.
+    client may not see it; it must not show it. `reports_progress`: the client wants to know how far
+    thoughts are. `lowered_by` says how far the request's priority is below its key's. `turn_left`
+    is what the request's turn has left for each choice; None: as much as the request asks for.
     """
 
     reply_id: str
@@ -43,5 +43,6 @@ class ReplyRequest:
     tool_use: ToolUse | None = None
     store: bool | None = None
     keeps_thought: bool = False
+    reports_progress: bool = False
     lowered_by: int = 0
     turn_left: int | None = None

@@ -17,9 +17,6 @@ from server.quotas.turns.request import TurnRequest
 from server.tools.call import ToolCallDelta
 
 Event = dict[str, Any]
-# A hidden thought's length is estimated from its characters, and reported in steps.
-_CHARACTERS_PER_TOKEN = 4
-_ESTIMATE_STEP = 16
 
 
 class ThoughtDisplay(Enum):
@@ -36,8 +33,8 @@ class ContentWriter:
 
     Invariant: at most one block is open, and indices increase by one. A thought's block comes
     before the answer that follows it: if a delta has both, the thought is written first.
-    `estimates_length`: while a thought is written without its text, its length is reported.
-    `turn` is the request's: calls made in a task are marked with it.
+    `has_estimates`: thinking deltas have `estimated_tokens`, null where none are due. `turn` is the
+    request's: calls made in a task are marked with it.
     """
 
     def __init__(
@@ -45,14 +42,15 @@ class ContentWriter:
         display: ThoughtDisplay,
         seal: ThoughtSeal,
         *,
-        estimates_length: bool = False,
+        has_estimates: bool = False,
         turn: TurnRequest | None = None,
     ) -> None:
         self._display = display
         self._seal = seal
-        self._estimates_length = estimates_length
+        self._has_estimates = has_estimates
         self._turn = turn
-        self._num_reported = 0  # estimated tokens of the open thought
+        self._num_used = 0  # hidden tokens of all thoughts so far
+        self._num_reported = 0
         self._index = -1
         self._open: str | None = None  # the open block's type
         self._call_index: int | None = None
@@ -65,7 +63,6 @@ class ContentWriter:
             return
         yield from self.close()
         self._thought = ""
-        self._num_reported = 0
         self._num_thoughts += 1
         if self._display is ThoughtDisplay.REDACTED:
             self._open = "redacted_thinking"  # sent as a whole when it is closed
@@ -76,6 +73,9 @@ class ContentWriter:
         """Write the events of a delta."""
         if delta.reasoning and self._display is not ThoughtDisplay.NONE:
             yield from self._push_thought(delta.reasoning)
+        if delta.progress is not None:
+            self._num_used = delta.progress.used
+            yield from self._report_length()
         if delta.content:
             if self._open != "text":
                 yield from self.close()
@@ -103,18 +103,14 @@ class ContentWriter:
             yield from self.begin_thought()
         self._thought += text
         if self._display is ThoughtDisplay.SHOWN:
-            yield self._make_delta({"type": "thinking_delta", "thinking": text})
-        elif self._display is ThoughtDisplay.OMITTED and self._estimates_length:
-            yield from self._report_length()
+            yield self._make_thinking_delta(text, None)
 
     def _report_length(self) -> Iterator[Event]:
-        """Report by how much the estimate has grown, in whole steps."""
-        estimate = len(self._thought) // _CHARACTERS_PER_TOKEN
-        grown = (estimate - self._num_reported) // _ESTIMATE_STEP * _ESTIMATE_STEP
-        if grown:
-            self._num_reported += grown
-            delta = {"type": "thinking_delta", "thinking": "", "estimated_tokens": grown}
-            yield self._make_delta(delta)
+        """Report how many tokens were thought since the last report, if a block can have it."""
+        grown = self._num_used - self._num_reported
+        if grown and self._open == "thinking" and self._display is ThoughtDisplay.OMITTED:
+            self._num_reported = self._num_used
+            yield self._make_thinking_delta("", grown)
 
     def _push_call(self, call: ToolCallDelta) -> Iterator[Event]:
         if self._open != "tool_use" or self._call_index != call.index:
@@ -131,6 +127,12 @@ class ContentWriter:
         self._index += 1
         self._open = block["type"]
         return {"type": "content_block_start", "index": self._index, "content_block": block}
+
+    def _make_thinking_delta(self, text: str, num_tokens: int | None) -> Event:
+        delta: dict[str, Any] = {"type": "thinking_delta", "thinking": text}
+        if self._has_estimates:
+            delta["estimated_tokens"] = num_tokens
+        return self._make_delta(delta)
 
     def _make_delta(self, delta: dict[str, Any]) -> Event:
         return {"type": "content_block_delta", "index": self._index, "delta": delta}

@@ -41,13 +41,15 @@ async def prepare_message(
     edited, applied = await edit_context(context)
     body = edited.body
     note = partial(note_ignored, context.request)
+    display = get_thought_display(context)
     request = replace(
         to_reply_request(edited, note),
         max_tokens=body.max_tokens,
         sampling=body.sampling,
         stops=body.stop_sequences or (),
         constraint=body.constraint,
-        keeps_thought=get_thought_display(context) is not ThoughtDisplay.NONE,
+        keeps_thought=display is not ThoughtDisplay.NONE,
+        reports_progress=display is ThoughtDisplay.OMITTED and has_estimates(context),
     )
     note_unused(context)
     return (await context.prepare(request)).with_extra(applied)
@@ -114,11 +116,14 @@ def get_thought_display(context: RequestContext[MessagesRequest]) -> ThoughtDisp
     if thinking.switch is None or not thinking.switch.value:
         return ThoughtDisplay.NONE
     may_show = context.services.settings.show_thoughts and context.account.key.shows_thoughts
-    return ThoughtDisplay.OMITTED if may_show else ThoughtDisplay.REDACTED
+    # A redacted block has no deltas, in which the estimates could be. Either block has the sealed
+    # thought and nothing else of it.
+    if may_show or has_estimates(context):
+        return ThoughtDisplay.OMITTED
+    return ThoughtDisplay.REDACTED
 
 
-def counts_hidden_thoughts(context: RequestContext[MessagesRequest]) -> bool:
-    """Return whether the client wants estimates of how long a hidden thought is so far."""
-    return any(
-        _ESTIMATES_BETA in value for value in context.request.headers.getlist("anthropic-beta")
-    )
+def has_estimates(context: RequestContext[MessagesRequest]) -> bool:
+    """Return whether the stream says how long a hidden thought is so far."""
+    betas = context.request.headers.getlist("anthropic-beta")
+    return bool(context.body.stream) and any(_ESTIMATES_BETA in value for value in betas)

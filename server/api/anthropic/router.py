@@ -14,9 +14,9 @@ from server.api.anthropic.documentation import document_messages, document_token
 from server.api.anthropic.protocol import CountTokensRequest, MessagesRequest
 from server.api.anthropic.request import (
     count_prompt_tokens,
-    counts_hidden_thoughts,
     edit_context,
     get_thought_display,
+    has_estimates,
     note_unused,
     prepare_message,
 )
@@ -94,7 +94,7 @@ async def create_message(request: Request) -> Response:
         ContentWriter(
             get_thought_display(context),
             context.seal,
-            estimates_length=counts_hidden_thoughts(context),
+            has_estimates=has_estimates(context),
             turn=context.turn,
         ),
         opens_with_thought=reply.job.prompt.plan.opens,

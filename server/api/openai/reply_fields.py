@@ -4,14 +4,18 @@ They set thinking, sampling, the answer's format and streaming. Does not know th
 depends on it is checked in ``server.reply``.
 """
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.api.body import StrictModel
 from server.api.fields.sampling import OpenAISamplingFields
 from server.api.fields.structured import ResponseFormat, StructuredOutputs, to_answer_constraint
+from server.api.openai.thinking_progress import (
+    ProgressOption,
+    asks_for_progress,
+    check_progress_is_streamed,
+)
 from server.api.openai.vllm_fields import VllmFields
 from server.constraint.answer_constraint import AnswerConstraint
 
@@ -19,7 +23,7 @@ MAX_CHOICES = 16
 MAX_TOP_LOGPROBS = 20
 
 
-class StreamOptions(StrictModel):
+class StreamOptions(ProgressOption):
     """``stream_options``."""
 
     include_usage: bool | None = None
@@ -41,7 +45,9 @@ class ReplyFields(OpenAISamplingFields, VllmFields):
         "Send one of the two.",
     )
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: Annotated[StreamOptions | None, AfterValidator(check_progress_is_streamed)] = (
+        None
+    )
 
     # Ignored, as they do not affect the replies of this server.
     user: str | None = None
@@ -61,6 +67,11 @@ class ReplyFields(OpenAISamplingFields, VllmFields):
     def includes_usage(self) -> bool:
         """True if a stream ends with a chunk that has the usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def reports_progress(self) -> bool:
+        """True if a stream says how far thoughts are."""
+        return asks_for_progress(self.stream_options)
 
     @property
     def unused_stream_options(self) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from server.account.account import RequestAccount
 from server.choice.delta import ChoiceDelta, ChoiceResult
+from server.choice.progress import ThinkingProgress
 from server.errors.api import ApiError
 from server.errors.translation import report_error
 
@@ -26,6 +27,9 @@ class StreamWriter(Protocol):
 
     def write_delta(self, delta: ChoiceDelta) -> bytes:
         """Return the chunk of a delta of one choice."""
+
+    def write_progress(self, index: int, progress: ThinkingProgress) -> bytes:
+        """Return the chunk that says how far the thoughts of choice `index` are."""
 
     def write_usage(self, results: Sequence[ChoiceResult]) -> bytes:
         """Return the last chunk, which has the usage."""
@@ -54,6 +58,10 @@ async def stream_events(
             async for delta in deltas:
                 if delta.result:
                     results.append(delta.result)
+                if delta.progress is not None:
+                    yield writer.write_progress(delta.index, delta.progress)
+                    if not delta.has_output:
+                        continue
                 yield writer.write_delta(delta)
     except Exception as error:
         yield format_error_event(report_error(error, account))

@@ -5,7 +5,7 @@ already: the engine finds them in its prefix cache. Knows plans and tokens; not 
 is wanted, nor what is done with the chosen one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -47,21 +47,39 @@ class EngineBranchWriter:
     """A :class:`~thinking.strategies.protocol.BranchWriter`.
 
     `num_branches` counts the branches, that is whole replies and steps that were begun, and
-    `num_injected` their forced tokens. Each branch takes one engine request or more.
+    `num_injected` their forced tokens. Each branch takes one engine request or more. `on_output` is
+    called after each output of the engine.
     """
 
-    def __init__(self, model: ServedModel, job: GenerationJob, index: int) -> None:
+    def __init__(
+        self,
+        model: ServedModel,
+        job: GenerationJob,
+        index: int,
+        on_output: Callable[[], None] | None = None,
+    ) -> None:
         self.pool = ThinkingPool(job.prompt.budget.budget)
         self.num_branches = 0
         self.num_injected = 0
         # The fewest prompt tokens that an engine request found in the prefix cache.
         self.num_cached: int | None = None
         self._num_requests = 0
+        self._on_output = on_output
+        self._num_written = 0
+        self._longest_answer = 0
         self._model = model
         self._job = job
         self._index = index
         end_marker = model.engine.profile.end_token_ids
         self._step_ends = (*sorted(model.line_token_ids), end_marker[-1])
+
+    @property
+    def num_hidden(self) -> int:
+        """Tokens so far that will have been thinking, whichever branch is chosen.
+
+        The answer of the chosen one will not: so the longest is left out. Only with `on_output`.
+        """
+        return self._num_written - self._longest_answer
 
     @property
     def root(self) -> WrittenBranch:
@@ -124,6 +142,10 @@ class EngineBranchWriter:
                 async for output in outputs:
                     self._note_cached(output.num_cached_tokens)
                     growing.push(output)
+                    if self._on_output is not None:
+                        self._num_written += len(output.token_ids)
+                        self._longest_answer = max(self._longest_answer, growing.num_answer)
+                        self._on_output()
                     if growing.has_answer_of(max_answer_tokens):
                         break
         finally:
@@ -188,6 +210,11 @@ class _GrowingBranch:
     def num_new(self) -> int:
         """Tokens that the engine has written."""
         return len(self._token_ids)
+
+    @property
+    def num_answer(self) -> int:
+        """Tokens of the answer, with those that the branch already had."""
+        return self._tracker.num_answer
 
     @property
     def num_new_injected(self) -> int:

@@ -1,10 +1,12 @@
 """A choice found by search: the strategy's branches, then the chosen one to its end.
 
 To a reader of its outputs it is a choice like any other: nothing arrives while branches are
-written, then the chosen branch at once, then the rest as it is generated. The receipt counts the
-tokens of the other branches. Does not know how a branch is chosen.
+written (where progress is reported, outputs without tokens), then the chosen branch at once, then
+the rest as it is generated. The receipt counts the tokens of the other branches. Does not know how
+a branch is chosen.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -16,6 +18,7 @@ from server.errors.internal import ScorerError, SearchError
 from server.generation.job import GenerationJob, SearchJob
 from server.generation.search.branch_scorer import make_scorer
 from server.generation.search.branch_writer import EngineBranchWriter, WrittenBranch
+from server.generation.search.moments import Moments
 from server.model.served_model import ServedModel
 from thinking.plan import ThinkingPlan
 from thinking.receipt import BranchTally
@@ -34,8 +37,19 @@ async def search_outputs(
         EngineError: see :meth:`server.engine.protocol.Engine.generate`.
         SearchError: the reward model gave no scores.
     """
-    writer = EngineBranchWriter(model, job, decoder.index)
-    winner, tally = await _search(job, search, decoder, writer)
+    moments = Moments(lambda: decoder.is_progress_due) if job.reports_progress else None
+    writer = EngineBranchWriter(model, job, decoder.index, moments.note if moments else None)
+    begin = time.monotonic()
+    searching = _search(job, search, decoder, writer, begin)
+    if moments is None:
+        winner, tally = await searching
+    else:
+        task = asyncio.create_task(searching)
+        async with aclosing(moments.until(task)) as ticks:
+            async for _ in ticks:
+                decoder.note_searching(writer.num_hidden, time.monotonic() - begin)
+                yield EngineOutput(())
+        winner, tally = await task
     if job.constraint is not None and winner.num_answer and winner.finish_reason is None:
         # Its grammar cannot start in the middle: keep the thought, write the answer anew.
         winner = winner.without_answer()
@@ -52,10 +66,13 @@ async def search_outputs(
 
 
 async def _search(
-    job: GenerationJob, search: SearchJob, decoder: ChoiceDecoder, writer: EngineBranchWriter
+    job: GenerationJob,
+    search: SearchJob,
+    decoder: ChoiceDecoder,
+    writer: EngineBranchWriter,
+    begin: float,
 ) -> tuple[WrittenBranch, BranchTally]:
     """Return the chosen branch and the totals; `decoder` counts what was spent, come what may."""
-    begin = time.monotonic()
     winner, limited_by = writer.root, None
     try:
         result = await search.strategy.search(writer, make_scorer(job, search, writer))

@@ -7,7 +7,7 @@ refused by name if the reply would be wrong without it. Does not know the thinki
 ``server.reply``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
 from server.api.fields.sampling import get_requested_sampling
 from server.api.foreign_kinds import put_below
+from server.api.openai.chat.encrypted_thoughts import ENCRYPTED_CONTENT
 from server.api.openai.messages import Message
 from server.api.openai.reply_fields import MAX_TOP_LOGPROBS, ReplyFields, contradiction_error
 from server.api.openai.tools import (
@@ -27,6 +28,8 @@ from server.api.openai.tools import (
     to_tool_use,
 )
 from server.api.openai.vllm_fields import accept_only
+from server.api.typing_errors import find_misspelt
+from server.errors.api import BadRequestError
 from server.prompt.messages import MAX_MESSAGES
 from server.tools.tool import ToolUse
 
@@ -79,6 +82,11 @@ class ChatCompletionRequest(ReplyFields):
     parallel_tool_calls: bool | None = Field(None, description="false: at most one tool call.")
     continue_final_message: bool | None = Field(
         None, description="Continue the last message, which must be the assistant's."
+    )
+    include: list[str] | None = Field(
+        None,
+        description=f"{ENCRYPTED_CONTENT}: the message has each thought sealed, in "
+        "`reasoning_details`, to be sent back with the history; others are ignored, and named.",
     )
     store: bool | None = Field(
         None, description="false: keep no trace of this request, if the server keeps traces."
@@ -161,12 +169,32 @@ class ChatCompletionRequest(ReplyFields):
             if (value := getattr(self, name)) is not None and value not in values
         ]
         fields += self.unused_stream_options
+        fields += self.find_unknown_includes()
         fields += find_unused_tools(self.tools or ())
         return fields + [
             put_below(f"messages[{place}]", path)
             for place, message in enumerate(self.messages)
             for path in message.find_unused()
         ]
+
+    def includes(self, name: str) -> bool:
+        """Return whether `include` has `name`."""
+        return name in (self.include or ())
+
+    def find_unknown_includes(self) -> Iterator[str]:
+        """Yield the paths of values of `include` without effect.
+
+        Raises:
+            BadRequestError: one of them was meant to be ours.
+        """
+        for place, name in enumerate(self.include or ()):
+            if name == ENCRYPTED_CONTENT:
+                continue
+            path = f"include[{place}]"
+            if find_misspelt(name, [ENCRYPTED_CONTENT]):
+                message = f"{path}: should be {ENCRYPTED_CONTENT!r}"
+                raise BadRequestError(message, param=path, code="invalid_value")
+            yield path
 
     @property
     def has_named_tool(self) -> bool:

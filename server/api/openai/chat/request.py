@@ -4,6 +4,7 @@ import secrets
 
 from server.api.begin import RequestContext
 from server.api.ignored import note_ignored
+from server.api.openai.chat.encrypted_thoughts import ENCRYPTED_CONTENT, open_thoughts
 from server.api.openai.chat.protocol import ChatCompletionRequest
 from server.prompt.conversation import Conversation
 from server.reply.admit import Prepared
@@ -18,6 +19,9 @@ async def prepare_chat(context: RequestContext[ChatCompletionRequest]) -> Prepar
         ApiError: see :func:`server.reply.prepare.prepare_reply`.
     """
     body = context.body
+    # So that what is named as unused is what cannot be opened.
+    messages = [open_thoughts(message, context.seal) for message in body.messages]
+    body = body.model_copy(update={"messages": messages})
     for path in body.unused_paths:
         note_ignored(context.request, path)
     conversation = Conversation(
@@ -39,6 +43,8 @@ async def prepare_chat(context: RequestContext[ChatCompletionRequest]) -> Prepar
             stop_token_ids=body.stop_token_ids or (),
             tool_use=body.tool_use,
             store=body.store,
+            keeps_thought=body.includes(ENCRYPTED_CONTENT),
+            reports_progress=body.reports_progress,
             lowered_by=body.priority or 0,
         )
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from server.api.openai.chat.encrypted_thoughts import to_details
 from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.reply_head import ReplyHead, to_usage
 from server.choice.delta import ChoiceDelta, ChoiceResult
@@ -29,7 +30,7 @@ def build_chat_completion(
     return {
         **head.to_dict("chat.completion"),
         "choices": [
-            _to_message(choice, shows_thought=shows_thought)
+            _to_message(head, choice, shows_thought=shows_thought)
             | _to_ending(choice, logprobs, has_named_tool=has_named_tool)
             for choice in choices
         ],
@@ -37,7 +38,7 @@ def build_chat_completion(
     }
 
 
-def _to_message(choice: ChoiceDelta, *, shows_thought: bool) -> dict[str, Any]:
+def _to_message(head: ReplyHead, choice: ChoiceDelta, *, shows_thought: bool) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": choice.content, "refusal": None}
     if calls := join_calls(choice.tool_calls):
         message["content"] = choice.content or None
@@ -52,6 +53,9 @@ def _to_message(choice: ChoiceDelta, *, shows_thought: bool) -> dict[str, Any]:
     if shows_thought:
         # The same text under two names, as clients read one or the other.
         message |= {"reasoning": choice.reasoning, "reasoning_content": choice.reasoning}
+    if choice.sealed_thoughts:
+        details = to_details(head.reply_id, choice.index, choice.sealed_thoughts)
+        message["reasoning_details"] = details
     return {"index": choice.index, "message": message}
 
 

@@ -5,6 +5,7 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from server.api.begin import begin
+from server.api.openai.chat.encrypted_thoughts import ENCRYPTED_CONTENT, seal_thoughts
 from server.api.openai.chat.protocol import ChatCompletionRequest
 from server.api.openai.chat.request import prepare_chat
 from server.api.openai.chat.response import build_chat_completion
@@ -13,6 +14,7 @@ from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.reply_head import ReplyHead
 from server.api.openai.stream import stream_events
 from server.api.openapi import document_chat
+from server.reply.reply import collect_choices
 
 router = APIRouter()
 
@@ -33,6 +35,9 @@ async def create_chat_completion(request: Request) -> Response:
     body, engine = context.body, context.model.engine
     head = ReplyHead(reply.job.request_id, engine.model_name, reply.num_prompt_tokens)
     logprobs = LogprobsWriter(engine, body.top_logprobs or 0) if body.logprobs else None
+    deltas = reply.stream_deltas()
+    if body.includes(ENCRYPTED_CONTENT):
+        deltas = seal_thoughts(deltas, context.seal, shows_thought=reply.shows_thought)
     if body.stream:
         writer = ChunkWriter(
             head,
@@ -44,10 +49,8 @@ async def create_chat_completion(request: Request) -> Response:
         async def write_roles() -> list[bytes]:
             return [writer.write_roles(reply.job.num_choices)]
 
-        return context.stream(
-            stream_events(writer, write_roles, reply.stream_deltas(), context.account)
-        )
-    choices = await context.wait(reply.collect())
+        return context.stream(stream_events(writer, write_roles, deltas, context.account))
+    choices = await context.wait(collect_choices(deltas, reply.job.num_choices))
     return JSONResponse(
         build_chat_completion(
             head,

@@ -9,10 +9,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from server.api.openai.chat.encrypted_thoughts import to_details
 from server.api.openai.chat.response import get_finish_reason
 from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.reply_head import ReplyHead, to_usage
 from server.choice.delta import ChoiceDelta, ChoiceResult
+from server.choice.progress import ThinkingProgress
 from server.tools.call import ToolCallDelta
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -56,8 +58,30 @@ class ChunkWriter:
             reason = get_finish_reason(result, has_named_tool=self._names_tool)
             ending = f'"finish_reason":"{reason}","thinking":{receipt}'
         return (
-            f'{self._opening}{{"index":{delta.index},"delta":{{{_format_texts(delta)}}},'
+            f'{self._opening}{{"index":{delta.index},"delta":{{{self._format_texts(delta)}}},'
             f'"logprobs":{logprobs},{ending}}}{self._closing}'
+        ).encode()
+
+    def _format_texts(self, delta: ChoiceDelta) -> str:
+        texts = []
+        if delta.reasoning:
+            thought = _to_json(delta.reasoning)
+            texts.append(f'"reasoning":{thought},"reasoning_content":{thought}')
+        if delta.sealed_thoughts:
+            details = to_details(self._head.reply_id, delta.index, delta.sealed_thoughts)
+            texts.append(f'"reasoning_details":{_to_json(details)}')
+        if delta.content:
+            texts.append(f'"content":{_to_json(delta.content)}')
+        if delta.tool_calls:
+            calls = [_to_call(call) for call in delta.tool_calls]
+            texts.append(f'"tool_calls":{_to_json(calls)}')
+        return ",".join(texts)
+
+    def write_progress(self, index: int, progress: ThinkingProgress) -> bytes:
+        """Return the chunk that says how far the thoughts of a choice are, and nothing else."""
+        return (
+            f'{self._opening}{{"index":{index},"delta":{{}},"logprobs":null,"finish_reason":null,'
+            f'"thinking":{_to_json(progress.to_dict())}}}{self._closing}'
         ).encode()
 
     def write_usage(self, results: Sequence[ChoiceResult]) -> bytes:
@@ -65,19 +89,6 @@ class ChunkWriter:
         chunk: dict[str, Any] = self._head.to_dict("chat.completion.chunk")
         counts = to_usage(self._head.num_prompt_tokens, results)
         return f"data: {_to_json(chunk | {'choices': [], 'usage': counts})}\n\n".encode()
-
-
-def _format_texts(delta: ChoiceDelta) -> str:
-    texts = []
-    if delta.reasoning:
-        thought = _to_json(delta.reasoning)
-        texts.append(f'"reasoning":{thought},"reasoning_content":{thought}')
-    if delta.content:
-        texts.append(f'"content":{_to_json(delta.content)}')
-    if delta.tool_calls:
-        calls = [_to_call(call) for call in delta.tool_calls]
-        texts.append(f'"tool_calls":{_to_json(calls)}')
-    return ",".join(texts)
 
 
 def _to_call(call: ToolCallDelta) -> dict[str, Any]:

@@ -123,6 +123,7 @@ def _to_reply_request(
         stops=body.stop or (),
         constraint=body.constraint,
         stop_token_ids=body.stop_token_ids or (),
+        reports_progress=body.reports_progress,
         lowered_by=body.priority or 0,
     )
 

@@ -10,6 +10,7 @@ from server.api.openai.completions.echo import Echo
 from server.api.openai.completions.logprobs import TokenLists, TokenListsWriter
 from server.api.openai.reply_head import ReplyHead, to_usage
 from server.choice.delta import ChoiceDelta, ChoiceResult
+from server.choice.progress import ThinkingProgress
 from server.http.streaming import format_sse_event
 
 KIND = "text_completion"
@@ -61,6 +62,11 @@ class CompletionWriter:
         if delta.reasoning:
             piece |= _to_thought_fields(delta.reasoning)
         return self._format_chunk([piece | _to_ending(delta.result)])
+
+    def write_progress(self, index: int, progress: ThinkingProgress) -> bytes:
+        """Return the chunk that says how far the thoughts of a choice are, and nothing else."""
+        piece = _make_piece(index, "", None) | {"thinking": progress.to_dict()}
+        return self._format_chunk([piece])
 
     def write_usage(self, results: Sequence[ChoiceResult]) -> bytes:
         """Return the last chunk, sent if requested: the usage, and no choices."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from server.api.body import StrictModel
 from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
@@ -25,6 +25,7 @@ from server.api.openai.responses.text_format import TextConfig
 from server.api.openai.responses.tool_choice import ToolChoice, find_unused_choices, to_tool_use
 from server.api.openai.responses.toolbox import Toolbox
 from server.api.openai.responses.tools import Tools, find_unused_tools
+from server.api.openai.thinking_progress import ProgressOption, check_progress_is_streamed
 from server.constraint.answer_constraint import AnswerConstraint
 from server.dialects.reading import get_thinking_properties
 from server.tools.tool import ToolUse
@@ -75,7 +76,7 @@ class ReasoningConfig(StrictModel):
     mode: Annotated[str | None, OnlyValues("standard"), to_enum_schema("standard")] = None
 
 
-class ResponseStreamOptions(StrictModel):
+class ResponseStreamOptions(ProgressOption):
     """``stream_options``."""
 
     include_obfuscation: bool | None = Field(
@@ -141,7 +142,9 @@ class ResponsesRequest(OpenAISamplingFields, ConversationFields):
         None, description="Answer at once, and write the response without the client."
     )
     stream: bool | None = None
-    stream_options: ResponseStreamOptions | None = None
+    stream_options: Annotated[
+        ResponseStreamOptions | None, AfterValidator(check_progress_is_streamed)
+    ] = None
 
     # Returned in the response.
     metadata: dict[_MetadataKey, _MetadataValue] | None = Field(None, max_length=16)

@@ -16,6 +16,7 @@ from server.api.openai.responses.items import InputItem, Item, ItemReference
 from server.api.openai.responses.protocol import ConversationFields, ResponsesRequest
 from server.api.openai.responses.records import read_record, read_records
 from server.api.openai.responses.toolbox import Toolbox
+from server.api.openai.thinking_progress import asks_for_progress
 from server.errors.api import ApiError, BadRequestError
 from server.errors.internal import ConstraintError, PromptError
 from server.errors.translation import to_api_error
@@ -72,6 +73,7 @@ class ResponseInput:
             tool_use=body.tool_use,
             store=None if body.stores else False,
             keeps_thought=True,
+            reports_progress=asks_for_progress(body.stream_options),
             lowered_by=body.priority or 0,
         )
 

@@ -29,6 +29,9 @@ class ResponseKeeper(Protocol):
         """Keep a response."""
         ...
 
+# Not one of OpenAI's: sent only where `stream_options` asks for it.
+PROGRESS_EVENT = "response.thinking.progress"
+
 
 @dataclass(frozen=True, slots=True)
 class StoreTarget:
@@ -110,6 +113,8 @@ class ResponseRun:
         async with aclosing(self._head.reply.stream_deltas()) as deltas:
             async for delta in deltas:
                 result = delta.result or result
+                if delta.progress is not None:
+                    yield {"type": PROGRESS_EVENT, "thinking": delta.progress.to_dict()}
                 for event in self._writer.push(delta):
                     yield event
         assert result is not None  # a reply without a result raises

@@ -322,34 +322,3 @@ async def test_an_answer_that_fills_the_context_says_so(serve: Serve, max_tokens
     assert (await create_message(served, **fields))["stop_reason"] == wanted
     events = await get_events(served, **fields)
     assert events[-2]["delta"]["stop_reason"] == wanted
-
-
-COUNTS = {"anthropic-beta": "interleaved-thinking-2025-05-14,thinking-token-count-2026-05-13"}
-
-
-@pytest.mark.parametrize(
-    ("thinking", "headers", "is_estimated"),
-    [
-        (make_thinking(200), COUNTS, True),
-        (make_thinking(200, display="omitted"), COUNTS, True),
-        (make_thinking(200), {}, False),
-        (make_thinking(200, display="summarized"), COUNTS, False),
-    ],
-)
-async def test_the_length_of_a_hidden_thought_is_estimated_if_the_client_asks(
-    serve: Serve, thinking: dict[str, Any], headers: dict[str, str], is_estimated: bool
-) -> None:
-    thought = " ".join(map(str, range(120)))
-    served = serve(wants(f"{thought}</think>{ANSWER}"), max_model_len=4096)
-    asked = make_body(stream=True, max_tokens=800, thinking={**thinking, "budget_tokens": 600})
-    response = await served.http.post(PATH, json=asked, headers=headers)
-    deltas = [
-        event["delta"]
-        for event in parse_events(response.text)
-        if event["type"] == "content_block_delta" and event["delta"]["type"] == "thinking_delta"
-    ]
-    estimates = [delta["estimated_tokens"] for delta in deltas if "estimated_tokens" in delta]
-    assert bool(estimates) == is_estimated
-    if is_estimated:
-        assert len(thought) // 4 - 16 < sum(estimates) <= len(thought) // 4
-        assert {delta["thinking"] for delta in deltas} == {""}
