@@ -28,6 +28,7 @@ from server.quotas.quotas import Quotas
 from server.settings.quota import Quota
 from server.settings.settings import ServerSettings
 from server.stored_responses.store import ResponseStore
+from server.stored_thoughts.store import SealedThoughtStore
 from server.telemetry.opening import open_telemetry
 from server.traces.access import TraceAccess
 from server.traces.opening import open_traces
@@ -97,6 +98,7 @@ class Services:
     quotas: Quotas
     seal: ThoughtSeal
     responses: ResponseStore[Any]
+    sealed_thoughts: SealedThoughtStore
     trace_access: TraceAccess
     traces: TraceRecorder | None
     reward_model: RewardModel | None
@@ -153,6 +155,9 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
             settings.response_store_max_responses,
             settings.response_store_max_bytes,
             settings.response_store_hours,
+        ),
+        sealed_thoughts=SealedThoughtStore(
+            settings.thought_store_max_bytes, settings.thought_store_minutes
         ),
         trace_access=TraceAccess.from_environment(shows_thoughts=settings.show_thoughts),
         traces=open_traces(settings, metrics),

@@ -10,6 +10,8 @@ from thinking.budget import ThinkingBudget
 from thinking.phase import StopCause
 from thinking.tracker import ThinkingTracker
 
+_FOR_CLIENTS = ("advice", "sealed")
+
 
 @dataclass(frozen=True, slots=True)
 class BranchTally:
@@ -46,6 +48,10 @@ class Receipt:
     seconds: float
     advice: tuple[str, ...] = ()
     search: BranchTally | None = None
+    # Tokens of an earlier reply's thought from which this one went on; not in `used`.
+    continued: int | None = None
+    # The thought, if it was cut and the client wants to go on from it later.
+    sealed: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wire form (``choices[i].thinking``)."""
@@ -69,11 +75,13 @@ class Receipt:
             "seconds": self.seconds,
             "advice": list(self.advice),
             **searched,
+            **({} if self.continued is None else {"continued": self.continued}),
+            **({} if self.sealed is None else {"sealed": self.sealed}),
         }
 
     def to_record(self) -> dict[str, Any]:
-        """Return the form for logs and spans: without the advice, which is for the client."""
-        return {name: value for name, value in self.to_dict().items() if name != "advice"}
+        """Return the form for logs and spans: without what is for the client only."""
+        return {name: value for name, value in self.to_dict().items() if name not in _FOR_CLIENTS}
 
 
 def make_receipt(

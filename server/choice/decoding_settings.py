@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from server.prompt.prepared_prompt import PreparedPrompt
 from server.tools.reading import ReaderFactory
+from thinking.earlier_thought import KeptThought
 from thinking.segments import AnswerEnd
 from thinking.tracker_state import TrackerTables
 
@@ -19,6 +20,7 @@ class DecodingSettings:
     `filtered_markers` are removed from the answer's text. Without `keeps_thought`, hidden tokens
     are only counted. Without `create_tool_reader`, the answer is plain text; with it, the special
     tokens in `call_token_ids` have a text too. `clock` returns seconds.
+    With `seal_thought`, the tokens of the opening thought are kept, and sealed if it is cut.
     """
 
     tables: TrackerTables
@@ -31,6 +33,7 @@ class DecodingSettings:
     call_token_ids: Collection[int] = ()
     answer_end: AnswerEnd = field(default_factory=AnswerEnd)
     clock: Callable[[], float] = time.monotonic
+    seal_thought: Callable[[KeptThought], str | None] | None = None
 
     @property
     def stop_token_ids(self) -> frozenset[int]:

@@ -43,6 +43,8 @@ async def generate(
         outcomes = [decoder.outcome() for decoder in decoders]
         for outcome in outcomes:
             account.observe_choice(outcome)
+        if job.sealing is not None:
+            job.sealing.keep([outcome.receipt for outcome in outcomes])
         account.observe_cached(min(outcome.num_cached for outcome in outcomes))
 
 
@@ -107,4 +109,5 @@ def _make_decoding_settings(model: ServedModel, job: GenerationJob) -> DecodingS
         call_token_ids=model.call_token_ids,
         answer_end=job.answer_end,
         clock=model.clock,
+        seal_thought=None if job.sealing is None else job.sealing.seal,
     )

@@ -14,11 +14,14 @@ from server.settings.http import HttpSettings
 from server.settings.load import LoadSettings
 from server.settings.observing import ObservingSettings
 from server.settings.redaction_pattern import compile_redaction_pattern
+from server.settings.thoughts import ThoughtSettings
 from server.settings.words import Words
 from thinking.budget import Effort
 
 
-class ServerSettings(AccessSettings, LoadSettings, ObservingSettings, HttpSettings):
+class ServerSettings(
+    AccessSettings, LoadSettings, ObservingSettings, HttpSettings, ThoughtSettings
+):
     """Options of ``thinking-server``."""
 
     model_config = SettingsConfigDict(env_prefix="THINKING_SERVER_", extra="forbid", frozen=True)
