@@ -1,4 +1,4 @@
-"""What a request that wants its thoughts sealed does with them. A record; seals nothing itself."""
+"""Functions of a request that wants its thoughts sealed. A record; seals nothing itself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

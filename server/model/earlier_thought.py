@@ -1,4 +1,4 @@
-"""Where an earlier reply's thought may go on, and what it adds to a prompt.
+"""Thoughts of earlier replies that go on: to which prompts they belong, and what they add to one.
 
 Does not know how the thought was sealed, nor whose it is.
 """

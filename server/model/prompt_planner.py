@@ -86,9 +86,7 @@ class PromptPlanner:
             return self._plan_under_load(draft)
         check_fits(num_visible, len(earlier.kept.token_ids), self._context)
         prepared = self._plan_under_load(draft.with_thought(earlier))
-        return replace(
-            prepared, num_continued=len(earlier.kept.token_ids), num_visible=num_visible
-        )
+        return replace(prepared, num_continued=len(earlier.kept.token_ids), num_visible=num_visible)
 
     def _plan_under_load(self, draft: PromptDraft) -> PreparedPrompt:
         try:

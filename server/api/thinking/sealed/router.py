@@ -45,15 +45,15 @@ _CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Sealed
 async def get_sealed_thoughts(request: Request, reply_id: str) -> dict[str, Any]:
     """Get the receipts of a reply that has ended or that its client has left.
 
-    Kept for a while, if it was requested with `include: ["thinking.sealed"]`. A receipt of a thought
-    that was cut has it, sealed.
+    Kept for a while, if it was requested with `include: ["thinking.sealed"]`. The receipt of a
+    thought that was cut has it, sealed.
     """
     receipts = [receipt for part in _iterate_parts(request, reply_id) for receipt in part]
     if not receipts:
         raise ApiError(
             404,
             "this server keeps nothing of such a reply: it still runs, was requested without "
-            "include: ['thinking.sealed'], is another key's, or was removed to make room for others",
+            "include: ['thinking.sealed'], is another key's, or was removed to make room",
             param="reply_id",
             code="sealed_thought_not_found",
         )
