@@ -12,9 +12,9 @@ from tests.server.conftest import MODEL, VOCAB_SIZE, Serve, Served
 from tests.server.keys.conftest import ALICE, BOB, make_entry
 
 QUESTION = [{"role": "user", "content": "How many?"}]
-INCLUDE = {"include": ["thinking.sealed"]}
+INCLUDE: dict[str, Any] = {"include": ["thinking.sealed"]}
 # Nothing but the budget ends a thought.
-FREE = {"loop_guard": False, "grace": 0}
+FREE: dict[str, Any] = {"loop_guard": False, "grace": 0}
 REPLY = 300
 
 
@@ -59,7 +59,7 @@ def serve_keys(serve: Serve, tmp_path: Path) -> Callable[..., Served]:
     return lambda **options: serve(RandomLogits(VOCAB_SIZE), keys_file=str(path), **options)
 
 
-async def post(served: Served, endpoint: Endpoint = CHAT, **fields: Any) -> dict[str, Any]:
+async def post(served: Served, endpoint: Endpoint = CHAT, /, **fields: Any) -> dict[str, Any]:
     """Return a whole reply."""
     response = await served.http.post(endpoint.path, json=endpoint.make_body(**fields))
     assert response.status_code == 200, response.text
@@ -67,13 +67,13 @@ async def post(served: Served, endpoint: Endpoint = CHAT, **fields: Any) -> dict
     return reply
 
 
-async def ask(served: Served, endpoint: Endpoint = CHAT, **fields: Any) -> dict[str, Any]:
+async def ask(served: Served, endpoint: Endpoint = CHAT, /, **fields: Any) -> dict[str, Any]:
     """Return the receipt of a whole reply's only choice."""
     (receipt,) = find_receipts(await post(served, endpoint, **fields))
     return receipt
 
 
-async def refuse(served: Served, endpoint: Endpoint = CHAT, **fields: Any) -> dict[str, Any]:
+async def refuse(served: Served, endpoint: Endpoint = CHAT, /, **fields: Any) -> dict[str, Any]:
     """Return the error of a request that is a 400."""
     response = await served.http.post(endpoint.path, json=endpoint.make_body(**fields))
     assert response.status_code == 400, response.text

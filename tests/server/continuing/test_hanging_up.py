@@ -15,7 +15,7 @@ from tests.server.keys.conftest import ALICE, BOB, ServeKeys, to_bearer
 LONG = {"max_thinking_tokens": 4000, "min_thinking_tokens": 4000, "thinking_options": FREE}
 
 
-async def hang_up(served: Served, endpoint: Endpoint, num_tokens: int, **fields: Any) -> str:
+async def hang_up(served: Served, endpoint: Endpoint, num_tokens: int, /, **fields: Any) -> str:
     """Start a stream, leave it once `num_tokens` were generated, and return the reply's id."""
     found: list[str] = []
     leaving = asyncio.Event()
@@ -56,7 +56,7 @@ async def hang_up(served: Served, endpoint: Endpoint, num_tokens: int, **fields:
         "client": ("127.0.0.1", 1),
         "server": ("test", 80),
     }
-    await asyncio.gather(served.app(scope, receive, send), leave())  # type: ignore[arg-type]
+    await asyncio.gather(served.app(scope, receive, send), leave())
     return found[0]
 
 

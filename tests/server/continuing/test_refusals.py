@@ -27,7 +27,7 @@ BUDGET = {"max_thinking_tokens": 30, "min_thinking_tokens": 30}
 TOOL = {"type": "function", "function": {"name": "count", "parameters": {"type": "object"}}}
 
 
-async def cut(served: Served, endpoint: Endpoint = CHAT, **fields: Any) -> str:
+async def cut(served: Served, endpoint: Endpoint = CHAT, /, **fields: Any) -> str:
     """Return a sealed thought of 29 tokens."""
     options = {"thinking_options": FREE, **INCLUDE, **BUDGET}
     sealed: str = (await ask(served, endpoint, **{**options, **fields}))["sealed"]
