@@ -68,6 +68,8 @@ def _get_gather_until(model: ServedModel, job: GenerationJob) -> Sequence[Sequen
     if (
         job.shows_thought
         or not job.prompt.plan.opens
+        # The end marker may have begun in the earlier part of the thought.
+        or (job.prompt.num_continued and len(model.engine.profile.end_token_ids) > 1)
         or job.search is not None
         or job.max_thinking_seconds is not None  # read off the clock when a token comes
         or job.sampling.num_logprobs is not None

@@ -15,6 +15,7 @@ from tests.thinking.generators import (
     plans,
     tables,
     text_ids,
+    token_ids,
     token_streams,
 )
 from tests.thinking.sampler.states import expected, state_of
@@ -40,6 +41,16 @@ def advance(tracker: ThinkingTracker, token_id: int) -> tuple[int, TokenKind]:
     return taken, tracker.advance(taken)
 
 
+def find_thinking_places(tracker: ThinkingTracker, stream: list[int]) -> list[int]:
+    """Return the numbers of tokens after which the thought runs."""
+    places = []
+    for place, token_id in enumerate(stream, 1):
+        advance(tracker, token_id)
+        if tracker.is_thinking:
+            places.append(place)
+    return places
+
+
 @st.composite
 def rules(draw: st.DrawFn) -> ThinkingRules:
     """Rules of an opening thought. A minimum clears the loop guard, so only one of the two."""
@@ -58,14 +69,16 @@ def rules(draw: st.DrawFn) -> ThinkingRules:
 @given(st.data())
 def test_it_goes_on_as_if_it_had_never_been_cut(data: st.DataObject) -> None:
     shared, wish = data.draw(tables()), data.draw(rules())
-    budget = data.draw(st.integers(0, 60))
-    uncut = KeepingTracker(shared, make_plan(shared.profile, budget, wish))
-    stream = data.draw(token_streams)
-    place = data.draw(st.integers(0, len(stream)))
+    budget = data.draw(st.integers(40, 90))
+    whole_plan = make_plan(shared.profile, budget, wish)
+    stream = data.draw(st.lists(token_ids, min_size=20, max_size=120))
+    places = find_thinking_places(ThinkingTracker(shared, whole_plan), stream)
+    assume(places)
+    place = data.draw(st.sampled_from(places))
+    uncut = KeepingTracker(shared, whole_plan)
     for token_id in stream[:place]:
         advance(uncut, token_id)
     kept = uncut.cut_thought
-    assume(uncut.is_thinking and kept is not None and kept.token_ids)
     assert kept is not None
     num_earlier = uncut.num_hidden
     assert len(kept.token_ids) == num_earlier

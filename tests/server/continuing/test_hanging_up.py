@@ -12,7 +12,12 @@ from tests.server.conftest import VOCAB_SIZE, Serve, Served
 from tests.server.continuing.conftest import CHAT, ENDPOINTS, FREE, INCLUDE, Endpoint, ask
 from tests.server.keys.conftest import ALICE, BOB, ServeKeys, to_bearer
 
-LONG = {"max_thinking_tokens": 4000, "min_thinking_tokens": 4000, "thinking_options": FREE}
+LONG = {
+    "max_thinking_tokens": 4000,
+    "min_thinking_tokens": 4000,
+    "thinking_options": FREE,
+    "max_thinking_seconds": 100_000,  # so that no token waits in the engine for others
+}
 
 
 async def hang_up(served: Served, endpoint: Endpoint, num_tokens: int, /, **fields: Any) -> str:
