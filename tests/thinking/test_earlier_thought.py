@@ -167,3 +167,19 @@ def test_a_marker_that_has_begun_is_found(thought: list[int], end: list[int]) ->
     assert thought[len(thought) - number :] == end[:number]
     for longer in range(number + 1, min(len(end), len(thought) + 1)):
         assert thought[-longer:] != end[:longer]
+
+
+@given(tables(), st.integers(1, 3))
+def test_a_marker_that_has_begun_before_the_cut_ends_the_thought_after_it(
+    drawn: TrackerTables, number: int
+) -> None:
+    end = (3, 4, 5, 6)
+    profile = replace(drawn.profile, end_token_ids=end)
+    shared = TrackerTables(profile, drawn.boundary_token_ids)
+    wish = ThinkingRules(loop_guard=None, continues=True)
+    plan = replace(make_plan(profile, 60, wish), earlier_token_ids=end[:number])
+    tracker = ThinkingTracker(shared, plan)
+    for token_id in end[number:]:
+        assert tracker.is_thinking
+        tracker.advance(token_id)
+    assert tracker.stop_cause is StopCause.NATURAL
