@@ -37,6 +37,7 @@ from server.stored_responses.metrics import ResponseStoreMetrics
 from server.stored_responses.opening import open_responses
 from server.stored_responses.running import BackgroundTasks
 from server.stored_responses.store import ResponseStore
+from server.stored_thoughts.store import SealedThoughtStore
 from server.telemetry.opening import open_telemetry
 from server.traces.access import TraceAccess
 from server.traces.opening import open_traces
@@ -109,6 +110,7 @@ class Services:
     responses: ResponseStore
     background: BackgroundTasks
     response_metrics: ResponseStoreMetrics
+    sealed_thoughts: SealedThoughtStore
     trace_access: TraceAccess
     traces: TraceRecorder | None
     ledger: Ledger | None
@@ -186,6 +188,9 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
         responses=open_responses(settings, response_metrics),
         background=background,
         response_metrics=response_metrics,
+        sealed_thoughts=SealedThoughtStore(
+            settings.thought_store_max_bytes, settings.thought_store_minutes
+        ),
         trace_access=TraceAccess.from_environment(shows_thoughts=settings.show_thoughts),
         traces=open_traces(settings, metrics),
         ledger=open_ledger(settings, metrics.registry),

@@ -32,6 +32,11 @@ class LoopGuard:
         if self.min_tokens < 1:
             raise ValueError(f"min_tokens must be at least 1, not {self.min_tokens}")
 
+    @property
+    def longest_loop(self) -> int:
+        """Most tokens that the detector must see to find any loop."""
+        return max(self.min_repeats * self.max_period, self.min_tokens)
+
     def compute_min_run(self, period: int) -> int:
         """Return how many tokens in a row must equal the token `period` before them."""
         return max(self.min_repeats * period, self.min_tokens) - period

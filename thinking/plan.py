@@ -26,6 +26,7 @@ from thinking.phase import Phase
 EXTRA_ARGS_KEY = "thinking"
 MAX_SCRIPT_TOKENS = 512
 NO_LIMIT = 2**30
+_LISTS = ("script", "prior_token_ids", "earlier_token_ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class ThinkingRules:
     continuation_token_ids: tuple[int, ...] = ()
     segments: SegmentRules | None = None
     max_tokens: int = NO_LIMIT
+    # The prompt ends inside a thought of an earlier reply, which goes on: nothing opens it.
+    continues: bool = False
 
     @property
     def opens(self) -> bool:
@@ -79,6 +82,9 @@ class ThinkingPlan:
     # Tokens of the reply that are already at the end of the prompt: a request that continues
     # an earlier one (a branch of a search) starts in the state that they lead to.
     prior_token_ids: tuple[int, ...] = ()
+    # Last tokens of a thought of an earlier reply, at the end of the prompt: the opening thought
+    # goes on from them, or, if the plan does not open, they were closed in the prompt.
+    earlier_token_ids: tuple[int, ...] = ()
     # No thinking after the prior tokens: a thought that they leave open is closed at once.
     time_is_up: bool = False
     # False: a thought holds no token that opens a tool call; where the model would write one, it
@@ -127,7 +133,7 @@ class ThinkingPlan:
     def to_dict(self) -> dict[str, Any]:
         """Return a plain dict for ``extra_args`` that survives msgpack."""
         segments = None if self.segments is None else self.segments.to_dict()
-        lists = {"script": list(self.script), "prior_token_ids": list(self.prior_token_ids)}
+        lists = {name: list(getattr(self, name)) for name in _LISTS}
         return asdict(self) | lists | {"segments": segments}
 
     @classmethod
@@ -141,8 +147,7 @@ class ThinkingPlan:
         guard, segments = data["loop_guard"], data["segments"]
         values = {
             **data,
-            "script": tuple(data["script"]),
-            "prior_token_ids": tuple(data["prior_token_ids"]),
+            **{name: tuple(data[name]) for name in _LISTS},
             "loop_guard": None if guard is None else LoopGuard(**guard),
             "segments": None if segments is None else SegmentRules.from_dict(segments),
         }
@@ -194,7 +199,9 @@ def make_plan(
     end = rules.wrap_up_token_ids + profile.end_token_ids
     segment = _choose_segment_opening(profile, len(end), budget, rules.segments)
     kept = 0 if segment is None else _count_kept_tokens(rules, budget, 2 + len(segment + end))
-    texts = _choose_opening(profile, len(end), budget - kept) if rules.opens else None
+    texts = None
+    if rules.opens:
+        texts = _choose_opening(profile, len(end), budget - kept, continues=rules.continues)
     opens = texts is not None
     if not opens and segment is None:
         return ThinkingPlan()
@@ -234,12 +241,13 @@ def _count_kept_tokens(rules: ThinkingRules, budget: int, shortest: int) -> int:
 
 
 def _choose_opening(
-    profile: MarkerProfile, close_cost: int, budget: int
+    profile: MarkerProfile, close_cost: int, budget: int, *, continues: bool
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Choose the opening and the lead-in of the first thought; None if `budget` is too small."""
-    start = () if profile.opening is Opening.PROMPT else profile.start_token_ids
+    is_open = continues or profile.opening is Opening.PROMPT
+    start = () if is_open else profile.start_token_ids
     for primer, lead_in in (
-        (profile.primer_token_ids, profile.lead_in_token_ids),
+        (() if continues else profile.primer_token_ids, profile.lead_in_token_ids),
         ((), profile.lead_in_token_ids),
         ((), ()),
     ):

@@ -11,6 +11,8 @@ from thinking.phase import StopCause
 from thinking.tracker import ThinkingTracker
 from thinking.turn import TurnShare, TurnState
 
+_FOR_CLIENTS = ("advice", "sealed", "signature")
+
 
 @dataclass(frozen=True, slots=True)
 class BranchTally:
@@ -50,6 +52,10 @@ class Receipt:
     search: BranchTally | None = None
     turn: TurnState | None = None
     signature: str | None = None
+    # Tokens of an earlier reply's thought from which this one went on; not in `used`.
+    continued: int | None = None
+    # The thought, if it was cut and the client wants to go on from it later.
+    sealed: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wire form (``choices[i].thinking``)."""
@@ -74,13 +80,14 @@ class Receipt:
             "advice": list(self.advice),
             **searched,
             **({} if self.turn is None else {"turn": self.turn.to_dict()}),
+            **({} if self.continued is None else {"continued": self.continued}),
+            **({} if self.sealed is None else {"sealed": self.sealed}),
             **({} if self.signature is None else {"signature": self.signature}),
         }
 
     def to_record(self) -> dict[str, Any]:
-        """Return the form for logs and spans: without what is for the client."""
-        for_client = ("advice", "signature")
-        return {name: value for name, value in self.to_dict().items() if name not in for_client}
+        """Return the form for logs and spans: without what is for the client only."""
+        return {name: value for name, value in self.to_dict().items() if name not in _FOR_CLIENTS}
 
 
 def make_receipt(

@@ -8,6 +8,7 @@ tensors; tests check that the two agree.
 
 from copy import copy
 
+from thinking.earlier_thought import resume_thought
 from thinking.loop_guard import LoopDetector
 from thinking.phase import Phase, StopCause, TokenKind
 from thinking.plan import ThinkingPlan
@@ -27,8 +28,10 @@ class ThinkingTracker:
         self.stop_cause = StopCause.NONE
         if plan.segments is not None:
             self.state.num_segments_left = plan.segments.max_segments
+        if plan.earlier_token_ids:
+            resume_thought(plan, tables, self.state, self.loop)
         if self.state.phase is Phase.CLOSING:
-            self.state.cursor = plan.close_at
+            self.state.cursor = self._find_close_cursor()
             self.stop_cause = StopCause.BUDGET
         for token_id in plan.prior_token_ids:
             self.advance(token_id)

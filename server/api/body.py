@@ -5,7 +5,7 @@ nearest valid name. Does not know which endpoint it reads for, and never quotes 
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 from server.api.ignored import note_ignored
 from server.api.translated_fields import translate
 from server.api.unknown_fields import Location, find_parent, find_refusal
+from server.dialects.claims import Claim
 from server.dialects.reading import TREE, get_names_at, iterate_left, take_claims
 from server.dialects.resolution import ThinkingParams, resolve_claims
 from server.dialects.spellings import WRONG_NAMES
@@ -39,6 +40,11 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
     # Hints for unknown fields of this body; they take precedence over the dialects' hints.
     right_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    @property
+    def thinking_claims(self) -> Sequence[Claim]:
+        """Fields about how much to think that the model itself declares."""
+        return ()
 
 
 async def read_body(request: Request, model: type[BodyT]) -> BodyT:
@@ -65,7 +71,8 @@ async def read_dialect_body(request: Request, model: type[BodyT]) -> tuple[BodyT
     if rest != values:
         # Validate JSON again, not objects: strict models accept a list for a tuple only in JSON.
         raw = to_json(rest)
-    return _parse(request, model, raw), resolve_claims(claims)
+    body = _parse(request, model, raw)
+    return body, resolve_claims([*claims, *body.thinking_claims])
 
 
 async def _read_raw_body(request: Request) -> bytes:

@@ -75,6 +75,15 @@ _SCHEMAS: dict[str, Any] = {
                 "type": ["integer", "null"],
                 "description": "Number of whole replies requested; null for a search by steps.",
             },
+            "continued": {
+                "type": "integer",
+                "description": "Only with `continue_thinking`: tokens of the earlier thought.",
+            },
+            "sealed": {
+                "type": "string",
+                "description": "Only with `include: [thinking.sealed]`, of a thought that was cut: "
+                "send it as `continue_thinking.sealed` to go on with it.",
+            },
             "branches_limited_by": {
                 "type": ["string", "null"],
                 "description": "Reason for fewer: `vote` (it was decided), `budget`, or the limit "

@@ -29,6 +29,7 @@ _THINKING_WORDS = _LENGTH_WORDS | {
 # Objects, by their place in a body, whose whole meaning is this server's to carry out.
 _CARRIED_OUT = (
     ("thinking_options",),
+    ("continue_thinking",),
     ("response_format",),
     ("structured_outputs",),
     ("text", "format"),

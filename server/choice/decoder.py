@@ -4,6 +4,8 @@ Tells thought from answer, measures their times and decodes what is kept. Synchr
 neither the engine nor the client, only tokens and time.
 """
 
+from dataclasses import replace
+
 from server.choice.answer_text import AnswerText
 from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
@@ -11,6 +13,7 @@ from server.choice.detokenizer import Detokenizer
 from server.choice.outcome import ChoiceOutcome
 from server.choice.progress import ProgressMeter, ThinkingProgress
 from server.engine.protocol import EngineOutput
+from thinking.keeping_tracker import KeepingTracker
 from thinking.phase import StopCause
 from thinking.plan import ThinkingPlan
 from thinking.receipt import BranchTally, Receipt, make_receipt
@@ -29,7 +32,8 @@ class ChoiceDecoder:
         self.result: ChoiceResult | None = None
         self._settings = settings
         self._answer = AnswerText(settings)
-        self._thought = Detokenizer(settings.tokenizer)
+        earlier = settings.prompt.plan.earlier_token_ids
+        self._thought = Detokenizer(settings.tokenizer, after=earlier)
         self._tracker, self._segmenter = self._track(settings.prompt.plan)
         # Tokens of a search that are not this choice's own.
         self._search: BranchTally | None = None
@@ -121,7 +125,9 @@ class ChoiceDecoder:
         )
 
     def _track(self, plan: ThinkingPlan) -> tuple[ThinkingTracker, Segmenter]:
-        tracker = ThinkingTracker(self._settings.tables, plan)
+        keeps_tokens = self._settings.seal_thought is not None
+        make_tracker = KeepingTracker if keeps_tokens else ThinkingTracker
+        tracker = make_tracker(self._settings.tables, plan)
         segmenter = Segmenter(
             tracker,
             keep_thought=self._settings.keeps_thought,
@@ -169,6 +175,17 @@ class ChoiceDecoder:
 
     def _make_receipt(self) -> Receipt:
         prompt, turn = self._settings.prompt, self._settings.turn
-        return make_receipt(
+        receipt = make_receipt(
             prompt.budget, self._tracker, self._thinking_seconds, prompt.advice, self._search, turn
         )
+        sealed = self._seal_thought()
+        if sealed is None and prompt.num_continued is None:
+            return receipt
+        return replace(receipt, continued=prompt.num_continued, sealed=sealed)
+
+    def _seal_thought(self) -> str | None:
+        seal, tracker = self._settings.seal_thought, self._tracker
+        if seal is None or not isinstance(tracker, KeepingTracker):
+            return None
+        cut = tracker.cut_thought
+        return None if cut is None else seal(cut)

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from server.prompt.prepared_prompt import PreparedPrompt
 from server.tools.reading import ReaderFactory
+from thinking.earlier_thought import KeptThought
 from thinking.segments import AnswerEnd
 from thinking.tracker_state import TrackerTables
 from thinking.turn import TurnShare
@@ -20,7 +21,8 @@ class DecodingSettings:
     `filtered_markers` are removed from the answer's text. Without `keeps_thought`, hidden tokens
     are only counted. Without `create_tool_reader`, the answer is plain text; with it, the special
     tokens in `call_token_ids` have a text too. `reports_progress`: deltas say how far thoughts are.
-    `clock` returns seconds. `turn` is charged with each choice that ends.
+    `clock` returns seconds. `turn` is charged with each choice that ends. With `seal_thought`, the
+    tokens of the opening thought are kept, and sealed if it is cut.
     """
 
     tables: TrackerTables
@@ -35,6 +37,7 @@ class DecodingSettings:
     reports_progress: bool = False
     clock: Callable[[], float] = time.monotonic
     turn: TurnShare | None = None
+    seal_thought: Callable[[KeptThought], str | None] | None = None
 
     @property
     def stop_token_ids(self) -> frozenset[int]:

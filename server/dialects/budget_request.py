@@ -18,6 +18,7 @@ from thinking.loop_guard import LoopGuard
 from thinking.strategies.protocol import Strategy
 
 WRAP_UP = "thinking_options.wrap_up"
+CONTINUE = "continue_thinking"
 
 # Fields of `thinking_options` that are meaningless if no part of a thought is sampled.
 _OF_SAMPLED_THOUGHTS = (
@@ -40,6 +41,8 @@ def to_budget_request(thinking: ThinkingParams, max_tokens: int | None) -> Budge
             without a limit.
     """
     request = _with_options(_from_claims(thinking, max_tokens), thinking)
+    if thinking.sealed_thought is not None:
+        _check_goes_on(request)
     return replace(request, wrap_up=_get_wrap_up(thinking))
 
 
@@ -97,6 +100,19 @@ def _with_options(request: BudgetRequest, thinking: ThinkingParams) -> BudgetReq
     if strategy is not None:
         _check_search(thinking, options)
     return _with_shape(request, options, strategy, kind)
+
+
+def _check_goes_on(request: BudgetRequest) -> None:
+    """Raise BadRequestError if the reply begins without a thought that could go on."""
+    if request.kind is not ThoughtKind.TEXT:
+        raise _sampled_thought_error(CONTINUE, request.kind)
+    if request.segments is not None and not request.segments.opening:
+        raise BadRequestError(
+            f"{CONTINUE} and thinking_options.gate.opening: false contradict each other: the "
+            "thought at the start of the reply goes on; leave one of the two out",
+            param=CONTINUE,
+            code="contradictory_fields",
+        )
 
 
 def _with_shape(

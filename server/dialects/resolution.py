@@ -30,6 +30,10 @@ class ThinkingParams:
     show_paths: tuple[str, ...] = ()
     options: NativeOptions | None = None
     min_thinking_tokens: int | None = None
+    # A thought of an earlier reply, sealed, which this one goes on with.
+    sealed_thought: str | None = None
+    # Whether the client wants a thought that is cut, sealed, to go on with it later.
+    seals_thought: bool = False
 
     @property
     def shows_thought(self) -> bool:

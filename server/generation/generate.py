@@ -52,6 +52,8 @@ async def generate(
             account.observe_choice(outcome)
             if note_outcome is not None:
                 note_outcome(index, outcome)
+        if job.sealing is not None:
+            job.sealing.keep([outcome.receipt for outcome in outcomes])
         account.observe_cached(min(outcome.num_cached for outcome in outcomes))
 
 
@@ -81,6 +83,8 @@ def _get_gather_until(model: ServedModel, job: GenerationJob) -> Sequence[Sequen
     if (
         job.shows_thought
         or not job.prompt.plan.opens
+        # The end marker may have begun in the earlier part of the thought.
+        or (job.prompt.num_continued and len(model.engine.profile.end_token_ids) > 1)
         or job.search is not None
         or job.max_thinking_seconds is not None  # read off the clock when a token comes
         or job.sampling.num_logprobs is not None
@@ -130,4 +134,5 @@ def _make_decoding_settings(
         reports_progress=job.reports_progress,
         clock=model.clock,
         turn=account.turn,
+        seal_thought=None if job.sealing is None else job.sealing.seal,
     )

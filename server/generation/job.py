@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from server.choice.thought_sealing import ThoughtSealing
 from server.constraint.answer_constraint import AnswerConstraint
 from server.engine.protocol import SamplingSettings
 from server.generation.search.reward_model import RewardModel
@@ -33,7 +34,8 @@ class GenerationJob:
     With `reports_progress`, they say now and then how far thoughts are.
     `answer_end` holds in addition to the model's own ends. Without `search`, each choice has a
     single thought; without `create_tool_reader`, it calls no tool; without
-    `max_thinking_seconds`, thoughts take as long as they need.
+    `max_thinking_seconds`, thoughts take as long as they need; without `sealing`, a thought that is
+    cut is lost.
     """
 
     request_id: str
@@ -48,3 +50,4 @@ class GenerationJob:
     search: SearchJob | None = None
     create_tool_reader: ReaderFactory | None = None
     max_thinking_seconds: float | None = None
+    sealing: ThoughtSealing | None = None

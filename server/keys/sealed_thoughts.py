@@ -2,7 +2,8 @@
 or forge one.
 
 A client keeps the sealed thought (`encrypted_content`, `signature`, `data`) and sends it back
-with the next turn: the server need not store it. Uses Fernet (AES-128-CBC with HMAC-SHA256,
+with the next turn: the server need not store it. A thought that was cut is sealed as its token ids
+and what it belongs to, so that it can go on. Uses Fernet (AES-128-CBC with HMAC-SHA256,
 https://github.com/fernet/spec) from the ``cryptography`` package. Keys come from the environment
 only. A thought belongs to the key that it was sealed for: the holder of another key cannot get
 the model to repeat it.
@@ -13,14 +14,24 @@ import copy
 import json
 import os
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from server.keys.key import ANONYMOUS_ID
+from server.prompt.cut_thought import CutThought, ThoughtOrigin
+from thinking.earlier_thought import KeptThought
 
 KEYS_VARIABLE = "THINKING_SERVER_THOUGHT_KEYS"
-# Marks the content, so that nothing else encrypted with these keys is accepted as a thought.
+# Mark the content, so that nothing else encrypted with these keys is accepted as a thought.
 _KIND = "thought"
+_CUT = "cut_thought"  # its value is the version of the content
+_VERSION = 1
+# Token ids follow the JSON after a line end, in as many bytes each. They are not compressed: the
+# length would depend on the words, which the client may not know.
+_HEAD_END = b"\n"
+_TOKEN_BYTES = 3
 _KEY = "key"
 _FORGED = "was not made by this server, or has been changed"
 
@@ -69,22 +80,71 @@ class ThoughtSeal:
         content = {_KIND: thought, _KEY: self._key_id}
         return self._fernet.encrypt(json.dumps(content).encode()).decode()
 
+    def seal_cut(self, thought: CutThought) -> str:
+        """Return a thought that was cut as ASCII text, 4 characters a token and some hundred."""
+        origin, kept = thought.origin, thought.kept
+        head = {
+            _CUT: _VERSION,
+            _KEY: self._key_id,
+            "model": origin.model_name,
+            "markers": origin.markers,
+            "prompt": origin.prompt,
+            "hints": dict(origin.hints),
+            "opening": kept.num_opening,
+        }
+        content = json.dumps(head).encode() + _HEAD_END + _pack(kept.token_ids)
+        return self._fernet.encrypt(content).decode()
+
     def open(self, sealed: str) -> str:
         """Return the thought that was sealed.
 
         Raises:
             SealError: it was not sealed with one of our keys for this holder, or was changed.
         """
+        content, _ = self._open(sealed)
+        if not isinstance(content.get(_KIND), str):
+            raise SealError("is not a thought")
+        return str(content[_KIND])
+
+    def open_cut(self, sealed: str) -> CutThought:
+        """Return the thought that was sealed with :meth:`seal_cut`.
+
+        Raises:
+            SealError: see :meth:`open`; or it is a thought of the other kind, or of another version
+                of this server.
+        """
+        content, packed = self._open(sealed)
+        if content.get(_CUT) != _VERSION:
+            raise SealError("is not a thought that was cut, or of another version of this server")
+        origin = ThoughtOrigin(
+            content["model"], content["markers"], content["prompt"], content["hints"]
+        )
+        return CutThought(KeptThought(_unpack(packed), content["opening"]), origin)
+
+    def _open(self, sealed: str) -> tuple[dict[str, Any], bytes]:
+        """Return the JSON object in `sealed`, and the bytes after it."""
         try:
             raw = sealed.encode("utf-8", "replace")
             # The last base64 character has unused bits: accept only the canonical encoding.
             if base64.urlsafe_b64encode(base64.urlsafe_b64decode(raw)) != raw:
                 raise SealError(_FORGED)
-            content = json.loads(self._fernet.decrypt(raw))
+            head, _, rest = self._fernet.decrypt(raw).partition(_HEAD_END)
+            content = json.loads(head)
         except (InvalidToken, ValueError):
             raise SealError(_FORGED) from None
-        if not isinstance(content, dict) or not isinstance(content.get(_KIND), str):
+        if not isinstance(content, dict):
             raise SealError("is not a thought")
         if content.get(_KEY, ANONYMOUS_ID) != self._key_id:
             raise SealError(_FORGED)  # the same message, so that nobody learns whose it is
-        return str(content[_KIND])
+        return content, rest
+
+
+def _pack(token_ids: Sequence[int]) -> bytes:
+    columns = np.asarray(token_ids, dtype="<u4").view("u1").reshape(-1, 4)
+    return columns[:, :_TOKEN_BYTES].tobytes()
+
+
+def _unpack(packed: bytes) -> tuple[int, ...]:
+    columns = np.frombuffer(packed, dtype="u1").reshape(-1, _TOKEN_BYTES)
+    padded = np.pad(columns, ((0, 0), (0, 4 - _TOKEN_BYTES)))
+    return tuple(np.ascontiguousarray(padded).view("<u4").ravel().tolist())

@@ -11,9 +11,11 @@ from transformers import PreTrainedTokenizerBase
 
 from server.errors.api import BadRequestError, PromptTooLongError
 from server.model.branch_budget import too_small_error
+from server.model.earlier_thought import check_fits, get_closing, go_on_from
 from server.model.limits import ReplyLimits
 from server.model.thought_planner import ThoughtPlanner
 from server.prompt.conversation import Conversation, PlainPrompt
+from server.prompt.cut_thought import CutThought
 from server.prompt.forgery import ForgeryGuard
 from server.prompt.plain_prompt import find_start_token_ids
 from server.prompt.prepared_prompt import PreparedPrompt
@@ -26,7 +28,7 @@ from thinking.budget import (
     to_grace_tokens,
 )
 from thinking.markers.fragments import FragmentEncoder
-from thinking.markers.profile import MarkerProfile
+from thinking.markers.profile import MarkerProfile, Opening
 from thinking.plan import ThinkingPlan, count_marker_tokens
 from thinking.strategies.protocol import Strategy
 
@@ -36,12 +38,18 @@ PRIMED_DEFAULT_TOKENS = 128  # more gains little on models that were not trained
 
 @dataclass(frozen=True, slots=True)
 class PromptDraft:
-    """A rendered prompt with the options for its plan."""
+    """A rendered prompt with the options for its plan. `earlier` is a thought that goes on."""
 
     prompt: Conversation | PlainPrompt
     token_ids: Sequence[int]
     request: BudgetRequest
     limits: ReplyLimits
+    earlier: CutThought | None = None
+
+    def with_thought(self, thought: CutThought) -> "PromptDraft":
+        """Return the draft whose prompt ends with `thought`."""
+        token_ids = [*self.token_ids, *thought.kept.token_ids]
+        return replace(self, token_ids=token_ids, earlier=thought)
 
     @property
     def without_thought(self) -> "PromptDraft":
@@ -72,8 +80,8 @@ class PromptPlanner:
         self._planner = ThoughtPlanner(profile, encoder, guard)
         self._inner_planner = ThoughtPlanner(profile.inside_text, encoder, guard)
 
-    def plan(self, draft: PromptDraft) -> PreparedPrompt:
-        """Resolve the budget of `draft` and plan its thought.
+    def plan(self, draft: PromptDraft, earlier: CutThought | None = None) -> PreparedPrompt:
+        """Resolve the budget of `draft` and plan its thought; `earlier` is one that goes on.
 
         Raises:
             BudgetError, BadRequestError: the prompt is too long, or an option does not fit.
@@ -81,6 +89,14 @@ class PromptPlanner:
         if not draft.token_ids and isinstance(draft.prompt, PlainPrompt):
             start = find_start_token_ids(draft.prompt, self._tokenizer)
             draft = replace(draft, token_ids=start)
+        num_visible = len(draft.token_ids)
+        if earlier is None:
+            return self._plan_under_load(draft)
+        check_fits(num_visible, len(earlier.kept.token_ids), self._context)
+        prepared = self._plan_under_load(draft.with_thought(earlier))
+        return replace(prepared, num_continued=len(earlier.kept.token_ids), num_visible=num_visible)
+
+    def _plan_under_load(self, draft: PromptDraft) -> PreparedPrompt:
         try:
             return self._plan(draft)
         except BadRequestError:
@@ -98,25 +114,35 @@ class PromptPlanner:
         prepared = self._plan_with_budget(draft)
         if prepared.plan.opens:
             return prepared
-        if not draft.prompt.continues:
-            # If the template opens a thought, close it in the prompt.
-            closed = [*draft.token_ids, *self._profile.no_thought_token_ids]
+        if closing := self._get_closing(draft):
+            closed = [*draft.token_ids, *closing]
             prepared = self._plan_with_budget(replace(draft, token_ids=closed))
         if prepared.plan.thinks:
             return prepared
         return replace(prepared, advice=self._make_advice(prepared.budget, draft))
 
+    def _get_closing(self, draft: PromptDraft) -> Sequence[int]:
+        """Return the tokens that close a thought in the prompt: an earlier, or a template's."""
+        if draft.earlier is not None:
+            return get_closing(draft.earlier, self._profile)
+        return () if draft.prompt.continues else self._profile.no_thought_token_ids
+
     def _plan_with_budget(self, draft: PromptDraft) -> PreparedPrompt:
         budget = self._resolve(draft)
-        return self._to_prepared(
-            draft, budget, self._choose_planner(draft).plan(draft.request, budget)
-        )
+        return self._to_prepared(draft, budget, self._make_plan(draft, budget))
+
+    def _make_plan(self, draft: PromptDraft, budget: ThinkingBudget) -> ThinkingPlan:
+        planner, earlier = self._choose_planner(draft), draft.earlier
+        plan = planner.plan(draft.request, budget, continues=earlier is not None)
+        return plan if earlier is None else go_on_from(earlier, plan, draft.request.loop_guard)
 
     def _choose_planner(self, draft: PromptDraft) -> ThoughtPlanner:
         return self._inner_planner if draft.prompt.continues else self._planner
 
     def _choose_profile(self, draft: PromptDraft) -> MarkerProfile:
         profile = self._profile
+        if draft.earlier is not None:
+            return replace(profile, opening=Opening.PROMPT)  # the thought is open
         return profile.inside_text if draft.prompt.continues else profile
 
     def _to_prepared(
@@ -146,7 +172,7 @@ class PromptPlanner:
         thought_tokens = min(budget.budget, thought_room)
         grace = to_grace_tokens(draft.request.grace, thought_tokens)
         branch = replace(budget, budget=thought_tokens, grace_tokens=grace)
-        plan = self._choose_planner(draft).plan(draft.request, branch)
+        plan = self._make_plan(draft, branch)
         if not plan.opens:
             num_markers = count_marker_tokens(self._choose_profile(draft))
             raise too_small_error(strategy, budget, num_markers)

@@ -6,10 +6,10 @@ fields of request bodies.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from server.callers.context import caller
 from server.callers.turns import Turns
@@ -17,11 +17,13 @@ from server.constraint.answer_constraint import AnswerConstraint
 from server.engine.protocol import Engine, EnginePrompt
 from server.errors.api import BadRequestError
 from server.errors.internal import ConstraintError, PromptError
+from server.model.earlier_thought import check_origin
 from server.model.limits import ReplyLimits
 from server.model.names import ModelNames
 from server.model.prompt_planner import PromptDraft, PromptPlanner, make_budget_policy
 from server.prompt.advice import advise_on_prompt
 from server.prompt.conversation import Conversation, PlainPrompt
+from server.prompt.cut_thought import CutThought, ThoughtOrigin, digest_markers, digest_prompt
 from server.prompt.images import extract_images
 from server.prompt.plain_prompt import encode_plain_prompt
 from server.prompt.prepared_prompt import PreparedPrompt
@@ -84,31 +86,57 @@ class ServedModel:
         prompt: Conversation | PlainPrompt,
         request: BudgetRequest,
         limits: ReplyLimits,
+        earlier: CutThought | None = None,
+        *,
+        needs_origin: bool = False,
     ) -> PreparedPrompt:
-        """Render the prompt and plan the thought.
+        """Render the prompt and plan the thought, which goes on from `earlier`, if any.
+
+        `needs_origin`: the thought may be sealed.
 
         Raises:
             PromptError: the template rejects the messages.
-            BudgetError, BadRequestError: the prompt is too long, or an option does not fit.
+            BudgetError, BadRequestError: the prompt is too long, an option does not fit, or
+                `earlier` belongs elsewhere.
         """
-        rendered = await self._render(prompt, request)
+        hints = self._select_hints(prompt, request) if earlier is None else earlier.origin.hints
+        rendered, images = await self._render(prompt, hints)
+        origin = None
+        if needs_origin or earlier is not None:
+            origin = self._make_origin(rendered.token_ids, images, hints)
+        if earlier is not None and origin is not None:
+            check_origin(earlier, origin)
         draft = PromptDraft(prompt, rendered.token_ids, request, limits)
-        prepared = await self.run_in_tokenizer_thread(lambda: self._planner.plan(draft))
+        prepared = await self.run_in_tokenizer_thread(lambda: self._planner.plan(draft, earlier))
         advice = prepared.advice
         if self._advises and prepared.plan.thinks and isinstance(prompt, Conversation):
             advice = (*advice, *advise_on_prompt(prompt.messages))
-        return replace(prepared, advice=advice, images=rendered.images)
+        return replace(prepared, advice=advice, images=rendered.images, origin=origin)
+
+    def _make_origin(
+        self, token_ids: Sequence[int], images: Sequence[bytes], hints: Mapping[str, Any]
+    ) -> ThoughtOrigin:
+        engine = self.engine
+        prompt = digest_prompt(token_ids, images)
+        return ThoughtOrigin(engine.model_name, digest_markers(engine.profile), prompt, hints)
+
+    def _select_hints(
+        self, prompt: Conversation | PlainPrompt, request: BudgetRequest
+    ) -> Mapping[str, Any]:
+        if isinstance(prompt, PlainPrompt):
+            return {}
+        return select_thinking_hints(self.engine.tokenizer, request)
 
     async def _render(
-        self, prompt: Conversation | PlainPrompt, request: BudgetRequest
-    ) -> EnginePrompt:
-        """Return the prompt as the model sees it."""
+        self, prompt: Conversation | PlainPrompt, hints: Mapping[str, Any]
+    ) -> tuple[EnginePrompt, list[bytes]]:
+        """Return the prompt as the model sees it, and the encoded images in it."""
         images, token_ids = await self.run_in_tokenizer_thread(
-            lambda: (self._extract_images(prompt), self._encode_prompt(prompt, request))
+            lambda: (self._extract_images(prompt), self._encode_prompt(prompt, hints))
         )
         if not images:
-            return EnginePrompt(token_ids)
-        return await self.engine.with_images(token_ids, images)
+            return EnginePrompt(token_ids), []
+        return await self.engine.with_images(token_ids, images), images
 
     def _extract_images(self, prompt: Conversation | PlainPrompt) -> list[bytes]:
         if isinstance(prompt, PlainPrompt):
@@ -126,7 +154,8 @@ class ServedModel:
         Raises:
             PromptError, BadRequestError: the messages or a token id are invalid.
         """
-        return (await self._render(prompt, BudgetRequest())).token_ids
+        rendered, _ = await self._render(prompt, {})
+        return rendered.token_ids
 
     async def run_in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
         """Run `work`, which uses the tokenizer or is slow, in its thread. Callers take turns."""
@@ -164,7 +193,7 @@ class ServedModel:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _encode_prompt(
-        self, prompt: Conversation | PlainPrompt, request: BudgetRequest
+        self, prompt: Conversation | PlainPrompt, hints: Mapping[str, Any]
     ) -> Sequence[int]:
         tokenizer = self.engine.tokenizer
         if isinstance(prompt, PlainPrompt):
@@ -172,7 +201,7 @@ class ServedModel:
                 prompt, tokenizer, self.engine.vocab_size, self.guarded_texts
             )
         check_template_kwargs(tokenizer, prompt.template_kwargs)
-        kwargs = {**select_thinking_hints(tokenizer, request), **prompt.template_kwargs}
+        kwargs = {**hints, **prompt.template_kwargs}
         if prompt.continues:
             kwargs["continue_final_message"] = True
         if not prompt.begins_reply:

@@ -42,8 +42,10 @@ class ThoughtPlanner:
         self._guard = guard
         self._num_markers = count_marker_tokens(profile)
 
-    def plan(self, request: BudgetRequest, budget: ThinkingBudget) -> ThinkingPlan:
-        """Plan the thought of a request.
+    def plan(
+        self, request: BudgetRequest, budget: ThinkingBudget, *, continues: bool = False
+    ) -> ThinkingPlan:
+        """Plan the thought of a request; `continues`: one that an earlier reply has begun.
 
         Raises:
             BadRequestError: a text or a minimum does not fit the budget.
@@ -59,6 +61,7 @@ class ThoughtPlanner:
             continuation_token_ids=self._encode_continuation(request),
             segments=self._check_segments(request),
             max_tokens=budget.max_tokens,
+            continues=continues,
         )
         return make_plan(self._profile, budget.budget, rules)
 

@@ -6,6 +6,7 @@ Does not admit the reply.
 from dataclasses import replace
 
 from server.account.account import RequestAccount
+from server.choice.detokenizer import Detokenizer
 from server.dialects.budget_request import to_budget_request
 from server.dialects.strategies import check_branches_differ, check_scorer
 from server.engine.protocol import SamplingSettings
@@ -17,11 +18,13 @@ from server.ledger.ledger import RowHead
 from server.model.limits import ReplyLimits
 from server.model.served_model import ServedModel
 from server.prompt.conversation import Conversation
+from server.prompt.cut_thought import CutThought
 from server.prompt.messages import normalize_messages
 from server.prompt.plain_prompt import check_token_ids
 from server.prompt.tool_prompt import with_tools
 from server.reply.admit import Prepared
 from server.reply.answer_form import choose_answer_form, list_answer_forms
+from server.reply.cut_thoughts import make_sealing, open_earlier_thought
 from server.reply.demand import to_demand
 from server.reply.reply import Billing, Recording, Reply
 from server.reply.request import ReplyRequest
@@ -56,9 +59,11 @@ async def prepare_reply(
         load_share=services.load.read_share(),
         turn_left=request.turn_left,
     )
-    job = await _plan_job(model, request, budget, limits)
+    earlier = open_earlier_thought(services, account, request)
+    job = await _plan_job(model, request, budget, limits, earlier)
     job = replace(
         job,
+        sealing=make_sealing(services, account, request, job.prompt.origin, earlier),
         shows_thought=shows_thought or request.keeps_thought or keeps_trace,
         reports_progress=request.reports_progress,
         max_thinking_seconds=_get_thinking_seconds(services, request),
@@ -81,11 +86,17 @@ async def prepare_reply(
 
 
 async def _plan_job(
-    model: ServedModel, request: ReplyRequest, budget: BudgetRequest, limits: ReplyLimits
+    model: ServedModel,
+    request: ReplyRequest,
+    budget: BudgetRequest,
+    limits: ReplyLimits,
+    earlier: CutThought | None,
 ) -> GenerationJob:
     """Plan the part of the job that depends on the model."""
     forms = list_answer_forms(model.engine, request.constraint, request.tool_use)
-    prompt = await model.prepare(request.prompt, budget, limits)
+    prompt = await model.prepare(
+        request.prompt, budget, limits, earlier, needs_origin=request.thinking.seals_thought
+    )
     form = await choose_answer_form(model, prompt, forms, request.constraint)
     if form.may_be_either:
         # The grammar must see the token that opens a call, so no thought may end with it.
@@ -187,6 +198,13 @@ def _to_row_head(reply: Reply) -> RowHead:
     )
 
 
+def _decode_earlier_thought(reply: Reply) -> str:
+    """Return the text of the earlier reply's thought that this one goes on with, if any."""
+    engine = reply.model.engine
+    token_ids = reply.job.prompt.get_continued_text_ids(engine.profile)
+    return Detokenizer(engine.tokenizer).push(token_ids) if token_ids else ""
+
+
 def _to_recording(recorder: TraceRecorder, reply: Reply, request: ReplyRequest) -> Recording:
     """Return the recording of the trace of `reply`."""
     assert isinstance(request.prompt, Conversation)
@@ -197,5 +215,6 @@ def _to_recording(recorder: TraceRecorder, reply: Reply, request: ReplyRequest) 
         sampling=describe_sampling(reply.job),
         markers=reply.model.marker_pair,
         key_id=reply.account.key.key_id,
+        earlier_thought=_decode_earlier_thought(reply),
     )
     return Recording(head, recorder, reply.shows_thought or request.keeps_thought)

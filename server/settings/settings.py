@@ -16,12 +16,19 @@ from server.settings.load import LoadSettings
 from server.settings.observing import ObservingSettings
 from server.settings.redaction_pattern import compile_redaction_pattern
 from server.settings.storing import StoringSettings
+from server.settings.thoughts import ThoughtSettings
 from server.settings.words import Words
 from thinking.budget import Effort
 
 
 class ServerSettings(
-    AccessSettings, LoadSettings, ObservingSettings, LedgerSettings, HttpSettings, StoringSettings
+    AccessSettings,
+    LoadSettings,
+    ObservingSettings,
+    LedgerSettings,
+    HttpSettings,
+    StoringSettings,
+    ThoughtSettings,
 ):
     """Options of ``thinking-server``."""
 

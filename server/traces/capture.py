@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from server.choice.delta import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
@@ -29,6 +29,8 @@ class TraceHead:
     sampling: Mapping[str, Any]
     markers: tuple[str, str]
     key_id: str = ANONYMOUS_ID
+    # Of an earlier reply, where the thought begins that this one goes on with.
+    earlier_thought: str = ""
 
     def to_trace(self, choices: Sequence[TraceChoice]) -> Trace:
         """The whole trace."""
@@ -70,12 +72,13 @@ class ChoiceCapture:
         """The choice, once it has ended."""
         if self.result is None:
             return None
+        receipt = self.result.receipt
         return TraceChoice(
             index=self.index,
             thoughts=tuple(self.thoughts),
             answer=self.answer,
             finish_reason=self.result.finish_reason,
-            receipt=self.result.receipt.to_dict(),
+            receipt=replace(receipt, sealed=None).to_dict(),
             tool_calls=tuple(
                 {"id": call.call_id, "name": call.name, "arguments": call.arguments}
                 for call in join_calls(self.tool_calls)
@@ -107,7 +110,10 @@ async def captured(
     captures: dict[int, ChoiceCapture] = {}
     async with aclosing(deltas):
         async for delta in deltas:
-            captures.setdefault(delta.index, ChoiceCapture(delta.index)).add(delta)
+            if (capture := captures.get(delta.index)) is None:
+                begun = [Thought(head.earlier_thought)] if head.earlier_thought else []
+                capture = captures[delta.index] = ChoiceCapture(delta.index, thoughts=begun)
+            capture.add(delta)
             if not shows_thought:
                 delta.reasoning = ""
             if not delta.is_empty:

@@ -72,8 +72,10 @@ async def edit_context(
     if management is None or management.edits is None:
         return context, None
 
+    bare = without_earlier_thought(context)  # it belongs to the edited conversation
+
     async def count(turns: Turns) -> int:
-        return await count_prompt_tokens(_with_turns(context, turns))
+        return await count_prompt_tokens(_with_turns(bare, turns))
 
     note = partial(note_ignored, context.request)
     edited = await apply_edits(management.edits, context.body.messages, count, note)
@@ -87,6 +89,11 @@ async def count_prompt_tokens(context: RequestContext[BodyT], note: Note = _igno
     except PromptTooLongError as error:
         return error.num_tokens
     return prepared.demand.prompt_tokens
+
+
+def without_earlier_thought(context: RequestContext[BodyT]) -> RequestContext[BodyT]:
+    """Return `context` for counting the prompt alone, without a thought that goes on."""
+    return replace(context, thinking=replace(context.thinking, sealed_thought=None))
 
 
 def _with_turns(context: RequestContext[BodyT], turns: Turns) -> RequestContext[BodyT]:

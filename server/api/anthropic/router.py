@@ -19,6 +19,7 @@ from server.api.anthropic.request import (
     has_estimates,
     note_unused,
     prepare_message,
+    without_earlier_thought,
 )
 from server.api.anthropic.response import MessageHead, MessageWriter, build_message
 from server.api.begin import begin, read_request
@@ -121,7 +122,8 @@ async def count_tokens(request: Request) -> Response:
     edited, applied = await edit_context(context)
     counted: dict[str, Any] = {"input_tokens": await count_prompt_tokens(edited, note)}
     if applied is not None:
-        original = await count_prompt_tokens(context) if applied else counted["input_tokens"]
+        whole = without_earlier_thought(context)
+        original = await count_prompt_tokens(whole) if applied else counted["input_tokens"]
         counted["context_management"] = {"original_input_tokens": original}
     return JSONResponse(counted)
 

@@ -120,7 +120,8 @@ class EngineBranchWriter:
         plan = replace(self._job.prompt.plan, prior_token_ids=())
         tracker = ThinkingTracker(self._model.tables, plan)
         split = Segmenter(tracker, keep_thought=True).push(branch.token_ids)
-        return Detokenizer(self._model.engine.tokenizer).push(split.thought)
+        earlier = self._job.prompt.get_continued_text_ids(self._model.engine.profile)
+        return Detokenizer(self._model.engine.tokenizer).push([*earlier, *split.thought])
 
     async def _write(
         self,

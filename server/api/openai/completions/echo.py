@@ -49,7 +49,7 @@ async def read_echoes(
 async def _read_echo(
     reply: Reply, prompt: str | list[int], writer: TokenListsWriter | None
 ) -> Echo:
-    token_ids = reply.job.prompt.token_ids
+    token_ids = reply.job.prompt.visible_token_ids
     tokenizer = reply.model.engine.tokenizer
     # A text's only special tokens are those that the tokenizer has put before it.
     is_text = isinstance(prompt, str)
@@ -69,7 +69,7 @@ async def _measure_prompt(reply: Reply, num_top: int) -> Sequence[TokenLogprobs 
     """Return the log-probabilities of the prompt's tokens; None for the first one."""
     request = EngineRequest(
         request_id=f"{reply.job.request_id}-echo",
-        prompt_token_ids=reply.job.prompt.token_ids,
+        prompt_token_ids=reply.job.prompt.visible_token_ids,
         sampling=SamplingSettings(max_tokens=1, temperature=0.0),
         plan=ThinkingPlan(),
         num_prompt_logprobs=num_top,

@@ -15,6 +15,7 @@ from server.api.openai.completions.logprobs import TokenListsWriter
 from server.api.openai.completions.prompt_field import get_prompt_fields
 from server.api.openai.completions.protocol import CompletionRequest
 from server.choice.delta import ChoiceDelta, ChoiceResult
+from server.errors.api import BadRequestError
 from server.prompt.conversation import PlainPrompt
 from server.reply.admit import Prepared, join_prepared
 from server.reply.group import ReplyGroup
@@ -81,6 +82,12 @@ async def prepare_completion(
         note_ignored(context.request, path)
     reply_id = f"{ID_PREFIX}{secrets.token_hex(16)}"
     fields = get_prompt_fields(context.body.prompt)
+    if context.thinking.sealed_thought is not None and len(fields) > 1:
+        raise BadRequestError(
+            "continue_thinking: a thought goes on in the reply to one prompt; send only that one",
+            param="continue_thinking",
+            code="contradictory_fields",
+        )
     return join_prepared(
         [
             await context.prepare(_to_reply_request(context, place, field, f"{reply_id}-{place}"))

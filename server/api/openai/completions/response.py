@@ -56,6 +56,12 @@ class CompletionWriter:
         self._note_echo(index, echo)
         return self._format_chunk([_make_piece(index, echo.text, echo.lists)])
 
+    def write_begin(self, num_choices: int) -> bytes:
+        """Return an empty chunk of each choice, from which the client learns the reply's id."""
+        return b"".join(
+            self._format_chunk([_make_piece(index, "", None)]) for index in range(num_choices)
+        )
+
     def write_delta(self, delta: ChoiceDelta) -> bytes:
         """Return the chunk of a delta of one choice; its last chunk has the receipt."""
         piece = _make_piece(delta.index, delta.content, self._write_lists(delta))

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from server.api.begin import begin
+from server.api.fields.continuing import SEALED
 from server.api.openai.completions.documentation import SCHEMAS
 from server.api.openai.completions.protocol import CompletionRequest
 from server.api.openai.completions.request import Completion, open_completion, prepare_completion
@@ -51,7 +52,9 @@ async def create_completion(request: Request) -> Response:
 
         async def write_echoes() -> list[bytes]:
             if not body.echo:
-                return []
+                # Whoever hangs up must know the reply's id to get its thought.
+                begins = body.includes(SEALED)
+                return [writer.write_begin(completion.group.num_choices)] if begins else []
             return [
                 writer.write_echo(i, echo) for i, echo in enumerate(await completion.read_echoes())
             ]

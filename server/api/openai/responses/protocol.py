@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from server.api.body import StrictModel
+from server.api.fields.continuing import SEALED, find_unknown_includes
 from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
 from server.api.fields.priority import Priority
 from server.api.fields.sampling import OpenAISamplingFields, get_requested_sampling
@@ -35,6 +36,7 @@ LOGPROBS = "message.output_text.logprobs"
 INCLUDABLE = (
     ENCRYPTED_CONTENT,
     LOGPROBS,
+    SEALED,
     # About items that this server never creates, so nothing is missing from the reply.
     "web_search_call.action.sources",
     "web_search_call.results",
@@ -179,9 +181,9 @@ class ResponsesRequest(OpenAISamplingFields, ConversationFields):
         to_tool_use(self.toolbox, self.tool_choice)
         return self
 
-    def includes(self, name: str) -> bool:
-        """Return whether `include` has `name`."""
-        return name in (self.include or ())
+    def find_unknown_includes(self) -> Iterator[str]:
+        """See :meth:`server.api.fields.thinking.ThinkingBody.find_unknown_includes`."""
+        return find_unknown_includes(self.include, INCLUDABLE)
 
     @property
     def stores(self) -> bool:
@@ -219,9 +221,6 @@ class ResponsesRequest(OpenAISamplingFields, ConversationFields):
         for name, harmless in _EFFECTLESS.items():
             if (value := getattr(self, name)) is not None and value not in harmless:
                 yield name
-        for place, name in enumerate(self.include or ()):
-            if name not in INCLUDABLE:
-                yield f"include[{place}]"
         if self.top_logprobs and not self.includes(LOGPROBS):
             yield "top_logprobs"
         if self.text is not None and self.text.verbosity not in (None, "medium"):
