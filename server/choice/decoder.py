@@ -75,11 +75,6 @@ class ChoiceDecoder:
             delta.progress = self._measure_progress(self._meter)
         return delta
 
-    @property
-    def is_in_turn(self) -> bool:
-        """True if the choice draws on the budget of a turn."""
-        return self._settings.turn is not None
-
     def has_thought_for(self, seconds: float) -> bool:
         """Return whether a thought is running although thoughts have taken `seconds` already."""
         return self._tracker.is_thinking and self._thinking_seconds >= seconds

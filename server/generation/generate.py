@@ -102,8 +102,7 @@ def _make_request(model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
         plan=job.prompt.plan,
         constraint=job.constraint,
         images=job.prompt.images,
-        # What waits is lost when the client leaves, and a turn counts every token.
-        gather_until=None if decoder.is_in_turn else _get_gather_until(model, job),
+        gather_until=_get_gather_until(model, job),
     )
 
 

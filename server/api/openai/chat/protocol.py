@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from server.api.fields.continuing import SEALED, find_unknown_includes
 from server.api.fields.only_values import OnlyValues, Unsupported, to_enum_schema
 from server.api.fields.sampling import get_requested_sampling
 from server.api.foreign_kinds import put_below
@@ -86,7 +87,8 @@ class ChatCompletionRequest(ReplyFields):
     include: list[str] | None = Field(
         None,
         description=f"{ENCRYPTED_CONTENT}: the message has each thought sealed, in "
-        "`reasoning_details`, to be sent back with the history; others are ignored, and named.",
+        f"`reasoning_details`, to be sent back with the history. {SEALED}: the receipt has a "
+        "thought that was cut, sealed. Others are ignored, and named.",
     )
     store: bool | None = Field(
         None, description="false: keep no trace of this request, if the server keeps traces."
@@ -169,7 +171,6 @@ class ChatCompletionRequest(ReplyFields):
             if (value := getattr(self, name)) is not None and value not in values
         ]
         fields += self.unused_stream_options
-        fields += self.find_unknown_includes()
         fields += find_unused_tools(self.tools or ())
         return fields + [
             put_below(f"messages[{place}]", path)
@@ -177,24 +178,14 @@ class ChatCompletionRequest(ReplyFields):
             for path in message.find_unused()
         ]
 
-    def includes(self, name: str) -> bool:
-        """Return whether `include` has `name`."""
-        return name in (self.include or ())
-
     def find_unknown_includes(self) -> Iterator[str]:
-        """Yield the paths of values of `include` without effect.
-
-        Raises:
-            BadRequestError: one of them was meant to be ours.
-        """
+        """See :meth:`server.api.fields.thinking.ThinkingBody.find_unknown_includes`."""
         for place, name in enumerate(self.include or ()):
-            if name == ENCRYPTED_CONTENT:
-                continue
-            path = f"include[{place}]"
-            if find_misspelt(name, [ENCRYPTED_CONTENT]):
+            if name != ENCRYPTED_CONTENT and find_misspelt(name, [ENCRYPTED_CONTENT]):
+                path = f"include[{place}]"
                 message = f"{path}: should be {ENCRYPTED_CONTENT!r}"
                 raise BadRequestError(message, param=path, code="invalid_value")
-            yield path
+        return find_unknown_includes(self.include, (SEALED, ENCRYPTED_CONTENT))
 
     @property
     def has_named_tool(self) -> bool:

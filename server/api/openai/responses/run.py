@@ -29,6 +29,7 @@ class ResponseKeeper(Protocol):
         """Keep a response."""
         ...
 
+
 # Not one of OpenAI's: sent only where `stream_options` asks for it.
 PROGRESS_EVENT = "response.thinking.progress"
 
