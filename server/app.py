@@ -17,6 +17,7 @@ from server.api.openai.chat import router as chat
 from server.api.openai.completions import router as completions
 from server.api.openai.responses import router as responses
 from server.api.openapi import install_openapi
+from server.api.thinking.control import router as control
 from server.api.thinking.map import router as thinking_map
 from server.api.thinking.traces import router as traces
 from server.api.thinking.usage import router as usage
@@ -62,6 +63,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(traces.router)
     app.include_router(thinking_map.router)
     app.include_router(usage.router)
+    app.include_router(control.router)  # its path has an id where others have names
     _add_own_routes(app)
     install_openapi(app)
     install_error_handlers(app)

@@ -25,6 +25,7 @@ from server.metrics import Metrics
 from server.model.served_model import ServedModel
 from server.quotas.opening import open_quotas
 from server.quotas.quotas import Quotas
+from server.running_replies.registry import RunningReplies
 from server.settings.quota import Quota
 from server.settings.settings import ServerSettings
 from server.stored_responses.store import ResponseStore
@@ -97,6 +98,7 @@ class Services:
     quotas: Quotas
     seal: ThoughtSeal
     responses: ResponseStore[Any]
+    running: RunningReplies
     trace_access: TraceAccess
     traces: TraceRecorder | None
     reward_model: RewardModel | None
@@ -154,6 +156,7 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
             settings.response_store_max_bytes,
             settings.response_store_hours,
         ),
+        running=RunningReplies(),
         trace_access=TraceAccess.from_environment(shows_thoughts=settings.show_thoughts),
         traces=open_traces(settings, metrics),
         reward_model=None if settings.scorer_url is None else RewardModel(settings),

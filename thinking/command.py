@@ -13,7 +13,7 @@ from thinking.phase import StopCause
 
 
 class CommandAction(Enum):
-    """What a command does."""
+    """Kinds of command."""
 
     END = "end"  # closes the running thought and allows no further one
     EXTEND = "extend"  # raises the budget

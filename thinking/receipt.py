@@ -32,7 +32,8 @@ class BranchTally:
 class Receipt:
     """Thinking record of one choice; counts are tokens.
 
-    Invariant: ``used == reasoning_tokens`` of that choice.
+    Invariant: ``used == reasoning_tokens`` of that choice. `budget` includes `extended`, by which
+    the caller raised it while the choice was running.
     """
 
     requested: int | None
@@ -46,6 +47,7 @@ class Receipt:
     seconds: float
     advice: tuple[str, ...] = ()
     search: BranchTally | None = None
+    extended: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wire form (``choices[i].thinking``)."""
@@ -57,10 +59,12 @@ class Receipt:
                 "branches_requested": self.search.num_requested,
                 "branches_limited_by": self.search.limited_by,
             }
+        extended = {"extended": self.extended} if self.extended else {}
         return {
             "requested": self.requested,
             "source": self.source,
             "budget": self.budget,
+            **extended,
             "limited_by": self.limited_by,
             "used": self.used,
             "injected": self.injected,
@@ -82,12 +86,13 @@ def make_receipt(
     seconds: float,
     advice: tuple[str, ...] = (),
     search: BranchTally | None = None,
+    extended: int = 0,
 ) -> Receipt:
     """Create the receipt of a choice that has ended.
 
     `seconds` is the time during which hidden tokens were generated. A thought that is still
     open means that the reply was cut inside it. `search` holds what a search generated in
-    addition to this choice.
+    addition to this choice. `extended` was added to `budget` since it was resolved.
     """
     stop = tracker.stop_cause
     if stop is StopCause.NONE and tracker.num_segments:
@@ -95,7 +100,7 @@ def make_receipt(
     return Receipt(
         requested=budget.requested,
         source=budget.source,
-        budget=budget.budget,
+        budget=budget.budget + extended,
         limited_by=budget.limited_by.value if budget.limited_by else None,
         used=tracker.num_hidden + (search.num_hidden if search else 0),
         injected=tracker.num_injected + (search.num_injected if search else 0),
@@ -104,4 +109,5 @@ def make_receipt(
         seconds=round(seconds, 3),
         advice=advice,
         search=search,
+        extended=extended,
     )

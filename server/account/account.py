@@ -67,6 +67,8 @@ class RequestAccount:
     trace_context: Mapping[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     ignored_fields: list[str] = field(default_factory=list)
+    # Part of `used.reasoning` that was reserved, and is settled, apart from the rest.
+    extended_reasoning: int = 0
     at_end: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property

@@ -10,6 +10,7 @@ from server.choice.delta import THOUGHT_BREAK, ChoiceDelta, ChoiceResult
 from server.choice.detokenizer import Detokenizer
 from server.choice.outcome import ChoiceOutcome
 from server.engine.protocol import EngineOutput
+from thinking.command import ThoughtCommand
 from thinking.phase import StopCause
 from thinking.plan import ThinkingPlan
 from thinking.receipt import BranchTally, Receipt, make_receipt
@@ -32,6 +33,8 @@ class ChoiceDecoder:
         self._tracker, self._segmenter = self._track(settings.prompt.plan)
         # Tokens of a search that are not this choice's own.
         self._search: BranchTally | None = None
+        # Tokens that the caller has added to the budget.
+        self._num_extended = 0
         # None: no engine request has begun.
         self._num_cached: int | None = None
         self._started = settings.clock()
@@ -69,9 +72,22 @@ class ChoiceDecoder:
         """Return whether a thought is running although thoughts have taken `seconds` already."""
         return self._tracker.is_thinking and self._thinking_seconds >= seconds
 
-    def end_thinking(self) -> None:
-        """Expect the running thought to be closed: its time is up."""
-        self._tracker.end_thinking()
+    @property
+    def tracker(self) -> ThinkingTracker:
+        """The state of the choice's thinking; a search replaces it by that of its winner."""
+        return self._tracker
+
+    def obey(self, command: ThoughtCommand) -> None:
+        """Expect what a command changes from the next token on."""
+        self._tracker.obey(command)
+
+    def note_extended(self, num_tokens: int) -> None:
+        """Count tokens that were added to the budget."""
+        self._num_extended += num_tokens
+
+    def count_hidden_tokens(self) -> int:
+        """Return the number of hidden tokens so far: the receipt's `used`."""
+        return self._tracker.num_hidden + (self._search.num_hidden if self._search else 0)
 
     def note_search(self, tally: BranchTally, seconds: float) -> None:
         """Count the tokens and the time of a search as thinking of this choice."""
@@ -133,5 +149,10 @@ class ChoiceDecoder:
     def _make_receipt(self) -> Receipt:
         prompt = self._settings.prompt
         return make_receipt(
-            prompt.budget, self._tracker, self._thinking_seconds, prompt.advice, self._search
+            prompt.budget,
+            self._tracker,
+            self._thinking_seconds,
+            prompt.advice,
+            self._search,
+            self._num_extended,
         )

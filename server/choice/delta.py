@@ -62,6 +62,8 @@ class ChoiceDelta:
     offsets: list[int] = field(default_factory=list)
     end_logprobs: TokenLogprobs | None = None
     result: ChoiceResult | None = None
+    # What the caller has put into the thought; it is in `reasoning` too.
+    added: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -73,6 +75,7 @@ class ChoiceDelta:
         """Append a later delta of the same choice."""
         self.content += later.content
         self.reasoning += later.reasoning
+        self.added += later.added
         self.tool_calls += later.tool_calls
         self.logprobs += later.logprobs
         self.offsets += later.offsets

@@ -5,10 +5,11 @@ New codes must be added here; a test searches the source for missing ones.
 
 OTHER = "other"
 
-# Errors of the body or its fields (400, 408, 413, 415).
+# Errors of the body or its fields (400, 408, 409, 413, 415).
 BAD_REQUESTS = (
     "body_timeout",
     "body_too_large",
+    "budget_at_ceiling",
     "budget_too_small",
     "context_length_exceeded",
     "continuation_too_long",
@@ -20,6 +21,7 @@ BAD_REQUESTS = (
     "missing_field",
     "no_scorer",
     "not_json",
+    "not_thinking",
     "segment_too_short",
     "text_too_long",
     "too_many_verdicts",
@@ -38,6 +40,7 @@ ACCESS = (
     "not_allowed",
     "not_found",
     "previous_response_not_found",
+    "reply_not_found",
     "response_not_found",
     "trace_not_found",
     "traces_off",

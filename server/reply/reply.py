@@ -1,6 +1,6 @@
 """Reply in progress: its job, and the account that it is generated for. Knows no wire format."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from server.account.account import RequestAccount
 from server.admission.deadline import enforce_deadline
 from server.choice.delta import ChoiceDelta
 from server.generation.generate import generate
+from server.generation.governing import ChoiceGovernor
 from server.generation.job import GenerationJob
 from server.model.served_model import ServedModel
 from server.traces.capture import TraceHead, captured
@@ -28,7 +29,8 @@ class Reply:
     """Reply that has been admitted; see :func:`server.reply.prepare.prepare_reply`.
 
     `shows_thought`: the client requested thoughts and may see them. `max_seconds` is None if the
-    request may take any time, and `recording` is None if no trace is kept.
+    request may take any time, and `recording` is None if no trace is kept. `governors` take orders
+    to the choices; None: nobody gives any.
     """
 
     account: RequestAccount
@@ -37,6 +39,7 @@ class Reply:
     shows_thought: bool
     max_seconds: float | None = None
     recording: Recording | None = None
+    governors: Sequence[ChoiceGovernor] | None = None
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -45,7 +48,7 @@ class Reply:
 
     def stream_deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
         """Generate the reply: starts when the deltas are first read, and ends when closed."""
-        generated = generate(self.model, self.job, self.account)
+        generated = generate(self.model, self.job, self.account, self.governors)
         deltas = enforce_deadline(generated, self.account, self.max_seconds)
         if self.recording is None:
             return deltas

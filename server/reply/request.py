@@ -43,3 +43,5 @@ class ReplyRequest:
     store: bool | None = None
     keeps_thought: bool = False
     lowered_by: int = 0
+    # The id on the wire, where several replies have the same one; None: `reply_id`.
+    wire_id: str | None = None

@@ -117,6 +117,7 @@ def _to_reply_request(
         constraint=body.constraint,
         stop_token_ids=body.stop_token_ids or (),
         lowered_by=body.priority or 0,
+        wire_id=reply_id.rpartition("-")[0],
     )
 
 
