@@ -17,6 +17,7 @@ from server.api.openai.chat import router as chat
 from server.api.openai.completions import router as completions
 from server.api.openai.responses import router as responses
 from server.api.openapi import install_openapi
+from server.api.thinking.control import router as control
 from server.api.thinking.map import router as thinking_map
 from server.api.thinking.sealed import router as sealed_thoughts
 from server.api.thinking.traces import router as traces
@@ -65,7 +66,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(thinking_map.router)
     app.include_router(usage.router)
     app.include_router(turns.router)
-    app.include_router(sealed_thoughts.router)  # last: its path fits those of the others, too
+    # Last: their paths have an id where others have names.
+    app.include_router(control.router)
+    app.include_router(sealed_thoughts.router)
     _add_own_routes(app)
     install_openapi(app)
     install_error_handlers(app)

@@ -31,6 +31,7 @@ from server.quotas.opening import open_quotas
 from server.quotas.quotas import Quotas
 from server.quotas.turns.opening import open_turn_budgets
 from server.quotas.turns.turn_budgets import TurnBudgets
+from server.running_replies.registry import RunningReplies
 from server.settings.quota import Quota
 from server.settings.settings import ServerSettings
 from server.stored_responses.metrics import ResponseStoreMetrics
@@ -111,6 +112,7 @@ class Services:
     background: BackgroundTasks
     response_metrics: ResponseStoreMetrics
     sealed_thoughts: SealedThoughtStore
+    running: RunningReplies
     trace_access: TraceAccess
     traces: TraceRecorder | None
     ledger: Ledger | None
@@ -191,6 +193,7 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
         sealed_thoughts=SealedThoughtStore(
             settings.thought_store_max_bytes, settings.thought_store_minutes
         ),
+        running=RunningReplies(),
         trace_access=TraceAccess.from_environment(shows_thoughts=settings.show_thoughts),
         traces=open_traces(settings, metrics),
         ledger=open_ledger(settings, metrics.registry),

@@ -115,7 +115,8 @@ class BudgetPolicy:
 class ThinkingBudget:
     """A resolved budget, in tokens.
 
-    Invariant: ``budget + answer_reserve <= max_tokens``, and ``max_tokens`` fits the context.
+    Invariant: ``budget + answer_reserve <= max_tokens <= max_reply_tokens``, which fits the
+    context.
     """
 
     budget: int
@@ -125,6 +126,11 @@ class ThinkingBudget:
     answer_reserve: int
     grace_tokens: int
     max_tokens: int  # thought and answer together
+    # What a running reply may be extended to: `max_tokens` where the client limits thought and
+    # answer together, and the budget that all limits allow.
+    max_reply_tokens: int
+    ceiling: int
+    ceiling_of: LimitedBy
 
 
 def resolve_budget(
@@ -156,6 +162,9 @@ def resolve_budget(
         (max_tokens - reserve, room_name),
     )
     budget, limited_by = _apply_limits(requested, limits)
+    ceiling, ceiling_of = min(
+        ((limit, name) for limit, name in limits if limit is not None), key=lambda pair: pair[0]
+    )
     if (shrunk := _shrink_under_load(budget, request, policy)) < budget:
         budget, limited_by = shrunk, LimitedBy.LOAD
     if policy.turn_left is not None and policy.turn_left < budget:
@@ -168,6 +177,9 @@ def resolve_budget(
         answer_reserve=reserve,
         grace_tokens=to_grace_tokens(request.grace, budget),
         max_tokens=max_tokens,
+        max_reply_tokens=max_tokens,
+        ceiling=ceiling,
+        ceiling_of=ceiling_of,
     )
 
 

@@ -15,6 +15,9 @@ class Phase(IntEnum):
     THINKING = 2  # free sampling of hidden tokens
     CLOSING = 3  # wrap-up, end marker and lead-in are being forced
     CONTINUING = 4  # the continuation is being forced: the thought would have ended too soon
+    # The caller's words are being read. They are in the prompt of the request that continues the
+    # reply, so no worker is ever in this phase.
+    ADDING = 5
 
 
 class TokenKind(Enum):
@@ -22,7 +25,7 @@ class TokenKind(Enum):
 
     ANSWER = "answer"  # counted in completion_tokens only, shown
     THOUGHT = "thought"  # sampled by the model inside a thought
-    INJECTED = "injected"  # forced by us, part of the thought's text (primer, wrap-up)
+    INJECTED = "injected"  # not the model's, part of the thought's text (primer, caller's words)
     MARKER = "marker"  # marker or lead-in: hidden even where the thought is shown
     SIGNAL = "signal"  # a stand-in that tells how the thought ended; hidden as well
 
@@ -36,6 +39,7 @@ class StopCause(Enum):
     LOOP = "loop"  # the thought repeated itself
     CONFIDENT = "confident"  # early exit: the end marker had become probable
     TIME = "time"  # its time limit was reached
+    CALLER = "caller"  # its caller ended it
     EOS = "eos"  # the model wanted to end the whole reply inside the thought
     MAX_TOKENS = "max_tokens"  # the reply was cut inside the thought
     CANCELLED = "cancelled"  # the client disconnected inside the thought

@@ -18,6 +18,7 @@ segment) is opened by a signal token and the tokens from ``segment_at`` on; it h
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from thinking.command import ThoughtCommand, check_commands
 from thinking.gate import SegmentRules
 from thinking.loop_guard import LoopGuard
 from thinking.markers.profile import MarkerProfile, Opening
@@ -85,8 +86,9 @@ class ThinkingPlan:
     # Last tokens of a thought of an earlier reply, at the end of the prompt: the opening thought
     # goes on from them, or, if the plan does not open, they were closed in the prompt.
     earlier_token_ids: tuple[int, ...] = ()
-    # No thinking after the prior tokens: a thought that they leave open is closed at once.
-    time_is_up: bool = False
+    # Changes to this plan while the prior tokens were written. The other fields are those of the
+    # beginning: what was written under them is read under them.
+    commands: tuple[ThoughtCommand, ...] = ()
     # False: a thought holds no token that opens a tool call; where the model would write one, it
     # ends as at the end of the reply. A grammar of the answer can then see every token of a call.
     calls_end_thoughts: bool = True
@@ -134,20 +136,22 @@ class ThinkingPlan:
         """Return a plain dict for ``extra_args`` that survives msgpack."""
         segments = None if self.segments is None else self.segments.to_dict()
         lists = {name: list(getattr(self, name)) for name in _LISTS}
-        return asdict(self) | lists | {"segments": segments}
+        commands = [command.to_dict() for command in self.commands]
+        return asdict(self) | lists | {"segments": segments, "commands": commands}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ThinkingPlan":
         """Build a plan from the result of :meth:`to_dict`.
 
         Raises:
-            ValueError: the offsets are out of order, the script is longer than
+            ValueError: the offsets or the commands are out of order, the script is longer than
                 ``MAX_SCRIPT_TOKENS``, or the forced tokens do not fit the budget or a segment.
         """
         guard, segments = data["loop_guard"], data["segments"]
         values = {
             **data,
             **{name: tuple(data[name]) for name in _LISTS},
+            "commands": tuple(map(ThoughtCommand.from_dict, data["commands"])),
             "loop_guard": None if guard is None else LoopGuard(**guard),
             "segments": None if segments is None else SegmentRules.from_dict(segments),
         }
@@ -170,6 +174,7 @@ class ThinkingPlan:
             raise ValueError("thinking plan: the forced tokens do not fit the budget")
         if self.segments is not None and self.segment_cost > self.segments.segment_tokens:
             raise ValueError("thinking plan: the forced tokens do not fit a segment")
+        check_commands(self.commands, len(self.prior_token_ids))
 
 
 def count_marker_tokens(profile: MarkerProfile) -> int:

@@ -35,8 +35,9 @@ class BranchTally:
 class Receipt:
     """Thinking record of one choice; counts are tokens.
 
-    Invariant: ``used == reasoning_tokens`` of that choice. `signature` is that of its row in the
-    ledger; None: there is none.
+    Invariant: ``used == reasoning_tokens`` of that choice. `budget` includes `extended`, by which
+    the caller raised it while the choice was running. `signature` is that of its row in the ledger;
+    None: there is none.
     """
 
     requested: int | None
@@ -56,6 +57,7 @@ class Receipt:
     continued: int | None = None
     # The thought, if it was cut and the client wants to go on from it later.
     sealed: str | None = None
+    extended: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wire form (``choices[i].thinking``)."""
@@ -67,10 +69,12 @@ class Receipt:
                 "branches_requested": self.search.num_requested,
                 "branches_limited_by": self.search.limited_by,
             }
+        extended = {"extended": self.extended} if self.extended else {}
         return {
             "requested": self.requested,
             "source": self.source,
             "budget": self.budget,
+            **extended,
             "limited_by": self.limited_by,
             "used": self.used,
             "injected": self.injected,
@@ -97,12 +101,14 @@ def make_receipt(
     advice: tuple[str, ...] = (),
     search: BranchTally | None = None,
     turn: TurnShare | None = None,
+    extended: int = 0,
 ) -> Receipt:
     """Create the receipt of a choice that has ended.
 
     `seconds` is the time during which hidden tokens were generated. A thought that is still
     open means that the reply was cut inside it. `search` holds what a search generated in
-    addition to this choice. The choice is charged to `turn`.
+    addition to this choice. The choice is charged to `turn`. `extended` was added to `budget` since
+    it was resolved.
     """
     stop = tracker.stop_cause
     if stop is StopCause.NONE and tracker.num_segments:
@@ -111,7 +117,7 @@ def make_receipt(
     return Receipt(
         requested=budget.requested,
         source=budget.source,
-        budget=budget.budget,
+        budget=budget.budget + extended,
         limited_by=budget.limited_by.value if budget.limited_by else None,
         used=used,
         injected=tracker.num_injected + (search.num_injected if search else 0),
@@ -121,4 +127,5 @@ def make_receipt(
         advice=advice,
         search=search,
         turn=turn.charge(reasoning=used, answer=tracker.num_answer) if turn else None,
+        extended=extended,
     )

@@ -6,8 +6,11 @@ ids only: no logits, no text. ``thinking.sampler.transition`` is the same machin
 tensors; tests check that the two agree.
 """
 
+from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 
+from thinking.command import CommandAction, ThoughtCommand
 from thinking.earlier_thought import resume_thought
 from thinking.loop_guard import LoopDetector
 from thinking.phase import Phase, StopCause, TokenKind
@@ -16,7 +19,10 @@ from thinking.tracker_state import TrackerState, TrackerTables
 
 
 class ThinkingTracker:
-    """Replays a choice's output tokens under its plan, starting with the plan's prior tokens."""
+    """Replays a choice's output tokens under its plan, starting with the plan's prior tokens.
+
+    `plan` is the plan as the commands so far have changed it.
+    """
 
     def __init__(self, tables: TrackerTables, plan: ThinkingPlan) -> None:
         self.tables = tables
@@ -33,10 +39,12 @@ class ThinkingTracker:
         if self.state.phase is Phase.CLOSING:
             self.state.cursor = self._find_close_cursor()
             self.stop_cause = StopCause.BUDGET
-        for token_id in plan.prior_token_ids:
-            self.advance(token_id)
-        if plan.time_is_up:
-            self.end_thinking()
+        # Answer tokens among the plan's prior tokens.
+        self.prior_answer_token_ids: list[int] = []
+        self._segment_start = 0  # hidden tokens before the last thought inside the answer
+        self._ended_by: StopCause | None = None  # why thinking is over, by a command
+        self._num_words_left = 0  # tokens of the caller's words that have not been read
+        self._replay(plan)
 
     @property
     def num_hidden(self) -> int:
@@ -66,6 +74,30 @@ class ThinkingTracker:
     def is_thinking(self) -> bool:
         """True if the model samples the next token freely, inside a thought."""
         return self.state.phase is Phase.THINKING
+
+    @property
+    def may_think(self) -> bool:
+        """True if a thought runs and is not being closed, or another one may still begin."""
+        return self.awaits_thought or self.state.num_segments_left > 0
+
+    @property
+    def awaits_thought(self) -> bool:
+        """True if the running thought is not being closed: the model writes, or will write, it."""
+        runs = self.state.phase in (Phase.OPENING, Phase.THINKING, Phase.CONTINUING)
+        return runs and self._ended_by is None
+
+    @property
+    def is_at_beginning(self) -> bool:
+        """True if the model is about to write the first token of the opening thought."""
+        return self.is_thinking and self.state.num_hidden == self.plan.close_at
+
+    @property
+    def num_spare(self) -> int:
+        """Number of tokens that the running thought still has room for, before its close."""
+        if not self.awaits_thought:
+            return 0
+        num_forced = 0 if self.is_thinking else self._count_forced_tokens_left()
+        return max(0, self._count_spare_tokens() - num_forced)
 
     @property
     def forced_token_id(self) -> int | None:
@@ -102,14 +134,75 @@ class ThinkingTracker:
         other.loop = None if self.loop is None else self.loop.copy()
         return other
 
-    def end_thinking(self) -> None:
+    def obey(self, command: ThoughtCommand) -> None:
+        """Apply a command, whose place is here.
+
+        The words of an ADD are the next tokens to be read; the thought must be running, and they
+        must fit it (`num_spare`).
+        """
+        if command.action is CommandAction.END:
+            self._end_thinking(command.cause)
+        elif command.action is CommandAction.EXTEND:
+            self._extend(command.num_tokens, command.num_reply_tokens)
+        elif command.num_tokens and self.is_thinking:
+            self._num_words_left = command.num_tokens
+            self.state.phase = Phase.ADDING
+
+    def _replay(self, plan: ThinkingPlan) -> None:
+        """Read the prior tokens of `plan`, and apply its commands at their places."""
+        begin = 0
+        for command in plan.commands:
+            self._read(plan.prior_token_ids[begin : command.after])
+            self.obey(command)
+            begin = command.after
+        self._read(plan.prior_token_ids[begin:])
+
+    def _read(self, token_ids: Sequence[int]) -> None:
+        self.prior_answer_token_ids += [
+            token_id for token_id in token_ids if self.advance(token_id) is TokenKind.ANSWER
+        ]
+
+    def _end_thinking(self, cause: StopCause) -> None:
         """Close the thought that is being written, if any, and allow no further thought.
 
-        The close always fits the budget: a thought may continue only while it does.
+        The close always fits the budget: a thought may continue only while it does. Where tokens
+        are being forced, it follows the last of them.
         """
-        if self.state.phase is Phase.THINKING:
-            self._close(self._find_close_cursor(), StopCause.TIME)
-        self.state.num_segments_left = 0
+        state = self.state
+        if state.phase is Phase.THINKING:
+            self._close(self._find_close_cursor(), cause)
+        elif state.phase in (Phase.OPENING, Phase.CONTINUING):
+            self._ended_by = cause
+            close_cost = self._close_stop - self.plan.close_at
+            end = state.num_hidden + self._count_forced_tokens_left() + close_cost
+            state.limit = min(state.limit, end)
+        elif state.phase is Phase.ANSWER and state.num_segments_left and cause is StopCause.CALLER:
+            self.stop_cause = cause
+        state.num_segments_left = 0
+
+    def _extend(self, num_tokens: int, num_reply_tokens: int) -> None:
+        """Raise the budget, and with it the limit of a thought that is not being closed."""
+        state = self.state
+        self.plan = plan = replace(
+            self.plan,
+            budget=self.plan.budget + num_tokens,
+            max_tokens=self.plan.max_tokens + num_reply_tokens,
+        )
+        if not self.awaits_thought:
+            return
+        if not state.in_segment or plan.segments is None:
+            state.limit += num_tokens
+            return
+        start = self._segment_start
+        rest_of_reply = plan.max_tokens - start - state.num_answer - 1
+        room = min(plan.budget - start, rest_of_reply, plan.segments.segment_tokens)
+        state.limit = max(state.limit, start + room)
+
+    def _count_forced_tokens_left(self) -> int:
+        """Count the tokens that are forced before the model thinks on."""
+        cursor, plan = self.state.cursor, self.plan
+        stops = (plan.close_at, plan.segment_at, len(plan.script))
+        return min(stop for stop in stops if stop > cursor) - cursor
 
     def _take_answer_token(self, token_id: int) -> TokenKind:
         state = self.state
@@ -133,6 +226,7 @@ class ThinkingTracker:
         state, plan = self.state, self.plan
         assert plan.segments is not None  # checked by `may_open_segment`
         room = min(self._count_segment_room(), plan.segments.segment_tokens)
+        self._segment_start = state.num_hidden
         state.limit = state.num_hidden + room
         state.in_segment = True
         state.num_segments_left -= 1
@@ -182,6 +276,8 @@ class ThinkingTracker:
 
     def _take_forced_token(self) -> TokenKind:
         state, plan = self.state, self.plan
+        if state.phase is Phase.ADDING:
+            return self._take_word()
         kind = self._classify_forced(state.cursor)
         self.num_injected += 1
         state.cursor += 1
@@ -193,6 +289,21 @@ class ThinkingTracker:
             if self._count_spare_tokens() <= 0:
                 self._close(plan.close_at, StopCause.BUDGET)
         return kind
+
+    def _take_word(self) -> TokenKind:
+        """Take a token of the caller's words; after the last, the model thinks on if it may."""
+        state = self.state
+        self.num_injected += 1
+        self._num_words_left -= 1
+        if self.loop is not None:
+            self.loop.clear()
+        state.end_match = 0
+        state.at_boundary = False
+        if not self._num_words_left:
+            state.phase = Phase.THINKING
+            if self._count_spare_tokens() <= 0:
+                self._close(self.plan.close_at, StopCause.BUDGET)
+        return TokenKind.INJECTED
 
     def _classify_forced(self, cursor: int) -> TokenKind:
         """Return the kind of the forced token at `cursor`.
@@ -251,7 +362,7 @@ class ThinkingTracker:
     def _close(self, cursor: int, cause: StopCause) -> None:
         if self.loop is not None:
             self.loop.clear()
-        self.stop_cause = cause
+        self.stop_cause = self._ended_by or cause
         self.state.phase = Phase.CLOSING
         self.state.cursor = cursor
         self.state.end_match = 0

@@ -75,6 +75,8 @@ class RequestAccount:
     turn: TurnShare | None = None
     extend_turn: Callable[[int], Coroutine[Any, Any, int]] | None = None
     settle_turn: Callable[[], Coroutine[Any, Any, None]] | None = None
+    # Part of `used.reasoning` that was reserved, and is settled, apart from the rest.
+    extended_reasoning: int = 0
     at_end: AsyncExitStack = field(default_factory=AsyncExitStack)
     settle: Callable[[], Awaitable[None]] | None = None
     num_holders: int = 1

@@ -59,6 +59,11 @@ _SCHEMAS: dict[str, Any] = {
             "requested": _NULLABLE_INTEGER,
             "source": {"type": "string"},
             "budget": {"type": "integer"},
+            "extended": {
+                "type": "integer",
+                "description": "Tokens that the caller added to the budget while the reply was "
+                "running; only if there are any.",
+            },
             "limited_by": _NULLABLE_STRING,
             "used": {"type": "integer"},
             "injected": {"type": "integer"},

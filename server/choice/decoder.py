@@ -13,6 +13,7 @@ from server.choice.detokenizer import Detokenizer
 from server.choice.outcome import ChoiceOutcome
 from server.choice.progress import ProgressMeter, ThinkingProgress
 from server.engine.protocol import EngineOutput
+from thinking.command import ThoughtCommand
 from thinking.keeping_tracker import KeepingTracker
 from thinking.phase import StopCause
 from thinking.plan import ThinkingPlan
@@ -40,6 +41,8 @@ class ChoiceDecoder:
         # Tokens and seconds of a search that is running.
         self._searched_so_far: tuple[int, float] = (0, 0.0)
         self._meter = ProgressMeter() if settings.reports_progress else None
+        # Tokens that the caller has added to the budget.
+        self._num_extended = 0
         # None: no engine request has begun.
         self._num_cached: int | None = None
         self._started = settings.clock()
@@ -79,9 +82,22 @@ class ChoiceDecoder:
         """Return whether a thought is running although thoughts have taken `seconds` already."""
         return self._tracker.is_thinking and self._thinking_seconds >= seconds
 
-    def end_thinking(self) -> None:
-        """Expect the running thought to be closed: its time is up."""
-        self._tracker.end_thinking()
+    @property
+    def tracker(self) -> ThinkingTracker:
+        """The state of the choice's thinking; a search replaces it by that of its winner."""
+        return self._tracker
+
+    def obey(self, command: ThoughtCommand) -> None:
+        """Expect what a command changes from the next token on."""
+        self._tracker.obey(command)
+
+    def note_extended(self, num_tokens: int) -> None:
+        """Count tokens that were added to the budget."""
+        self._num_extended += num_tokens
+
+    def count_hidden_tokens(self) -> int:
+        """Return the number of hidden tokens so far: the receipt's `used`."""
+        return self._tracker.num_hidden + (self._search.num_hidden if self._search else 0)
 
     @property
     def is_progress_due(self) -> bool:
@@ -163,7 +179,7 @@ class ChoiceDecoder:
             return None
         return ThinkingProgress(
             used,
-            self._settings.prompt.budget.budget,
+            self._settings.prompt.budget.budget + self._num_extended,
             round(self._thinking_seconds + seconds, 3),
             self._tracker.num_segments,
         )
@@ -171,7 +187,13 @@ class ChoiceDecoder:
     def _make_receipt(self) -> Receipt:
         prompt, turn = self._settings.prompt, self._settings.turn
         receipt = make_receipt(
-            prompt.budget, self._tracker, self._thinking_seconds, prompt.advice, self._search, turn
+            prompt.budget,
+            self._tracker,
+            self._thinking_seconds,
+            prompt.advice,
+            self._search,
+            turn,
+            self._num_extended,
         )
         sealed = self._seal_thought()
         if sealed is None and prompt.num_continued is None:

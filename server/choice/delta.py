@@ -90,6 +90,8 @@ class ChoiceDelta:
     end_logprobs: TokenLogprobs | None = None
     progress: ThinkingProgress | None = None
     result: ChoiceResult | None = None
+    # What the caller has put into the thought; it is in `reasoning` too.
+    added: str = ""
 
     @property
     def has_output(self) -> bool:
@@ -107,6 +109,7 @@ class ChoiceDelta:
         """Append a later delta of the same choice."""
         self.content += later.content
         self.reasoning += later.reasoning
+        self.added += later.added
         self.tool_calls += later.tool_calls
         self.sealed_thoughts += later.sealed_thoughts
         self.logprobs += later.logprobs

@@ -132,6 +132,18 @@ class EngineOutput:
     num_cached_tokens: int | None = None
 
 
+class InterruptedRequestError(Exception):
+    """End of the outputs of a request that was interrupted; see :meth:`Engine.interrupt`.
+
+    `output` has the tokens that have not been handed over yet, `written` all tokens of the request.
+    """
+
+    def __init__(self, output: EngineOutput, written: Sequence[int]) -> None:
+        super().__init__("the request was interrupted")
+        self.output = output
+        self.written = written
+
+
 @dataclass(frozen=True, slots=True)
 class EngineLoad:
     """Requests in an engine's batch and in its queue, and its KV cache usage from 0 to 1."""
@@ -217,6 +229,14 @@ class Engine(Protocol):
             EngineDeadError: the engine died before or during the request.
             AbortedError: the engine aborted the request without being told to.
             GivenUpError: see :meth:`give_up`.
+            InterruptedRequestError: see :meth:`interrupt`.
+        """
+
+    async def interrupt(self, request_id: str) -> None:
+        """Abort a running request, whose outputs then end with an InterruptedRequestError.
+
+        No token is lost that has reached this process. Has no effect on a request whose outputs are
+        not being read, or which has ended.
         """
 
     def take_unread(self, request_id: str) -> Sequence[int]:

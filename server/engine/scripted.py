@@ -20,6 +20,7 @@ from server.engine.protocol import (
     EngineOutput,
     EnginePrompt,
     EngineRequest,
+    InterruptedRequestError,
     TokenLogprob,
     TokenLogprobs,
 )
@@ -56,7 +57,9 @@ class _Row:
     sampler_row: SamplerRow
     generator: torch.Generator
     gatherer: TokenGatherer | None
-    outputs: asyncio.Queue[EngineOutput | EngineError] = field(default_factory=asyncio.Queue)
+    outputs: asyncio.Queue[EngineOutput | EngineError | InterruptedRequestError] = field(
+        default_factory=asyncio.Queue
+    )
 
 
 class ScriptedEngine:
@@ -173,13 +176,21 @@ class ScriptedEngine:
         try:
             while True:
                 output = await row.outputs.get()
-                if isinstance(output, EngineError):
+                if isinstance(output, EngineError | InterruptedRequestError):
                     raise output
                 yield output
                 if output.finish_reason is not None:
                     return
         finally:
             self._remove(row)
+
+    async def interrupt(self, request_id: str) -> None:
+        """See :meth:`server.engine.protocol.Engine.interrupt`."""
+        for row in [row for row in self._rows if row.request.request_id == request_id]:
+            waiting = () if row.gatherer is None else row.gatherer.take_waiting()
+            self._remove(row)
+            written = tuple(row.sampler_row.output_token_ids)
+            row.outputs.put_nowait(InterruptedRequestError(EngineOutput(waiting), written))
 
     def _admit(self, request: EngineRequest) -> _Row:
         if not self.is_alive:

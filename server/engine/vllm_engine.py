@@ -21,10 +21,17 @@ from server.callers.context import cache_owner
 from server.constraint.answer_constraint import AnswerConstraint
 from server.engine.cpu import prefers_int8
 from server.engine.grammar_check import GrammarCheck
-from server.engine.protocol import EngineLoad, EngineOutput, EnginePrompt, EngineRequest
+from server.engine.protocol import (
+    EngineLoad,
+    EngineOutput,
+    EnginePrompt,
+    EngineRequest,
+    InterruptedRequestError,
+)
 from server.engine.start_errors import EngineStartError, explain_shared_memory
 from server.engine.tool_parsing import ToolParsing
 from server.engine.vllm_images import get_max_images, to_engine_input, with_images
+from server.engine.vllm_interruption import Interruptions
 from server.engine.vllm_load import LoadReader
 from server.engine.vllm_messages import (
     to_engine_output,
@@ -40,6 +47,7 @@ from server.engine.vllm_options import (
 )
 from server.engine.vllm_unread import UnreadKeepingLLM
 from server.errors.internal import (
+    AbortedError,
     ConstraintError,
     EngineDeadError,
     EngineError,
@@ -82,6 +90,7 @@ class VllmEngine:
         processors = llm.model_config.logits_processors or ()
         self._limits_apart = NUCLEUS_PROCESSOR in processors
         self._has_given_up = False
+        self._interruptions = Interruptions(llm)
         compact = llm.vllm_config.structured_outputs_config.disable_any_whitespace
         self._grammar_check = GrammarCheck(
             self._tokenizer, self.vocab_size, profile.stop_token_ids, any_whitespace=not compact
@@ -198,18 +207,40 @@ class VllmEngine:
         """See :meth:`server.engine.protocol.Engine.generate`."""
         if self._has_given_up:
             raise GivenUpError("given up")
-        with _translate_errors(), self._llm.keep_unread(request):
+        request_id, interruptions = request.request_id, self._interruptions
+        with (
+            _translate_errors(),
+            self._llm.keep_unread(request),
+            interruptions.watch(request_id),
+        ):
             outputs = self._llm.generate(
                 _to_input(request),
                 to_sampling_params(request, limits_apart=self._limits_apart),
-                request.request_id,
+                request_id,
                 reasoning_parser_kwargs=self._get_gate_arguments(request),
             )
             # Closing vLLM's generator aborts the request.
             async with aclosing(outputs):
                 async for output in outputs:
                     _check_kept(output.outputs[0].finish_reason, request.constraint)
-                    yield to_engine_output(output, request)
+                    if interruptions.too_early and request_id in interruptions.too_early:
+                        first = to_engine_output(output, request)
+                        if first.finish_reason is None:
+                            raise InterruptedRequestError(first, first.token_ids)
+                    try:
+                        converted = to_engine_output(output, request)
+                    except AbortedError:
+                        written = interruptions.get_written(request_id)
+                        if written is None:
+                            raise
+                        output.outputs[0].finish_reason = None
+                        last = to_engine_output(output, request)
+                        raise InterruptedRequestError(last, written) from None
+                    yield converted
+
+    async def interrupt(self, request_id: str) -> None:
+        """See :meth:`server.engine.protocol.Engine.interrupt`."""
+        await self._interruptions.interrupt(request_id)
 
     def take_unread(self, request_id: str) -> Sequence[int]:
         """See :meth:`server.engine.protocol.Engine.take_unread`."""

@@ -5,10 +5,11 @@ New codes must be added here; a test searches the source for missing ones.
 
 OTHER = "other"
 
-# Errors of the body or its fields (400, 408, 413, 415).
+# Errors of the body or its fields (400, 408, 409, 413, 415).
 BAD_REQUESTS = (
     "body_timeout",
     "body_too_large",
+    "budget_at_ceiling",
     "budget_too_small",
     "context_length_exceeded",
     "continuation_too_long",
@@ -21,6 +22,7 @@ BAD_REQUESTS = (
     "missing_field",
     "no_scorer",
     "not_json",
+    "not_thinking",
     "other_thought",
     "segment_too_short",
     "text_too_long",
@@ -42,6 +44,7 @@ ACCESS = (
     "not_allowed",
     "not_found",
     "previous_response_not_found",
+    "reply_not_found",
     "response_not_found",
     "sealed_thought_not_found",
     "trace_not_found",

@@ -4,6 +4,7 @@ Each choice is a separate engine request with a separate receipt. A choice that 
 others with it; a reader that stops early aborts them all. Knows nothing of HTTP.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
@@ -12,12 +13,13 @@ from server.choice.decoder import ChoiceDecoder
 from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import ChoiceDelta
 from server.choice.outcome import ChoiceOutcome
-from server.engine.protocol import EngineOutput, EngineRequest
+from server.engine.protocol import EngineOutput, EngineRequest, InterruptedRequestError
 from server.errors.internal import AbortedError
+from server.generation.governing import ChoiceGovernor
 from server.generation.job import GenerationJob
 from server.generation.merging import merge_deltas
-from server.generation.search.searched_choice import search_outputs
-from server.generation.thinking_time import limit_thinking_time
+from server.generation.search.moments import Moments
+from server.generation.search.searched_choice import search_choice
 from server.model.served_model import ServedModel
 
 # Called with the index of each choice and what it has used, when all have ended.
@@ -29,10 +31,12 @@ async def generate(
     job: GenerationJob,
     account: RequestAccount,
     note_outcome: OutcomeObserver | None = None,
+    governors: Sequence[ChoiceGovernor] | None = None,
 ) -> AsyncGenerator[ChoiceDelta, None]:
     """Stream the deltas of all choices; the last delta of each has its result.
 
-    Deltas that are ready together are joined. Closing the generator aborts.
+    Deltas that are ready together are joined. Closing the generator aborts. `governors` take the
+    orders to the choices, one each; None: nobody gives any.
 
     Raises:
         EngineError: see :meth:`server.engine.protocol.Engine.generate`.
@@ -40,9 +44,13 @@ async def generate(
     """
     settings = _make_decoding_settings(model, job, account)
     decoders = [ChoiceDecoder(index, settings) for index in range(job.num_choices)]
+    governors = governors or create_governors(model, job)
     account.observe_start(len(job.prompt.token_ids))
     try:
-        choices = [_generate_choice(model, job, decoder) for decoder in decoders]
+        choices = [
+            _generate_choice(model, job, decoder, governor)
+            for decoder, governor in zip(decoders, governors, strict=True)
+        ]
         async with aclosing(merge_deltas(choices)) as deltas:
             async for delta in deltas:
                 yield delta
@@ -57,24 +65,56 @@ async def generate(
         account.observe_cached(min(outcome.num_cached for outcome in outcomes))
 
 
+def create_governors(model: ServedModel, job: GenerationJob) -> Sequence[ChoiceGovernor]:
+    """Create the governor of each choice of `job`."""
+    return tuple(ChoiceGovernor(model, job, index) for index in range(job.num_choices))
+
+
 async def _generate_choice(
-    model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder
+    model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder, governor: ChoiceGovernor
 ) -> AsyncGenerator[ChoiceDelta, None]:
     """Generate and decode one choice. Each output is decoded before the next one is read."""
-    request = _make_request(model, job, decoder)
+    request: EngineRequest | None = None
+    seconds = job.max_thinking_seconds
+    written: Sequence[int] = ()
+    moments = _create_moments(job, decoder)
     try:
-        # Leaving early, at a stop string, closes the outputs, which aborts in the engine.
-        async with aclosing(_run(model, job, decoder, request)) as outputs:
-            async for output in outputs:
+        with governor.attend(decoder):
+            begin = _begin_choice(model, job, governor, moments)
+            if moments is None:
+                request, output = await begin
+            else:
+                search = asyncio.create_task(begin)
+                async with aclosing(moments.until(search)) as ticks:
+                    async for _ in ticks:
+                        yield decoder.push(EngineOutput(()))
+                request, output = await search
+            while True:
                 delta = decoder.push(output)
+                if decoder.result is None:
+                    request = governor.apply(request, written, delta)
                 if not delta.is_empty:
                     yield delta
                 if decoder.result is not None:
                     return
-        raise AbortedError("the engine ended without a finish reason")
+                try:
+                    # Leaving early, at a stop string, closes the outputs, which aborts.
+                    async with aclosing(governor.open(request)) as outputs:
+                        async for output in outputs:
+                            delta = decoder.push(output)
+                            if not delta.is_empty:
+                                yield delta
+                            if decoder.result is not None:
+                                return
+                            if seconds is not None and decoder.has_thought_for(seconds):
+                                seconds = None
+                                await governor.end_in_time()
+                    raise AbortedError("the engine ended without a finish reason")
+                except InterruptedRequestError as interruption:
+                    output, written = governor.take(interruption)
     finally:
-        unread = model.engine.take_unread(request.request_id)
-        if decoder.result is None:
+        unread = () if request is None else model.engine.take_unread(request.request_id)
+        if unread and decoder.result is None:
             decoder.push(EngineOutput(unread))
 
 
@@ -94,27 +134,30 @@ def _get_gather_until(model: ServedModel, job: GenerationJob) -> Sequence[Sequen
     return (profile.end_token_ids, *((call,) for call in profile.tool_call_token_ids))
 
 
-def _make_request(model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder) -> EngineRequest:
-    return EngineRequest(
-        request_id=f"{job.request_id}-{decoder.index}",
+def _create_moments(job: GenerationJob, decoder: ChoiceDecoder) -> Moments | None:
+    """Create the moments at which a search reports its progress; None: it need not."""
+    if job.search is None or not job.reports_progress:
+        return None
+    return Moments(lambda: decoder.is_progress_due)
+
+
+async def _begin_choice(
+    model: ServedModel, job: GenerationJob, governor: ChoiceGovernor, moments: Moments | None
+) -> tuple[EngineRequest, EngineOutput]:
+    """Return a choice's first engine request, and the tokens that a search has found before."""
+    if job.search is not None:
+        return await search_choice(model, job, job.search, governor, moments)
+    index = governor.index
+    request = EngineRequest(
+        request_id=f"{job.request_id}-{index}",
         prompt_token_ids=job.prompt.token_ids,
-        sampling=job.sampling.with_seed_offset(decoder.index),
+        sampling=job.sampling.with_seed_offset(index),
         plan=job.prompt.plan,
         constraint=job.constraint,
         images=job.prompt.images,
         gather_until=_get_gather_until(model, job),
     )
-
-
-def _run(
-    model: ServedModel, job: GenerationJob, decoder: ChoiceDecoder, request: EngineRequest
-) -> AsyncGenerator[EngineOutput, None]:
-    """Return the engine's outputs for one choice."""
-    if job.search is not None:
-        return search_outputs(model, job, job.search, decoder)
-    if job.max_thinking_seconds is None:
-        return model.engine.generate(request)
-    return limit_thinking_time(model.engine, request, decoder, job.max_thinking_seconds)
+    return request, EngineOutput(())
 
 
 def _make_decoding_settings(

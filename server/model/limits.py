@@ -49,4 +49,5 @@ class ReplyLimits:
             reserved, policy, max_completion_tokens=self.total, context_left=context_left
         )
         longest = budget.budget + self.answer
+        # If the thought is extended, so is the reply: `max_reply_tokens` stays.
         return replace(budget, max_tokens=min(budget.max_tokens, longest))

@@ -80,6 +80,10 @@ class PromptPlanner:
         self._planner = ThoughtPlanner(profile, encoder, guard)
         self._inner_planner = ThoughtPlanner(profile.inside_text, encoder, guard)
 
+    def encode_words(self, text: str) -> tuple[int, ...] | None:
+        """Return the tokens of a caller's text inside a thought; None: it has control tokens."""
+        return self._planner.encode_words(text)
+
     def plan(self, draft: PromptDraft, earlier: CutThought | None = None) -> PreparedPrompt:
         """Resolve the budget of `draft` and plan its thought; `earlier` is one that goes on.
 

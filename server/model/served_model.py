@@ -157,6 +157,10 @@ class ServedModel:
         rendered, _ = await self._render(prompt, {})
         return rendered.token_ids
 
+    async def encode_words(self, text: str) -> tuple[int, ...] | None:
+        """Return the tokens of a caller's text inside a thought; None: it has control tokens."""
+        return await self.run_in_tokenizer_thread(lambda: self._planner.encode_words(text))
+
     async def run_in_tokenizer_thread(self, work: Callable[[], ResultT]) -> ResultT:
         """Run `work`, which uses the tokenizer or is slow, in its thread. Callers take turns."""
         loop = asyncio.get_running_loop()

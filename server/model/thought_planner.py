@@ -65,6 +65,14 @@ class ThoughtPlanner:
         )
         return make_plan(self._profile, budget.budget, rules)
 
+    def encode_words(self, text: str) -> tuple[int, ...] | None:
+        """Return the tokens of a caller's text inside a thought.
+
+        None if it has control tokens of the model, or the text of a marker: as plain text they
+        could forge nothing, but neither would they say what the caller means.
+        """
+        return None if len(self._guard.cut_text(text)) > 1 else self._encode_plain(text)
+
     def _plan_filler(self, kind: ThoughtKind, budget: ThinkingBudget) -> ThinkingPlan:
         if kind is ThoughtKind.IMPLICIT and not self._profile.implicit_token_ids:
             raise BadRequestError(

@@ -17,7 +17,14 @@ from server.quotas.counters import Counters, CounterStorageError
 from server.quotas.kinds import find_windows
 from server.quotas.metrics import QuotaMetrics
 from server.quotas.refusal import QuotaExceededError, RefusedQuota, pick_refusal
-from server.quotas.reservation import Reservation, to_change, to_reserved_costs, to_used_costs
+from server.quotas.reservation import (
+    Costs,
+    Reservation,
+    to_change,
+    to_more_costs,
+    to_reserved_costs,
+    to_used_costs,
+)
 from server.quotas.storage import StorageWatch, WatchedCounters
 from server.quotas.usage import QuotaUsage, build_quota_headers
 
@@ -60,8 +67,26 @@ class Quotas:
         if not any(find_windows(account.key.key_id, account.key.quota, self.clock())):
             return
         # A separate task: if this one is cancelled, the reservation is still known and settled.
-        reserving = asyncio.create_task(self._take(account, demand))
+        reserving = asyncio.create_task(self._take(account, to_reserved_costs(demand)))
         account.at_end.push_async_callback(self._settle, account, reserving)
+        await asyncio.shield(reserving)
+
+    async def reserve_more(self, account: RequestAccount, num_tokens: int, *, beyond: int) -> None:
+        """Reserve more tokens of thought for a request that is running.
+
+        Args:
+            account: of that request; settles the reservation when it is closed.
+            num_tokens: the most that it may think in addition.
+            beyond: the tokens of thought that are reserved for it already.
+
+        Raises:
+            QuotaExceededError, QuotaStorageUnavailableError: see :meth:`reserve`.
+        """
+        if not any(find_windows(account.key.key_id, account.key.quota, self.clock())):
+            return
+        costs = to_more_costs(num_tokens)
+        reserving = asyncio.create_task(self._take(account, costs))
+        account.at_end.push_async_callback(self._settle_more, account, reserving, beyond)
         await asyncio.shield(reserving)
 
     async def get_usage(self, key: AccessKey) -> Sequence[QuotaUsage]:
@@ -85,8 +110,8 @@ class Quotas:
         """Close the connections to the storage."""
         await self._counters.close()
 
-    async def _take(self, account: RequestAccount, demand: Demand) -> Reservation:
-        now, costs = self.clock(), to_reserved_costs(demand)
+    async def _take(self, account: RequestAccount, costs: Costs) -> Reservation:
+        now = self.clock()
         windows = list(find_windows(account.key.key_id, account.key.quota, now))
         changes = [to_change(w, costs[w.kind.unit], now, has_limit=True) for w in windows]
         counters: Counters = self._counters
@@ -124,7 +149,23 @@ class Quotas:
             reservation = await reserving
         except (QuotaExceededError, QuotaStorageUnavailableError):
             return  # nothing was reserved
-        used = to_used_costs(account.used)
+        await self._adjust(reservation, to_used_costs(account.used, account.extended_reasoning))
+
+    async def _settle_more(
+        self, account: RequestAccount, reserving: "asyncio.Task[Reservation]", beyond: int
+    ) -> None:
+        """Settle an addition, which comes before the reservation that it was added to."""
+        try:
+            reservation = await reserving
+        except (QuotaExceededError, QuotaStorageUnavailableError):
+            return
+        reserved = reservation.reserved["reasoning_tokens"]
+        rest = account.used.reasoning - account.extended_reasoning
+        used = max(0, min(reserved, rest - beyond))
+        account.extended_reasoning += used
+        await self._adjust(reservation, to_more_costs(used))
+
+    async def _adjust(self, reservation: Reservation, used: Costs) -> None:
         settled = list(reservation.compute_adjustments(used, self.clock()))
         if not settled:
             return

@@ -23,9 +23,21 @@ def to_reserved_costs(demand: Demand) -> Costs:
     }
 
 
-def to_used_costs(used: TokenUse) -> Costs:
-    """Return the amounts that a request has used, by unit."""
-    return {"requests": 1, "tokens": used.total, "reasoning_tokens": used.reasoning}
+def to_more_costs(num_tokens: int) -> Costs:
+    """Return the cost, by unit, of more tokens of thought of a request that is running."""
+    return {"requests": 0, "tokens": num_tokens, "reasoning_tokens": num_tokens}
+
+
+def to_used_costs(used: TokenUse, num_elsewhere: int = 0) -> Costs:
+    """Return the amounts that a request has used, by unit.
+
+    `num_elsewhere` of its tokens of thought are settled with another reservation.
+    """
+    return {
+        "requests": 1,
+        "tokens": used.total - num_elsewhere,
+        "reasoning_tokens": used.reasoning - num_elsewhere,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from server.dialects.budget_request import to_budget_request
 from server.dialects.strategies import check_branches_differ, check_scorer
 from server.engine.protocol import SamplingSettings
 from server.errors.api import BadRequestError
+from server.generation.generate import create_governors
 from server.generation.job import GenerationJob, SearchJob
 from server.keys.key import AccessKey
 from server.keys.permissions import check_model, check_shows_thoughts
@@ -70,12 +71,15 @@ async def prepare_reply(
     )
     if budget.strategy is not None and job.prompt.plan.opens:  # else its turn has nothing left
         job = replace(job, search=_to_search_job(services, request, budget.strategy, job.sampling))
+    governors = create_governors(model, job)
+    services.running.enter(request.wire_id or request.reply_id, account, governors)
     reply = Reply(
         account,
         model,
         job,
         shows_thought=shows_thought,
         max_seconds=services.settings.max_request_seconds,
+        governors=governors,
     )
     if services.traces is not None and keeps_trace:
         reply = replace(reply, recording=_to_recording(services.traces, reply, request))

@@ -1,6 +1,6 @@
 """Reply in progress: its job, and the account that it is generated for. Knows no wire format."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from server.account.account import RequestAccount
 from server.admission.deadline import enforce_deadline
 from server.choice.delta import ChoiceDelta
 from server.generation.generate import generate
+from server.generation.governing import ChoiceGovernor
 from server.generation.job import GenerationJob
 from server.ledger.ledger import Ledger, ReplyRecorder, RowHead
 from server.model.served_model import ServedModel
@@ -39,7 +40,8 @@ class Reply:
 
     `shows_thought`: the client requested thoughts and may see them. `max_seconds` is None if the
     request may take any time, and `recording` is None if no trace is kept. `billing` is None if
-    usage is neither priced nor recorded.
+    usage is neither priced nor recorded. `governors` take orders to the choices; None: nobody gives
+    any.
     """
 
     account: RequestAccount
@@ -49,6 +51,7 @@ class Reply:
     max_seconds: float | None = None
     recording: Recording | None = None
     billing: Billing | None = None
+    governors: Sequence[ChoiceGovernor] | None = None
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -80,10 +83,12 @@ class Reply:
 
     def _generate(self) -> AsyncGenerator[ChoiceDelta, None]:
         if self.billing is None:
-            generated = generate(self.model, self.job, self.account)
+            generated = generate(self.model, self.job, self.account, governors=self.governors)
             return enforce_deadline(generated, self.account, self.max_seconds)
         recorder = ReplyRecorder(self.billing.ledger, self.billing.head)
-        generated = generate(self.model, self.job, self.account, recorder.note_outcome)
+        generated = generate(
+            self.model, self.job, self.account, recorder.note_outcome, self.governors
+        )
         return recorder.record(enforce_deadline(generated, self.account, self.max_seconds))
 
 

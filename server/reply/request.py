@@ -46,3 +46,5 @@ class ReplyRequest:
     reports_progress: bool = False
     lowered_by: int = 0
     turn_left: int | None = None
+    # The id on the wire, where several replies have the same one; None: `reply_id`.
+    wire_id: str | None = None

@@ -54,6 +54,7 @@ class ChoiceCapture:
     answer: str = ""
     thoughts: list[Thought] = field(default_factory=list)
     tool_calls: list[ToolCallDelta] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
     result: ChoiceResult | None = None
 
     def add(self, delta: ChoiceDelta) -> None:
@@ -66,6 +67,8 @@ class ChoiceCapture:
             self.thoughts.append(Thought(text, len(self.answer)))
         self.answer += delta.content
         self.tool_calls += delta.tool_calls
+        if delta.added:
+            self.added.append(delta.added)
         self.result = delta.result or self.result
 
     def to_choice(self) -> TraceChoice | None:
@@ -79,6 +82,7 @@ class ChoiceCapture:
             answer=self.answer,
             finish_reason=self.result.finish_reason,
             receipt=replace(receipt, sealed=None).to_dict(),
+            added_by_caller=tuple(self.added),
             tool_calls=tuple(
                 {"id": call.call_id, "name": call.name, "arguments": call.arguments}
                 for call in join_calls(self.tool_calls)

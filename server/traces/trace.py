@@ -27,7 +27,11 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class TraceChoice:
-    """A choice; `receipt` and `tool_calls` are in wire form."""
+    """A choice; `receipt` and `tool_calls` are in wire form.
+
+    `added_by_caller` are the texts that the caller put into its thoughts while it was running; they
+    are in the thoughts too.
+    """
 
     index: int
     thoughts: tuple[Thought, ...]
@@ -35,13 +39,16 @@ class TraceChoice:
     finish_reason: str
     receipt: Mapping[str, Any]
     tool_calls: tuple[Mapping[str, Any], ...] = ()
+    added_by_caller: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wire form."""
         calls = {"tool_calls": [dict(call) for call in self.tool_calls]} if self.tool_calls else {}
+        added = {"added_by_caller": list(self.added_by_caller)} if self.added_by_caller else {}
         return {
             "index": self.index,
             "thoughts": [asdict(thought) for thought in self.thoughts],
+            **added,
             "answer": self.answer,
             **calls,
             "finish_reason": self.finish_reason,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.thinking.generators import TOKEN_BYTES, VOCAB_SIZE, plans, tables, token_streams
 from tests.thinking.sampler.states import expected, state_of
+from thinking.command import CommandAction, ThoughtCommand
 from thinking.phase import Phase, StopCause, TokenKind
 from thinking.plan import ThinkingPlan
 from thinking.sampler.arrays import NumpyArrays
@@ -17,6 +18,7 @@ from thinking.tracker import ThinkingTracker
 from thinking.tracker_state import TrackerTables
 
 NUMPY = NumpyArrays()
+TIME_IS_UP = ThoughtCommand(0, CommandAction.END, cause=StopCause.TIME)
 
 
 def stop_inside_thought(
@@ -51,7 +53,7 @@ def test_it_is_closed_at_once_within_the_budget_and_nothing_more_is_thought(
 ) -> None:
     _, plan, tracker, _, rest = stop_inside_thought(data)
     num_begun = tracker.num_marker_tokens_begun
-    tracker.end_thinking()
+    tracker.obey(TIME_IS_UP)
     # A marker that the model has begun is completed.
     assert num_begun in (0, tracker.state.cursor - plan.end_at)
     assert tracker.stop_cause is StopCause.TIME
@@ -70,9 +72,10 @@ def test_the_resumed_request_has_the_state_of_the_abandoned_one(
     data: st.DataObject,
 ) -> None:
     shared, plan, tracker, read, rest = stop_inside_thought(data)
-    tracker.end_thinking()
+    tracker.obey(TIME_IS_UP)
     # As it arrives in a request's `extra_args`.
-    closing = replace(plan, prior_token_ids=tuple(read), time_is_up=True)
+    command = replace(TIME_IS_UP, after=len(read))
+    closing = replace(plan, prior_token_ids=tuple(read), commands=(command,))
     sent = ThinkingPlan.from_dict(closing.to_dict())
     automaton = ThinkingAutomaton(
         AutomatonTables(shared, VOCAB_SIZE, NUMPY, TOKEN_BYTES), 1, torch.device("cpu")

@@ -80,10 +80,14 @@ class ThinkingAutomaton:
         """
         tracker = ThinkingTracker(self.tables.tracker, plan)
         answer = [
-            token_id
-            for token_id in output_token_ids
-            if tracker.advance(token_id) is TokenKind.ANSWER
+            *tracker.prior_answer_token_ids,
+            *(
+                token_id
+                for token_id in output_token_ids
+                if tracker.advance(token_id) is TokenKind.ANSWER
+            ),
         ]
+        plan = tracker.plan  # as the commands have changed it
         segments = plan.segments
         kept_row = self.kept.assign(slot, wanted=segments is not None and segments.mixes)
         self._staged[slot] = SlotImage(

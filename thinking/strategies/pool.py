@@ -21,10 +21,16 @@ class ThinkingPool:
     budget: int
     spent: int = 0
     reserved: int = 0
+    is_closed: bool = False  # no more may be reserved
 
     @property
     def left(self) -> int:
         """Number of tokens that may still be reserved."""
+        return 0 if self.is_closed else self.unspent
+
+    @property
+    def unspent(self) -> int:
+        """Number of tokens that are neither spent nor reserved."""
         return self.budget - self.spent - self.reserved
 
     def reserve(self, num_tokens: int) -> None:

@@ -10,7 +10,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from server.choice.detokenizer import Detokenizer
-from server.engine.protocol import EngineOutput, EngineRequest, TokenLogprobs
+from server.engine.protocol import (
+    EngineOutput,
+    EngineRequest,
+    InterruptedRequestError,
+    TokenLogprobs,
+)
 from server.generation.job import GenerationJob
 from server.model.served_model import ServedModel
 from thinking.phase import Phase, TokenKind
@@ -63,6 +68,8 @@ class EngineBranchWriter:
         self.num_injected = 0
         # The fewest prompt tokens that an engine request found in the prefix cache.
         self.num_cached: int | None = None
+        # Ids of the engine requests that are running.
+        self._running: set[str] = set()
         self._num_requests = 0
         self._on_output = on_output
         self._num_written = 0
@@ -97,6 +104,8 @@ class EngineBranchWriter:
     ) -> WrittenBranch:
         """See :meth:`thinking.strategies.protocol.BranchWriter.complete`."""
         assert isinstance(branch, WrittenBranch)  # only ours come back to us
+        if self.pool.is_closed:
+            return branch
         self.num_branches += not branch.token_ids
         if self._job.constraint is not None:
             branch = branch.without_answer()  # its grammar cannot start in the middle
@@ -105,8 +114,16 @@ class EngineBranchWriter:
     async def step(self, branch: Branch, max_tokens: int) -> WrittenBranch:
         """See :meth:`thinking.strategies.protocol.BranchWriter.step`."""
         assert isinstance(branch, WrittenBranch)  # only ours come back to us
+        if self.pool.is_closed:
+            return branch
         self.num_branches += 1
         return await self._write(branch, max_tokens, stop_token_ids=self._step_ends)
+
+    async def end(self) -> None:
+        """Let all branches end as if the pool were spent: none is written any further."""
+        self.pool.is_closed = True
+        for request_id in tuple(self._running):
+            await self._model.engine.interrupt(request_id)
 
     def decode_answer(self, branch: Branch) -> str:
         """See :meth:`thinking.strategies.protocol.BranchWriter.decode_answer`."""
@@ -137,6 +154,7 @@ class EngineBranchWriter:
         self.pool.reserve(max_tokens)
         request = self.make_request(branch, self._job.prompt.plan, max_tokens, stop_token_ids)
         growing = _GrowingBranch(self._model, request.plan, branch)
+        self._running.add(request.request_id)
         try:
             # Leaving early closes the outputs, which aborts in the engine.
             async with aclosing(self._model.engine.generate(request)) as outputs:
@@ -149,7 +167,10 @@ class EngineBranchWriter:
                         self._on_output()
                     if growing.has_answer_of(max_answer_tokens):
                         break
+        except InterruptedRequestError as interruption:
+            growing.push(interruption.output)
         finally:
+            self._running.discard(request.request_id)
             self.pool.settle(max_tokens, growing.num_new)
             self.num_injected += growing.num_new_injected
         written = growing.to_branch()
@@ -230,6 +251,8 @@ class _GrowingBranch:
 
     def push(self, output: EngineOutput) -> None:
         """Take new tokens."""
+        if not output.token_ids:
+            return
         assert output.logprobs is not None  # they were requested
         for token_id, entry in zip(output.token_ids, output.logprobs, strict=True):
             kind = self._tracker.advance(token_id)

@@ -1,78 +1,74 @@
-"""A choice found by search: the strategy's branches, then the chosen one to its end.
+"""A choice found by search: the strategy's branches, and the request that ends the chosen one.
 
-To a reader of its outputs it is a choice like any other: nothing arrives while branches are
-written (where progress is reported, outputs without tokens), then the chosen branch at once, then
-the rest as it is generated. The receipt counts the tokens of the other branches. Does not know how
-a branch is chosen.
+To its reader it is a choice like any other: nothing arrives while branches are written, then the
+chosen branch at once, then the rest as it is generated. The receipt counts the tokens of the other
+branches. Does not know how a branch is chosen.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
 
-from server.choice.decoder import ChoiceDecoder
 from server.engine.protocol import EngineOutput, EngineRequest
 from server.errors.internal import ScorerError, SearchError
+from server.generation.governing import ChoiceGovernor
 from server.generation.job import GenerationJob, SearchJob
 from server.generation.search.branch_scorer import make_scorer
 from server.generation.search.branch_writer import EngineBranchWriter, WrittenBranch
 from server.generation.search.moments import Moments
 from server.model.served_model import ServedModel
+from thinking.phase import StopCause
 from thinking.plan import ThinkingPlan
 from thinking.receipt import BranchTally
 from thinking.strategies.protocol import SearchLimit
 
 
-async def search_outputs(
-    model: ServedModel, job: GenerationJob, search: SearchJob, decoder: ChoiceDecoder
-) -> AsyncGenerator[EngineOutput, None]:
-    """Search for a choice; stream the chosen branch and what follows it.
+async def search_choice(
+    model: ServedModel,
+    job: GenerationJob,
+    search: SearchJob,
+    governor: ChoiceGovernor,
+    moments: Moments | None = None,
+) -> tuple[EngineRequest, EngineOutput]:
+    """Search for a choice; return the request that writes its end, and the chosen branch before it.
 
-    The reader pushes each output to `decoder` and closes the generator once that has a result;
-    closing aborts.
+    The caller pushes the branch to the governor's decoder. Cancelling it aborts. `moments` are told
+    when something was written; None: nobody looks.
 
     Raises:
         EngineError: see :meth:`server.engine.protocol.Engine.generate`.
         SearchError: the reward model gave no scores.
     """
-    moments = Moments(lambda: decoder.is_progress_due) if job.reports_progress else None
-    writer = EngineBranchWriter(model, job, decoder.index, moments.note if moments else None)
-    begin = time.monotonic()
-    searching = _search(job, search, decoder, writer, begin)
-    if moments is None:
-        winner, tally = await searching
-    else:
-        task = asyncio.create_task(searching)
-        async with aclosing(moments.until(task)) as ticks:
-            async for _ in ticks:
-                decoder.note_searching(writer.num_hidden, time.monotonic() - begin)
-                yield EngineOutput(())
-        winner, tally = await task
+    decoder, begin = governor.decoder, time.monotonic()
+
+    def note_moment() -> None:
+        assert moments is not None
+        decoder.note_searching(writer.num_hidden, time.monotonic() - begin)
+        moments.note()
+
+    writer = EngineBranchWriter(model, job, decoder.index, note_moment if moments else None)
+    with governor.attend_search(writer):
+        winner, tally = await _search(job, search, governor, writer, begin)
     if job.constraint is not None and winner.num_answer and winner.finish_reason is None:
         # Its grammar cannot start in the middle: keep the thought, write the answer anew.
         winner = winner.without_answer()
-    plan = _make_final_plan(job, writer, winner)
+    plan = _make_final_plan(job, writer, winner, governor.num_extended)
     decoder.adopt_branch(plan, _without_winner(tally, writer, winner))
     entries = winner.entries if job.sampling.num_logprobs is not None else None
-    yield EngineOutput(
+    output = EngineOutput(
         winner.token_ids, entries, winner.finish_reason, num_cached_tokens=writer.num_cached
     )
-    request = _make_final_request(job, writer, winner, plan)
-    async with aclosing(model.engine.generate(request)) as outputs:
-        async for output in outputs:
-            yield output
+    request = _make_final_request(job, writer, winner, plan, governor.num_reply_extended)
+    return request, output
 
 
 async def _search(
     job: GenerationJob,
     search: SearchJob,
-    decoder: ChoiceDecoder,
+    governor: ChoiceGovernor,
     writer: EngineBranchWriter,
     begin: float,
 ) -> tuple[WrittenBranch, BranchTally]:
-    """Return the chosen branch and the totals; `decoder` counts what was spent, come what may."""
+    """Return the chosen branch and the totals; what was spent is counted, come what may."""
     winner, limited_by = writer.root, None
     try:
         result = await search.strategy.search(writer, make_scorer(job, search, writer))
@@ -87,11 +83,13 @@ async def _search(
             strategy=search.strategy.name,
             num_branches=writer.num_branches,
             num_requested=search.strategy.num_requested,
-            limited_by=_name_limit(job, limited_by),
+            limited_by=_name_limit(job, limited_by, by_caller=writer.pool.is_closed),
             num_hidden=writer.pool.spent,
             num_injected=writer.num_injected,
         )
-        decoder.note_search(_without_winner(tally, writer, winner), time.monotonic() - begin)
+        governor.decoder.note_search(
+            _without_winner(tally, writer, winner), time.monotonic() - begin
+        )
     return winner, tally
 
 
@@ -106,8 +104,10 @@ def _without_winner(
     )
 
 
-def _name_limit(job: GenerationJob, limit: SearchLimit | None) -> str | None:
+def _name_limit(job: GenerationJob, limit: SearchLimit | None, *, by_caller: bool) -> str | None:
     """Return the name of what limited the search; of a budget that was itself cut, of its limit."""
+    if by_caller:
+        return StopCause.CALLER.value
     if limit is None:
         return None
     budget_limit = job.prompt.budget.limited_by
@@ -117,25 +117,36 @@ def _name_limit(job: GenerationJob, limit: SearchLimit | None) -> str | None:
 
 
 def _make_final_plan(
-    job: GenerationJob, writer: EngineBranchWriter, winner: WrittenBranch
+    job: GenerationJob, writer: EngineBranchWriter, winner: WrittenBranch, num_extended: int
 ) -> ThinkingPlan:
     """Return the plan under which the winner is written to its end.
 
-    A winner that still thinks may use what the search has left of the budget. Grace was not in
-    the branches' plan, as it would end their thoughts at a place of another budget.
+    A winner that still thinks may use what the search has left of the budget, but for
+    `num_extended`, by which the caller has raised it: a command of its own does that, as the
+    winner's tokens were written before. Grace was not in the branches' plan, as it would end their
+    thoughts at a place of another budget.
     """
     plan = job.prompt.plan
     if not winner.is_thinking:
         return plan
     most = max(winner.num_hidden, job.prompt.thought_room)
-    return replace(plan, budget=min(winner.num_hidden + writer.pool.left, most))
+    return replace(plan, budget=min(winner.num_hidden + writer.pool.unspent - num_extended, most))
 
 
 def _make_final_request(
-    job: GenerationJob, writer: EngineBranchWriter, winner: WrittenBranch, plan: ThinkingPlan
+    job: GenerationJob,
+    writer: EngineBranchWriter,
+    winner: WrittenBranch,
+    plan: ThinkingPlan,
+    num_reply_extended: int,
 ) -> EngineRequest:
     num_hidden_elsewhere = writer.pool.spent - len(winner.token_ids)
-    left = job.prompt.budget.max_tokens - num_hidden_elsewhere - len(winner.token_ids)
+    left = (
+        job.prompt.budget.max_tokens
+        + num_reply_extended
+        - num_hidden_elsewhere
+        - len(winner.token_ids)
+    )
     request = writer.make_request(winner, plan, left)
     # The scores of branches need log-probabilities; the client may not have requested any.
     sampling = replace(request.sampling, num_logprobs=job.sampling.num_logprobs)

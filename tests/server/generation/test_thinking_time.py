@@ -11,6 +11,7 @@ from server.engine.scripted_model import RandomLogits
 from server.settings.settings import ServerSettings
 from tests.server.conftest import VOCAB_SIZE, Serve, Served, choice_texts, wants
 from thinking.markers.profile import MarkerProfile
+from thinking.phase import StopCause
 
 FREE = {"loop_guard": False, "grace": 0}
 BUDGET = 200
@@ -159,7 +160,9 @@ async def test_the_rules_of_the_answer_hold_after_a_cut_thought(serve: Serve) ->
     assert request is not None
     assert request.constraint is not None
     assert request.plan.prior_token_ids
-    assert request.plan.time_is_up
+    (command,) = request.plan.commands
+    assert command.cause is StopCause.TIME
+    assert command.after == len(request.plan.prior_token_ids)
     num_prior = len(request.plan.prior_token_ids)
     assert tuple(request.prompt_token_ids[-num_prior:]) == request.plan.prior_token_ids
     assert request.sampling.max_tokens == 300 - num_prior

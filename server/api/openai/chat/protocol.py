@@ -112,6 +112,8 @@ class ChatCompletionRequest(ReplyFields):
     ] = None
     modalities: Annotated[Any, OnlyValues(["text"]), to_enum_schema(["text"])] = None
     audio: Unsupported = None
+    # llama.cpp's: there a thought can only be ended if its request says so.
+    reasoning_control: bool | None = None
     # vLLM's fields.
     add_generation_prompt: bool | None = Field(
         None, description="Must be false with continue_final_message, and true otherwise."

@@ -132,6 +132,7 @@ def _to_reply_request(
         stop_token_ids=body.stop_token_ids or (),
         reports_progress=body.reports_progress,
         lowered_by=body.priority or 0,
+        wire_id=reply_id.rpartition("-")[0],
     )
 
 
