@@ -28,6 +28,7 @@ async def ask(server: ThinkerServer, *, is_shown: bool) -> dict[str, Any]:
         "thinking_options": {"loop_guard": False},
         "include_reasoning": is_shown,
         "temperature": 0,
+        "store": False,  # a trace would have the thought, token by token
     }
     async with httpx.AsyncClient(timeout=600) as client:
         answer = await client.post(f"{server.base_url}/v1/chat/completions", json=body)

@@ -148,7 +148,7 @@ async def test_a_hot_thought_is_the_seeds_and_the_answer_after_it_greedy(
     # An answer may not hold the marker.
     until = min([len(answer), *(place for place, token in enumerate(continued) if token == end)])
     assert answer[:until] == continued[:until]
-    assert until > 1
+    assert until > 0
 
 
 @pytest.mark.parametrize("text", PROMPTS[:2])
