@@ -222,7 +222,9 @@ def _suggest_fix(model: type[StrictModel], location: Location, meant: str | None
         return f": {advice}"
     parent = _find_model_at(model, location[:-1])
     for candidate, where in ((parent, location[:-1]), *_iterate_places(model)):
-        if name in _get_wire_names(candidate):
+        # The budget of a continued thought has the name of that of any other, at the top level.
+        is_rarer = name in TREE and where[:1] == ("continue_thinking",)
+        if name in _get_wire_names(candidate) and not is_rarer:
             return f": it belongs at {format_path((*where, name))!r}"
     if name in TREE and len(location) > 1 and not isinstance(TREE[name], dict):
         return f": it belongs at the top level, {name!r}"
