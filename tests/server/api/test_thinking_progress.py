@@ -157,6 +157,8 @@ async def test_the_laws_hold_for_any_model(
 ) -> None:
     served = serve(Brief(seed))
     set_clock(served, seconds_per_token)
+    if "strategy" in more.get("thinking_options", {}):
+        budget, limit = budget + 4, limit + 8  # a search needs room for the markers of a thought
     fields: Json = {"max_thinking_tokens": budget, "max_completion_tokens": limit, "seed": seed}
     events = read_events(await post(served, **ASKING, **fields, **more))
     for index in range(more.get("n", 1)):

@@ -16,6 +16,7 @@ from server.api.begin import (
     RequestContext,
     admit_prepared,
     begin,
+    prepare_work,
     read_request,
     reserve_prepared,
 )
@@ -68,7 +69,7 @@ async def create_response(request: Request) -> Response:
     queued, and the model writes it whether or not the client stays.
     """
     context = await read_request(request, ResponsesRequest)
-    prepared = await prepare_response(context)
+    context, prepared = await prepare_work(context, prepare_response)
     if context.body.background:
         return await _start_in_background(context, await reserve_prepared(context, prepared))
     given, reply = await admit_prepared(context, prepared)
