@@ -328,7 +328,7 @@ def test_the_laws_hold_whatever_is_ordered_when(
             if not keeps_loop_guard:
                 options["loop_guard"] = False
             reply, answers = await chat_under_orders(
-                served, *orders, max_thinking_tokens=max(budget, 20) if seed % 2 else budget,
+                served, *orders, max_thinking_tokens=max(budget, 40) if seed % 2 else budget,
                 max_completion_tokens=300, n=num_choices, seed=seed, temperature=1,
                 include_reasoning=shows, thinking_options=options,
             )  # fmt: skip
