@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from server.quotas.counters import (
     Change,
@@ -18,11 +17,10 @@ from server.quotas.counters import (
     MemoryCounters,
 )
 from server.quotas.redis_counters import RedisCounters
+from server.settings.redis_url import MEMORY_URL, find_url_fault
 
 logger = logging.getLogger(__name__)
 ResultT = TypeVar("ResultT")
-MEMORY_URL = "memory://"
-SCHEMES = ("redis", "rediss", "redis+unix")
 PAUSE_SECONDS = 1.0
 
 
@@ -49,16 +47,8 @@ def find_redis_url(url: str | None) -> str | None:
     """
     if url is None or url == MEMORY_URL:
         return None
-    scheme = url.partition("://")[0]
-    if scheme not in SCHEMES:
-        known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise QuotaStorageUrlError(f"the quota storage should be {MEMORY_URL} or {known}")
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        # The library's error quotes the supposed port, which may be a password.
-        message = "the URL of the quota storage has no valid port"
-        raise QuotaStorageUrlError(message) from None
+    if (fault := find_url_fault(url, "the quota storage")) is not None:
+        raise QuotaStorageUrlError(fault)
     return url
 
 

@@ -1,5 +1,6 @@
 """Creates the store of responses that the settings configure."""
 
+from server.settings.redis_url import MEMORY_URL
 from server.settings.settings import ServerSettings
 from server.stored_responses.memory import MemoryResponses
 from server.stored_responses.metrics import ResponseStoreMetrics
@@ -8,8 +9,6 @@ from server.stored_responses.redis_records import Bounds, RedisRecords
 from server.stored_responses.redis_store import Patience, RedisResponses
 from server.stored_responses.sealing import RecordSeal
 from server.stored_responses.store import ResponseStore
-
-MEMORY_URL = "memory://"
 
 
 def open_responses(settings: ServerSettings, metrics: ResponseStoreMetrics) -> ResponseStore:

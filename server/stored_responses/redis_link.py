@@ -10,13 +10,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
+from server.settings.redis_url import find_url_fault
 from server.stored_responses.store import StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 ResultT = TypeVar("ResultT")
-SCHEMES = ("redis", "rediss", "redis+unix")
 PAUSE_SECONDS = 1.0
 
 
@@ -98,12 +97,5 @@ def check_url(url: str) -> None:
     Raises:
         ResponseStoreConfigError: the scheme is unknown, or the port is no number.
     """
-    if url.partition("://")[0] not in SCHEMES:
-        known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise ResponseStoreConfigError(f"the response store should be memory:// or {known}")
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        # The library's error quotes the supposed port, which may be a password.
-        message = "the URL of the response store has no valid port"
-        raise ResponseStoreConfigError(message) from None
+    if (fault := find_url_fault(url, "the response store")) is not None:
+        raise ResponseStoreConfigError(fault)
