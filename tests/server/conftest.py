@@ -124,6 +124,23 @@ def make_services(**options: Any) -> Services:
     return open_services(ServerSettings(**options))
 
 
+def make_scope(path: str) -> dict[str, Any]:
+    """The ASGI scope of a POST of JSON to `path`, for tests that are the server of the app."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1),
+        "server": ("test", 80),
+        "scheme": "http",
+    }
+
+
 def chat_body(**fields: Any) -> dict[str, Any]:
     """Return a small valid body with `fields`."""
     return {"model": MODEL, "messages": [{"role": "user", "content": "How many?"}], **fields}

@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from server.settings.quota import Quota
-from tests.server.conftest import MODEL, Serve, Served, wants
+from tests.server.conftest import MODEL, Serve, Served, make_scope, wants
 
 NOON = 1_000_000_000.0  # forty seconds into a minute
 LARGE = 1_000_000
@@ -171,19 +171,7 @@ async def test_a_disconnected_client_is_charged_what_was_generated(
     sent_body: list[bool] = []
     fields = {"model": MODEL, "max_thinking_tokens": 150, "stream": is_streamed}
     body = json.dumps(fields | ASKED[path]).encode()
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
-        "client": ("127.0.0.1", 1),
-        "server": ("test", 80),
-        "scheme": "http",
-    }
+    scope = make_scope(path)
     await served.app(scope, receive, send)
     charged = await read_used(served)
     assert 20 <= charged["reasoning_tokens_per_day"] < 100

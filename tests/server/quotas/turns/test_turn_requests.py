@@ -22,6 +22,7 @@ from tests.server.conftest import (
     Serve,
     Served,
     chat_body,
+    make_scope,
     make_services,
     wants,
 )
@@ -302,19 +303,7 @@ async def test_a_client_that_leaves_has_used_what_was_generated(
     held: list[tuple[int, int, int]] = []
     fields = {"model": MODEL, "max_thinking_tokens": 150, "stream": is_streamed, **in_turn(160)}
     body = json.dumps(fields | BODIES[path]).encode()
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
-        "client": ("127.0.0.1", 1),
-        "server": ("test", 80),
-        "scheme": "http",
-    }
+    scope = make_scope(path)
     await served.app(scope, receive, ignore)
     assert held[0] == (0, 150, 10)
     used, reserved, remaining = await read_turn(served)
@@ -341,19 +330,7 @@ async def test_the_receipts_events_come_once_the_turn_is_settled(serve: Serve) -
     asked: list[bool] = []
     body = json.dumps(chat_body(max_thinking_tokens=20, stream=True, n=2, **in_turn(60))).encode()
     path = "/v1/chat/completions"
-    scope: dict[str, Any] = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
-        "client": ("127.0.0.1", 1),
-        "server": ("test", 80),
-        "scheme": "http",
-    }
+    scope = make_scope(path)
     await served.app(scope, receive, send_event)
     assert seen[-1] == (2 * NUM_THOUGHT, 0, 60 - 2 * NUM_THOUGHT)
 
