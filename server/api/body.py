@@ -221,13 +221,13 @@ def _suggest_fix(model: type[StrictModel], location: Location, meant: str | None
     if advice := model.right_names.get(path) or WRONG_NAMES.get(name):
         return f": {advice}"
     parent = _find_model_at(model, location[:-1])
-    for candidate, where in ((parent, location[:-1]), *_iterate_places(model)):
-        # The budget of a continued thought has the name of that of any other, at the top level.
-        is_rarer = name in TREE and where[:1] == ("continue_thinking",)
-        if name in _get_wire_names(candidate) and not is_rarer:
-            return f": it belongs at {format_path((*where, name))!r}"
+    if name in _get_wire_names(parent):
+        return f": it belongs at {format_path(location)!r}"
     if name in TREE and len(location) > 1 and not isinstance(TREE[name], dict):
         return f": it belongs at the top level, {name!r}"
+    for candidate, where in _iterate_places(model):
+        if name in _get_wire_names(candidate):
+            return f": it belongs at {format_path((*where, name))!r}"
     if meant is not None:
         return f": did you mean {format_path((*location[:-1], meant))!r}?"
     known = [*_get_known_names(model, location), *(TREE if len(location) == 1 else ())]
