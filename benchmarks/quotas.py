@@ -21,8 +21,9 @@ from server.keys.key import AccessKey
 from server.metrics import Metrics
 from server.quotas.metrics import QuotaMetrics
 from server.quotas.quotas import Quotas
-from server.quotas.storage import MEMORY_URL, open_counters
+from server.quotas.storage import open_counters
 from server.settings.quota import Quota
+from server.settings.redis_url import MEMORY_URL
 
 NUM_PARALLEL = 50
 TIMEOUT_SECONDS = 5.0
