@@ -228,8 +228,9 @@ class GuardedConnection(HttpToolsProtocol):
         if path not in paths or version != "1.1" or self.parser.get_method() != b"GET":
             return False
         lines = dict(self.headers)
-        has_body = b"transfer-encoding" in lines or lines.get(b"content-length", b"0") != b"0"
-        return self._get_upgrade() == b"websocket" and b"sec-websocket-key" in lines and not has_body
+        if b"transfer-encoding" in lines or lines.get(b"content-length", b"0") != b"0":
+            return False
+        return self._get_upgrade() == b"websocket" and b"sec-websocket-key" in lines
 
     def _mark_early(self) -> None:
         self._is_early = True

@@ -1,7 +1,8 @@
 """A server on a real port, and OpenAI's own client of its sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +63,12 @@ class Talk:
 
     async def create(self, **fields: Any) -> None:
         body = {"model": MODEL, "input": "How many?", "temperature": 0, **fields}
-        await self.connection.send({"type": "response.create", **body})  # type: ignore[typeddict-item]
+        await self.send({"type": "response.create", **body})
+
+    async def send(self, message: Any) -> None:
+        """Send any message, right or wrong."""
+        raw = message if isinstance(message, str | bytes) else json.dumps(message)
+        await self.connection.send_raw(raw)
 
     async def steer(self, response_id: str, given: Any) -> None:
         await self.connection.response.steer(previous_response_id=response_id, input=given)
@@ -84,9 +90,6 @@ class Talk:
         """Return the events of one response."""
         await self.create(**fields)
         return await self.read_until(*LAST)
-
-
-RunSockets = Callable[..., Any]
 
 
 @asynccontextmanager
