@@ -195,6 +195,8 @@ class ChoiceGovernor:
         """
         if self.is_over or self._search is not None or self._is_stopping:
             return
+        if self._decoder is not None and self._decoder.tracker.num_answer:
+            return
         self._is_stopping = True
         if self._request_id is not None:
             await self._model.engine.interrupt(self._request_id)

@@ -144,7 +144,7 @@ async def test_a_message_that_is_too_large_ends_the_connection() -> None:
 
 
 async def test_what_runs_ends_before_a_drain_closes_the_connection() -> None:
-    text = "<think>" + "z" * 300 + "</think>Seven."
+    text = f"<think>{' '.join(map(str, range(100)))}</think>Seven."
     async with run_sockets(text) as server:
         async with server.connect() as talk, server.connect() as idle:
             await talk.create(max_thinking_tokens=400)
