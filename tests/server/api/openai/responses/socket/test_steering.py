@@ -20,6 +20,7 @@ from tests.server.api.openai.responses.socket.conftest import (
 )
 from tests.server.conftest import STOP_ID, TOKENIZER, VOCAB_SIZE, ids
 from tests.server.keys.conftest import BOB, make_entry
+from tests.server.tools.conftest import write_call
 
 NUMBERS = " ".join(map(str, range(2_000)))
 LONG = f"<think>{NUMBERS}"
@@ -27,24 +28,32 @@ FREE = {"thinking_options": {"loop_guard": False}, "max_thinking_tokens": 8_000}
 TOOL = {"type": "function", "name": "add", "parameters": {"type": "object", "properties": {}}}
 
 
-class Conversing(WantedTokens):
-    """Wants `first` until a prompt has the word "Steer" in it, and then `second`.
+class Conversing:
+    """Model that wants `first`, and `second` once a prompt has the word "Steer" in it.
 
-    `prompts` has the text of each prompt.
+    It goes on where a request continues another one's reply. `prompts` has the text of the prompt
+    of each reply, in order.
     """
 
     def __init__(self, first: str, second: str = "<think>Six?</think>Six.") -> None:
-        super().__init__(VOCAB_SIZE, ids(first), STOP_ID)
+        self._first = WantedTokens(VOCAB_SIZE, ids(first), STOP_ID)
         self._second = WantedTokens(VOCAB_SIZE, ids(second), STOP_ID)
+        self._num_steers: dict[tuple[int, ...], int] = {}
+        self._lengths: dict[int, int] = {}
         self.prompts: list[str] = []
 
     def compute_logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
         """See :class:`server.engine.scripted_model.LogitsSource`."""
-        if not output:
-            self.prompts.append(TOKENIZER.decode(prompt))
-        is_steered = ids("Steer")[0] in prompt and "Steer" in TOKENIZER.decode(prompt)
-        source = self._second if is_steered else super()
-        return source.compute_logits(prompt, output)
+        key = (len(prompt), *prompt[-20:])
+        if key not in self._num_steers:
+            text = TOKENIZER.decode(prompt)
+            self._num_steers[key] = text.count("Steer")
+            if self._num_steers[key] not in self._lengths:
+                self._lengths[self._num_steers[key]] = len(prompt)
+                self.prompts.append(text)
+        num_steers = self._num_steers[key]
+        source = self._second if num_steers else self._first
+        return source.compute_logits((), [*prompt[self._lengths[num_steers] :], *output])
 
 
 async def begin(talk: Talk, **fields: Any) -> str:
@@ -156,8 +165,7 @@ async def test_steers_are_put_together_in_order() -> None:
 
 
 async def test_a_steer_waits_for_the_results_of_calls() -> None:
-    call = '<tool_call>{"name": "add", "arguments": {}}</tool_call>'
-    source = Conversing(f"<think>Five.</think>{NUMBERS[:400]}{call}")
+    source = Conversing(f"<think>Five.</think>{NUMBERS[:200]}{write_call('add', '{}')}")
     async with run_sockets(source, max_model_len=12_000) as server, server.connect() as talk:
         await talk.create(tools=[TOOL])
         events = await talk.read_until("response.output_text.delta")
@@ -176,8 +184,9 @@ async def test_a_steer_waits_for_the_results_of_calls() -> None:
         assert check_response(after)["output"][-1]["content"][0]["text"] == "Six."
         assert "Steer left." in source.prompts[-1]
         # It was used, once.
-        await talk.respond(previous_response_id=response_id, input=result, tools=[TOOL])
-        assert "Steer left." not in source.prompts[-1]
+        again = await talk.respond(previous_response_id=response_id, input=result, tools=[TOOL])
+        used = [events[-1]["response"]["usage"]["input_tokens"] for events in (after, again)]
+        assert used[1] < used[0] - len("Steer left.")
 
 
 REFUSED = {
