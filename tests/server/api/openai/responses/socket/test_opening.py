@@ -178,3 +178,66 @@ async def test_no_connection_is_open_for_ever(
             await talk.read()
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == 1001
+
+
+HANDSHAKE = (
+    "GET /v1/responses HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+async def exchange(server: SocketServer, *pieces: bytes) -> bytes:
+    """Return the first bytes that answer `pieces`, sent one after the other."""
+    host, port = server.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        async with asyncio.timeout(END_SECONDS):
+            return await reader.read(10_000)
+    finally:
+        writer.close()
+
+
+async def test_a_handshake_may_come_in_pieces_and_after_a_request(seven: SocketServer) -> None:
+    request = f"{HANDSHAKE}\r\n".encode()
+    pieces = [request[place : place + 1] for place in range(len(request))]
+    assert (await exchange(seven, *pieces)).startswith(b"HTTP/1.1 101 ")
+    host, port = seven.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(HEALTH)
+    assert b"200 OK" in await reader.readuntil(b'"ok"}')
+    writer.write(request)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (HANDSHAKE + "Content-Length: 2\r\n\r\n{}", 405),
+        (HANDSHAKE + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 405),
+        (HANDSHAKE.replace("HTTP/1.1", "HTTP/1.0") + "\r\n", 405),
+        (HANDSHAKE.replace("websocket", "h2c") + "\r\n", 405),
+        (HANDSHAKE.replace("Connection: Upgrade\r\n", "") + "\r\n", 405),
+        (HANDSHAKE.replace("GET", "POST") + "Content-Length: 2\r\n\r\n{}", 415),
+        (HANDSHAKE.replace("13", "8") + "\r\n", 426),
+        (HANDSHAKE.replace("dGhlIHNhbXBsZSBub25jZQ==", "x") + "\r\n", 400),
+    ],
+)
+async def test_what_is_no_handshake_is_the_request_that_it_is(
+    seven: SocketServer, request_head: str, status: int
+) -> None:
+    answer = await exchange(seven, request_head.encode())
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
+
+
+@pytest.mark.parametrize("early", [HEALTH, b"\x81\x85\x00\x00\x00\x00hello"])
+async def test_nothing_may_be_sent_before_the_handshake_is_answered(
+    seven: SocketServer, early: bytes
+) -> None:
+    answer = await exchange(seven, f"{HANDSHAKE}\r\n".encode() + early)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
