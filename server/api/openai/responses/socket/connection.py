@@ -60,7 +60,7 @@ class KnownOfConnection:
 
 
 class ResponsesSocket:
-    """One connection that has been accepted, to be served once."""
+    """Connection that has been accepted, to be served once."""
 
     def __init__(
         self, websocket: WebSocket, services: Services, clock: Callable[[], float] = time.monotonic

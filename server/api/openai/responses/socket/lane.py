@@ -1,4 +1,4 @@
-"""One lane of a socket: responses with the same `stream_id`, written one after the other.
+"""Lane of a socket: responses with the same `stream_id`, written one after the other.
 
 A response that was steered is followed by its successor before anything else of the lane. Does
 not know other lanes.
@@ -109,7 +109,7 @@ class Lane:
     async def _tell_refusal(
         self, response: SocketResponse, answer: Answer, *, is_successor: bool
     ) -> None:
-        """Tell that a request was refused; steers that it would have begun with go back."""
+        """Report that a request was refused; steers that it would have begun with go back."""
         if is_successor and response.parent is not None:
             message = f"the successor was refused: {answer.error['message']}"
             await self._fail_steers(response.parent, "successor_creation_failed", message)

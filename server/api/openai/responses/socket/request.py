@@ -60,7 +60,7 @@ class Answer:
 
 @dataclass(eq=False)
 class SocketRequest:
-    """One request of a socket with the scope `socket`, to be run once.
+    """Request of a socket with the scope `socket`, to be run once.
 
     `state` is what it shares with its socket. Each event of the response goes to `sink`.
     """
@@ -77,7 +77,7 @@ class SocketRequest:
     _unread: bytes = field(default=b"", init=False)
 
     def hang_up(self) -> None:
-        """Tell the request that its client has left."""
+        """Let the request know that its client has left."""
         self._left.set()
 
     async def run(self, app: ASGIApp) -> Answer | None:

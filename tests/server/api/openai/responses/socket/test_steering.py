@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.engine.scripted_model import WantedTokens
+from server.engine.scripted_model import LogitsSource, WantedTokens
 from tests.examples import examples
 from tests.server.api.openai.responses.socket.conftest import (
     LAST,
@@ -28,7 +28,7 @@ FREE = {"thinking_options": {"loop_guard": False}, "max_thinking_tokens": 8_000}
 TOOL = {"type": "function", "name": "add", "parameters": {"type": "object", "properties": {}}}
 
 
-class Conversing:
+class Conversing(LogitsSource):
     """Model that wants `first`, and `second` once a prompt has the word "Steer" in it.
 
     It goes on where a request continues another one's reply. `prompts` has the text of the prompt
@@ -248,7 +248,7 @@ async def test_too_many_steers_are_refused() -> None:
 async def test_a_successor_that_is_refused_gives_the_input_back(tmp_path: Any) -> None:
     path = tmp_path / "keys.toml"
     path.write_text(make_entry("bob", BOB, **{"quota.requests_per_minute": "1"}))
-    options = {"keys_file": str(path), "max_model_len": 12_000}
+    options: dict[str, Any] = {"keys_file": str(path), "max_model_len": 12_000}
     async with run_sockets(Conversing(LONG), **options) as server, server.connect(BOB) as talk:
         response_id = await begin(talk)
         await talk.steer(response_id, "Steer left.")
@@ -259,9 +259,7 @@ async def test_a_successor_that_is_refused_gives_the_input_back(tmp_path: Any) -
         assert events[-2]["response"]["incomplete_details"] == {"reason": "steered"}
 
 
-@settings(
-    max_examples=examples(12), suppress_health_check=list(HealthCheck), deadline=None
-)
+@settings(max_examples=examples(12), suppress_health_check=list(HealthCheck), deadline=None)
 @given(
     num_thought=st.integers(0, 40),
     num_answer=st.integers(0, 40),
