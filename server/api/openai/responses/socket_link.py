@@ -1,4 +1,4 @@
-"""What a request that came over a socket shares with its socket; requests over HTTP have none.
+"""Link between a request that came over a socket and its socket; requests over HTTP have none.
 
 Knows neither the messages of a socket nor its connection.
 """

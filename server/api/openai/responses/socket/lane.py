@@ -36,7 +36,7 @@ class KnownResponses(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SocketContext:
-    """What all lanes of a connection share. `send` sends an event to the client."""
+    """Context that all lanes of a connection share. `send` sends an event to the client."""
 
     app: ASGIApp
     scope: Scope

@@ -71,14 +71,14 @@ async def test_a_key_that_is_taken_away_ends_no_connection_but_its_requests(
 ) -> None:
     async with run_sockets(SEVEN, keys_file=keys_file) as server, server.connect(ALICE) as talk:
         assert (await talk.respond())[-1]["type"] == "response.completed"
-        Path(keys_file).write_text(make_entry("bob", BOB))
+        Path(keys_file).write_text(make_entry("bob", BOB))  # noqa: ASYNC240
         server.services.keys.reload()
         [refusal] = await talk.respond()
         assert refusal["status"] == 401
 
 
 async def test_another_key_neither_continues_nor_steers(keys_file: str) -> None:
-    async with run_sockets(ENDLESS, 60_000, keys_file=keys_file) as server:
+    async with run_sockets(ENDLESS, 60_000, keys_file=keys_file) as server:  # noqa: SIM117
         async with server.connect(ALICE) as alice, server.connect(BOB) as bob:
             await alice.create(max_thinking_tokens=40_000)
             created = (await alice.read())["response"]["id"]

@@ -53,7 +53,7 @@ async def test_responses_come_one_after_the_other(seven: SocketServer) -> None:
 
 
 async def test_lanes_run_at_once_and_name_their_events() -> None:
-    async with run_sockets("<think>" + "z" * 50_000, max_model_len=60_000) as server:
+    async with run_sockets("<think>" + "z" * 50_000, max_model_len=60_000) as server:  # noqa: SIM117
         async with server.connect() as talk:
             for lane in ("a", "b"):
                 await talk.create(stream_id=lane, max_thinking_tokens=40_000)
@@ -175,7 +175,7 @@ async def test_a_bad_message_is_answered_and_the_connection_goes_on(
 
 
 async def test_too_much_waiting_is_refused() -> None:
-    async with run_sockets("<think>" + "z" * 50_000, max_model_len=60_000) as server:
+    async with run_sockets("<think>" + "z" * 50_000, max_model_len=60_000) as server:  # noqa: SIM117
         async with server.connect() as talk:
             for _ in range(17):
                 await talk.create(max_thinking_tokens=40_000)
@@ -194,7 +194,7 @@ async def test_a_lost_connection_ends_its_responses_and_settles_them() -> None:
             await talk.read_until("response.output_item.added")
             assert len(server.services.running) >= 1
         async with asyncio.timeout(10):
-            while server.engine.num_running or len(server.services.running):
+            while server.engine.num_running or len(server.services.running):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             while server.lifecycle.http.num_open:  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)

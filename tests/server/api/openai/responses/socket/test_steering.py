@@ -126,7 +126,7 @@ async def test_a_thought_ends_and_a_successor_has_the_new_input(stores: bool) ->
 
 
 async def test_the_thought_so_far_is_in_the_history_of_the_successor() -> None:
-    async with run_sockets(Conversing(LONG), max_model_len=12_000) as server:
+    async with run_sockets(Conversing(LONG), max_model_len=12_000) as server:  # noqa: SIM117
         async with server.connect() as talk:
             response_id = await begin(talk)
             await talk.steer(response_id, "Steer left.")
@@ -202,7 +202,7 @@ REFUSED = {
 
 
 async def test_a_steer_that_is_no_good_is_given_back() -> None:
-    async with run_sockets(Conversing(LONG), max_model_len=12_000) as server:
+    async with run_sockets(Conversing(LONG), max_model_len=12_000) as server:  # noqa: SIM117
         async with server.connect() as talk, server.connect() as other:
             response_id = await begin(talk)
             steer = {"type": "response.steer", "previous_response_id": response_id}
