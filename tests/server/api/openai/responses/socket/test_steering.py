@@ -38,10 +38,14 @@ class Conversing(LogitsSource):
     def __init__(self, first: str, second: str = "<think>Six?</think>Six.") -> None:
         self._first = WantedTokens(VOCAB_SIZE, ids(first), STOP_ID)
         self._second = WantedTokens(VOCAB_SIZE, ids(second), STOP_ID)
-        self.vocab_size = VOCAB_SIZE
         self._num_steers: dict[tuple[int, ...], int] = {}
         self._lengths: dict[int, int] = {}
         self.prompts: list[str] = []
+
+    @property
+    def vocab_size(self) -> int:
+        """See :class:`server.engine.scripted_model.LogitsSource`."""
+        return VOCAB_SIZE
 
     def compute_logits(self, prompt: Sequence[int], output: Sequence[int]) -> torch.Tensor:
         """See :class:`server.engine.scripted_model.LogitsSource`."""
