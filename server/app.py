@@ -16,6 +16,7 @@ from server.api.models import router as models
 from server.api.openai.chat import router as chat
 from server.api.openai.completions import router as completions
 from server.api.openai.responses import router as responses
+from server.api.openai.responses.socket import router as responses_socket
 from server.api.openapi import install_openapi
 from server.api.thinking.control import router as control
 from server.api.thinking.map import router as thinking_map
@@ -44,6 +45,8 @@ from server.state import Services, get_services
 
 # Clients whose base URL lacks the prefix find these all the same.
 _WITHOUT_PREFIX = ("/chat/completions", "/completions", "/messages", "/models", "/responses")
+# Where a WebSocket may be opened.
+SOCKET_PATHS = ("/v1/responses", "/responses")
 CLIENT_CLOSED_REQUEST = 499  # nginx's code; no client reads it
 
 
@@ -59,6 +62,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(chat.router)
     app.include_router(messages.router)
     app.include_router(responses.router)
+    app.include_router(responses_socket.router)
     app.include_router(completions.router)
     app.include_router(models.router)
     app.include_router(tokens.router)

@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 from uvicorn.loops.auto import auto_loop_factory
 
-from server.app import create_app
+from server.app import SOCKET_PATHS, create_app
 from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.http.connection import HttpConfig
@@ -130,6 +130,8 @@ async def _run(
     config = HttpConfig(
         create_app(services),
         ConnectionLimits.of(settings),
+        socket_paths=SOCKET_PATHS,
+        max_message_bytes=settings.max_body_bytes,
         log_config=None,  # ServerLog configures its loggers
         access_log=False,
         timeout_graceful_shutdown=CUT_OFF_SECONDS,

@@ -49,14 +49,24 @@ if TYPE_CHECKING:
 
 
 class EngineSlot:
-    """Slot for the model and its engine, filled once they are loaded.
-
-    `is_draining` is true once no new request may begin.
-    """
+    """Slot for the model and its engine, filled once they are loaded."""
 
     def __init__(self) -> None:
         self.model: ServedModel | None = None
-        self.is_draining = False
+        # For those who wait for it: connections that would stay open otherwise.
+        self.draining = asyncio.Event()
+
+    @property
+    def is_draining(self) -> bool:
+        """True once no new request may begin."""
+        return self.draining.is_set()
+
+    @is_draining.setter
+    def is_draining(self, is_draining: bool) -> None:
+        if is_draining:
+            self.draining.set()
+        else:
+            self.draining.clear()
 
     @property
     def engine(self) -> Engine | None:

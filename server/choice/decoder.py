@@ -43,6 +43,7 @@ class ChoiceDecoder:
         self._meter = ProgressMeter() if settings.reports_progress else None
         # Tokens that the caller has added to the budget.
         self._num_extended = 0
+        self._is_stopped = False
         # None: no engine request has begun.
         self._num_cached: int | None = None
         self._started = settings.clock()
@@ -94,6 +95,10 @@ class ChoiceDecoder:
     def note_extended(self, num_tokens: int) -> None:
         """Count tokens that were added to the budget."""
         self._num_extended += num_tokens
+
+    def note_stopped(self) -> None:
+        """Count a thought that the next output leaves unfinished as ended by the caller."""
+        self._is_stopped = True
 
     def count_hidden_tokens(self) -> int:
         """Return the number of hidden tokens so far: the receipt's `used`."""
@@ -186,6 +191,8 @@ class ChoiceDecoder:
 
     def _make_receipt(self) -> Receipt:
         prompt, turn = self._settings.prompt, self._settings.turn
+        if self._is_stopped and self._tracker.num_segments and self._tracker.is_hidden:
+            self._tracker.stop_cause = StopCause.CALLER
         receipt = make_receipt(
             prompt.budget,
             self._tracker,

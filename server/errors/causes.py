@@ -59,6 +59,8 @@ CAPACITY = (
     "quota_exceeded",
     "too_many_concurrent_requests",
     "too_many_turns",
+    "too_many_waiting_responses",
+    "websocket_connection_limit_reached",
 )
 # Failures of the server (500, 503).
 FAILURES = (

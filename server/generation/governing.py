@@ -103,6 +103,8 @@ class ChoiceGovernor:
         self._inherited: list[Order] = []
         self._request_id: str | None = None  # of the engine request that is being read
         self._num_requests = 0
+        self._is_stopping = False
+        self.was_stopped = False  # before its end
 
     @property
     def decoder(self) -> ChoiceDecoder:
@@ -186,6 +188,19 @@ class ChoiceGovernor:
         if self._request_id is not None:
             await self._model.engine.interrupt(self._request_id)
 
+    async def stop(self) -> None:
+        """Have the choice end before its next token, unless its answer has begun.
+
+        An answer that has begun goes on to its end, and so does a search that is running.
+        """
+        if self.is_over or self._search is not None or self._is_stopping:
+            return
+        if self._decoder is not None and self._decoder.tracker.num_answer:
+            return
+        self._is_stopping = True
+        if self._request_id is not None:
+            await self._model.engine.interrupt(self._request_id)
+
     def open(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         """Return the outputs of the next engine request.
 
@@ -193,6 +208,8 @@ class ChoiceGovernor:
             InterruptedRequestError: an order waits to be carried out.
         """
         self._request_id = request.request_id
+        if self._is_stopping and not self.decoder.tracker.num_answer:
+            return _interrupt_at_once()
         if self._waiting:
             return self._read_to_line_end(request)
         return self._model.engine.generate(request)
@@ -201,16 +218,23 @@ class ChoiceGovernor:
         """Return the last output of an interrupted request, and all that it has written.
 
         A grammar cannot start in the middle. An answer whose beginning nobody has seen is left out:
-        it will be written anew.
+        it will be written anew. The output of a choice that is to stop is its end.
         """
         self._request_id = None
         output, written = interruption.output, interruption.written
-        if self._job.constraint is not None:
-            preview = self.decoder.tracker.copy()
-            for place, token_id in enumerate(output.token_ids):
-                if preview.advance(token_id) is TokenKind.ANSWER:
-                    num_kept = len(written) - (len(output.token_ids) - place)
-                    return _cut(output, place), written[:num_kept]
+        preview = self.decoder.tracker.copy()
+        for place, token_id in enumerate(output.token_ids):
+            is_answer = preview.advance(token_id) is TokenKind.ANSWER
+            if is_answer and self._job.constraint is not None:
+                num_kept = len(written) - (len(output.token_ids) - place)
+                output, written = _cut(output, place), written[:num_kept]
+                break
+            if is_answer:
+                return output, written
+        if self._is_stopping and not self.decoder.tracker.num_answer:
+            self.was_stopped = True
+            self.decoder.note_stopped()
+            output = replace(output, finish_reason="stop")
         return output, written
 
     def apply(
@@ -340,6 +364,12 @@ class ChoiceGovernor:
             search.pool.budget += order.num_tokens
             self._note_extension(order)
         order.resolve(self.outcome)
+
+
+async def _interrupt_at_once() -> AsyncGenerator[EngineOutput, None]:
+    """Yield nothing: the request is not sent to the engine."""
+    raise InterruptedRequestError(EngineOutput(()), ())
+    yield EngineOutput(())  # makes this a generator
 
 
 def _find_line_end(

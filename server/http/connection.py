@@ -6,6 +6,7 @@ that does not read its response, and pipelined requests. Does not know the conte
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -25,6 +26,7 @@ from server.http.connection_limits import (
     ConnectionLimits,
 )
 from server.http.request_parser import RequestParser
+from server.http.websocket import GuardedWebSocket
 
 _VERSIONS = ("1.0", "1.1")
 
@@ -32,19 +34,32 @@ _VERSIONS = ("1.0", "1.1")
 class HttpConfig(Config):
     """uvicorn's configuration with connection limits."""
 
-    def __init__(self, app: Any, limits: ConnectionLimits, **options: Any) -> None:
-        # WebSockets are disabled because no endpoint uses them. A request for one is answered as
-        # the HTTP request that it is.
+    def __init__(
+        self,
+        app: Any,
+        limits: ConnectionLimits,
+        *,
+        socket_paths: Sequence[str] = (),
+        max_message_bytes: int = 0,
+        **options: Any,
+    ) -> None:
+        """A WebSocket may be opened on `socket_paths` only.
+
+        A request for one on another path is answered as the HTTP request that it is.
+        """
         super().__init__(
             app,
             http=GuardedConnection,
-            ws="none",
+            ws=GuardedWebSocket,
+            ws_max_size=max_message_bytes,
+            ws_per_message_deflate=False,  # a small message could be a large one
             lifespan="off",
             server_header=False,
             timeout_keep_alive=limits.keep_alive_seconds + KEEP_ALIVE_GRACE_SECONDS,
             **options,
         )
         self.limits = limits
+        self.socket_paths = frozenset(path.encode() for path in socket_paths)
 
 
 class RefusedHeadError(ValueError):
@@ -67,6 +82,7 @@ class GuardedConnection(HttpToolsProtocol):
     _num_waiting_bytes = 0  # received bytes of an incomplete head
     _in_head = False
     _in_body = False
+    _is_handshake = False  # of a WebSocket; what follows its head is none of ours
     _is_early = False  # bytes arrived before the last response was complete
     _refusal = 400
 
@@ -109,6 +125,11 @@ class GuardedConnection(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
+        if self._is_handshake:
+            self._stop(self._head_timer, self._body_timer, self._send_timer)
+            self.scope["method"] = "GET"
+            self.handle_websocket_upgrade()
+            return
         if was_in_head and self._in_head:
             self._num_waiting_bytes += len(data)
             if self._num_waiting_bytes > MAX_HEAD_BYTES:
@@ -118,6 +139,8 @@ class GuardedConnection(HttpToolsProtocol):
             self._await_head()
 
     def on_message_begin(self) -> None:
+        if self._is_handshake:  # its client may send nothing before it is answered
+            raise self._make_refusal(400)
         if self.is_answering:
             self._mark_early()
             return
@@ -151,6 +174,9 @@ class GuardedConnection(HttpToolsProtocol):
         self._stop(self._head_timer)
         self._head_timer = None
         self._in_head, self._in_body = False, True
+        if self._asks_for_socket(version):
+            self._is_handshake = True
+            return
         seconds = self.limits.body_seconds + LINGER_SECONDS  # later than the app's own 408
         self._body_timer = self.loop.call_later(seconds, self._close_unread)
         super().on_headers_complete()
@@ -163,6 +189,8 @@ class GuardedConnection(HttpToolsProtocol):
         if self._is_early:
             return
         self._in_body = False
+        if self._is_handshake:
+            return
         self._stop(self._body_timer)
         super().on_message_complete()
 
@@ -192,6 +220,17 @@ class GuardedConnection(HttpToolsProtocol):
             self.transport.close()  # the response has already started
             return
         self._refuse_head(self._refusal)
+
+    def _asks_for_socket(self, version: str) -> bool:
+        """Return whether the head is the handshake of a WebSocket, on a path that has one."""
+        paths = cast(HttpConfig, self.config).socket_paths
+        path = self.url.partition(b"?")[0].rstrip(b"/")
+        if path not in paths or version != "1.1" or self.parser.get_method() != b"GET":
+            return False
+        lines = dict(self.headers)
+        if b"transfer-encoding" in lines or lines.get(b"content-length", b"0") != b"0":
+            return False
+        return self._get_upgrade() == b"websocket" and b"sec-websocket-key" in lines
 
     def _mark_early(self) -> None:
         self._is_early = True

@@ -28,6 +28,13 @@ class PathMiddleware(HttpMiddleware):
         self.aliases = frozenset(aliases)
         self.roots = tuple(f"{alias}/" for alias in aliases)
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle requests and sockets alike."""
+        if scope["type"] in ("http", "websocket"):
+            await self.handle(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app with the one spelling of the path."""
         path = _SLASHES.sub("/", scope["path"])

@@ -24,6 +24,8 @@ OPEN_PATHS = frozenset({"/", "/api/hello", "/health"})
 METRICS_PATH = "/metrics"
 # Traces may also be read with a separate token.
 TRACES_PATH = "/v1/thinking/traces"
+# Where a WebSocket may be opened: its handshake and each of its messages is a request of its own.
+SOCKET_PATHS = frozenset({"/v1/responses"})
 
 
 class InvalidKeyError(ApiError):
@@ -46,8 +48,11 @@ class KeyMiddleware(HttpMiddleware):
         self.services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Close websockets, which are not supported; see :class:`HttpMiddleware` for the rest."""
-        if scope["type"] == "websocket":
+        """Close sockets, except on paths that authenticate each of their requests here.
+
+        See :class:`HttpMiddleware` for the rest.
+        """
+        if scope["type"] == "websocket" and scope["path"] not in SOCKET_PATHS:
             await send({"type": "websocket.close", "code": 1008})
         else:
             await super().__call__(scope, receive, send)

@@ -35,6 +35,10 @@ class Prepared(Generic[WorkT]):
     _work: WorkT
     lowered_by: int = 0
 
+    def describe(self) -> WorkT:
+        """Return the work, to be described but not begun."""
+        return self._work
+
     def with_extra(self, extra: ExtraT) -> "Prepared[tuple[ExtraT, WorkT]]":
         """Return the same work, paired with `extra`."""
         return Prepared(self.demand, (extra, self._work), self.lowered_by)

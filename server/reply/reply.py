@@ -58,6 +58,16 @@ class Reply:
         """Length of the prompt, in tokens."""
         return len(self.job.prompt.token_ids)
 
+    @property
+    def was_stopped(self) -> bool:
+        """True if a choice was ended before its answer; see :meth:`ChoiceGovernor.stop`."""
+        return any(governor.was_stopped for governor in self.governors or ())
+
+    async def stop(self) -> None:
+        """End the choices whose answers have not begun; see :meth:`ChoiceGovernor.stop`."""
+        for governor in self.governors or ():
+            await governor.stop()
+
     def stream_deltas(self) -> AsyncGenerator[ChoiceDelta, None]:
         """Generate the reply: starts when the deltas are first read, and ends when closed."""
         deltas = self._generate()

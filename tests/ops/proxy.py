@@ -19,11 +19,13 @@ def rendered(server_ports: Sequence[int], port: int, folder: Path) -> Path:
 
     nginx listens on `port` and writes below `folder`.
     """
-    # Longer than a test: a failed server stays excluded, however slow the machine is.
+    # Longer than a test: a failed server stays excluded, however slow the machine is, and a slow
+    # one is not taken for a failed one.
     line = "server 127.0.0.1:{} max_fails=1 fail_timeout=60s;"
     servers = "\n".join(line.format(server_port) for server_port in server_ports)
     text = re.sub(r"(server thinking-server-\d+:8000 .*;\s*)+", f"{servers}\n", NGINX.read_text())
     text = text.replace("listen 8080", f"listen 127.0.0.1:{port}")
+    text = text.replace("proxy_read_timeout 3s", "proxy_read_timeout 60s")
     text = text.replace("/tmp/nginx", f"{folder}/nginx").replace(
         "worker_processes auto", "worker_processes 1"
     )

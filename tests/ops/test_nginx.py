@@ -19,6 +19,7 @@ from starlette.routing import Route
 from server.settings.settings import ServerSettings
 from tests.ops import programs
 from tests.ops.proxy import NGINX, nginx, rendered
+from tests.server.api.openai.responses.socket.conftest import run_sockets
 
 WAIT_SECONDS = 20.0
 EVENTS = 4
@@ -175,6 +176,26 @@ def test_request_ids_are_passed_on_and_addresses_are_not_believed(
     assert named["x-request-id"] == "mine"
     assert len(unnamed["x-request-id"]) == 32
     assert named["x-forwarded-for"] == "127.0.0.1"
+
+
+async def test_a_socket_of_responses_passes_and_no_other_upgrade_does(tmp_path: Path) -> None:
+    async with (
+        run_sockets("<think>Two and five.</think>Seven.") as server,
+        httpx.AsyncClient() as http,
+    ):
+        port = int(server.url.rpartition(":")[2])
+        with nginx([port], tmp_path) as url:
+            async with server.connect(url=url) as talk:
+                events = await talk.respond()
+            upgrade = {
+                "connection": "upgrade",
+                "upgrade": "websocket",
+                "sec-websocket-version": "13",
+            }
+            upgrade["sec-websocket-key"] = "dGhlIHNhbXBsZSBub25jZQ=="
+            refused = await http.get(f"{url}/v1/models", headers=upgrade)
+    assert events[-1]["type"] == "response.completed"
+    assert refused.status_code == 200  # as the HTTP request that it is
 
 
 def test_large_bodies_are_refused_by_nginx(tmp_path: Path, pair: tuple[Backend, Backend]) -> None:

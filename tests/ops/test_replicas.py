@@ -143,7 +143,9 @@ async def test_a_quota_holds_over_both_though_one_dies(replicas: Replicas) -> No
         crowd = Crowd(http)
         clients = [asyncio.create_task(crowd.ask_until_refused()) for _ in range(NUM_CLIENTS)]
         await crowd.half_way.wait()
-        assert await num_answered(one) > before[0]
+        # On a busy machine the other may have answered all of the first half.
+        while await num_answered(one) <= before[0]:
+            assert not all(client.done() for client in clients)
         children = one.children()
         one.process.kill()
         await asyncio.gather(*clients)

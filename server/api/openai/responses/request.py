@@ -15,6 +15,7 @@ from server.api.openai.responses.hosted_items import make_hosted_item
 from server.api.openai.responses.items import InputItem, Item, ItemReference
 from server.api.openai.responses.protocol import ConversationFields, ResponsesRequest
 from server.api.openai.responses.records import read_record, read_records
+from server.api.openai.responses.socket_link import get_key_responses
 from server.api.openai.responses.toolbox import Toolbox
 from server.api.openai.thinking_progress import asks_for_progress
 from server.errors.api import ApiError, BadRequestError
@@ -104,7 +105,7 @@ async def prepare_response(
             :func:`server.reply.prepare.prepare_reply`.
     """
     body = context.body
-    stored = KeyResponses(context.services.responses, context.account.key.key_id)
+    stored = get_key_responses(context.request)
     _check_store(body, stored)
     given = await read_input(body, body.toolbox, stored, context.seal)
     for path in (*body.find_unused(), *dict.fromkeys(given.conversation.left_out)):

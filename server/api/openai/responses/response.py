@@ -38,15 +38,24 @@ class ResponseHead:
         return self._to_object(status, [])
 
     def to_ended(self, output: Sequence[dict[str, Any]], result: ChoiceResult) -> dict[str, Any]:
-        """Return the finished response; it is incomplete if its token limit cut it."""
-        is_cut = result.finish_reason == "length"
-        response = self._to_object("incomplete" if is_cut else "completed", output)
-        if is_cut:
-            response["incomplete_details"] = {"reason": "max_output_tokens"}
+        """Return the finished response; it is incomplete if its token limit or a steer cut it."""
+        reason = "max_output_tokens" if result.finish_reason == "length" else None
+        if self.reply.was_stopped:
+            reason = "steered"
+        response = self._to_object("completed" if reason is None else "incomplete", output)
+        if reason is not None:
+            response["incomplete_details"] = {"reason": reason}
         else:
             response["completed_at"] = int(time.time())
         response["usage"] = to_usage(self.reply.num_prompt_tokens, result)
         response["thinking"] = result.receipt.to_dict()
+        return response
+
+    def to_prepared(self) -> dict[str, Any]:
+        """Return the response to a request that asked for no output."""
+        response = self._to_object("completed", [])
+        response["completed_at"] = int(time.time())
+        response["usage"] = _to_usage(0, 0, 0, 0)
         return response
 
     def to_failed(self, output: Sequence[dict[str, Any]], error: ApiError) -> dict[str, Any]:

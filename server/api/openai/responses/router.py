@@ -11,7 +11,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from server.account.account import get_account
 from server.api.begin import (
     RequestContext,
     admit_prepared,
@@ -36,20 +35,20 @@ from server.api.openai.responses.compaction import (
     prepare_compaction,
 )
 from server.api.openai.responses.output import OutputStyle
-from server.api.openai.responses.output_items import ThoughtView
+from server.api.openai.responses.output_items import Event, ThoughtView
 from server.api.openai.responses.paging import list_page
 from server.api.openai.responses.protocol import ENCRYPTED_CONTENT, LOGPROBS, ResponsesRequest
 from server.api.openai.responses.records import read_records
 from server.api.openai.responses.request import ResponseInput, prepare_response
 from server.api.openai.responses.response import ResponseHead, wants_summary
 from server.api.openai.responses.run import ResponseRun, StoreTarget
+from server.api.openai.responses.socket_link import find_link, get_key_responses
 from server.api.openapi import add_schemas, document_chat, document_reply
 from server.errors.api import ApiError
 from server.http.streaming import EventStream, format_sse_event
 from server.reply.admit import Reserved
 from server.reply.reply import Reply
 from server.state import get_services
-from server.stored_responses.store import KeyResponses
 from server.stored_responses.stored import StoredResponse
 
 add_schemas({"CompactedResponse": COMPACTED_SCHEMA})
@@ -69,17 +68,19 @@ async def create_response(request: Request) -> Response:
     queued, and the model writes it whether or not the client stays.
     """
     context = await read_request(request, ResponsesRequest)
+    link = find_link(request)
+    if link is not None and not link.generates:
+        run = _open_run(context, *(await prepare_response(context)).describe())
+        return context.stream(_encode_events(run.stream_prepared()))
     context, prepared = await prepare_work(context, prepare_response)
     if context.body.background:
         return await _start_in_background(context, await reserve_prepared(context, prepared))
     given, reply = await admit_prepared(context, prepared)
-    store = _get_key_responses(request)
-    target = None
-    if context.body.stores and not store.is_off:
-        target = StoreTarget(store, given.input, given.previous)
-    run = _open_run(context, given, reply, target)
+    if link is not None:
+        link.reply = reply
+    run = _open_run(context, given, reply)
     if context.body.stream:
-        return context.stream(_encode_events(run))
+        return context.stream(_encode_events(run.stream_events()))
     return JSONResponse(await context.wait(run.collect()))
 
 
@@ -111,7 +112,7 @@ async def retrieve_response(request: Request, response_id: str) -> Response:
     if not streams:
         return JSONResponse(stored.response)
     check_background(stored, "stream", "streamed again")
-    events = read_events(_get_key_responses(request), response_id, after)
+    events = read_events(get_key_responses(request), response_id, after)
     return EventStream(events, get_services(request).settings.keep_alive_seconds)
 
 
@@ -121,7 +122,7 @@ async def delete_response(request: Request, response_id: str) -> Response:
 
     Follow-up responses keep their own copy of the conversation.
     """
-    if not await _get_key_responses(request).delete(response_id):
+    if not await get_key_responses(request).delete(response_id):
         raise _not_found_error()
     return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
@@ -136,7 +137,7 @@ async def cancel_response(request: Request, response_id: str) -> Response:
     assert stored is not None
     check_background(stored, "response_id", "cancelled")
     if not stored.is_finished:
-        stored = await _get_key_responses(request).cancel(response_id)
+        stored = await get_key_responses(request).cancel(response_id)
     if stored is None:
         raise _not_found_error()
     return JSONResponse(stored.response)
@@ -158,8 +159,8 @@ async def _start_in_background(
     given, reply = reserved.planned
     final = FinalState()
     target = StoreTarget(final, given.input, given.previous)
-    store = _get_key_responses(context.request)
-    run = _open_run(context, given, reply, target)
+    store = get_key_responses(context.request)
+    run = _make_run(context, given, reply, target, is_stored=True)
     work = BackgroundWork(context.services, store, context.account, reserved, run, target, final)
     # Not to be cut off in the middle: once it is stored, it is written.
     running = await asyncio.shield(work.start())
@@ -169,10 +170,27 @@ async def _start_in_background(
 
 
 def _open_run(
+    context: RequestContext[ResponsesRequest], given: ResponseInput, reply: Reply
+) -> ResponseRun:
+    """Return the run of a response that is written for its client, and stored at its end.
+
+    That of a socket can always be continued from on its connection.
+    """
+    store = get_key_responses(context.request)
+    is_stored = context.body.stores and not store.is_off
+    target = None
+    if is_stored or find_link(context.request) is not None:
+        target = StoreTarget(store, given.input, given.previous)
+    return _make_run(context, given, reply, target, is_stored=is_stored)
+
+
+def _make_run(
     context: RequestContext[ResponsesRequest],
     given: ResponseInput,
     reply: Reply,
     target: StoreTarget | None,
+    *,
+    is_stored: bool,
 ) -> ResponseRun:
     body, engine = context.body, context.model.engine
     # A client that does not want its responses stored has to keep the thoughts itself.
@@ -187,24 +205,20 @@ def _open_run(
         logprobs = LogprobsWriter(engine, body.top_logprobs or 0)
     thinks_inside = reply.job.prompt.plan.segments is not None
     return ResponseRun(
-        ResponseHead(body, context.thinking, reply, target is not None),
+        ResponseHead(body, context.thinking, reply, is_stored),
         OutputStyle(given.token, view, logprobs, thinks_inside=thinks_inside, toolbox=body.toolbox),
         target,
     )
 
 
-async def _encode_events(run: ResponseRun) -> AsyncGenerator[bytes, None]:
-    async with aclosing(run.stream_events()) as events:
+async def _encode_events(events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
         async for event in events:
             yield format_sse_event(event, event["type"])
 
 
-def _get_key_responses(request: Request) -> KeyResponses:
-    return KeyResponses(get_services(request).responses, get_account(request).key.key_id)
-
-
 async def _get_stored(request: Request, response_id: str) -> StoredResponse:
-    stored = await _get_key_responses(request).get(response_id)
+    stored = await get_key_responses(request).get(response_id)
     if stored is None:
         raise _not_found_error()
     return stored

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
 
-from server.api.openai.responses.items import Item
+from server.api.openai.responses.items import Item, MessageItem
 from server.api.openai.responses.output import OutputStyle, OutputWriter
 from server.api.openai.responses.output_items import Event
 from server.api.openai.responses.records import to_records
@@ -77,6 +77,14 @@ class ResponseRun:
             async for event in events:
                 yield event
 
+    async def stream_prepared(self) -> AsyncGenerator[Event, None]:
+        """Yield the events of a response without output; it can be continued from."""
+        yield self._number({"type": "response.created", "response": self._head.to_begun()})
+        yield self._number({"type": "response.in_progress", "response": self._head.to_begun()})
+        response = self._head.to_prepared()
+        await self._store(response)
+        yield self._number({"type": "response.completed", "response": response})
+
     def begin_queued(self) -> Iterator[Event]:
         """Yield the events of a response that waits; :meth:`stream_work` has all others."""
         response = self._head.to_begun("queued")
@@ -119,8 +127,12 @@ class ResponseRun:
                 for event in self._writer.push(delta):
                     yield event
         assert result is not None  # a reply without a result raises
-        is_cut = result.finish_reason == "length"
-        for event in self._writer.end("incomplete" if is_cut else "completed"):
+        if self._head.reply.was_stopped:
+            ending = self._writer.end_early()
+        else:
+            is_cut = result.finish_reason == "length"
+            ending = self._writer.end("incomplete" if is_cut else "completed")
+        for event in ending:
             yield event
         response = self._head.to_ended(self._writer.output, result)
         # Stored before the last event, so that a client can continue from it at once.
@@ -144,5 +156,9 @@ class ResponseRun:
 
     async def _store(self, response: dict[str, Any]) -> None:
         if self._target is not None:
-            stored = self._target.to_stored(response, self._writer.to_stored_items())
+            output = self._writer.to_stored_items()
+            if self._head.reply.was_stopped and output:
+                # A thought belongs to the message after it.
+                output.append(MessageItem(role="assistant", content=""))
+            stored = self._target.to_stored(response, output)
             await self._target.store.put(stored)
