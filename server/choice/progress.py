@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Shortest time between two values of a choice, unless the second one ends a thought. Less than
-# hidden tokens wait for each other in the engine, or every other hand-over would come too soon.
+# watched tokens wait for each other in the engine, or every other hand-over would come too soon.
 MIN_SECONDS_BETWEEN = 0.2
 
 

@@ -37,8 +37,7 @@ ONE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 # Of weights. A step of a model below this is a few hundred operators of microseconds each, and
 # threads that share such an operator wait for each other longer than it takes; meanwhile they keep
 # the scheduler and the API process off their cores. Measured on two cores: 1 million parameters are
-# twice as fast on one thread as on two, 135 million two thirds as fast. Compiling takes longer than
-# people wait for such a model, and saves half a millisecond a step.
+# twice as fast on one thread as on two, 135 million two thirds as fast.
 SMALL_MODEL_BYTES = 64 * 2**20
 
 
@@ -66,7 +65,7 @@ def choose_cpu_settings(given: Mapping[str, Any]) -> CpuSettings:
     }
     environment: dict[str, str] = {}
     if "enforce_eager" not in given:
-        options["enforce_eager"] = _is_small(given) or not can_compile()
+        options["enforce_eager"] = not can_compile()
     if not {"kv_cache_memory_bytes", "gpu_memory_utilization"} & set(given):
         options |= _choose_kv_cache()
     environment |= _choose_threads(given)

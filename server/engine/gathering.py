@@ -6,13 +6,39 @@ Knows no engine.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-# Where a request's `gather_until` is in vLLM's ``SamplingParams.extra_args``.
-GATHER_KEY = "gather_until"
-# The longest that a token waits for others, measured when the next one comes. Progress and a
-# hang-up are seen this much later; an engine whose steps take longer hands over every token.
-MAX_WAIT_SECONDS = 0.25
+# Where a request's :class:`Gathering` is in vLLM's ``SamplingParams.extra_args``.
+GATHER_KEY = "gathering"
+# The longest that a token waits for others, measured when the next one comes; an engine whose steps
+# take longer hands over every token. The first is for a thought whose client watches its progress.
+# What is seen later of the others: counts in `/metrics` and of running replies.
+WATCHED_SECONDS, UNWATCHED_SECONDS = 0.25, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """How the tokens of a hidden thought wait for each other.
+
+    `until` has the sequences of token ids that end the thought, none empty.
+    """
+
+    until: Sequence[Sequence[int]]
+    max_wait_seconds: float = UNWATCHED_SECONDS
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for another process."""
+        return {
+            "until": [list(end) for end in self.until],
+            "max_wait_seconds": self.max_wait_seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Gathering":
+        """Return what :meth:`to_dict` was made of."""
+        return cls(values["until"], values["max_wait_seconds"])
 
 
 class TokenGatherer:
@@ -23,13 +49,11 @@ class TokenGatherer:
     the end of the thought on, nothing waits.
     """
 
-    def __init__(
-        self, until: Sequence[Sequence[int]], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """Create it. `until` has the sequences of token ids that end the thought, none empty."""
-        self._until = [tuple(end) for end in until]
-        self._last_ids = frozenset(end[-1] for end in until)
-        self._longest = max((len(end) for end in until), default=1)
+    def __init__(self, gathering: Gathering, clock: Callable[[], float] = time.monotonic) -> None:
+        self._until = [tuple(end) for end in gathering.until]
+        self._last_ids = frozenset(end[-1] for end in self._until)
+        self._longest = max((len(end) for end in self._until), default=1)
+        self._max_wait_seconds = gathering.max_wait_seconds
         self._before: tuple[int, ...] = ()  # the last tokens, in which an end may have begun
         self._clock = clock
         self._waiting: list[int] = []
@@ -49,7 +73,7 @@ class TokenGatherer:
         elif not self._has_begun:
             self._has_begun = True
         elif may_wait:
-            tick = int(self._clock() / MAX_WAIT_SECONDS)
+            tick = int(self._clock() / self._max_wait_seconds)
             if not self._waiting:
                 self._tick = tick
             if tick == self._tick:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from transformers import PreTrainedTokenizerBase
 
 from server.constraint.answer_constraint import AnswerConstraint
+from server.engine.gathering import Gathering
 from server.tools.call_form import CallForm
 from server.tools.reading import ToolCallReader
 from server.tools.tool import Tool
@@ -81,9 +82,8 @@ class EngineRequest:
     `num_prompt_logprobs` is the number of alternatives at each position of the prompt; None: no
     log-probabilities of the prompt.
 
-    Where nobody sees the thought that the reply begins with, its tokens may wait for each other
-    (:mod:`server.engine.gathering`) until one of the sequences `gather_until` has ended it; None:
-    each comes as soon as it is generated.
+    Where nobody sees the thought that the reply begins with, its tokens may wait for each other;
+    without `gathering` each comes as soon as it is generated.
     """
 
     request_id: str
@@ -95,7 +95,7 @@ class EngineRequest:
     # From the `EnginePrompt` that the prompt begins with.
     images: object | None = None
     num_prompt_logprobs: int | None = None
-    gather_until: Sequence[Sequence[int]] | None = None
+    gathering: Gathering | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,7 @@ class ScriptedEngine:
             request,
             SamplerRow(request.plan, []),
             torch.Generator().manual_seed(seed),
-            None if request.gather_until is None else TokenGatherer(request.gather_until),
+            None if request.gathering is None else TokenGatherer(request.gathering),
         )
         self._rows.append(row)
         self._update_sampler()

@@ -35,8 +35,8 @@ def to_sampling_params(request: EngineRequest, *, limits_apart: bool = False) ->
     """
     sampling = request.sampling
     extra_args: dict[str, Any] = {EXTRA_ARGS_KEY: request.plan.to_dict()}
-    if request.gather_until is not None:
-        extra_args[GATHER_KEY] = [list(end) for end in request.gather_until]
+    if request.gathering is not None:
+        extra_args[GATHER_KEY] = request.gathering.to_dict()
     by_phase = sampling.by_phase if request.plan.thinks else None
     if by_phase is not None:
         extra_args |= by_phase.to_extra_args()

@@ -16,7 +16,7 @@ from vllm.v1.engine.core import EngineCore
 from vllm.v1.metrics.stats import SchedulerStats
 from vllm.v1.request import Request, RequestStatus
 
-from server.engine.gathering import GATHER_KEY, MAX_WAIT_SECONDS, TokenGatherer
+from server.engine.gathering import GATHER_KEY, UNWATCHED_SECONDS, Gathering, TokenGatherer
 
 TAKE_WAITING = "take_waiting_tokens"  # the call's name
 
@@ -38,12 +38,12 @@ class GatheringScheduler(Scheduler):
         self._last_stats = 0.0
 
     def add_request(self, request: Request) -> None:
-        """Add a request, and a gatherer if it says until when its tokens may wait."""
+        """Add a request, and a gatherer if it says how its tokens wait."""
         super().add_request(request)
         params = request.sampling_params
-        until = params.extra_args.get(GATHER_KEY) if params and params.extra_args else None
-        if until is not None:
-            self._gatherers[request.request_id] = TokenGatherer(until)
+        values = params.extra_args.get(GATHER_KEY) if params and params.extra_args else None
+        if values is not None:
+            self._gatherers[request.request_id] = TokenGatherer(Gathering.from_dict(values))
 
     def take_waiting(self, request_id: str) -> list[int]:
         """Return the tokens of a request that wait, for a reader that leaves."""
@@ -71,7 +71,7 @@ class GatheringScheduler(Scheduler):
         return {client: part for client, part in outputs.items() if _has_content(part)}
 
     def make_stats(self, *args: Any, **kwargs: Any) -> SchedulerStats | None:
-        """Return the statistics, which accumulate, not more often than tokens are handed over.
+        """Return the statistics, which accumulate, not more often than unwatched tokens.
 
         With drafts, or whatever else is counted by the step, they come with each; at once too when
         the engine becomes idle, for there is no later step.
@@ -79,7 +79,7 @@ class GatheringScheduler(Scheduler):
         counts_steps = any(args) or any(kwargs.values())
         if self._gatherers and not counts_steps and self.has_unfinished_requests():
             now = time.monotonic()
-            if now < self._last_stats + MAX_WAIT_SECONDS:
+            if now < self._last_stats + UNWATCHED_SECONDS:
                 return None
             self._last_stats = now
         return super().make_stats(*args, **kwargs)

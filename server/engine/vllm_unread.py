@@ -31,7 +31,7 @@ class UnreadKeepingLLM(AsyncLLM):
     @contextmanager
     def keep_unread(self, request: EngineRequest) -> Iterator[None]:
         """Keep what waits of `request` if its reader leaves meanwhile."""
-        if request.gather_until is None:
+        if request.gathering is None:
             yield
             return
         self._gathered.add(request.request_id)

@@ -13,6 +13,7 @@ from server.choice.decoder import ChoiceDecoder
 from server.choice.decoding_settings import DecodingSettings
 from server.choice.delta import ChoiceDelta
 from server.choice.outcome import ChoiceOutcome
+from server.engine.gathering import UNWATCHED_SECONDS, WATCHED_SECONDS, Gathering
 from server.engine.protocol import EngineOutput, EngineRequest, InterruptedRequestError
 from server.errors.internal import AbortedError
 from server.generation.governing import ChoiceGovernor
@@ -118,8 +119,8 @@ async def _generate_choice(
             decoder.push(EngineOutput(unread))
 
 
-def _get_gather_until(model: ServedModel, job: GenerationJob) -> Sequence[Sequence[int]] | None:
-    """Return what ends the waiting of hidden tokens; None where each is needed at once."""
+def _choose_gathering(model: ServedModel, job: GenerationJob) -> Gathering | None:
+    """Return how hidden tokens wait for each other; None where each is needed at once."""
     if (
         job.shows_thought
         or not job.prompt.plan.opens
@@ -131,7 +132,8 @@ def _get_gather_until(model: ServedModel, job: GenerationJob) -> Sequence[Sequen
     ):
         return None
     profile = model.engine.profile
-    return (profile.end_token_ids, *((call,) for call in profile.tool_call_token_ids))
+    until = (profile.end_token_ids, *((call,) for call in profile.tool_call_token_ids))
+    return Gathering(until, WATCHED_SECONDS if job.reports_progress else UNWATCHED_SECONDS)
 
 
 def _create_moments(job: GenerationJob, decoder: ChoiceDecoder) -> Moments | None:
@@ -155,7 +157,7 @@ async def _begin_choice(
         plan=job.prompt.plan,
         constraint=job.constraint,
         images=job.prompt.images,
-        gather_until=_get_gather_until(model, job),
+        gathering=_choose_gathering(model, job),
     )
     return request, EngineOutput(())
 

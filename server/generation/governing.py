@@ -259,7 +259,7 @@ class ChoiceGovernor:
                 delta.add(self._carry_out(order, continuation))
                 order.resolve(self.outcome)
         if not self._begins_like_a_reply():
-            request = continuation.request = replace(request, gather_until=None)
+            request = continuation.request = replace(request, gathering=None)
         self._num_requests += 1
         base = f"{self._job.request_id}-{self.index}"
         return continuation.to_request(f"{base}+{self._num_requests}")
@@ -316,7 +316,7 @@ class ChoiceGovernor:
         """Yield outputs until a line of the thought ends, where the waiting words have a place."""
         written: list[int] = []
         # One token at a time: where the line ends, the next request begins.
-        singly = replace(request, gather_until=None)
+        singly = replace(request, gathering=None)
         async with aclosing(self._model.engine.generate(singly)) as outputs:
             async for output in outputs:
                 place = self._find_line_end(output)

@@ -78,6 +78,7 @@ def started_server(
     *,
     own_group: bool = False,
     own_threads: bool = False,
+    compiles: bool = False,
     port: int | None = None,
 ) -> Iterator[Server]:
     """Start the server, on a free port where none is named; it may still be loading.
@@ -85,9 +86,12 @@ def started_server(
     Args:
         own_group: In a process group of its own.
         own_threads: With as many threads, bound to cores, as it chooses; else with one.
+        compiles: With compiled steps, which are waited for once; else with eager ones.
     """
     port = port or free_port()
     command = [sys.executable, "-m", "server", "--port", str(port), *arguments]
+    if not compiles:
+        command.append("--enforce-eager")
     with started_process(
         command, port, log_path, own_group=own_group, own_threads=own_threads
     ) as running:

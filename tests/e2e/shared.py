@@ -50,7 +50,7 @@ def seeing_server(folder: Path) -> Iterator[Server]:
     port, model = free_port(), folder / "tiny"
     make_and_serve = (
         f'"{sys.executable}" -m tests.e2e.tiny_vision_model "{model}" && '
-        f'exec "{sys.executable}" -m server --port {port} --model "{model}"'
+        f'exec "{sys.executable}" -m server --port {port} --model "{model}" --enforce-eager'
     )
     with started_process(["sh", "-c", make_and_serve], port, folder / "log.txt") as running:
         yield running
@@ -89,7 +89,7 @@ def server(folder: Path) -> Iterator[Server]:
     In a process group of its own, so that a test can end it as a terminal would.
     """
     arguments = ["--anonymous-quota", '{"reasoning_tokens_per_day": 1000000000}']
-    with started_server(folder / "log.txt", arguments, own_group=True) as running:
+    with started_server(folder / "log.txt", arguments, own_group=True, compiles=True) as running:
         yield running
 
 

@@ -51,5 +51,5 @@ async def test_a_hidden_thought_is_handed_over_in_few_parts(thinker_server: Thin
     choices[False]["message"].pop("reasoning_content", None)
     assert choices[True] == choices[False]
     assert parts[True] >= LENGTH
-    # As many as there are quarters of a second, which is few where the machine is not very slow.
+    # As many as there are seconds, which is few where the machine is not very slow.
     assert parts[False] < parts[True] - LENGTH / 4

@@ -7,10 +7,11 @@ from itertools import chain, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.engine.gathering import MAX_WAIT_SECONDS, TokenGatherer
+from server.engine.gathering import Gathering, TokenGatherer
 
 END = (8, 9)
 CALL = (7,)
+MAX_WAIT_SECONDS = 0.5
 STEPS = st.lists(
     st.tuples(
         st.lists(st.integers(0, 9), min_size=1, max_size=4),
@@ -42,7 +43,7 @@ def test_every_token_comes_once_in_order_and_no_later_than_it_may(
     steps: Sequence[tuple[list[int], bool, float]],
 ) -> None:
     clock = Clock()
-    gatherer = TokenGatherer([END, CALL], clock)
+    gatherer = TokenGatherer(Gathering([END, CALL], MAX_WAIT_SECONDS), clock)
     pushed: list[int] = []
     handed_over: list[int] = []
     waits_since: float | None = None
@@ -64,7 +65,7 @@ def test_every_token_comes_once_in_order_and_no_later_than_it_may(
 
 
 def test_the_first_token_comes_at_once_and_what_follows_the_end_too() -> None:
-    gatherer = TokenGatherer([END, CALL], Clock())
+    gatherer = TokenGatherer(Gathering([END, CALL], MAX_WAIT_SECONDS), Clock())
     assert gatherer.push([1], may_wait=True) == [1]
     assert gatherer.push([2, 9], may_wait=True) is None  # an end marker's last token alone
     assert gatherer.push([8], may_wait=True) is None
@@ -75,7 +76,7 @@ def test_the_first_token_comes_at_once_and_what_follows_the_end_too() -> None:
 def test_requests_are_handed_over_at_the_same_tick() -> None:
     """Else a step would carry a message for some of them each time."""
     clock = Clock()
-    gatherers = [TokenGatherer([END], clock) for _ in range(8)]
+    gatherers = [TokenGatherer(Gathering([END], MAX_WAIT_SECONDS), clock) for _ in range(8)]
     handed = []
     for step in range(40):
         clock.now = step * MAX_WAIT_SECONDS / 10
@@ -87,7 +88,7 @@ def test_requests_are_handed_over_at_the_same_tick() -> None:
 
 
 def test_what_waits_is_not_lost_when_the_reader_leaves() -> None:
-    gatherer = TokenGatherer([END], Clock())
+    gatherer = TokenGatherer(Gathering([END], MAX_WAIT_SECONDS), Clock())
     assert gatherer.push([1], may_wait=True) == [1]
     assert gatherer.push([2, 3], may_wait=True) is None
     assert gatherer.take_waiting() == [2, 3]

@@ -1,6 +1,7 @@
 """Compiled steps: only where there is a compiler; loaded again; never from another CPU."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,25 +34,15 @@ def test_what_could_not_be_kept_is_not_compiled(
 
 
 @pytest.mark.parametrize(
-    ("num_bytes", "compiles", "is_eager"),
-    [
-        (cpu.SMALL_MODEL_BYTES, True, False),
-        (cpu.SMALL_MODEL_BYTES, False, True),
-        (cpu.SMALL_MODEL_BYTES - 1, True, True),
-    ],
+    ("options", "compiles", "is_eager"),
+    [({}, True, False), ({}, False, True), ({"enforce_eager": True}, True, None)],
 )
-def test_a_model_that_is_not_small_is_compiled(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    num_bytes: int,
-    compiles: bool,
-    is_eager: bool,
+def test_steps_are_compiled_where_they_can_be_and_may_be(
+    monkeypatch: pytest.MonkeyPatch, options: Mapping[str, Any], compiles: bool, is_eager: bool
 ) -> None:
     monkeypatch.setattr(cpu, "can_compile", lambda: compiles)
-    with (tmp_path / "model.safetensors").open("wb") as file:
-        file.truncate(num_bytes)
-    given = {"model": str(tmp_path), "dtype": "float32"}
-    assert choose_cpu_settings(given).options["enforce_eager"] is is_eager
+    given = {"model": "a model", "dtype": "float32", **options}
+    assert choose_cpu_settings(given).options.get("enforce_eager") is is_eager
 
 
 def test_the_key_of_what_is_compiled_has_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import chain
 
+from server.engine.gathering import Gathering
 from server.engine.protocol import EngineRequest, SamplingSettings
 from tests.server.conftest import Serve, wants
 from thinking.plan import ThinkingPlan
@@ -15,7 +16,7 @@ async def test_hidden_tokens_wake_the_reader_seldom_and_shown_ones_each(serve: S
     engine = serve(wants(THOUGHT)).engine
     sampling = SamplingSettings(max_tokens=LENGTH, temperature=0)
     alone = EngineRequest("r", [1], sampling, ThinkingPlan())
-    together = replace(alone, request_id="s", gather_until=[engine.profile.end_token_ids])
+    together = replace(alone, request_id="s", gathering=Gathering([engine.profile.end_token_ids]))
     single, gathered = [
         [list(output.token_ids) async for output in engine.generate(request)]
         for request in (alone, together)
