@@ -11,12 +11,18 @@ Does not know who may give orders, nor how much may be granted.
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 from server.choice.decoder import ChoiceDecoder
 from server.choice.delta import ChoiceDelta
 from server.engine.protocol import EngineOutput, EngineRequest, InterruptedRequestError
+from server.generation.continuation import (
+    Continuation,
+    cut_output,
+    find_line_end,
+    interrupt_at_once,
+)
 from server.generation.job import GenerationJob
 from server.generation.orders import (
     NoPlaceError,
@@ -28,14 +34,9 @@ from server.generation.orders import (
     TextTooLongError,
 )
 from server.model.served_model import ServedModel
-from thinking.command import CommandAction, ThoughtCommand
+from thinking.command import CommandAction
 from thinking.phase import StopCause, TokenKind
 from thinking.strategies.pool import ThinkingPool
-from thinking.tracker import ThinkingTracker
-
-# Keeps the random numbers of a continuation apart from those that its beginning was drawn with,
-# and its seed from those of other choices and branches.
-SEED_STRIDE = 104_729
 
 
 class RunningSearch(Protocol):
@@ -47,43 +48,6 @@ class RunningSearch(Protocol):
 
     async def end(self) -> None:
         """Let all branches end as if the pool were spent."""
-
-
-@dataclass(slots=True)
-class _Continuation:
-    """A request with what it has written, and the commands that follow."""
-
-    request: EngineRequest
-    written: list[int]
-    commands: list[ThoughtCommand] = field(default_factory=list)
-    num_reply_tokens: int = 0
-
-    @property
-    def num_tokens(self) -> int:
-        """Number of tokens of the whole reply so far."""
-        return len(self.request.plan.prior_token_ids) + len(self.written)
-
-    @property
-    def last_token_id(self) -> int | None:
-        """The reply's last token; None if it has none."""
-        written = self.written or self.request.plan.prior_token_ids[-1:]
-        return written[-1] if written else None
-
-    def to_request(self, request_id: str) -> EngineRequest:
-        request, plan = self.request, self.request.plan
-        left = request.sampling.max_tokens - len(self.written) + self.num_reply_tokens
-        sampling = request.sampling.with_seed_offset(SEED_STRIDE)
-        return replace(
-            request,
-            request_id=request_id,
-            prompt_token_ids=[*request.prompt_token_ids, *self.written],
-            sampling=replace(sampling, max_tokens=left),
-            plan=replace(
-                plan,
-                prior_token_ids=(*plan.prior_token_ids, *self.written),
-                commands=(*plan.commands, *self.commands),
-            ),
-        )
 
 
 class ChoiceGovernor:
@@ -209,7 +173,7 @@ class ChoiceGovernor:
         """
         self._request_id = request.request_id
         if self._is_stopping and not self.decoder.tracker.num_answer:
-            return _interrupt_at_once()
+            return interrupt_at_once()
         if self._waiting:
             return self._read_to_line_end(request)
         return self._model.engine.generate(request)
@@ -227,7 +191,7 @@ class ChoiceGovernor:
             is_answer = preview.advance(token_id) is TokenKind.ANSWER
             if is_answer and self._job.constraint is not None:
                 num_kept = len(written) - (len(output.token_ids) - place)
-                output, written = _cut(output, place), written[:num_kept]
+                output, written = cut_output(output, place), written[:num_kept]
                 break
             if is_answer:
                 return output, written
@@ -248,7 +212,7 @@ class ChoiceGovernor:
         orders = self._take_orders()
         if not orders and not written:
             return request
-        continuation = _Continuation(request, list(written))
+        continuation = Continuation(request, list(written))
         for order in orders:
             refusal = self._find_refusal(order)
             if refusal is not None:
@@ -278,7 +242,7 @@ class ChoiceGovernor:
         room = tracker.num_spare
         return TextTooLongError(room) if len(order.words) > room else None
 
-    def _carry_out(self, order: Order, continuation: _Continuation) -> ChoiceDelta:
+    def _carry_out(self, order: Order, continuation: Continuation) -> ChoiceDelta:
         command, decoder = order.to_command(continuation.num_tokens), self.decoder
         decoder.obey(command)
         continuation.commands.append(command)
@@ -306,7 +270,7 @@ class ChoiceGovernor:
         tracker = self.decoder.tracker
         return tracker.awaits_thought and not tracker.num_marker_tokens_begun
 
-    def _is_at_line_end(self, continuation: _Continuation) -> bool:
+    def _is_at_line_end(self, continuation: Continuation) -> bool:
         """Return whether the caller's words may stand at this place of the thought."""
         tracker = self.decoder.tracker
         ends_line = continuation.last_token_id in self._model.line_token_ids
@@ -322,7 +286,7 @@ class ChoiceGovernor:
                 place = self._find_line_end(output)
                 if place is not None:
                     written += output.token_ids[:place]
-                    raise InterruptedRequestError(_cut(output, place), written)
+                    raise InterruptedRequestError(cut_output(output, place), written)
                 written += output.token_ids
                 yield output
                 self._refuse_late_words()
@@ -331,7 +295,7 @@ class ChoiceGovernor:
         if not self._waiting or output.finish_reason is not None:
             return None
         preview = self.decoder.tracker.copy()
-        return _find_line_end(preview, output.token_ids, self._model.line_token_ids)
+        return find_line_end(preview, output.token_ids, self._model.line_token_ids)
 
     def _refuse_late_words(self) -> None:
         """Refuse the words for which no place has come before the thought was over."""
@@ -364,29 +328,3 @@ class ChoiceGovernor:
             search.pool.budget += order.num_tokens
             self._note_extension(order)
         order.resolve(self.outcome)
-
-
-async def _interrupt_at_once() -> AsyncGenerator[EngineOutput, None]:
-    """Yield nothing: the request is not sent to the engine."""
-    raise InterruptedRequestError(EngineOutput(()), ())
-    yield EngineOutput(())  # makes this a generator
-
-
-def _find_line_end(
-    tracker: ThinkingTracker, token_ids: Sequence[int], line_token_ids: frozenset[int]
-) -> int | None:
-    """Return the number of tokens up to the end of the first line of thought; None: there is none.
-
-    `tracker` reads the tokens.
-    """
-    for place, token_id in enumerate(token_ids, 1):
-        tracker.advance(token_id)
-        if tracker.is_thinking and token_id in line_token_ids:
-            return place
-    return None
-
-
-def _cut(output: EngineOutput, num_tokens: int) -> EngineOutput:
-    """Return the first `num_tokens` tokens of an output."""
-    logprobs = None if output.logprobs is None else output.logprobs[:num_tokens]
-    return replace(output, token_ids=output.token_ids[:num_tokens], logprobs=logprobs)

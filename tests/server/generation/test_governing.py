@@ -39,6 +39,12 @@ BUDGET = 100
 END: dict[str, Any] = {"action": "end"}
 EXTEND: dict[str, Any] = {"action": "extend", "tokens": 50}
 LINES = "first line\nsecond line\nthird line\nfourth line\n" * 4
+STRATEGIES: list[dict[str, Any]] = [
+    {"name": "best_of", "n": 3},
+    {"name": "self_consistency", "n": 3},
+    {"name": "beam", "score_by": "confidence", "step_tokens": 16},
+    {"name": "mcts", "score_by": "confidence", "step_tokens": 16},
+]
 FIELDS: dict[str, Any] = {
     "max_thinking_tokens": BUDGET,
     "min_thinking_tokens": BUDGET,  # else the random model might end its thought itself
@@ -216,12 +222,11 @@ async def test_thoughts_inside_an_answer_that_would_still_come_are_ended(
 
 
 @pytest.mark.parametrize("at", [3, 30, 60, 150, 250])
-@pytest.mark.parametrize("name", ["best_of", "self_consistency"])
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy["name"])
 async def test_a_search_that_is_ended_answers_with_the_best_so_far(
-    serve: Serve, profile: MarkerProfile, name: str, at: int
+    serve: Serve, profile: MarkerProfile, strategy: dict[str, Any], at: int
 ) -> None:
     served = serve(RandomLogits(VOCAB_SIZE), profile, max_model_len=1024)
-    strategy = {"name": name, "n": 3}
     fields = {
         **FIELDS, "max_thinking_tokens": 400, "max_completion_tokens": 600, "temperature": 1,
         "min_thinking_tokens": 60, "thinking_options": {**FREE, "strategy": strategy}, "seed": 5,
@@ -234,14 +239,15 @@ async def test_a_search_that_is_ended_answers_with_the_best_so_far(
     assert receipt["used"] < 400
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy["name"])
 async def test_a_search_is_extended_and_nothing_can_be_added_to_it(
-    serve: Serve, profile: MarkerProfile
+    serve: Serve, profile: MarkerProfile, strategy: dict[str, Any]
 ) -> None:
     served = serve(RandomLogits(VOCAB_SIZE), profile, max_model_len=1024)
     fields = {
         **FIELDS, "max_thinking_tokens": 150, "max_completion_tokens": 600, "temperature": 1,
         "min_thinking_tokens": 60, "seed": 5,
-        "thinking_options": {**FREE, "strategy": {"name": "best_of", "n": 3}},
+        "thinking_options": {**FREE, "strategy": strategy},
     }  # fmt: skip
     reply, (added, extended) = await chat_under_orders(
         served, (10, {"action": "add", "text": "x"}), (20, {"action": "extend", "tokens": 200}),
