@@ -104,7 +104,7 @@ def _choose_weights(
     model: ResolvedModel, vllm_engine: Any, options: Mapping[str, Any]
 ) -> ResolvedModel:
     given = {**options, "model": model.path_or_hub_id}
-    if model.has_int8_copy and vllm_engine.prefers_int8(given):
+    if model.can_have_int8_copy and vllm_engine.prefers_int8(given):
         return prepare_int8_copy(model)
     return model
 

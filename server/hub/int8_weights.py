@@ -1,8 +1,9 @@
-"""Writes a copy of a model folder whose linear layers have 8-bit weights.
+"""Writes a copy of a model folder whose linear layers and output layer have 8-bit weights.
 
 One scale for each output channel, symmetric; the inputs of a layer are quantized while it runs,
 with one scale for each token (the scheme W8A8 of ``compressed-tensors``, which vLLM loads).
-Embeddings, norms and the output layer stay as they are. Does not know where the folders are.
+Embeddings and norms stay as they are; an output layer that shares the embeddings' weights gets its
+own copy, since a lookup needs the full ones. Does not know where the folders are.
 """
 
 import json
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
     import torch
 
 WEIGHTS_NAME, CONFIG_NAME = "model.safetensors", "config.json"
-QUANTIZER_VERSION = "1"
+QUANTIZER_VERSION = "2"
 """Increase when the written files change, so that cached folders are rebuilt."""
 
 NUM_BITS = 8
 LARGEST = 2 ** (NUM_BITS - 1) - 1
 # A Llama's: the name of every linear layer but the output's ends so.
 LINEAR_SUFFIX = "_proj.weight"
+EMBEDDING_NAME, OUTPUT_NAME = "model.embed_tokens.weight", "lm_head.weight"
 
 
 def write_int8_copy(source: Path, target: Path) -> None:
@@ -28,14 +30,17 @@ def write_int8_copy(source: Path, target: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     tensors: dict[str, torch.Tensor] = {}
-    for name, weight in load_file(source / WEIGHTS_NAME).items():
-        if not name.endswith(LINEAR_SUFFIX):
+    weights = load_file(source / WEIGHTS_NAME)
+    weights.setdefault(OUTPUT_NAME, weights[EMBEDDING_NAME])
+    for name, weight in weights.items():
+        if name == OUTPUT_NAME or name.endswith(LINEAR_SUFFIX):
+            tensors[name], tensors[f"{name}_scale"] = quantize_rows(weight)
+        else:
             tensors[name] = weight
-            continue
-        tensors[name], tensors[f"{name}_scale"] = quantize_rows(weight)
     save_file(tensors, target / WEIGHTS_NAME, {"format": "pt"})
     config = json.loads((source / CONFIG_NAME).read_text())
     config["quantization_config"] = describe_quantization()
+    config["tie_word_embeddings"] = False
     (target / CONFIG_NAME).write_text(json.dumps(config, indent=2))
     for file in source.iterdir():
         if file.name not in (WEIGHTS_NAME, CONFIG_NAME):
@@ -58,10 +63,10 @@ def describe_quantization() -> dict[str, Any]:
         "quant_method": "compressed-tensors",
         "format": "int-quantized",
         "quantization_status": "compressed",
-        "ignore": ["lm_head"],
+        "ignore": [],
         "config_groups": {
             "group_0": {
-                "targets": ["Linear"],
+                "targets": ["Linear", "ParallelLMHead"],  # vLLM's name of the output layer
                 "weights": {**numbers, "strategy": "channel", "dynamic": False},
                 "input_activations": {**numbers, "strategy": "token", "dynamic": True},
             }

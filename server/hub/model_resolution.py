@@ -73,7 +73,7 @@ class ResolvedModel:
     path_or_hub_id: str
     served_name: str
     is_hub_id: bool = False
-    has_int8_copy: bool = False  # or can have one: see :func:`prepare_int8_copy`
+    can_have_int8_copy: bool = False  # see :func:`prepare_int8_copy`
 
     @property
     def load_failure_hint(self) -> str:
@@ -103,7 +103,7 @@ def resolve_model(name_or_path: str | None) -> ResolvedModel:
             return ResolvedModel(str(shipped.path), name.lower())
         case GgufPackage() as package:
             path = _prepare(name.lower(), package)
-            return ResolvedModel(str(path), name.lower(), has_int8_copy=True)
+            return ResolvedModel(str(path), name.lower(), can_have_int8_copy=True)
     path = Path(name).expanduser()
     if name and path.is_dir():
         return _resolve_folder(path)

@@ -67,7 +67,11 @@ def test_the_activation_is_that_of_vllm(rows: list[torch.Tensor]) -> None:
 
 @pytest.mark.parametrize(
     ("options", "is_first"),
-    [({}, True), ({"enforce_eager": False}, False), ({"ir_op_priority": {}}, False)],
+    [
+        ({"enforce_eager": True}, True),
+        ({"enforce_eager": False}, False),
+        ({"enforce_eager": True, "ir_op_priority": {}}, False),
+    ],
 )
 def test_the_norms_are_used_unless_a_compiler_fuses_them_or_the_operator_chose(
     options: dict[str, object], is_first: bool

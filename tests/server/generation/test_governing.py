@@ -245,19 +245,19 @@ async def test_a_search_is_extended_and_nothing_can_be_added_to_it(
 ) -> None:
     served = serve(RandomLogits(VOCAB_SIZE), profile, max_model_len=1024)
     fields = {
-        **FIELDS, "max_thinking_tokens": 150, "max_completion_tokens": 600, "temperature": 1,
+        **FIELDS, "max_thinking_tokens": 100, "max_completion_tokens": 700, "temperature": 1,
         "min_thinking_tokens": 60, "seed": 5,
         "thinking_options": {**FREE, "strategy": strategy},
     }  # fmt: skip
     reply, (added, extended) = await chat_under_orders(
-        served, (10, {"action": "add", "text": "x"}), (20, {"action": "extend", "tokens": 200}),
+        served, (10, {"action": "add", "text": "x"}), (20, {"action": "extend", "tokens": 400}),
         **fields,
     )  # fmt: skip
     assert added.status_code == 409
     assert extended.status_code == 200
     receipt = get_receipt(reply)
-    assert receipt["extended"] == 200
-    assert 150 < receipt["used"] <= 350
+    assert receipt["extended"] == 400
+    assert 100 < receipt["used"] <= 500
 
 
 async def test_a_grammar_still_holds_the_answer_after_orders(serve: Serve) -> None:

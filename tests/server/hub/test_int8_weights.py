@@ -8,16 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from server.hub.int8_weights import CONFIG_NAME, WEIGHTS_NAME, write_int8_copy
+from server.hub.int8_weights import (
+    CONFIG_NAME,
+    EMBEDDING_NAME,
+    OUTPUT_NAME,
+    WEIGHTS_NAME,
+    write_int8_copy,
+)
 
 LINEAR, NORM = "model.layers.0.mlp.up_proj.weight", "model.norm.weight"
 
 
 def write_folder(folder: Path, weight: torch.Tensor) -> Path:
     folder.mkdir()
-    tensors = {LINEAR: weight, NORM: torch.ones(4, dtype=weight.dtype)}
+    embedding = torch.ones(5, 4, dtype=weight.dtype)
+    tensors = {LINEAR: weight, NORM: torch.ones(4, dtype=weight.dtype), EMBEDDING_NAME: embedding}
     save_file(tensors, folder / WEIGHTS_NAME)
-    (folder / CONFIG_NAME).write_text(json.dumps({"model_type": "llama"}))
+    config = {"model_type": "llama", "tie_word_embeddings": True}
+    (folder / CONFIG_NAME).write_text(json.dumps(config))
     (folder / "tokenizer.json").write_text("{}")
     return folder
 
@@ -47,6 +55,14 @@ def test_a_channel_of_zeros_stays_one(tmp_path: Path) -> None:
     tensors, _ = copy(tmp_path, torch.zeros(2, 3))
     assert tensors[f"{LINEAR}_scale"].isfinite().all()
     assert tensors[LINEAR].eq(0).all()
+
+
+def test_an_output_layer_of_shared_weights_gets_its_own(tmp_path: Path) -> None:
+    tensors, target = copy(tmp_path, torch.randn(4, 4))
+    assert tensors[EMBEDDING_NAME].dtype is torch.float32
+    assert tensors[OUTPUT_NAME].dtype is torch.int8
+    assert tensors[f"{OUTPUT_NAME}_scale"].shape == (5, 1)
+    assert not json.loads((target / CONFIG_NAME).read_text())["tie_word_embeddings"]
 
 
 def test_all_else_is_copied_and_the_config_names_the_scheme(tmp_path: Path) -> None:
