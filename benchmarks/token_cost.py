@@ -34,7 +34,7 @@ from benchmarks.serving.sides import (
 )
 
 ANSWER_TOKENS = 24  # of a reply that thinks
-SHORT, LONG = 16, 176  # tokens of a thought, or further tokens of an answer
+SHORT, FURTHER = 16, 160  # tokens of a thought, or further tokens of an answer
 REFERENCES = {HIDDEN: THEIR_BUDGET, SHOWN: THEIR_BUDGET, PLAIN: PLAIN}
 
 Kind = tuple[str, str]  # server, and kind of its requests
@@ -62,15 +62,18 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m-instruct")
     parser.add_argument("--at-once", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--further", type=int, default=FURTHER, help="how many more tokens the long replies have"
+    )
     arguments = parser.parse_args()
     plan = Plan(
         arguments.model, loads=(arguments.at_once,), rounds=arguments.rounds, servers=(OURS, VLLM)
     )
-    print("\n".join(format_table(measure(plan), plan)))
+    print("\n".join(format_table(measure(plan, SHORT + arguments.further), plan)))
 
 
-def measure(plan: Plan) -> dict[Kind, Cost]:
-    """Return the median cost of each side.
+def measure(plan: Plan, num_long: int) -> dict[Kind, Cost]:
+    """Return the median cost of each side, from crowds of :data:`SHORT` and `num_long` tokens.
 
     Raises:
         ServerError: a server did not come up.
@@ -82,7 +85,7 @@ def measure(plan: Plan) -> dict[Kind, Cost]:
             say(f"starting {name} …")
             running[name] = servers.enter_context(start(name, plan, Path(folder)))
         for number in range(plan.rounds + 1):
-            for side, cost in _measure_round(plan, running, number):
+            for side, cost in _measure_round(plan, running, number, num_long):
                 say(f"{side.name}: {cost.request:.0f} a request, {cost.token:.0f} a token")
                 if number:  # the first round warms up
                     costs[side.server, side.kind].append(cost)
@@ -90,13 +93,13 @@ def measure(plan: Plan) -> dict[Kind, Cost]:
 
 
 def _measure_round(
-    plan: Plan, running: Mapping[str, RunningServer], number: int
+    plan: Plan, running: Mapping[str, RunningServer], number: int, num_long: int
 ) -> Iterator[tuple[Side, Cost]]:
     sides = list_sides(plan)
     for side in sides[::-1] if number % 2 else sides:
         short, long = (
             _measure_crowd(plan, side, running[side.server], length, number)
-            for length in (SHORT, LONG)
+            for length in (SHORT, num_long)
         )
         yield side, compute_cost(short, long, plan.loads[0])
 

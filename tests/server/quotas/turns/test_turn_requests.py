@@ -349,6 +349,15 @@ calls = st.fixed_dictionaries(
 )
 
 
+# A random model would write to the end of its context.
+MAX_TOKENS_FIELDS = {
+    "/v1/chat/completions": "max_completion_tokens",
+    "/v1/completions": "max_tokens",
+    "/v1/messages": "max_tokens",
+    "/v1/responses": "max_output_tokens",
+}
+
+
 def to_fields(call: dict[str, Any], budget: int) -> tuple[str, dict[str, Any]]:
     path = call["path"]
     options: dict[str, Any] = {"turn": {"id": call["turn"], "budget": budget}}
@@ -358,6 +367,7 @@ def to_fields(call: dict[str, Any], budget: int) -> tuple[str, dict[str, Any]]:
         "max_thinking_tokens": call["max_thinking_tokens"],
         "stream": call["stream"],
         "thinking_options": options,
+        MAX_TOKENS_FIELDS[path]: 200,
     }
     if call["n"] > 1 and path in ("/v1/chat/completions", "/v1/completions"):
         fields["n"] = call["n"]

@@ -79,7 +79,8 @@ class Lane:
             given = [{"type": "message", "role": "user", "content": given}]
         if not isinstance(given, list):
             return create, None
-        body = {**create.body, "input": [*parent.steered_items, *given]}
+        given = [*parent.steered_items, *given]
+        body = {**parent.steered_fields, **create.body, "input": given}
         return replace(create, body=body), parent
 
     async def _write(

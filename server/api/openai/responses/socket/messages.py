@@ -34,11 +34,15 @@ class Create:
 
 @dataclass(eq=False, slots=True)
 class Steer:
-    """Input for a successor of the response `previous_response_id`; `input` is as it was sent."""
+    """Input for a successor of the response `previous_response_id`; `input` is as it was sent.
+
+    `fields`, of which OpenAI's steers have none, are the successor's: what it does not know it
+    names, and no budget is ignored.
+    """
 
     previous_response_id: str
     input: Any
-    is_bare: bool = True  # without fields that a steer does not have
+    fields: Json = field(default_factory=dict)
     steer_id: str = field(default_factory=lambda: f"steer_{secrets.token_hex(16)}")
 
     def to_items(self) -> list[Json]:
@@ -47,8 +51,6 @@ class Steer:
         Raises:
             SteerInputError: it is not a text or a list of the user's messages.
         """
-        if not self.is_bare:
-            raise SteerInputError("a steer has the fields type, previous_response_id and input")
         if isinstance(self.input, str) and self.input:
             return [{"type": "message", "role": "user", "content": self.input}]
         if not isinstance(self.input, list) or not self.input:
@@ -57,7 +59,7 @@ class Steer:
 
 
 class _SteerItem(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True)  # the successor names what it ignores
 
     type: Literal["message"] = "message"
     role: Literal["user"]
@@ -66,7 +68,7 @@ class _SteerItem(BaseModel):
 
 def _check_item(item: Any, place: int) -> Json:
     try:
-        checked = _SteerItem.model_validate(item).model_dump()
+        checked: Json = _SteerItem.model_validate(item).model_dump()
         read_item(checked)  # its parts
     except (ValidationError, PydanticCustomError):
         raise SteerInputError(
@@ -102,9 +104,7 @@ def _read_create(message: Json, num_bytes: int) -> Create:
         raise _invalid("stream_id", f"should be a text of 1 to {limit} characters")
     if generates is not None and not isinstance(generates, bool):
         raise _invalid("generate", "should be true or false")
-    if message.get("background"):
-        raise _invalid("background", "is not possible on a WebSocket: POST to /v1/responses")
-    message.pop("background", None)
+    _remove_background(message)
     body = {**message, "stream": True}
     return Create(body, stream_id, generates is not False, num_bytes)
 
@@ -113,7 +113,15 @@ def _read_steer(message: Json) -> Steer:
     target, given = message.pop("previous_response_id", None), message.pop("input", None)
     if not isinstance(target, str):
         raise _invalid("previous_response_id", "should be the id of a response that is running")
-    return Steer(target, given, is_bare=not message)
+    _remove_background(message)
+    for name in ("stream_id", "stream"):  # those of the response that is steered
+        message.pop(name, None)
+    return Steer(target, given, message)
+
+
+def _remove_background(message: Json) -> None:
+    if message.pop("background", None):
+        raise _invalid("background", "is not possible on a WebSocket: POST to /v1/responses")
 
 
 def _is_stream_id(value: Any) -> bool:

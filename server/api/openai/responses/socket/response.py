@@ -115,13 +115,23 @@ class SocketResponse:
     def make_successor(self) -> Create:
         """Return the request that goes on from this response with the steers."""
         settings = {k: v for k, v in self.create.body.items() if k not in _NOT_INHERITED}
-        body = {**settings, "previous_response_id": self.response_id, "input": self.steered_items}
+        body = {
+            **settings,
+            **self.steered_fields,
+            "previous_response_id": self.response_id,
+            "input": self.steered_items,
+        }
         return Create(body, self.create.stream_id)
 
     @property
     def steered_items(self) -> list[dict[str, Any]]:
         """The items of all steers, in the order in which they came."""
         return [item for steer in self.steers for item in steer.to_items()]
+
+    @property
+    def steered_fields(self) -> dict[str, Any]:
+        """The further fields of all steers; the last one's word counts."""
+        return {name: value for steer in self.steers for name, value in steer.fields.items()}
 
 
 def make_failed_event(
