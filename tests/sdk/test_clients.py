@@ -122,6 +122,31 @@ def test_its_helper_for_streams_follows_thoughts_hidden_shown_and_summarised(
         assert (view["thought"], view["text"]) == (view["final_thought"], view["final_text"])
 
 
+@having("progress")
+def test_it_sees_how_far_a_hidden_thought_is(client: Client, reply_of: ReplyOf) -> None:
+    reply = reply_of(client, "progress")
+    counts = reply["counts"]
+    assert counts == sorted(counts)
+    assert counts[-1] == reply["reasoning_tokens"]
+    assert is_within(reply)
+
+
+@having("background")
+def test_it_takes_up_a_lost_stream_and_misses_nothing(client: Client, reply_of: ReplyOf) -> None:
+    reply = reply_of(client, "background")
+    assert reply["numbers"] == list(range(len(reply["numbers"])))
+    assert reply["text"] == reply["stored"]
+    assert reply["last"] in ("response.completed", "response.incomplete")
+    assert [reply["last"].removeprefix("response.")] * 2 == reply["statuses"]
+
+
+@having("socket")
+def test_a_socket_answers_within_the_budget(client: Client, reply_of: ReplyOf) -> None:
+    reply = reply_of(client, "socket")
+    assert reply["text"]
+    assert is_within(reply)
+
+
 @having("messages")
 def test_messages_answer_within_the_budget(client: Client, reply_of: ReplyOf) -> None:
     reply = reply_of(client, "messages")

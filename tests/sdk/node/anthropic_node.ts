@@ -74,4 +74,34 @@ async function structured(): Promise<Reply> {
   return { value: message.parsed_output };
 }
 
-await report("@anthropic-ai/sdk", { plain, streamed: stream, budget, tools, structured });
+// How far a hidden thought is: by how many tokens it has grown.
+async function progress(): Promise<Reply> {
+  const events = await client.beta.messages.create({
+    ...asked,
+    stream: true,
+    thinking: { type: "enabled", budget_tokens: BUDGET, display: "omitted" },
+    betas: ["thinking-token-count-2026-05-13"],
+  });
+  const counts: number[] = [];
+  let used = 0;
+  let reasoning_tokens = 0;
+  for await (const event of events) {
+    if (event.type === "content_block_delta" && event.delta.type === "thinking_delta") {
+      used += event.delta.estimated_tokens ?? 0;
+      counts.push(used);
+    }
+    if (event.type === "message_delta") {
+      reasoning_tokens = event.usage.output_tokens_details?.thinking_tokens ?? 0;
+    }
+  }
+  return { counts, reasoning_tokens };
+}
+
+await report("@anthropic-ai/sdk", {
+  plain,
+  streamed: stream,
+  budget,
+  tools,
+  structured,
+  progress,
+});

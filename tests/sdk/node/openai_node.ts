@@ -1,6 +1,7 @@
 // OpenAI's SDK for TypeScript and JavaScript.
 import OpenAI from "openai";
 import { zodResponseFormat } from "openai/helpers/zod";
+import { ResponsesWS } from "openai/resources/responses/ws";
 import { z } from "zod";
 
 import {
@@ -149,4 +150,100 @@ async function thoughts(): Promise<Reply> {
   };
 }
 
-await report("openai", { plain, streamed: stream, budget, tools, structured, responses, thoughts });
+// How far a hidden thought is, in chunks without text.
+async function progress(): Promise<Reply> {
+  const options = { include_usage: true, include_thinking_progress: true };
+  const chunks = await client.chat.completions.create({
+    model: MODEL,
+    messages: question,
+    max_completion_tokens: MAX_TOKENS,
+    temperature: 0,
+    stream: true,
+    stream_options: options,
+    ...budgeted,
+  });
+  const counts: number[] = [];
+  let reasoning_tokens = 0;
+  for await (const chunk of chunks) {
+    for (const choice of chunk.choices) {
+      const { thinking } = choice as typeof choice & { thinking?: { used: number } };
+      if (thinking) counts.push(thinking.used);
+    }
+    reasoning_tokens =
+      chunk.usage?.completion_tokens_details?.reasoning_tokens ?? reasoning_tokens;
+  }
+  return { counts, reasoning_tokens };
+}
+
+// A response in the background, whose stream is lost and taken up again.
+async function background(): Promise<Reply> {
+  const created = await client.responses.create({
+    model: MODEL,
+    input: QUESTION,
+    background: true,
+    stream: true,
+    max_output_tokens: MAX_TOKENS,
+    temperature: 0,
+    ...budgeted,
+  });
+  const numbers: number[] = [];
+  let id = "";
+  for await (const event of created) {
+    if (event.type === "response.created") id = event.response.id;
+    numbers.push(event.sequence_number);
+    if (numbers.length === 4) break;
+  }
+  const starting_after = numbers.at(-1)!;
+  const events = await client.responses.retrieve(id, { stream: true, starting_after });
+  let text = "";
+  let last = "";
+  for await (const event of events) {
+    numbers.push(event.sequence_number);
+    if (event.type === "response.output_text.delta") text += event.delta;
+    last = event.type;
+  }
+  const stored = await client.responses.retrieve(id);
+  const cancelled = await client.responses.cancel(id); // it has ended: it stays as it is
+  return { numbers, text, stored: stored.output_text, last, statuses: [stored.status, cancelled.status] };
+}
+
+async function socket(): Promise<Reply> {
+  const connection = new ResponsesWS(client);
+  const ended = new Promise<OpenAI.Responses.Response>((resolve, reject) => {
+    connection.on("error", reject);
+    connection.on("response.completed", (event) => resolve(event.response));
+    connection.on("response.incomplete", (event) => resolve(event.response));
+  });
+  connection.send({
+    type: "response.create",
+    model: MODEL,
+    input: QUESTION,
+    max_output_tokens: MAX_TOKENS,
+    temperature: 0,
+    ...budgeted,
+  });
+  const response = await ended;
+  connection.close();
+  const texts = response.output.map((item) =>
+    item.type === "message"
+      ? item.content.map((part) => ("text" in part ? part.text : "")).join("")
+      : "",
+  );
+  return {
+    text: texts.join(""),
+    reasoning_tokens: response.usage!.output_tokens_details.reasoning_tokens,
+  };
+}
+
+await report("openai", {
+  plain,
+  streamed: stream,
+  budget,
+  tools,
+  structured,
+  responses,
+  thoughts,
+  progress,
+  background,
+  socket,
+});
