@@ -63,6 +63,32 @@ def test_an_image_reaches_the_model(seeing_server: Server) -> None:
     assert seen[0] != seen[1]
 
 
+def test_a_thought_about_an_image_goes_on_with_that_image_and_no_other(
+    seeing_server: Server,
+) -> None:
+    question, options = text("What is it?"), {"grace": 0, "loop_guard": False}
+    cut = answered(
+        ask(
+            seeing_server, "tiny", picture("red"), question,
+            include=["thinking.sealed"], min_thinking_tokens=12, thinking_options=options,
+        )
+    )  # fmt: skip
+    receipt = cut["choices"][0]["thinking"]
+    going_on = {
+        "max_thinking_tokens": None,
+        "continue_thinking": {"sealed": receipt["sealed"], "max_thinking_tokens": 8},
+        "max_tokens": 40,
+    }
+    later = answered(ask(seeing_server, "tiny", picture("red"), question, **going_on))
+    continued = later["choices"][0]["thinking"]["continued"]
+    assert 0 < continued < receipt["used"] + 1
+    num_more = later["usage"]["prompt_tokens"] - cut["usage"]["prompt_tokens"]
+    assert num_more == continued
+    other = ask(seeing_server, "tiny", picture("blue"), question, **going_on)
+    assert other.status_code == 400
+    assert "images" in other.json()["error"]["message"]
+
+
 def test_several_images_and_choices_go_together(seeing_server: Server) -> None:
     parts = (picture("red"), text("or"), picture("green"), text("?"))
     reply = answered(ask(seeing_server, "tiny", *parts, n=3, temperature=1))
