@@ -11,11 +11,11 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from benchmarks.gpu.random_model import END, START
 from benchmarks.gpu.settings import Settings
-from server.engine.vllm_options import PROCESSOR
 from thinking.markers.boundaries import find_boundary_token_ids
 from thinking.markers.detection import MarkerOverrides, find_profile
 from thinking.markers.profile import MarkerProfile
 from thinking.tracker_state import TrackerTables
+from thinking.vllm_plugin.engine_setup import PROCESSOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,20 +7,16 @@ plan is made.
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from types import MappingProxyType
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
 from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.inputs import tokens_input
 from vllm.platforms import current_platform
-from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import exceptions as vllm_errors
 
 from server.callers.context import cache_owner
 from server.constraint.answer_constraint import AnswerConstraint
 from server.engine.cpu import prefers_int8
-from server.engine.grammar_check import GrammarCheck
 from server.engine.protocol import (
     EngineLoad,
     EngineOutput,
@@ -29,22 +25,15 @@ from server.engine.protocol import (
     InterruptedRequestError,
 )
 from server.engine.start_errors import EngineStartError, explain_shared_memory
-from server.engine.tool_parsing import ToolParsing
 from server.engine.vllm_images import get_max_images, to_engine_input, with_images
 from server.engine.vllm_interruption import Interruptions
 from server.engine.vllm_load import LoadReader
 from server.engine.vllm_messages import (
     to_engine_output,
-    to_grammar,
     to_sampling_params,
-    to_structured_outputs,
 )
-from server.engine.vllm_options import (
-    NUCLEUS_PROCESSOR,
-    add_markers,
-    get_tokenizer,
-    make_config,
-)
+from server.engine.vllm_model import VllmModel
+from server.engine.vllm_options import make_config
 from server.engine.vllm_unread import UnreadKeepingLLM
 from server.errors.internal import (
     AbortedError,
@@ -55,10 +44,7 @@ from server.errors.internal import (
     GivenUpError,
 )
 from server.settings.settings import ServerSettings
-from server.tools.call_form import CallForm
-from server.tools.reading import ToolCallReader
-from server.tools.tool import Tool
-from thinking.markers.profile import MarkerProfile
+from thinking.vllm_plugin.engine_setup import NUCLEUS_PROCESSOR, add_markers
 from thinking.vllm_plugin.reasoning_gate import gate_arguments
 
 # vLLM detects a dead process immediately; its own server polls for it too.
@@ -67,34 +53,30 @@ DEATH_POLL_SECONDS = 0.25
 SHUTDOWN_SECONDS = 5.0
 
 
-class VllmEngine:
+class VllmEngine(VllmModel):
     """An :class:`~server.engine.protocol.Engine`. Created by :meth:`start` only."""
 
     def __init__(
-        self,
-        llm: UnreadKeepingLLM,
-        profile: MarkerProfile,
-        tool_parsing: ToolParsing,
-        model_name: str,
-        load_reader: LoadReader,
+        self, options: Mapping[str, Any], settings: ServerSettings, model_name: str
     ) -> None:
-        self._llm = llm
-        self._load_reader = load_reader
-        self._profile = profile
-        self._tool_parsing = tool_parsing
-        self._model_name = model_name
-        self._tokenizer = get_tokenizer(llm.vllm_config)
-        self._max_images = get_max_images(llm)
-        # Read once: vLLM reads a file for it. Empty with `--generation-config vllm`.
-        self._default_sampling = MappingProxyType(dict(llm.model_config.get_diff_sampling_param()))
-        processors = llm.model_config.logits_processors or ()
-        self._limits_apart = NUCLEUS_PROCESSOR in processors
-        self._has_given_up = False
-        self._interruptions = Interruptions(llm)
-        compact = llm.vllm_config.structured_outputs_config.disable_any_whitespace
-        self._grammar_check = GrammarCheck(
-            self._tokenizer, self.vocab_size, profile.stop_token_ids, any_whitespace=not compact
+        config = make_config(options)
+        super().__init__(
+            config.model_config, config.structured_outputs_config, settings, model_name
         )
+        add_markers(config, self.profile)
+        self._load_reader = LoadReader()
+        self._llm: UnreadKeepingLLM
+        try:
+            self._llm = UnreadKeepingLLM.from_vllm_config(
+                config, stat_loggers=[self._load_reader.create_logger]
+            )
+        except Exception as error:  # any type; the cause is in the engine's log
+            hint = explain_shared_memory()
+            raise EngineStartError(f"the engine did not start: {error}{hint}") from error
+        self._max_images = get_max_images(self._llm)
+        self._limits_apart = NUCLEUS_PROCESSOR in (config.model_config.logits_processors or ())
+        self._has_given_up = False
+        self._interruptions = Interruptions(self._llm)
 
     @classmethod
     async def start(
@@ -108,7 +90,7 @@ class VllmEngine:
             EngineConfigError: the options are not supported.
             EngineStartError: vLLM failed to start.
         """
-        engine = await asyncio.to_thread(cls._start, options, settings, model_name)
+        engine = await asyncio.to_thread(cls, options, settings, model_name)
         # This also starts vLLM's reader of the engine's messages, so that the engine's death is
         # noticed even before the first request.
         await engine._llm.get_supported_tasks()
@@ -122,68 +104,14 @@ class VllmEngine:
         """
         return bool(current_platform.is_cpu()) and prefers_int8(options)
 
-    @classmethod
-    def _start(
-        cls, options: Mapping[str, Any], settings: ServerSettings, model_name: str
-    ) -> "VllmEngine":
-        config = make_config(options)
-        profile = add_markers(config, settings)
-        tool_parsing = ToolParsing(get_tokenizer(config), settings.tool_call_parser)
-        load_reader = LoadReader()
-        try:
-            llm = UnreadKeepingLLM.from_vllm_config(
-                config, stat_loggers=[load_reader.create_logger]
-            )
-        except Exception as error:  # any type; the cause is in the engine's log
-            hint = explain_shared_memory()
-            raise EngineStartError(f"the engine did not start: {error}{hint}") from error
-        return cls(llm, profile, tool_parsing, model_name, load_reader)
-
-    @property
-    def model_name(self) -> str:
-        return self._model_name
-
     @property
     def max_model_len(self) -> int:
         # vLLM may have shortened it at the start to fit the KV cache.
         return int(self._llm.model_config.max_model_len)
 
     @property
-    def vocab_size(self) -> int:
-        return int(self._llm.model_config.get_vocab_size())
-
-    @property
-    def max_logprobs(self) -> int:
-        limit = int(self._llm.model_config.max_logprobs)
-        return self.vocab_size if limit < 0 else limit
-
-    @property
-    def default_sampling(self) -> Mapping[str, float]:
-        return self._default_sampling
-
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        return self._tokenizer
-
-    @property
-    def profile(self) -> MarkerProfile:
-        return self._profile
-
-    @property
     def max_images(self) -> int:
         return self._max_images
-
-    @property
-    def reads_tool_calls(self) -> bool:
-        return self._tool_parsing.can_read
-
-    def create_tool_call_reader(self, tools: Sequence[Tool]) -> ToolCallReader:
-        """See :meth:`server.engine.protocol.Engine.create_tool_call_reader`."""
-        return self._tool_parsing.create_reader(tools)
-
-    def describe_calls(self, tools: Sequence[Tool], *, parallel: bool) -> CallForm:
-        """See :meth:`server.engine.protocol.Engine.describe_calls`."""
-        return self._tool_parsing.describe_calls(tools, parallel=parallel)
 
     @property
     def is_alive(self) -> bool:
@@ -256,26 +184,8 @@ class VllmEngine:
         with _translate_errors():
             return await with_images(self._llm, token_ids, images)
 
-    async def check_constraint(self, constraint: AnswerConstraint) -> None:
-        """See :meth:`server.engine.protocol.Engine.check_constraint`."""
-        await self._grammar_check.check(constraint, to_grammar(constraint))
-        # vLLM rejects some constraints that xgrammar accepts, but only after a stream has begun.
-        # Its check is known to be fast at this point.
-        await asyncio.to_thread(self._verify, constraint)
-
-    def _verify(self, constraint: AnswerConstraint) -> None:
-        config = self._llm.vllm_config
-        params = SamplingParams(structured_outputs=to_structured_outputs(constraint))
-        try:
-            params.verify(
-                config.model_config, None, config.structured_outputs_config, self._tokenizer
-            )
-        except (VLLMClientError, ValueError) as error:
-            reason = "combines keywords that the engine cannot enforce together, or an unknown one"
-            raise ConstraintError(constraint.field, reason) from error
-
     def _get_gate_arguments(self, request: EngineRequest) -> dict[str, Any] | None:
-        return gate_arguments(self._profile, request.plan) if request.constraint else None
+        return gate_arguments(self.profile, request.plan) if request.constraint else None
 
     async def wait_dead(self) -> None:
         """Wait until the engine has died."""
@@ -287,7 +197,7 @@ class VllmEngine:
         if self._llm.output_handler is not None:
             # Otherwise it reports this shutdown as a failure.
             self._llm.output_handler.cancel()
-        self._grammar_check.close()
+        self.close_model()
         await asyncio.to_thread(self._llm.shutdown, SHUTDOWN_SECONDS)
 
 

@@ -25,8 +25,12 @@ GATE_MODULE = __name__
 
 
 def gate_arguments(profile: MarkerProfile, plan: ThinkingPlan) -> dict[str, Any]:
-    """Return the arguments of a request's gate (``reasoning_parser_kwargs``; survives msgpack)."""
-    return {"profile": profile.to_dict(), "plan": plan.to_dict()}
+    """Return the arguments of a request's gate (``reasoning_parser_kwargs``; survives msgpack).
+
+    In the only field that vLLM lets through where a request comes over HTTP
+    (``vllm/entrypoints/scale_out/token_in_token_out/protocol.py``, vLLM 0.32).
+    """
+    return {"chat_template_kwargs": {"profile": profile.to_dict(), "plan": plan.to_dict()}}
 
 
 @ReasoningParserManager.register_module(GATE_NAME)
@@ -37,13 +41,13 @@ class ReasoningGate(ReasoningParser):
         self,
         tokenizer: PreTrainedTokenizerBase,
         *,
-        profile: dict[str, Any],
-        plan: dict[str, Any],
+        chat_template_kwargs: dict[str, Any],
         **rest: Any,
     ) -> None:
         super().__init__(tokenizer, **rest)
-        tables = _make_tables(tokenizer, MarkerProfile.from_dict(profile))
-        self._start = AnswerStart(ThinkingTracker(tables, ThinkingPlan.from_dict(plan)))
+        given = chat_template_kwargs
+        tables = _make_tables(tokenizer, MarkerProfile.from_dict(given["profile"]))
+        self._start = AnswerStart(ThinkingTracker(tables, ThinkingPlan.from_dict(given["plan"])))
         self._num_prompt = 0
 
     def is_reasoning_end(self, input_ids: Sequence[int]) -> bool:

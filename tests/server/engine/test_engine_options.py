@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from server.cli import parse_engine_options
-from server.engine.start_errors import EngineConfigError
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.slow  # vLLM takes ten seconds to import
@@ -86,23 +85,20 @@ def test_only_explicit_engine_options_are_passed_on() -> None:
             {"model_config": make_model_config(runner_type="pooling")},
             "--runner",
         ),
-        (
-            {"model_config": make_model_config(skip_tokenizer_init=True)},
-            "--skip-tokenizer-init",
-        ),
     ],
 )
 def test_what_would_break_a_budget_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
-    from server.engine.vllm_options import check_config
+    from thinking.vllm_plugin.engine_checks import check_config
+    from thinking.vllm_plugin.engine_setup import UnsupportedOptionError
 
     check_config(make_config())
-    with pytest.raises(EngineConfigError, match=named):
+    with pytest.raises(UnsupportedOptionError, match=named):
         check_config(make_config(**changes))
 
 
 @pytest.mark.parametrize("acceptance", ["standard", "block"])
 def test_drafts_are_let_through_where_the_runner_shows_them_to_the_sampler(acceptance: str) -> None:
-    from server.engine.vllm_options import check_config
+    from thinking.vllm_plugin.engine_checks import check_config
 
     speculative = make_speculative(acceptance)
     check_config(make_config(speculative_config=speculative, use_v2_model_runner=True))
@@ -110,12 +106,16 @@ def test_drafts_are_let_through_where_the_runner_shows_them_to_the_sampler(accep
 
 @pytest.mark.parametrize(("runs_v2", "module"), [(False, "v1"), (True, "v2")])
 def test_the_adapter_is_that_of_the_runner_which_will_run(runs_v2: bool, module: str) -> None:
-    from server.engine.vllm_options import NUCLEUS_PROCESSOR, PHASE_PROCESSOR, add_processor
+    from thinking.vllm_plugin.engine_setup import (
+        NUCLEUS_PROCESSOR,
+        PHASE_PROCESSOR,
+        add_processors,
+    )
 
     given = make_config(
         use_v2_model_runner=runs_v2, model_config=make_model_config(logits_processors=["a:B"])
     )
-    add_processor(given)
+    add_processors(given)
     expected = f"thinking.vllm_plugin.{module}:ThinkingLogitsProcessor"
     # These tests run on a CPU.
     sampling = [] if runs_v2 else [PHASE_PROCESSOR, NUCLEUS_PROCESSOR]
