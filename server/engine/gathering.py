@@ -20,7 +20,7 @@ WATCHED_SECONDS, UNWATCHED_SECONDS = 0.25, 1.0
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """How the tokens of a hidden thought wait for each other.
+    """Rule by which the tokens of a hidden thought wait for each other.
 
     `until` has the sequences of token ids that end the thought, none empty.
     """

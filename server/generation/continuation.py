@@ -1,4 +1,4 @@
-"""What continues a choice that was interrupted in the engine: its next request, its cut outputs.
+"""Continuation of a choice that was interrupted in the engine: its next request, cut outputs.
 
 Knows neither who interrupted it nor why.
 """

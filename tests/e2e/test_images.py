@@ -66,22 +66,25 @@ def test_an_image_reaches_the_model(seeing_server: Server) -> None:
 def test_a_thought_about_an_image_goes_on_with_that_image_and_no_other(
     seeing_server: Server,
 ) -> None:
-    question, options = text("What is it?"), {"grace": 0, "loop_guard": False}
-    cut = answered(
-        ask(
-            seeing_server, "tiny", picture("red"), question,
-            include=["thinking.sealed"], min_thinking_tokens=12, thinking_options=options,
-        )
-    )  # fmt: skip
+    question = text("What is it?")
+    held_open = {
+        "max_thinking_tokens": 40,
+        "min_thinking_tokens": 40,
+        "max_tokens": 64,
+        "thinking_options": {"grace": 0, "loop_guard": False},
+        "include": ["thinking.sealed"],
+    }
+    cut = ask(seeing_server, "tiny", picture("red"), question, **held_open).json()
     receipt = cut["choices"][0]["thinking"]
+    assert "sealed" in receipt, receipt
     going_on = {
         "max_thinking_tokens": None,
-        "continue_thinking": {"sealed": receipt["sealed"], "max_thinking_tokens": 8},
-        "max_tokens": 40,
+        "max_tokens": 64,
+        "continue_thinking": {"sealed": receipt["sealed"], "max_thinking_tokens": 40},
     }
-    later = answered(ask(seeing_server, "tiny", picture("red"), question, **going_on))
+    later = ask(seeing_server, "tiny", picture("red"), question, **going_on).json()
     continued = later["choices"][0]["thinking"]["continued"]
-    assert 0 < continued < receipt["used"] + 1
+    assert 0 < continued < receipt["used"]
     num_more = later["usage"]["prompt_tokens"] - cut["usage"]["prompt_tokens"]
     assert num_more == continued
     other = ask(seeing_server, "tiny", picture("blue"), question, **going_on)
