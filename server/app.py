@@ -39,14 +39,17 @@ from server.metrics.metrics import get_version
 from server.middleware.account import AccountMiddleware, Observer
 from server.middleware.draining import DrainingMiddleware
 from server.middleware.errors import install_error_handlers
+from server.middleware.keys import SOCKET_PATHS as CHECKED_SOCKET_PATHS
 from server.middleware.keys import KeyMiddleware
 from server.middleware.path_hint import API_PREFIX
 from server.state import Services, get_services
 
 # Clients whose base URL lacks the prefix find these all the same.
 _WITHOUT_PREFIX = ("/chat/completions", "/completions", "/messages", "/models", "/responses")
-# Where a WebSocket may be opened.
-SOCKET_PATHS = ("/v1/responses", "/responses")
+# Where a WebSocket may be opened, in both spellings.
+SOCKET_PATHS = tuple(
+    spelling for path in CHECKED_SOCKET_PATHS for spelling in (path, path.removeprefix(API_PREFIX))
+)
 CLIENT_CLOSED_REQUEST = 499  # nginx's code; no client reads it
 
 

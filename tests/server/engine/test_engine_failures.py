@@ -11,7 +11,15 @@ from fastapi import FastAPI
 
 from server.app import create_app
 from server.engine.scripted import ScriptedEngine
-from tests.server.conftest import PROFILES, TOKENIZER, Serve, chat_body, make_services, wants
+from tests.server.conftest import (
+    PROFILES,
+    TOKENIZER,
+    Serve,
+    chat_body,
+    make_scope,
+    make_services,
+    wants,
+)
 
 ENDLESS = "z" * 100_000
 
@@ -30,21 +38,7 @@ class Caller:
         self.received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._body: bytes | None = json.dumps(body or chat_body(**fields)).encode()
         self._left = asyncio.Event()
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "POST",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "scheme": "http",
-            "headers": [(b"content-type", b"application/json")],
-            "server": ("test", 80),
-            "client": ("test", 1),
-        }
-        self.task = asyncio.create_task(app(scope, self._receive, self._send))
+        self.task = asyncio.create_task(app(make_scope(path), self._receive, self._send))
 
     def leave(self) -> None:
         """Close the connection."""
