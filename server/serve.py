@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import REGISTRY
@@ -85,6 +86,11 @@ async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> E
     """
     model = await asyncio.to_thread(resolve_model, settings.model)
     names = settings.served_model_name or [model.served_name]
+    if settings.engine_url:
+        remote_engine = await asyncio.to_thread(_import_remote_engine)
+        given = {"served_model_name": names, **options, "model": model.path_or_hub_id}
+        remote: Engine = await remote_engine.start(settings.engine_url, given, settings, names[0])
+        return remote
     vllm_engine = await asyncio.to_thread(_import_engine)
     try:
         model = await asyncio.to_thread(_choose_weights, model, vllm_engine, options)
@@ -110,15 +116,27 @@ def _choose_weights(
 
 
 def _import_engine() -> Any:  # returns VllmEngine; importing vLLM takes ten seconds
-    try:
+    with _explain_missing_vllm():
         from server.engine.vllm_engine import VllmEngine
+    return VllmEngine
+
+
+def _import_remote_engine() -> Any:
+    with _explain_missing_vllm():
+        from server.engine.remote.remote_engine import RemoteEngine
+    return RemoteEngine
+
+
+@contextmanager
+def _explain_missing_vllm() -> Iterator[None]:
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name != "vllm":
             raise
         raise EngineConfigError(
             "vLLM is not installed: pip install 'thinking-server[cpu]' or 'thinking-server[cuda]'"
         ) from error
-    return VllmEngine
 
 
 async def _run(

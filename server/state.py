@@ -81,14 +81,17 @@ class EngineSlot:
     @property
     def is_ready(self) -> bool:
         """True if a request that arrives now will be answered."""
-        return self.model is not None and self.model.engine.is_alive and not self.is_draining
+        engine = self.engine
+        if engine is None or self.is_draining:
+            return False
+        return engine.is_alive and engine.not_ready_reason is None
 
     def get_ready_model(self) -> ServedModel:
         """Return the model.
 
         Raises:
-            UnavailableError: the model is not loaded yet, the server is draining, or the engine
-                is dead.
+            UnavailableError: the model is not loaded yet, the server is draining, the engine is
+                dead, or no engine elsewhere is ready.
         """
         if self.model is None:
             raise UnavailableError("the model is still loading", "not_ready")
@@ -96,6 +99,8 @@ class EngineSlot:
             raise UnavailableError("the engine has died", "engine_dead")
         if self.is_draining:
             raise UnavailableError("the server is shutting down", "draining")
+        if (reason := self.model.engine.not_ready_reason) is not None:
+            raise UnavailableError(reason, "no_engine_ready")
         return self.model
 
 

@@ -25,6 +25,8 @@ from thinking.markers.profile import MarkerProfile, Opening
 from thinking.phase import Phase
 
 EXTRA_ARGS_KEY = "thinking"
+# Of the fields of a plan and what they mean; API server and engine may be of two releases.
+PLAN_VERSION = 1
 MAX_SCRIPT_TOKENS = 512
 NO_LIMIT = 2**30
 _LISTS = ("script", "prior_token_ids", "earlier_token_ids")
@@ -137,16 +139,24 @@ class ThinkingPlan:
         segments = None if self.segments is None else self.segments.to_dict()
         lists = {name: list(getattr(self, name)) for name in _LISTS}
         commands = [command.to_dict() for command in self.commands]
-        return asdict(self) | lists | {"segments": segments, "commands": commands}
+        own = {"segments": segments, "commands": commands, "version": PLAN_VERSION}
+        return asdict(self) | lists | own
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ThinkingPlan":
         """Build a plan from the result of :meth:`to_dict`.
 
         Raises:
-            ValueError: the offsets or the commands are out of order, the script is longer than
-                ``MAX_SCRIPT_TOKENS``, or the forced tokens do not fit the budget or a segment.
+            ValueError: the plan is of another version, the offsets or the commands are out of
+                order, the script is longer than ``MAX_SCRIPT_TOKENS``, or the forced tokens do not
+                fit the budget or a segment.
         """
+        version = data.get("version")
+        if version != PLAN_VERSION:
+            raise ValueError(
+                f"thinking plan: version {version!r}, and this sampler reads {PLAN_VERSION}: "
+                "install the same release of thinking-server in API servers and engines"
+            )
         guard, segments = data["loop_guard"], data["segments"]
         values = {
             **data,
@@ -155,6 +165,7 @@ class ThinkingPlan:
             "loop_guard": None if guard is None else LoopGuard(**guard),
             "segments": None if segments is None else SegmentRules.from_dict(segments),
         }
+        del values["version"]
         plan = cls(**values)
         plan.check()
         return plan

@@ -58,6 +58,8 @@ class Receipt:
     # The thought, if it was cut and the client wants to go on from it later.
     sealed: str | None = None
     extended: int = 0
+    # Engines that were lost while the choice was running, which went on in others.
+    migrations: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the wire form (``choices[i].thinking``)."""
@@ -86,6 +88,7 @@ class Receipt:
             **({} if self.turn is None else {"turn": self.turn.to_dict()}),
             **({} if self.continued is None else {"continued": self.continued}),
             **({} if self.sealed is None else {"sealed": self.sealed}),
+            **({"migrations": self.migrations} if self.migrations else {}),
             **({} if self.signature is None else {"signature": self.signature}),
         }
 
@@ -102,13 +105,14 @@ def make_receipt(
     search: BranchTally | None = None,
     turn: TurnShare | None = None,
     extended: int = 0,
+    migrations: int = 0,
 ) -> Receipt:
     """Create the receipt of a choice that has ended.
 
     `seconds` is the time during which hidden tokens were generated. A thought that is still
     open means that the reply was cut inside it. `search` holds what a search generated in
     addition to this choice. The choice is charged to `turn`. `extended` was added to `budget` since
-    it was resolved.
+    it was resolved. `migrations` counts the engines that it has lost.
     """
     stop = tracker.stop_cause
     if stop is StopCause.NONE and tracker.num_segments:
@@ -128,4 +132,5 @@ def make_receipt(
         search=search,
         turn=turn.charge(reasoning=used, answer=tracker.num_answer) if turn else None,
         extended=extended,
+        migrations=migrations,
     )

@@ -44,6 +44,7 @@ class ChoiceDecoder:
         # Tokens that the caller has added to the budget.
         self._num_extended = 0
         self._is_stopped = False
+        self._num_migrations = 0
         # None: no engine request has begun.
         self._num_cached: int | None = None
         self._started = settings.clock()
@@ -58,6 +59,7 @@ class ChoiceDecoder:
         split = self._segmenter.push(output.token_ids)
         if output.num_cached_tokens is not None:
             self._note_cached(output.num_cached_tokens)
+        self._num_migrations += output.num_migrations
         if output.token_ids:
             self._note_times(len(output.token_ids), len(split.answer))
         delta = ChoiceDelta(self.index)
@@ -201,6 +203,7 @@ class ChoiceDecoder:
             self._search,
             turn,
             self._num_extended,
+            self._num_migrations,
         )
         sealed = self._seal_thought()
         if sealed is None and prompt.num_continued is None:

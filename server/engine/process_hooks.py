@@ -37,10 +37,10 @@ def set_up_process() -> None:
     if os.environ.get(AMX_VARIABLE) == AMX_OFF:
         switch_amx_off()
     if "vllm.v1.engine.core" in sys.modules:  # the only place that dumps a batch
-        from server.engine.crash_masks import mask_crash_dumps
         from server.engine.vllm_scheduler import answer_take_waiting
+        from thinking.vllm_plugin.stock import set_up_core
 
-        mask_crash_dumps()
+        set_up_core()
         answer_take_waiting()
         # Where it computes too, the thread that sends its tokens waits for Python's lock less long.
         sys.setswitchinterval(SWITCH_SECONDS)

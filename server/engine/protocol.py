@@ -121,8 +121,9 @@ class EngineOutput:
     `logprobs`, if requested, has one entry per token. `finish_reason` is set on the last output:
     "stop" (a stop token, which is the last of `token_ids`) or "length". `prompt_logprobs`, if
     requested, is set on the first output and has one entry per prompt token, None for the first.
-    `num_cached_tokens` is set on the first output at least: the number of prompt tokens that were
-    not computed, because the engine found them in its prefix cache.
+    `num_cached_tokens` is set on the first output or on the last: the number of prompt tokens that
+    were not computed, because the engine found them in its prefix cache. `num_migrations` counts
+    the engines that were lost since the last output, where a request goes on in another.
     """
 
     token_ids: Sequence[int]
@@ -130,6 +131,7 @@ class EngineOutput:
     finish_reason: Literal["stop", "length"] | None = None
     prompt_logprobs: Sequence[TokenLogprobs | None] | None = None
     num_cached_tokens: int | None = None
+    num_migrations: int = 0
 
 
 class InterruptedRequestError(Exception):
@@ -208,6 +210,10 @@ class Engine(Protocol):
     @property
     def is_alive(self) -> bool:
         """False once the engine has died."""
+
+    @property
+    def not_ready_reason(self) -> str | None:
+        """Why a living engine can take no request now; None: it can."""
 
     @property
     def num_running(self) -> int:

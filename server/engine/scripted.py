@@ -111,6 +111,10 @@ class ScriptedEngine:
         return not self._dead.is_set()
 
     @property
+    def not_ready_reason(self) -> str | None:
+        return None
+
+    @property
     def num_running(self) -> int:
         """Number of rows in the batch."""
         return len(self._rows)

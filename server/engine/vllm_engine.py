@@ -118,6 +118,10 @@ class VllmEngine(VllmModel):
         return not self._llm.errored
 
     @property
+    def not_ready_reason(self) -> str | None:
+        return None
+
+    @property
     def num_running(self) -> int:
         return int(self._llm.get_num_unfinished_requests())
 

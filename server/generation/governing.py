@@ -16,13 +16,9 @@ from typing import Protocol
 
 from server.choice.decoder import ChoiceDecoder
 from server.choice.delta import ChoiceDelta
+from server.engine.continuation import Continuation
 from server.engine.protocol import EngineOutput, EngineRequest, InterruptedRequestError
-from server.generation.continuation import (
-    Continuation,
-    cut_output,
-    find_line_end,
-    interrupt_at_once,
-)
+from server.generation.interrupted_output import cut_output, find_line_end, interrupt_at_once
 from server.generation.job import GenerationJob
 from server.generation.orders import (
     NoPlaceError,
@@ -212,7 +208,7 @@ class ChoiceGovernor:
         orders = self._take_orders()
         if not orders and not written:
             return request
-        continuation = Continuation(request, list(written))
+        continuation = Continuation(request, written)
         for order in orders:
             refusal = self._find_refusal(order)
             if refusal is not None:
@@ -251,7 +247,7 @@ class ChoiceGovernor:
             self._note_extension(order)
         if not order.words:
             return ChoiceDelta(self.index)
-        continuation.written += order.words
+        continuation.written = [*continuation.written, *order.words]
         delta = decoder.push(EngineOutput(order.words))
         delta.added = order.text
         return delta

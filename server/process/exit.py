@@ -43,6 +43,6 @@ def forbid_core_dumps() -> None:
     """Limit core dumps to size 0 permanently, because they would contain thoughts and prompts.
 
     The limit also applies to child processes, which inherit it. The engine's log output on a
-    crash is masked in ``server.engine.crash_masks``.
+    crash is masked in ``thinking.vllm_plugin.crash_masks``.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -10,6 +10,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_va
 from pydantic_settings import SettingsConfigDict
 
 from server.settings.access import AccessSettings
+from server.settings.engines import EngineSettings
 from server.settings.http import HttpSettings
 from server.settings.ledger import LedgerSettings
 from server.settings.load import LoadSettings
@@ -29,6 +30,7 @@ class ServerSettings(
     HttpSettings,
     StoringSettings,
     ThoughtSettings,
+    EngineSettings,
 ):
     """Options of ``thinking-server``."""
 

@@ -6,7 +6,7 @@ plan can tell, since a hidden lead-in may follow the end marker. Loaded by name 
 core; profile and plan come with each request. Does not parse text: the server does that.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -35,19 +35,20 @@ def gate_arguments(profile: MarkerProfile, plan: ThinkingPlan) -> dict[str, Any]
 
 @ReasoningParserManager.register_module(GATE_NAME)
 class ReasoningGate(ReasoningParser):
-    """The gate of one request with a grammar. vLLM's "reasoning" is every hidden token."""
+    """The gate of one request with a grammar. vLLM's "reasoning" is every hidden token.
+
+    A request without a plan, from a client of vLLM's own, is an answer from its first token.
+    """
 
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
         *,
-        chat_template_kwargs: dict[str, Any],
+        chat_template_kwargs: dict[str, Any] | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(tokenizer, **rest)
-        given = chat_template_kwargs
-        tables = _make_tables(tokenizer, MarkerProfile.from_dict(given["profile"]))
-        self._start = AnswerStart(ThinkingTracker(tables, ThinkingPlan.from_dict(given["plan"])))
+        self._start = _make_start(tokenizer, chat_template_kwargs or {})
         self._num_prompt = 0
 
     def is_reasoning_end(self, input_ids: Sequence[int]) -> bool:
@@ -56,7 +57,7 @@ class ReasoningGate(ReasoningParser):
         vLLM calls this once, with the prompt.
         """
         self._num_prompt = len(input_ids)
-        return self._start.has_begun(())
+        return self._start is None or self._start.has_begun(())
 
     def is_reasoning_end_streaming(
         self, input_ids: Sequence[int], delta_ids: Iterable[int]
@@ -66,12 +67,21 @@ class ReasoningGate(ReasoningParser):
         `delta_ids` are the last of them: tokens that have just been accepted, or tokens of a draft
         (the scheduler does not say which), from one up to all of the draft.
         """
+        if self._start is None:
+            return True
         num_new = len(delta_ids) if isinstance(delta_ids, Sequence) else len(list(delta_ids))
         return self._start.has_begun(input_ids, self._num_prompt, num_new)
 
     def extract_content_ids(self, input_ids: list[int]) -> list[int]:
         """Raise NotImplementedError: vLLM never calls this for a gate."""
         raise NotImplementedError
+
+
+def _make_start(tokenizer: PreTrainedTokenizerBase, given: Mapping[str, Any]) -> AnswerStart | None:
+    if "plan" not in given:
+        return None
+    tables = _make_tables(tokenizer, MarkerProfile.from_dict(given["profile"]))
+    return AnswerStart(ThinkingTracker(tables, ThinkingPlan.from_dict(given["plan"])))
 
 
 @lru_cache(maxsize=2)

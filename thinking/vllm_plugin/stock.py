@@ -6,16 +6,18 @@ added where it is made (``EngineArgs.create_engine_config``, vLLM 0.32). A serve
 itself does so within :func:`adding_nothing`.
 """
 
-import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from functools import wraps
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 from vllm.config import VllmConfig
 from vllm.engine.arg_utils import EngineArgs
+from vllm.logger import init_logger
 from vllm.tokenizers import cached_tokenizer_from_config
 
 from thinking.markers.detection import MarkerOverrides, ProfileError
@@ -27,14 +29,18 @@ from thinking.vllm_plugin.engine_setup import (
     find_markers,
     start_grammars_at_answer,
 )
+from thinking.vllm_plugin.identity import OwnIdentity, identify
 
 _MARK = "adds_thinking_sampler"
 _adds_nothing: ContextVar[bool] = ContextVar("adds_nothing", default=False)
-logger = logging.getLogger(__name__)
+# Under vLLM's own logger, the only one that a stock server shows.
+logger = init_logger(f"vllm.{__name__}")
 
 
 def set_up() -> None:
     """Have every engine of this process made with the sampler. Safe to call twice."""
+    if "vllm.v1.engine.core" in sys.modules:
+        set_up_core()
     create: Callable[..., VllmConfig] = EngineArgs.create_engine_config
     if hasattr(create, _MARK):
         return
@@ -48,6 +54,15 @@ def set_up() -> None:
 
     setattr(create_with_sampler, _MARK, True)
     EngineArgs.create_engine_config = create_with_sampler
+
+
+def set_up_core() -> None:
+    """Prepare the process of an engine's core, which starts grammars and logs failed batches."""
+    from thinking.vllm_plugin.begun_grammar import let_grammars_go_on
+    from thinking.vllm_plugin.crash_masks import mask_crash_dumps
+
+    mask_crash_dumps()
+    let_grammars_go_on()
 
 
 @contextmanager
@@ -88,5 +103,10 @@ def add_sampler(config: VllmConfig) -> None:
         return
     add_markers(config, profile)
     add_processors(config)
-    start_grammars_at_answer(config.structured_outputs_config)
+    # A copy: vLLM's own endpoints read the other for themselves.
+    outputs = config.structured_outputs_config = copy(config.structured_outputs_config)
+    start_grammars_at_answer(outputs)
+    # As our server's own engines: small models would write line breaks up to the token limit.
+    outputs.disable_any_whitespace = True
+    OwnIdentity.known = identify(config.model_config, tokenizer, profile)
     logger.info("thinking-server's sampler is in this engine: markers %s", profile.name)

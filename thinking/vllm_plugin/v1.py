@@ -12,6 +12,7 @@ from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 from thinking.sampler.arrays import arrays_for
 from thinking.sampler.sampler import SamplerRow, ThinkingSampler
+from thinking.vllm_plugin.identity import check_identity
 from thinking.vllm_plugin.seeded_prefill import keep_generators
 from thinking.vllm_plugin.worker_config import make_model_tables, read_plan
 
@@ -32,9 +33,10 @@ class ThinkingLogitsProcessor(LogitsProcessor):
         """Reject a malformed plan in the API process.
 
         Raises:
-            ValueError: see :meth:`ThinkingPlan.check`.
+            ValueError: see :meth:`ThinkingPlan.check` and :func:`check_identity`.
         """
         read_plan(sampling_params)
+        check_identity(sampling_params)
 
     def is_argmax_invariant(self) -> bool:
         """Return False: forced tokens change greedy sampling."""

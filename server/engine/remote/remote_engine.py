@@ -1,14 +1,16 @@
-"""Implementation of the engine protocol with an engine elsewhere: a stock vLLM with our sampler.
+"""Implementation of the engine protocol with engines elsewhere: stock vLLM with our sampler.
 
 Speaks to ``vllm serve MODEL --tokens-only`` with the ``thinking`` package in its environment
-(:mod:`thinking.vllm_plugin.stock`). Knows nothing of the HTTP that clients speak.
+(:mod:`thinking.vllm_plugin.stock`), at one URL or several. A request whose engine is lost goes on
+in another. Knows nothing of the HTTP that clients speak.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
-import httpx
+import aiohttp
 from vllm.engine.arg_utils import AsyncEngineArgs
 
 from server.callers.context import cache_owner
@@ -19,37 +21,64 @@ from server.engine.protocol import (
     EngineRequest,
     InterruptedRequestError,
 )
-from server.engine.remote.wire import GENERATE_PATH, decode_output, encode_request, read_frame
+from server.engine.remote.errors import EngineLostError
+from server.engine.remote.fleet import Fleet
+from server.engine.remote.journey import Journey
+from server.engine.remote.probe import Probe
+from server.engine.remote.session import open_session
+from server.engine.remote.stream import read_stream
+from server.engine.remote.upstream import Upstream
+from server.engine.remote.wire import (
+    GENERATE_PATH,
+    decode_frame,
+    decode_output,
+    encode_request,
+)
 from server.engine.start_errors import EngineConfigError
 from server.engine.vllm_messages import to_sampling_params
 from server.engine.vllm_model import VllmModel
-from server.errors.internal import (
-    EngineDeadError,
-    EngineError,
-    EngineRequestError,
-    GivenUpError,
-)
+from server.errors.internal import EngineRequestError, GivenUpError
 from server.settings.settings import ServerSettings
+from thinking.vllm_plugin.identity import identify
 from thinking.vllm_plugin.reasoning_gate import gate_arguments
 
-CONNECT_SECONDS = 5.0
-MAX_CONNECTIONS = 4096
+# Of an engine whose own limit nobody has told; vLLM's default on most machines.
+SEQUENCES_PER_ENGINE = 256
 
 
 class _Reading:
-    """A request whose outputs are being read: what it has written, and how it is ended early."""
+    """A request whose outputs are being read, which may be ended early."""
 
     def __init__(self) -> None:
-        self.written: list[int] = []
-        self.ended = asyncio.Event()
-        self.was_interrupted = False
+        self._response: aiohttp.ClientResponse | None = None
+        self._is_ended = False
+        self._is_interrupted = False
+
+    def attach(self, response: aiohttp.ClientResponse) -> None:
+        """Take the response that is being read now."""
+        self._response = response
+        if self._is_ended:
+            response.close()
+
+    def end(self, *, is_interrupted: bool) -> None:
+        """Have the reader lose its connection, which also aborts the request in the engine."""
+        self._is_ended, self._is_interrupted = True, is_interrupted
+        if self._response is not None:
+            self._response.close()
+
+    def raise_end(self, written: Sequence[int]) -> None:
+        """Raise what the reader is to tell, if it lost its connection because of :meth:`end`."""
+        if self._is_interrupted:
+            raise InterruptedRequestError(EngineOutput(()), written) from None
+        if self._is_ended:
+            raise GivenUpError("given up") from None
 
 
 class RemoteEngine(VllmModel):
-    """An :class:`~server.engine.protocol.Engine` at a URL."""
+    """An :class:`~server.engine.protocol.Engine`. Created by :meth:`start` only."""
 
     def __init__(
-        self, url: str, options: Mapping[str, Any], settings: ServerSettings, model_name: str
+        self, options: Mapping[str, Any], settings: ServerSettings, model_name: str
     ) -> None:
         try:
             args = AsyncEngineArgs(**options)
@@ -57,16 +86,41 @@ class RemoteEngine(VllmModel):
         except (ValueError, TypeError, NotImplementedError, OSError) as error:
             raise EngineConfigError(f"the model cannot be read: {error}") from error
         outputs = args.structured_outputs_config
+        outputs.disable_any_whitespace = True  # as the plugin has it
         super().__init__(config, outputs, settings, model_name)
         self._max_model_len = int(config.max_model_len)
-        self._url = url.rstrip("/")
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
+        self._settings = settings
+        identity = identify(config, self.tokenizer, self.profile)
+        self._probe = Probe(
+            self.profile, self.tokenizer, self.vocab_size, identity, self._max_model_len
         )
-        self._reading: dict[str, _Reading] = {}
+        self._readings: dict[str, _Reading] = {}
         self._has_given_up = False
         self._closed = asyncio.Event()
+        self._session: aiohttp.ClientSession
+        self._fleet: Fleet
+
+    @classmethod
+    async def start(
+        cls,
+        urls: Sequence[str],
+        options: Mapping[str, Any],
+        settings: ServerSettings,
+        model_name: str,
+    ) -> "RemoteEngine":
+        """Read the model and begin to look for its engines, of which none need be there yet.
+
+        Does not block the event loop.
+
+        Raises:
+            EngineConfigError: the model or the certificates cannot be used.
+        """
+        engine = await asyncio.to_thread(cls, options, settings, model_name)
+        engine._session = open_session(settings)
+        upstreams = [Upstream(url.rstrip("/"), engine._session) for url in urls]
+        engine._fleet = Fleet(upstreams, engine._probe)
+        engine._fleet.start()
+        return engine
 
     @property
     def max_model_len(self) -> int:
@@ -81,56 +135,85 @@ class RemoteEngine(VllmModel):
         return not self._closed.is_set()
 
     @property
+    def not_ready_reason(self) -> str | None:
+        return self._fleet.not_ready_reason
+
+    @property
     def num_running(self) -> int:
-        return len(self._reading)
+        return len(self._readings)
 
     @property
     def max_num_seqs(self) -> int:
-        return MAX_CONNECTIONS
+        num_ready = sum(upstream.is_ready for upstream in self._fleet.upstreams)
+        return SEQUENCES_PER_ENGINE * max(1, num_ready)
 
     @property
     def load(self) -> EngineLoad:
         return EngineLoad(num_running=self.num_running)
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
-        """See :meth:`server.engine.protocol.Engine.generate`."""
+        """See :meth:`server.engine.protocol.Engine.generate`.
+
+        Raises:
+            NoEngineError: no engine was ready in time.
+            TooManyMigrationsError: the request's engines were lost too often.
+        """
         if self._has_given_up:
             raise GivenUpError("given up")
-        gate = gate_arguments(self.profile, request.plan) if request.constraint else None
-        body = encode_request(request, to_sampling_params(request), gate, cache_owner.get())
-        reading = self._reading[request.request_id] = _Reading()
+        reading = self._readings[request.request_id] = _Reading()
+        journey = Journey(request, self._settings.max_migrations)
+        lost: Upstream | None = None
         try:
-            async with self._client.stream(
-                "POST", self._url + GENERATE_PATH, json=body
-            ) as response:
-                await _check_status(response)
-                async for line in response.aiter_lines():
-                    if reading.ended.is_set():
-                        raise self._make_end(reading)
-                    frame = read_frame(line)
-                    output = frame and decode_output(frame, request, self.vocab_size)
-                    if output is not None:
-                        reading.written += output.token_ids
-                        yield output
-                        if output.finish_reason is not None:
-                            return
-            raise EngineDeadError("the engine hung up")
-        except httpx.HTTPError as error:
-            raise EngineDeadError(f"the engine cannot be reached: {error}") from error
+            while True:
+                upstream = await self._fleet.wait_ready(self._settings.engine_wait_seconds, lost)
+                try:
+                    reading_one = self._read(upstream, journey.request, reading)
+                    async with aclosing(reading_one) as outputs:
+                        async for output in outputs:
+                            taken = journey.take(output)
+                            yield taken
+                            if taken.finish_reason is not None:
+                                return
+                except EngineLostError as error:
+                    reading.raise_end(journey.written)
+                    self._fleet.note_lost(upstream, error)
+                    end = journey.find_end(self.profile.stop_token_ids)
+                    if end is not None:
+                        yield end
+                        return
+                    journey.lose(error)
+                    lost = upstream
         finally:
-            del self._reading[request.request_id]
+            del self._readings[request.request_id]
 
-    def _make_end(self, reading: _Reading) -> Exception:
-        if reading.was_interrupted:
-            return InterruptedRequestError(EngineOutput(()), reading.written)
-        return GivenUpError("given up")
+    async def _read(
+        self, upstream: Upstream, request: EngineRequest, reading: _Reading
+    ) -> AsyncGenerator[EngineOutput, None]:
+        """Yield the outputs of a request that is sent to one engine."""
+        gate = gate_arguments(self.profile, request.plan) if request.constraint else None
+        streams = request.num_prompt_logprobs is None
+        body = encode_request(
+            request, to_sampling_params(request), gate, cache_owner.get(), streams=streams
+        )
+        async with upstream.post(GENERATE_PATH, body) as response:
+            reading.attach(response)
+            if streams:
+                pieces = read_stream(response, request, self.vocab_size)
+                async with aclosing(pieces) as outputs:
+                    async for output in outputs:
+                        yield output
+            else:
+                frame = decode_frame(await response.read())
+                output_of_all = decode_output(frame, request, self.vocab_size)
+                if output_of_all is not None:
+                    yield output_of_all
+        raise EngineLostError("the engine hung up")
 
     async def interrupt(self, request_id: str) -> None:
         """See :meth:`server.engine.protocol.Engine.interrupt`."""
-        reading = self._reading.get(request_id)
+        reading = self._readings.get(request_id)
         if reading is not None:
-            reading.was_interrupted = True
-            reading.ended.set()
+            reading.end(is_interrupted=True)
 
     def take_unread(self, request_id: str) -> Sequence[int]:
         """See :meth:`server.engine.protocol.Engine.take_unread`."""
@@ -139,8 +222,8 @@ class RemoteEngine(VllmModel):
     def give_up(self) -> None:
         """See :meth:`server.engine.protocol.Engine.give_up`."""
         self._has_given_up = True
-        for reading in self._reading.values():
-            reading.ended.set()
+        for reading in self._readings.values():
+            reading.end(is_interrupted=False)
 
     async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:
         """See :meth:`server.engine.protocol.Engine.with_images`."""
@@ -153,14 +236,6 @@ class RemoteEngine(VllmModel):
     async def close(self) -> None:
         """Close the connections. Safe to call twice."""
         self._closed.set()
+        await self._fleet.close()
+        await self._session.close()
         self.close_model()
-        await self._client.aclose()
-
-
-async def _check_status(response: httpx.Response) -> None:
-    if response.is_success:
-        return
-    if 400 <= response.status_code < 500:
-        detail = (await response.aread()).decode(errors="replace")[:500]
-        raise EngineRequestError(f"the engine refused the request: {detail}")
-    raise EngineError(f"the engine answered with {response.status_code}")

@@ -4,8 +4,7 @@
 (``vllm/entrypoints/scale_out/token_in_token_out/protocol.py``, vLLM 0.32). Sends nothing itself.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,45 +12,102 @@ import msgspec
 from vllm.sampling_params import SamplingParams
 
 from server.engine.protocol import EngineOutput, EngineRequest, TokenLogprob, TokenLogprobs
-from server.errors.internal import AbortedError, EngineError
+from server.engine.remote.errors import EngineFailedError, WireError
 
 GENERATE_PATH = "/inference/v1/generate"
-DATA, DONE = "data: ", "[DONE]"
+MAX_EVENT_BYTES = 8 * 2**20  # 20 alternatives of 10,000 tokens
+_DATA, _DONE, _END = b"data: ", b"[DONE]", b"\n\n"
 # Decided by the other side.
 _NOT_SENT = frozenset({"output_kind", "detokenize", "structured_outputs"})
 
 
-class WireError(EngineError):
-    """The other side sent something that is none of its API's answers."""
+class _Candidate(msgspec.Struct):
+    token_id: int
+    logprob: float
+    rank: int | None = None
+
+
+class _Place(_Candidate):
+    top_logprobs: list[_Candidate] = []
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[_Place] | None = None
+
+
+class _Choice(msgspec.Struct):
+    token_ids: list[int] | None = None
+    logprobs: _Logprobs | None = None
+    finish_reason: str | None = None
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+
+
+class _PromptCandidate(msgspec.Struct):
+    logprob: float
+    rank: int | None = None
+
+
+class Frame(msgspec.Struct):
+    """An event of a stream, or a whole answer, as far as it is read here."""
+
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: Any = None
+    prompt_logprobs: list[dict[str, _PromptCandidate] | None] | None = None
+
+    @property
+    def num_cached_tokens(self) -> int | None:
+        """Number of tokens of the prompt that were not computed; None: it does not say."""
+        details = self.usage.prompt_tokens_details if self.usage else None
+        return details.cached_tokens if details else None
+
+    @property
+    def num_completion_tokens(self) -> int | None:
+        """Number of tokens that the other side has counted; None: it does not say."""
+        return self.usage.completion_tokens if self.usage else None
+
+
+_DECODER = msgspec.json.Decoder(Frame)
 
 
 def encode_request(
     request: EngineRequest,
     params: SamplingParams,
-    gate: Mapping[str, Any] | None,
-    cache_salt: str | None,
-) -> dict[str, Any]:
-    """Return the body of a streamed request for one choice."""
-    return {
+    gate: Mapping[str, Any] | None = None,
+    cache_salt: str | None = None,
+    *,
+    streams: bool,
+) -> bytes:
+    """Return the body of a request for one choice."""
+    body: dict[str, Any] = {
         "request_id": request.request_id,
         "token_ids": list(request.prompt_token_ids),
         "sampling_params": encode_params(params),
-        "reasoning_parser_kwargs": gate,
-        "cache_salt": cache_salt,
-        "stream": True,
-        "stream_options": {"include_usage": True},
     }
+    if gate is not None:
+        body["reasoning_parser_kwargs"] = gate
+    if cache_salt is not None:
+        body["cache_salt"] = cache_salt
+    if streams:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return msgspec.json.encode(body)
 
 
 def encode_params(params: SamplingParams) -> dict[str, Any]:
     """Return the parameters that are not vLLM's defaults, and the limit of the length always."""
-    defaults = SamplingParams()
-    values = {
-        field.name: getattr(params, field.name)
-        for field in msgspec.structs.fields(SamplingParams)
-        if not field.name.startswith("_") and field.name not in _NOT_SENT
+    sent = {
+        name: value
+        for name in _PARAM_NAMES
+        if (value := getattr(params, name)) != getattr(_DEFAULTS, name)
     }
-    sent = {name: value for name, value in values.items() if value != getattr(defaults, name)}
     sent["max_tokens"] = params.max_tokens
     if params.structured_outputs is not None:
         outputs = asdict(params.structured_outputs)
@@ -63,82 +119,126 @@ def encode_params(params: SamplingParams) -> dict[str, Any]:
     return sent
 
 
-def read_frame(line: str) -> Mapping[str, Any] | None:
-    """Return the object of a line of the stream; None: it has none, or is the last.
+_DEFAULTS = SamplingParams()
+_PARAM_NAMES = [
+    field.name
+    for field in msgspec.structs.fields(SamplingParams)
+    if not field.name.startswith("_") and field.name not in _NOT_SENT
+]
+
+
+class EventSplitter:
+    """Splits the bytes of a stream into its events, whatever the pieces in which they come."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def push(self, piece: bytes) -> Iterator[Frame]:
+        """Yield the events that are complete; what is no event of data is left out.
+
+        Raises:
+            WireError: an event is longer than ``MAX_EVENT_BYTES``, or no answer of the API.
+        """
+        *events, self._rest = (self._rest + piece).split(_END)
+        if len(self._rest) > MAX_EVENT_BYTES:
+            raise WireError("an event of the engine has no end")
+        for event in events:
+            # An event, the last line of the stream, or a comment that keeps it open.
+            if event.startswith(_DATA) and event != _DATA + _DONE:
+                yield decode_frame(event.removeprefix(_DATA))
+
+
+def decode_frame(data: bytes) -> Frame:
+    """Return a frame.
 
     Raises:
-        WireError: it is no JSON object.
-        EngineError: the engine failed on the request.
+        WireError: it is no answer of the API.
+        EngineFailedError: it is an error.
     """
-    if not line.startswith(DATA) or line == DATA + DONE:
-        return None
     try:
-        frame = json.loads(line.removeprefix(DATA))
-    except ValueError as error:
-        raise WireError("a frame of the engine is no JSON") from error
-    if not isinstance(frame, dict):
-        raise WireError("a frame of the engine is no JSON object")
-    if "error" in frame:
-        raise EngineError("the engine failed on this request")
+        frame = _DECODER.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WireError("an answer of the engine has not the form of its API") from error
+    if frame.error is not None:
+        raise EngineFailedError("the engine failed on this request")
     return frame
 
 
-def decode_output(
-    frame: Mapping[str, Any], request: EngineRequest, vocab_size: int
-) -> EngineOutput | None:
+def decode_output(frame: Frame, request: EngineRequest, vocab_size: int) -> EngineOutput | None:
     """Return the output of a frame; None: it has no tokens and is not the end.
 
     Raises:
         WireError: it is not one of one choice, or has ids that are no tokens of the model.
-        AbortedError: the engine aborted the request.
-        EngineError: the engine ended it for another reason.
+        EngineFailedError: the engine ended the request before its end.
     """
-    choices = frame.get("choices")
-    if not choices:
+    if not frame.choices:
         return None
-    try:
-        (choice,) = choices
-        token_ids = _read_token_ids(choice.get("token_ids") or [], vocab_size)
-        logprobs = _read_logprobs(choice.get("logprobs"), token_ids, request)
-        reason = choice.get("finish_reason")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise WireError("a frame of the engine has not the form of its API") from error
-    match reason:
+    if len(frame.choices) != 1:
+        raise WireError("an answer of the engine has several choices")
+    (choice,) = frame.choices
+    token_ids = choice.token_ids or []
+    if token_ids and not (min(token_ids) >= 0 and max(token_ids) < vocab_size):
+        raise WireError("an answer of the engine has ids that are no tokens of the model")
+    match choice.finish_reason:
         case None | "stop" | "length":
-            return EngineOutput(token_ids, logprobs, reason)
-        case "abort":
-            raise AbortedError("aborted by the engine")
+            return EngineOutput(
+                token_ids,
+                _read_logprobs(choice, request),
+                choice.finish_reason,
+                _read_prompt_logprobs(frame, request),
+                frame.num_cached_tokens,
+            )
         case _:
-            raise EngineError("the engine ended the request")
+            raise EngineFailedError("the engine ended the request")
 
 
-def _read_token_ids(values: Sequence[Any], vocab_size: int) -> list[int]:
-    token_ids = [int(value) for value in values]
-    if any(not 0 <= token_id < vocab_size for token_id in token_ids):
-        raise ValueError("no token id of the model")
-    return token_ids
-
-
-def _read_logprobs(
-    logprobs: Mapping[str, Any] | None, token_ids: Sequence[int], request: EngineRequest
-) -> list[TokenLogprobs] | None:
+def _read_logprobs(choice: _Choice, request: EngineRequest) -> list[TokenLogprobs] | None:
     num_top = request.sampling.num_logprobs
-    if num_top is None or logprobs is None:
+    if num_top is None:
         return None
+    places = (choice.logprobs.content if choice.logprobs else None) or []
+    if len(places) != len(choice.token_ids or ()):
+        raise WireError("an answer of the engine lacks log-probabilities")
     return [
-        TokenLogprobs(_read_logprob(place), _read_top(place["top_logprobs"], num_top))
-        for place, _ in zip(logprobs["content"], token_ids, strict=True)
+        TokenLogprobs(_read_candidate(place), _read_top(place.top_logprobs, num_top))
+        for place in places
     ]
 
 
-def _read_top(candidates: Sequence[Mapping[str, Any]], num_top: int) -> tuple[TokenLogprob, ...]:
+def _read_top(candidates: Sequence[_Candidate], num_top: int) -> tuple[TokenLogprob, ...]:
     """Return the likeliest tokens in order; the sampled one may have a rank beyond them."""
     ranked = sorted(
-        (place for place in candidates if 1 <= (place.get("rank") or 0) <= num_top),
-        key=lambda place: int(place["rank"]),
+        (candidate for candidate in candidates if 1 <= (candidate.rank or 0) <= num_top),
+        key=lambda candidate: candidate.rank or 0,
     )
-    return tuple(map(_read_logprob, ranked[:num_top]))
+    return tuple(map(_read_candidate, ranked[:num_top]))
 
 
-def _read_logprob(place: Mapping[str, Any]) -> TokenLogprob:
-    return TokenLogprob(int(place["token_id"]), float(place["logprob"]))
+def _read_candidate(candidate: _Candidate) -> TokenLogprob:
+    return TokenLogprob(candidate.token_id, candidate.logprob)
+
+
+def _read_prompt_logprobs(
+    frame: Frame, request: EngineRequest
+) -> list[TokenLogprobs | None] | None:
+    num_top = request.num_prompt_logprobs
+    if num_top is None:
+        return None
+    places = frame.prompt_logprobs or []
+    if len(places) != len(request.prompt_token_ids):
+        raise WireError("an answer of the engine lacks log-probabilities of the prompt")
+    try:
+        return [
+            None if place is None else _read_prompt_place(place, token_id, num_top)
+            for place, token_id in zip(places, request.prompt_token_ids, strict=True)
+        ]
+    except (KeyError, ValueError) as error:
+        raise WireError("an answer of the engine lacks log-probabilities of the prompt") from error
+
+
+def _read_prompt_place(
+    place: Mapping[str, _PromptCandidate], token_id: int, num_top: int
+) -> TokenLogprobs:
+    candidates = [_Candidate(int(key), value.logprob, value.rank) for key, value in place.items()]
+    sampled = TokenLogprob(token_id, place[str(token_id)].logprob)
+    return TokenLogprobs(sampled, _read_top(candidates, num_top))

@@ -66,6 +66,7 @@ class EngineBranchWriter:
         self.pool = ThinkingPool(job.prompt.budget.budget)
         self.num_branches = 0
         self.num_injected = 0
+        self.num_migrations = 0
         # The fewest prompt tokens that an engine request found in the prefix cache.
         self.num_cached: int | None = None
         # Ids of the engine requests that are running.
@@ -160,6 +161,7 @@ class EngineBranchWriter:
             async with aclosing(self._model.engine.generate(request)) as outputs:
                 async for output in outputs:
                     self._note_cached(output.num_cached_tokens)
+                    self.num_migrations += output.num_migrations
                     growing.push(output)
                     if self._on_output is not None:
                         self._num_written += len(output.token_ids)

@@ -55,7 +55,11 @@ async def search_choice(
     decoder.adopt_branch(plan, _without_winner(tally, writer, winner))
     entries = winner.entries if job.sampling.num_logprobs is not None else None
     output = EngineOutput(
-        winner.token_ids, entries, winner.finish_reason, num_cached_tokens=writer.num_cached
+        winner.token_ids,
+        entries,
+        winner.finish_reason,
+        num_cached_tokens=writer.num_cached,
+        num_migrations=writer.num_migrations,
     )
     request = _make_final_request(job, writer, winner, plan, governor.num_reply_extended)
     return request, output

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from server.engine.crash_masks import mask_crash_dumps
 from server.engine.protocol import EngineRequest, SamplingSettings
 from server.engine.vllm_messages import to_sampling_params
 from thinking.plan import ThinkingPlan
+from thinking.vllm_plugin.crash_masks import mask_crash_dumps
 
 CANARY = 424242
 
