@@ -28,6 +28,18 @@ class AbortedError(EngineError):
     """The engine aborted a request on its own initiative."""
 
 
+class NoEngineError(EngineError):
+    """No engine elsewhere is ready. The message names no address."""
+
+
+class TooManyMigrationsError(EngineError):
+    """The engines of a request were lost too often: `num_lost` times."""
+
+    def __init__(self, num_lost: int) -> None:
+        super().__init__(f"{num_lost} engines were lost")
+        self.num_lost = num_lost
+
+
 class GivenUpError(EngineError):
     """The engine gave up all requests because the server is shutting down."""
 

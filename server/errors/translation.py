@@ -14,8 +14,10 @@ from server.errors.internal import (
     EngineError,
     EngineRequestError,
     GivenUpError,
+    NoEngineError,
     PromptError,
     SearchError,
+    TooManyMigrationsError,
 )
 from thinking.budget import BudgetError
 
@@ -35,6 +37,11 @@ def to_api_error(error: BaseException) -> ApiError:
             return BadRequestError(str(error), param=error.field or "messages")
         case EngineDeadError():
             return UnavailableError("the engine has died", "engine_dead")
+        case NoEngineError():
+            return UnavailableError(str(error), "no_engine_ready")
+        case TooManyMigrationsError():
+            times = "once" if error.num_lost == 1 else f"{error.num_lost} times"
+            return UnavailableError(f"the engine was lost {times} during this reply", "engine_lost")
         case GivenUpError():
             return UnavailableError(
                 "the server is shutting down; there was no time to finish this reply",

@@ -23,11 +23,3 @@ class WireError(EngineLostError):
 
 class EngineFailedError(EngineLostError):
     """The other side says that it failed, or ended the request before its end."""
-
-
-class NoEngineError(EngineError):
-    """No engine is ready."""
-
-
-class TooManyMigrationsError(EngineError):
-    """The engines of a request were lost too often."""

@@ -9,9 +9,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.engine.remote.errors import EngineLostError, NoEngineError
+from server.engine.remote.errors import EngineLostError
 from server.engine.remote.probe import Probe, ProbeError
 from server.engine.remote.upstream import Upstream, UpstreamState
+from server.errors.internal import NoEngineError
 
 # A ready engine is asked again now and then: behind its URL may be another one.
 READY_SECONDS = 60.0

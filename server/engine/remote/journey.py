@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from server.engine.continuation import Continuation
 from server.engine.protocol import EngineOutput, EngineRequest
-from server.engine.remote.errors import EngineFailedError, EngineLostError, TooManyMigrationsError
+from server.engine.remote.errors import EngineFailedError, EngineLostError
+from server.errors.internal import TooManyMigrationsError
 
 
 class Journey:
@@ -44,17 +45,15 @@ class Journey:
 
         Raises:
             TooManyMigrationsError: the request may not migrate again.
-            EngineLostError: `error`, if the request is to blame, or may not migrate at all.
+            EngineLostError: `error`, if the request is to blame.
         """
         failed_at = len(self.written) if isinstance(error, EngineFailedError) else None
-        if not self._max_migrations or (failed_at is not None and failed_at == self._failed_at):
+        if failed_at is not None and failed_at == self._failed_at:
             raise error
         self._failed_at = failed_at
         self._num_lost += 1
         if self._num_lost > self._max_migrations:
-            raise TooManyMigrationsError(
-                f"the engine was lost {self._num_lost} times during this reply"
-            ) from error
+            raise TooManyMigrationsError(self._num_lost) from error
         self._num_untold += 1
         request_id = f"{self._first.request_id}~{self._num_lost}"
         if self.written:
