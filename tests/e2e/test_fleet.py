@@ -23,9 +23,9 @@ from tests.ops.proxy import OF_ENGINES, nginx
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 NUM_STREAMS = 64
-# Long thoughts and short answers, and the reverse.
+# Long thoughts and short answers, and the reverse: an answer without an end (token 1).
 THOUGHT = {"max_thinking_tokens": 240, "min_thinking_tokens": 200, "max_completion_tokens": 400}
-ANSWER = {"max_thinking_tokens": 24, "ignore_eos": True, "max_completion_tokens": 320}
+ANSWER = {"max_thinking_tokens": 24, "logit_bias": {"1": -100}, "max_completion_tokens": 320}
 
 
 @dataclass
