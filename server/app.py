@@ -129,13 +129,16 @@ async def _get_hello() -> dict[str, str]:
     return {"message": "hello"}
 
 
-async def _get_health(request: Request) -> dict[str, str]:
-    """Get the server's health: 200 if it can answer requests.
+async def _get_health(request: Request) -> dict[str, Any]:
+    """Get the server's health: 200 if it can answer requests, for one of its models at least.
 
-    Otherwise 503: while the model loads or the server shuts down, and after the engine has died.
+    Otherwise 503: while the model loads or the server shuts down, after the engine has died, and
+    while no engine elsewhere is ready.
     """
-    get_services(request).slot.get_ready_model()
-    return {"status": "ok"}
+    slot = get_services(request).slot
+    slot.check_ready()
+    unready = slot.list_unready()
+    return {"status": "degraded", "models": dict(unready)} if unready else {"status": "ok"}
 
 
 async def _get_version() -> dict[str, Any]:

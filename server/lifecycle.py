@@ -13,7 +13,7 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.hub.model_resolution import ModelResolutionError
 from server.process.console import print_status
 from server.process.exit import ExitCode, end_now
-from server.state import Services
+from server.state import LoadedModel, Services
 
 # Time for open requests to send their final error, after the engine died or the drain timed out.
 LAST_WORDS_SECONDS = 1.0
@@ -57,7 +57,7 @@ class HttpServer(uvicorn.Server):
 
 @dataclass(slots=True)
 class Lifecycle:
-    """A run of the server process. `load` starts the engine; `url` is shown to the operator.
+    """A run of the server process. `load` starts the engines; `url` is shown to the operator.
 
     A reply in the background is an open request, whether or not it has a client.
     """
@@ -65,7 +65,7 @@ class Lifecycle:
     http: HttpServer
     listener: socket.socket
     services: Services
-    load: Callable[[], Awaitable[Engine]]
+    load: Callable[[], Awaitable[Sequence[LoadedModel]]]
     url: str
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _serving: asyncio.Task[None] = field(init=False)
@@ -75,8 +75,8 @@ class Lifecycle:
         self._listen_to_signals()
         self._serving = asyncio.create_task(self.http.serve(sockets=[self.listener]))
         try:
-            engine = await self._load_unless_stopped()
-            return await self._serve(engine)
+            engines = await self._load_unless_stopped()
+            return await self._serve(engines)
         except (EngineConfigError, ModelResolutionError) as error:
             print_status(f"error: {error}")
             return ExitCode.USAGE
@@ -97,30 +97,32 @@ class Lifecycle:
             end_now(128 + number)
         self._stopping.set()
 
-    async def _load_unless_stopped(self) -> Engine:
+    async def _load_unless_stopped(self) -> Sequence[Engine]:
         print_status(f"loading; {self.url}/health is 503 meanwhile")
         loading = asyncio.ensure_future(self.load())
         if not await self._wait_for_first(loading):
             print_status("stopped while loading")
             end_now(ExitCode.OK)
-        engine = await loading
-        await asyncio.to_thread(self.services.set_engine, engine)
+        models = await loading
+        await asyncio.to_thread(self.services.set_models, models)
         # What the start has made stays. Looking at all of it, a full collection stops the server
         # for a third of a second.
         gc.collect()
         gc.freeze()
-        return engine
+        return [model.engine for model in models]
 
-    async def _serve(self, engine: Engine) -> ExitCode:
-        print_status(f"ready: {engine.model_name} at {self.url}")
+    async def _serve(self, engines: Sequence[Engine]) -> ExitCode:
+        names = ", ".join(engine.model_name for engine in engines)
+        print_status(f"ready: {names} at {self.url}")
         try:
-            if await self._wait_for_first(asyncio.ensure_future(engine.wait_dead())):
+            if await self._wait_for_first(asyncio.ensure_future(_wait_any_dead(engines))):
                 return await self._end_after_death()
-            return await self._drain(engine)
+            return await self._drain(engines)
         finally:
             await self._stop_http()
             await self.services.close()
-            await engine.close()
+            for engine in engines:
+                await engine.close()
 
     async def _end_after_death(self) -> ExitCode:
         print_status(
@@ -129,16 +131,18 @@ class Lifecycle:
         await self._wait_until_idle(LAST_WORDS_SECONDS)
         return ExitCode.ENGINE_DIED
 
-    async def _drain(self, engine: Engine) -> ExitCode:
+    async def _drain(self, engines: Sequence[Engine]) -> ExitCode:
         self.services.slot.is_draining = True
         self.http.stop_reusing_connections()
         seconds = self.services.settings.drain_seconds
         print_status(f"stopping: finishing open requests (at most {seconds:g} s; again to end now)")
         if not await self._wait_until_idle(seconds):
             print_status(f"out of time: open requests that are cut off: {self._num_open}")
-            engine.give_up()
+            for engine in engines:
+                engine.give_up()
             await self._wait_until_idle(LAST_WORDS_SECONDS)
-        return ExitCode.OK if engine.is_alive else ExitCode.ENGINE_DIED
+        is_alive = all(engine.is_alive for engine in engines)
+        return ExitCode.OK if is_alive else ExitCode.ENGINE_DIED
 
     async def _wait_until_idle(self, seconds: float) -> bool:
         """Wait until no request is open. Return False if that takes longer than `seconds`."""
@@ -165,3 +169,13 @@ class Lifecycle:
         """Stop listening and cut off the connections that are still open."""
         self.http.should_exit = True
         await self._serving
+
+
+async def _wait_any_dead(engines: Sequence[Engine]) -> None:
+    """Wait until one of the engines has died."""
+    dying = [asyncio.ensure_future(engine.wait_dead()) for engine in engines]
+    try:
+        await asyncio.wait(dying, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in dying:
+            task.cancel()

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,8 +29,9 @@ from server.process.console import print_status
 from server.process.exit import ExitCode, end_descendants, forbid_core_dumps
 from server.quotas.redis_script import RedisMissingError
 from server.quotas.storage import QuotaStorageUrlError
+from server.settings.models import ConfiguredModel, ModelsError, list_remote_models
 from server.settings.settings import ServerSettings
-from server.state import open_services
+from server.state import LoadedModel, open_services
 from server.stored_responses.redis_link import ResponseStoreConfigError
 from server.telemetry.opening import TelemetryMissingError
 from server.traces.access import TraceTokenError
@@ -69,6 +70,9 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
     except (LedgerConfigError, LedgerKeyError, PriceFileError) as error:
         print_status(f"error: ledger: {error}")
         return ExitCode.USAGE
+    except ModelsError as error:
+        print_status(f"error: {error}")
+        return ExitCode.USAGE
     except ResponseStoreConfigError as error:
         print_status(f"error: responses: {error}")
         return ExitCode.USAGE
@@ -77,20 +81,25 @@ def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
         log.stop()
 
 
-async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> Engine:
-    """Resolve the model and start vLLM with it, without blocking the event loop.
+async def load_models(
+    settings: ServerSettings, options: Mapping[str, Any]
+) -> Sequence[LoadedModel]:
+    """Start the engine of the model, or look for the engines elsewhere of all models.
 
     Raises:
-        ModelResolutionError: the model was not found.
-        EngineStartError: see :meth:`VllmEngine.start`.
+        ModelResolutionError: a model was not found.
+        EngineStartError: see :meth:`VllmEngine.start` and :meth:`RemoteEngine.start`.
     """
+    configured = list_remote_models(settings)
+    if not configured:
+        return [LoadedModel(await _start_engine(settings, options))]
+    return [await _find_engine(model, options) for model in configured]
+
+
+async def _start_engine(settings: ServerSettings, options: Mapping[str, Any]) -> Engine:
+    """Resolve the model and start vLLM with it, without blocking the event loop."""
     model = await asyncio.to_thread(resolve_model, settings.model)
     names = settings.served_model_name or [model.served_name]
-    if settings.engine_url:
-        remote_engine = await asyncio.to_thread(_import_remote_engine)
-        given = {"served_model_name": names, **options, "model": model.path_or_hub_id}
-        remote: Engine = await remote_engine.start(settings.engine_url, given, settings, names[0])
-        return remote
     vllm_engine = await asyncio.to_thread(_import_engine)
     try:
         model = await asyncio.to_thread(_choose_weights, model, vllm_engine, options)
@@ -104,6 +113,17 @@ async def load_engine(settings: ServerSettings, options: Mapping[str, Any]) -> E
             raise
         raise type(error)(f"{error}\n{model.load_failure_hint}") from error
     return engine
+
+
+async def _find_engine(configured: ConfiguredModel, options: Mapping[str, Any]) -> LoadedModel:
+    """Read a model, and look for its engines from now on; none needs to be there yet."""
+    settings = configured.settings
+    model = await asyncio.to_thread(resolve_model, settings.model)
+    names = settings.served_model_name or [model.served_name]
+    remote_engine = await asyncio.to_thread(_import_remote_engine)
+    given = {"served_model_name": names, **options, "model": model.path_or_hub_id}
+    engine = await remote_engine.start(configured.urls, given, settings, names[0])
+    return LoadedModel(engine, settings)
 
 
 def _choose_weights(
@@ -158,7 +178,7 @@ async def _run(
         http=HttpServer(config),
         listener=listener,
         services=services,
-        load=lambda: load_engine(settings, engine_options),
+        load=lambda: load_models(settings, engine_options),
         url=format_url(listener),
     )
     async with watch_keys(services.keys):

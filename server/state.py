@@ -5,27 +5,30 @@ here, so everything that a request uses is in one place.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fastapi import Request
 from prometheus_client import CollectorRegistry
 
+from server.account.account import RequestAccount
 from server.admission.load import LoadCurve, LoadGauge
 from server.admission.metrics import AdmissionMetrics
 from server.admission.queue import AdmissionQueue, QueueLimits
-from server.engine.protocol import Engine
+from server.engine.protocol import Engine, EngineLoad
 from server.engine.start_errors import EngineConfigError
 from server.errors.api import UnavailableError
 from server.generation.search.reward_model import RewardModel
 from server.keys.key import ANONYMOUS, AccessKey
 from server.keys.live import LiveKeys
+from server.keys.permissions import choose_model
 from server.keys.sealed_thoughts import ThoughtSeal
 from server.ledger.ledger import Ledger
 from server.ledger.opening import open_ledger
 from server.ledger.prices import PriceFileError
 from server.metrics import Metrics
+from server.model.names import DuplicateNameError, check_names
 from server.model.served_model import ServedModel
 from server.quotas.opening import open_quotas
 from server.quotas.quotas import Quotas
@@ -48,11 +51,19 @@ if TYPE_CHECKING:
     from server.telemetry.spans import RequestSpans
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """An engine, and the settings of its model; None: the server's."""
+
+    engine: Engine
+    settings: ServerSettings | None = None
+
+
 class EngineSlot:
-    """Slot for the model and its engine, filled once they are loaded."""
+    """Slot for the models and their engines, filled once they are loaded."""
 
     def __init__(self) -> None:
-        self.model: ServedModel | None = None
+        self.models: Sequence[ServedModel] = ()
         # For those who wait for it: connections that would stay open otherwise.
         self.draining = asyncio.Event()
 
@@ -69,39 +80,85 @@ class EngineSlot:
             self.draining.clear()
 
     @property
+    def model(self) -> ServedModel | None:
+        """The model of requests that name none; None while it loads."""
+        return self.models[0] if self.models else None
+
+    @property
     def engine(self) -> Engine | None:
-        """The engine; None while the model loads."""
+        """The engine of that model; None while it loads."""
         return self.model.engine if self.model else None
 
     @property
     def model_name(self) -> str | None:
-        """The model's name on the wire; None while it loads."""
+        """Its name on the wire; None while it loads."""
         return self.model.engine.model_name if self.model else None
 
     @property
-    def is_ready(self) -> bool:
-        """True if a request that arrives now will be answered."""
-        engine = self.engine
-        if engine is None or self.is_draining:
-            return False
-        return engine.is_alive and engine.not_ready_reason is None
+    def load(self) -> EngineLoad | None:
+        """The engines' load: their requests in sum, the fullest cache; None while they load."""
+        loads = [model.engine.load for model in self.models]
+        if not loads:
+            return None
+        return EngineLoad(
+            sum(load.num_running for load in loads),
+            sum(load.num_waiting for load in loads),
+            max(load.kv_cache_usage for load in loads),
+        )
 
-    def get_ready_model(self) -> ServedModel:
-        """Return the model.
+    @property
+    def max_num_seqs(self) -> int:
+        """Number of requests that run at a time in all engines; 1 while they load."""
+        return sum(model.engine.max_num_seqs for model in self.models) or 1
+
+    @property
+    def is_ready(self) -> bool:
+        """True if a request that arrives now, for one model at least, will be answered."""
+        try:
+            self.check_ready()
+        except UnavailableError:
+            return False
+        return True
+
+    def list_unready(self) -> Mapping[str, str]:
+        """Return why the models that can take no request now cannot, by their names."""
+        return {
+            model.engine.model_name: model.engine.not_ready_reason
+            for model in self.models
+            if model.engine.not_ready_reason is not None
+        }
+
+    def check_ready(self) -> None:
+        """Check that a request for one model at least could be answered.
 
         Raises:
-            UnavailableError: the model is not loaded yet, the server is draining, the engine is
+            UnavailableError: the models are not loaded yet, the server is draining, an engine is
                 dead, or no engine elsewhere is ready.
         """
-        if self.model is None:
+        if not self.models:
             raise UnavailableError("the model is still loading", "not_ready")
-        if not self.model.engine.is_alive:
+        if not all(model.engine.is_alive for model in self.models):
             raise UnavailableError("the engine has died", "engine_dead")
         if self.is_draining:
             raise UnavailableError("the server is shutting down", "draining")
-        if (reason := self.model.engine.not_ready_reason) is not None:
+        unready = self.list_unready()
+        if len(unready) == len(self.models):
+            raise UnavailableError(next(iter(unready.values())), "no_engine_ready")
+
+    def choose_model(self, account: RequestAccount, name: str | None) -> ServedModel:
+        """Return the model that a request for `name` goes to, which the account notes.
+
+        Whether its key may use it is not checked here.
+
+        Raises:
+            UnavailableError: see :meth:`check_ready`, of this model.
+        """
+        self.check_ready()
+        model = choose_model(account.key, self.models, name)
+        if (reason := model.engine.not_ready_reason) is not None:
             raise UnavailableError(reason, "no_engine_ready")
-        return self.model
+        account.model_name = model.engine.model_name
+        return model
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +193,28 @@ class Services:
     map_slots: asyncio.Semaphore
 
     def set_engine(self, engine: Engine) -> None:
-        """Start serving `engine`. Takes a moment, because it reads the whole vocabulary.
+        """Start serving `engine` alone; see :meth:`set_models`."""
+        self.set_models([LoadedModel(engine)])
+
+    def set_models(self, loaded: Sequence[LoadedModel]) -> None:
+        """Start serving. Takes a moment for each, because it reads the whole vocabulary.
 
         Raises:
-            EngineConfigError: the model has no prices.
+            EngineConfigError: a model has no prices, or two have the same name.
         """
         if self.ledger is not None:
             try:
-                self.ledger.check_model(engine.model_name)
+                for one in loaded:
+                    self.ledger.check_model(one.engine.model_name)
             except PriceFileError as error:
                 raise EngineConfigError(str(error)) from None
-        self.slot.model = ServedModel(engine, self.settings)
-        self.metrics.set_build_info(engine.model_name)
+        models = [ServedModel(one.engine, one.settings or self.settings) for one in loaded]
+        try:
+            check_names(model.names for model in models)
+        except DuplicateNameError as error:
+            raise EngineConfigError(str(error)) from None
+        self.slot.models = models
+        self.metrics.set_build_info(", ".join(one.engine.model_name for one in loaded))
 
     async def close(self) -> None:
         """Write what waits to be written, and free what the model holds beside its engine."""
@@ -163,8 +230,8 @@ class Services:
             await asyncio.to_thread(self.ledger.close)
         if self.telemetry is not None:
             await asyncio.to_thread(self.telemetry.close)
-        if self.slot.model is not None:
-            self.slot.model.close()
+        for model in self.slot.models:
+            model.close()
 
 
 def open_services(settings: ServerSettings, registry: CollectorRegistry | None = None) -> Services:
@@ -186,7 +253,7 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
     limits = QueueLimits(_create_place_counter(settings, slot), settings.max_queued_requests)
     admission = AdmissionQueue(limits, admission_metrics)
     curve = LoadCurve(settings.load_shrink_from, settings.load_shrink_floor)
-    load = LoadGauge(admission, lambda: slot.engine.load if slot.engine else None, curve)
+    load = LoadGauge(admission, lambda: slot.load, curve)
     admission_metrics.read_load_from(load.read_load, load.read_share)
     quotas = open_quotas(settings, metrics.registry)
     background, response_metrics = BackgroundTasks(), ResponseStoreMetrics(metrics.registry)
@@ -228,4 +295,4 @@ def get_services(request: Request) -> Services:
 def _create_place_counter(settings: ServerSettings, slot: EngineSlot) -> Callable[[], int]:
     """Return a function that returns how many requests may run at a time."""
     fixed = settings.max_concurrent_requests
-    return lambda: fixed or (slot.engine.max_num_seqs if slot.engine else 1)
+    return lambda: fixed or slot.max_num_seqs

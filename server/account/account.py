@@ -63,6 +63,7 @@ class RequestAccount:
     key: AccessKey = ANONYMOUS
     started: float = field(default_factory=time.monotonic)
     endpoint: str = "unknown"
+    model_name: str | None = None  # None: no model was chosen
     status: int | None = None
     error_code: str | None = None
     client_left: bool = False

@@ -129,9 +129,10 @@ async def begin_without_dialects(
         ApiError: see :func:`begin`.
     """
     services = get_services(request)
-    model = services.slot.get_ready_model()
+    services.slot.check_ready()
     parsed = await read_body(request, body)
     account = _name_endpoint(request)
+    model = services.slot.choose_model(account, parsed.requested_model)
     context = RequestContext(request, services, model, account, parsed, ThinkingParams())
     return context, await admit_prepared(context, await prepare(context))
 
@@ -145,9 +146,11 @@ async def read_request(
         ApiError: the model is not ready, or the body is invalid.
     """
     services = get_services(request)
-    model = services.slot.get_ready_model()
+    services.slot.check_ready()
     parsed, thinking = await read_thinking_body(request, body)
-    return RequestContext(request, services, model, _name_endpoint(request), parsed, thinking)
+    account = _name_endpoint(request)
+    model = services.slot.choose_model(account, parsed.requested_model)
+    return RequestContext(request, services, model, account, parsed, thinking)
 
 
 def _name_endpoint(request: Request) -> RequestAccount:

@@ -42,6 +42,11 @@ class StrictModel(BaseModel):
     right_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     @property
+    def requested_model(self) -> str | None:
+        """Name of the model that the body asks for; None: it names none."""
+        return getattr(self, "model", None)
+
+    @property
     def thinking_claims(self) -> Sequence[Claim]:
         """Fields about how much to think that the model itself declares."""
         return ()

@@ -1,13 +1,30 @@
 """Permission checks for a key. Knows no endpoint."""
 
+from collections.abc import Sequence
+
 from server.errors.api import NotAllowedError, UnknownModelError
 from server.keys.key import AccessKey
 from server.model.names import ModelNames
+from server.model.served_model import ServedModel
 
 
 def select_names(key: AccessKey, served: ModelNames) -> list[str]:
     """Return the names under which `key` may use the model."""
     return [name for name in served if key.may_use(name)]
+
+
+def choose_model(
+    key: AccessKey, models: Sequence[ServedModel], requested: str | None
+) -> ServedModel:
+    """Return the model that a request for `requested` goes to, which :func:`check_model` checks.
+
+    Without a name, or with one that no model has, the first model that `key` may use; if it may use
+    none, the first. `models` has one at least.
+    """
+    for model in models:
+        if requested and model.names.include(requested):
+            return model
+    return next((model for model in models if select_names(key, model.names)), models[0])
 
 
 def check_model(

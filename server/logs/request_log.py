@@ -21,4 +21,5 @@ class RequestLog:
             return
         if account.endpoint in PROBE_ENDPOINTS and account.status in (200, 503):
             return
-        log_fields(self._logger, "request", build_request_fields(account, self._model_name()))
+        model_name = account.model_name or self._model_name()
+        log_fields(self._logger, "request", build_request_fields(account, model_name))

@@ -1,7 +1,13 @@
-"""The names under which the model is served. Knows no keys."""
+"""The names under which models are served. Knows no keys."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+
+
+class DuplicateNameError(ValueError):
+    """Two models have the same name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +33,15 @@ class ModelNames:
     def include(self, name: str) -> bool:
         """Return whether the model is served under `name`."""
         return name in self.names
+
+
+def check_names(models: Iterable[ModelNames]) -> None:
+    """Check the names of all models of a server.
+
+    Raises:
+        DuplicateNameError: two have the same.
+    """
+    counts = Counter(chain.from_iterable(models))
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise DuplicateNameError(f"two models have the name {twice[0]!r}")

@@ -19,6 +19,7 @@ from server.generation.orders import (
     TextTooLongError,
 )
 from server.keys.key import AccessKey
+from server.model.served_model import ServedModel
 from server.running_replies.registry import RunningReply
 from server.state import Services
 from thinking.command import CommandAction
@@ -83,7 +84,7 @@ async def control_reply(
     if reply is None:
         raise ReplyNotFoundError
     governors = _choose_governors(reply, request.choice)
-    words = await _encode_words(services, request)
+    words = await _encode_words(governors[0].model, request)
     async with reply.turns:
         orders = {governor: _make_order(governor, request, words) for governor in governors}
         if request.action is CommandAction.EXTEND:
@@ -120,14 +121,13 @@ def _choose_governors(reply: RunningReply, choice: int | None) -> Sequence[Choic
     return [reply.governors[choice]]
 
 
-async def _encode_words(services: Services, request: ControlRequest) -> tuple[int, ...]:
+async def _encode_words(model: ServedModel, request: ControlRequest) -> tuple[int, ...]:
     """Return the tokens of the caller's words, which end a line.
 
     Raises:
         BadRequestError: the text has a control token of the model in it.
     """
-    model = services.slot.model
-    if request.action is not CommandAction.ADD or model is None:
+    if request.action is not CommandAction.ADD:
         return ()
     words = await model.encode_words(request.text.removesuffix("\n") + "\n")
     if words is None:

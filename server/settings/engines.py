@@ -12,8 +12,14 @@ class EngineSettings(BaseSettings):
     engine_url: Words = Field(
         default_factory=list,
         description="URLs of engines elsewhere, or of a router before them (docs/fleet.md); this "
-        "server then starts none. An engine is `vllm serve MODEL --tokens-only` with the plugin of "
-        "thinking-server. Their key is in the environment variable THINKING_SERVER_ENGINE_KEY.",
+        "server then starts none. NAME=URL: of the model NAME, one of several. An engine is "
+        "`vllm serve MODEL --tokens-only` with the plugin of thinking-server. Their key is in the variable "
+        "THINKING_SERVER_ENGINE_KEY.",
+    )
+    models_file: str | None = Field(
+        default=None,
+        description="TOML file of the models whose engines are elsewhere: a table for each, with "
+        "`model`, `engine_url` and the model's own thinking options (docs/fleet.md).",
     )
     engine_ca: str | None = Field(
         default=None,

@@ -48,7 +48,7 @@ class RequestSpans:
         if account.endpoint in PROBE_ENDPOINTS:
             return
         ended = time.time_ns()
-        model_name = self._model_name()
+        model_name = account.model_name or self._model_name()
         span = self._tracer.start_span(
             build_span_name(account, model_name),
             context=self._propagator.extract(account.trace_context),

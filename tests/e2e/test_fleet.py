@@ -152,7 +152,8 @@ def check_laws(replies: Sequence[Reply], undisturbed: Sequence[Reply]) -> None:
 async def test_replies_outlive_an_engine_that_is_killed(fleet: Fleet) -> None:
     undisturbed = await ask_all(fleet)
     assert not any("migrations" in reply.receipt for reply in undisturbed)
-    in_thoughts, in_answers = [], []
+    in_thoughts: list[Reply] = []
+    in_answers: list[Reply] = []
 
     def kill_one(replies: Sequence[Reply]) -> None:
         running = [reply for reply in replies if is_on_its_way(reply)]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from server.hub.model_resolution import ModelResolutionError
 from server.lifecycle import HttpServer, Lifecycle
 from server.process.exit import ExitCode
 from server.serve import bind_listener, format_url
+from server.state import LoadedModel
 from server.traces.sqlite_store import SqliteTraceStore
 from server.traces.store import Retention
 from server.traces.trace import TraceQuery
@@ -56,7 +57,7 @@ class Running:
 
 @asynccontextmanager
 async def run_server(
-    load: Callable[[], Awaitable[Engine]], drain_seconds: float = 5.0, **options: Any
+    load: Callable[[], Awaitable[Sequence[LoadedModel]]], drain_seconds: float = 5.0, **options: Any
 ) -> AsyncIterator[Running]:
     listener = bind_listener("127.0.0.1", 0)
     services = make_services(drain_seconds=drain_seconds, **options)
@@ -107,8 +108,8 @@ def to_http(path: str, body: dict[str, Any]) -> bytes:
     return f"{head}content-length: {len(content)}\r\n\r\n".encode() + content
 
 
-async def return_engine(engine: Engine) -> Engine:
-    return engine
+async def return_engine(engine: Engine) -> Sequence[LoadedModel]:
+    return [LoadedModel(engine)]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ async def return_engine(engine: Engine) -> Engine:
 async def test_a_failed_load_ends_with_its_code_and_says_why(
     error: Exception, code: ExitCode, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def load() -> Engine:
+    async def load() -> Sequence[LoadedModel]:
         raise error
 
     async with run_server(load) as server:
@@ -133,9 +134,9 @@ async def test_a_failed_load_ends_with_its_code_and_says_why(
 async def test_health_is_503_while_loading_and_200_after() -> None:
     may_load = asyncio.Event()
 
-    async def load() -> Engine:
+    async def load() -> Sequence[LoadedModel]:
         await may_load.wait()
-        return make_engine("Seven.")
+        return await return_engine(make_engine("Seven."))
 
     async with run_server(load) as server:
         assert await server.get_health() == 503

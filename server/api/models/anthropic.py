@@ -8,9 +8,9 @@ from server.keys.key import AccessKey
 from server.model.served_model import ServedModel
 
 
-def to_model_list(model: ServedModel, names: Sequence[str], key: AccessKey) -> dict[str, Any]:
-    """Return a page with the model under all `names`."""
-    infos = [to_model_info(model, name, key) for name in names]
+def to_model_list(named: Sequence[tuple[ServedModel, str]], key: AccessKey) -> dict[str, Any]:
+    """Return a page with all models under their names."""
+    infos = [to_model_info(model, name, key) for model, name in named]
     ids = [info["id"] for info in infos] or [None]
     return {"data": infos, "has_more": False, "first_id": ids[0], "last_id": ids[-1]}
 

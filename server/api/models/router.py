@@ -1,4 +1,4 @@
-"""``GET /v1/models``: the model that is served, under each of its names.
+"""``GET /v1/models``: the models that are served, under each of their names.
 
 Anthropic's clients use the same path and get Anthropic's form. Loads no model.
 """
@@ -21,19 +21,20 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 @router.get("", summary="List models")
 async def list_models(request: Request) -> dict[str, Any]:
     """List the names that the key may use, each with the context length and thinking limits."""
-    model = get_services(request).slot.get_ready_model()
-    key = get_account(request).key
-    names = select_names(key, model.names)
+    slot, key = get_services(request).slot, get_account(request).key
+    slot.check_ready()
+    named = [(model, name) for model in slot.models for name in select_names(key, model.names)]
     if is_anthropic_request(request.scope):
-        return to_model_list(model, names, key)
-    return {"object": "list", "data": [_to_card(model, name, key) for name in names]}
+        return to_model_list(named, key)
+    return {"object": "list", "data": [_to_card(model, name, key) for model, name in named]}
 
 
 @router.get("/{model_name:path}", summary="Retrieve a model")
 async def retrieve_model(request: Request, model_name: str) -> dict[str, Any]:
-    """Retrieve the served model by a name, with its context length and thinking limits."""
-    model = get_services(request).slot.get_ready_model()
-    key = get_account(request).key
+    """Retrieve a served model by a name, with its context length and thinking limits."""
+    account = get_account(request)
+    model = get_services(request).slot.choose_model(account, model_name)
+    key = account.key
     check_model(key, model.names, model_name, param=None)
     # With --accept-any-model-name it may be a name that is not served; such a one is not repeated.
     usable = select_names(key, model.names)

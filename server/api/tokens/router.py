@@ -67,8 +67,9 @@ async def detokenize(request: Request) -> dict[str, Any]:
 @router.get("/tokenizer_info", summary="Get tokenizer information")
 async def get_tokenizer_info(request: Request) -> dict[str, Any]:
     """Return the special tokens and the chat template, in vLLM's form as far as clients read it."""
-    model = get_services(request).slot.get_ready_model()
-    check_model(get_account(request).key, model.names, None)
+    account = get_account(request)
+    model = get_services(request).slot.choose_model(account, None)
+    check_model(account.key, model.names, None)
     tokenizer = model.engine.tokenizer
     names = ("bos_token", "eos_token", "pad_token", "unk_token", "chat_template")
     return {"tokenizer_class": type(tokenizer).__name__} | {
@@ -78,7 +79,9 @@ async def get_tokenizer_info(request: Request) -> dict[str, Any]:
 
 async def _read_body(request: Request, body: type[BodyT]) -> tuple[ServedModel, BodyT]:
     """Return the model and the body, after checking that the caller may use the model."""
-    model = get_services(request).slot.get_ready_model()
+    slot, account = get_services(request).slot, get_account(request)
+    slot.check_ready()
     parsed = await read_body(request, body)
-    check_model(get_account(request).key, model.names, parsed.model)
+    model = slot.choose_model(account, parsed.model)
+    check_model(account.key, model.names, parsed.model)
     return model, parsed

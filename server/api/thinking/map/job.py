@@ -56,7 +56,7 @@ async def prepare_map(
     check_model(key, model.names, body.model)
     if body.include_reasoning:
         check_shows_thoughts(key, server_shows=settings.show_thoughts, param="include_reasoning")
-    ceiling = key.combine_ceiling(settings.max_thinking_tokens)
+    ceiling = key.combine_ceiling(model.policy.model_ceiling)
     thought_tokens = _resolve_thought_tokens(body, ceiling, engine.profile)
     messages = None
     if body.messages is not None:

@@ -29,7 +29,7 @@ async def check_handshake(request: Request) -> Response:
         raise HTTPException(405, headers={"Allow": "POST"})
     services = get_services(request)
     check_origin(services.settings, request.headers)
-    services.slot.get_ready_model()
+    services.slot.check_ready()
     return Response(status_code=SWITCHING_PROTOCOLS)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from server.http.connection_limits import ConnectionLimits
 from server.lifecycle import HttpServer, Lifecycle
 from server.process.exit import ExitCode
 from server.serve import bind_listener, format_url
-from server.state import Services
+from server.state import LoadedModel, Services
 from tests.server.conftest import MODEL, PROFILES, TOKENIZER, make_services, wants
 
 END_SECONDS = 60.0  # the first tool parser is imported with all of vLLM
@@ -108,8 +108,8 @@ async def run_sockets(
         max_model_len=max_model_len,
     )
 
-    async def load() -> ScriptedEngine:
-        return engine
+    async def load() -> Sequence[LoadedModel]:
+        return [LoadedModel(engine)]
 
     config = HttpConfig(
         create_app(services),
