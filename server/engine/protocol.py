@@ -213,7 +213,7 @@ class Engine(Protocol):
 
     @property
     def not_ready_reason(self) -> str | None:
-        """Why a living engine can take no request now; None: it can."""
+        """Reason why a living engine can take no request now; None: it can."""
 
     @property
     def num_running(self) -> int:

@@ -1,4 +1,4 @@
-"""What the API process knows of a model, wherever it runs: tokenizer, markers, limits, constraints.
+"""A model as the API process knows it, wherever it runs: tokenizer, markers, limits, constraints.
 
 From vLLM's configuration of it; starts no engine. The implementations of the engine protocol that
 run vLLM begin with it.

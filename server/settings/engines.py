@@ -13,8 +13,8 @@ class EngineSettings(BaseSettings):
         default_factory=list,
         description="URLs of engines elsewhere, or of a router before them (docs/fleet.md); this "
         "server then starts none. NAME=URL: of the model NAME, one of several. An engine is "
-        "`vllm serve MODEL --tokens-only` with the plugin of thinking-server. Their key is in the variable "
-        "THINKING_SERVER_ENGINE_KEY.",
+        "`vllm serve MODEL --tokens-only` with the plugin of thinking-server. Their key is in the "
+        "variable THINKING_SERVER_ENGINE_KEY.",
     )
     models_file: str | None = Field(
         default=None,

@@ -45,7 +45,7 @@ class Fleet:
 
     @property
     def not_ready_reason(self) -> str | None:
-        """Why no engine can be asked, without addresses; None: one can."""
+        """Reason why no engine can be asked, without addresses; None: one can."""
         if self._has_ready.is_set():
             return None
         reasons = dict.fromkeys(upstream.reason for upstream in self.upstreams)

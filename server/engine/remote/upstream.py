@@ -19,7 +19,7 @@ _DETAIL_BYTES = 2000
 
 
 class UpstreamState(Enum):
-    """Whether requests are sent to an engine."""
+    """State that decides whether requests are sent to an engine."""
 
     UNKNOWN = "unknown"  # it has not been probed yet
     READY = "ready"
