@@ -45,8 +45,9 @@ def serve(
     *,
     ready_seconds: float,
     environment: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> Iterator[RunningServer]:
-    """Start a server on a free port, yield it once it is ready, end it.
+    """Start a server, on a free port where none is named, yield it once it is ready, end it.
 
     Args:
         command: the port is appended, as ``--port N``.
@@ -55,7 +56,7 @@ def serve(
     Raises:
         ServerError: it does not come up.
     """
-    port, begin = _find_free_port(), time.monotonic()
+    port, begin = port or _find_free_port(), time.monotonic()
     with log.open("wb") as file:
         process = subprocess.Popen(
             [*command, "--port", str(port)],

@@ -16,7 +16,7 @@ from benchmarks.gpu.laws import LawError
 from benchmarks.server_process import ServerError
 from benchmarks.serving.report import write_report
 from benchmarks.serving.rounds import measure, say
-from benchmarks.serving.sides import LLAMA, OURS, VLLM, Plan
+from benchmarks.serving.sides import ELSEWHERE, LLAMA, OURS, VLLM, Plan
 from server.hub.model_resolution import DEFAULT_MODEL, EMBEDDED_MODELS, ShippedFolder
 from server.process.environment import set_process_defaults
 
@@ -24,7 +24,7 @@ from server.process.environment import set_process_defaults
 def main() -> int:
     """Measure what the command line says."""
     arguments = _parse_arguments()
-    servers = [name for name in (OURS, VLLM, LLAMA) if name in arguments.servers]
+    servers = [name for name in (OURS, ELSEWHERE, VLLM, LLAMA) if name in arguments.servers]
     if isinstance(EMBEDDED_MODELS.get(arguments.model), ShippedFolder):
         servers = [name for name in servers if name != LLAMA]  # no GGUF file of it
     plan = Plan(

@@ -17,7 +17,16 @@ import psutil
 
 from benchmarks.server_process import RunningServer, ServerError
 from benchmarks.serving.load import send_crowd
-from benchmarks.serving.sides import OURS, Plan, Side, check, list_sides, make_bodies, start
+from benchmarks.serving.sides import (
+    ELSEWHERE,
+    OURS,
+    Plan,
+    Side,
+    check,
+    list_sides,
+    make_bodies,
+    start,
+)
 from benchmarks.streams import ChatError
 
 WARM_UP_TEMPERATURE = 1.0  # at which all that greedy sampling needs is needed too
@@ -102,7 +111,7 @@ def _measure_load(
             try:
                 figure = _measure_round(plan, side, running, at_once, temperature, number)
             except ServerError as error:
-                if side.server == OURS:
+                if side.server in (OURS, ELSEWHERE):
                     raise
                 results.problems.append(f"{at_once} at once: {error}")
                 say(str(error))

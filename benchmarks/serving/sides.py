@@ -4,8 +4,8 @@ A side is a server with one kind of request. Knows no times.
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from benchmarks.gpu.laws import check_reply
 from benchmarks.proof.fresh_chains import draw_chains
 from benchmarks.server_process import HOST, RunningServer, serve, to_flags
 from benchmarks.streams import Reply
+from server.cli import parse_engine_options
+from server.engine.cpu import choose_cpu_settings
 from server.hub.model_resolution import EMBEDDED_MODELS, GgufPackage, find_gguf, resolve_model
 
 OURS, VLLM, LLAMA = "ours", "vLLM", "llama.cpp"
+ELSEWHERE = "elsewhere"  # our server, with an engine in a stock vLLM with our plugin
 PLAIN, HIDDEN, SHOWN, THEIR_BUDGET = "no thought", "hidden", "shown", "its budget"
 MODEL_NAME = "benchmark"
 START, END = "<think>", "</think>"  # that vLLM counts from; a prompt of its side ends with START
@@ -69,6 +72,9 @@ def list_sides(plan: Plan) -> list[Side]:
         Side(LLAMA, PLAIN, {"cache_prompt": False}),
         Side(OURS, HIDDEN, budget),
         Side(OURS, SHOWN, {**budget, "include_reasoning": True}),
+        Side(ELSEWHERE, PLAIN, {"max_thinking_tokens": 0}),
+        Side(ELSEWHERE, HIDDEN, budget),
+        Side(ELSEWHERE, SHOWN, {**budget, "include_reasoning": True}),
         # vLLM counts from a marker, which not every model writes by itself.
         Side(VLLM, THEIR_BUDGET, {"thinking_token_budget": plan.budget}, START),
     ]
@@ -104,7 +110,7 @@ def check(plan: Plan, side: Side, reply: Reply) -> None:
     Raises:
         LawError: one does not hold; the message says which.
     """
-    if side.server == OURS:
+    if side.server in (OURS, ELSEWHERE):
         budget = side.fields["max_thinking_tokens"]
         check_reply(reply, budget=budget, max_tokens=plan.max_tokens, is_shown=side.kind == SHOWN)
 
@@ -117,16 +123,44 @@ def start(server: str, plan: Plan, logs: Path) -> Iterator[RunningServer]:
         ServerError: it does not come up.
         FileNotFoundError: it is not installed, or cannot serve the model.
     """
-    log = logs / f"{server.replace('.', '-')}.log"
-    command = _COMMANDS[server](plan)
+    with ExitStack() as stack:
+        command = [*_COMMANDS[server](plan)]
+        if server == ELSEWHERE:
+            engine = stack.enter_context(_serve_engine(plan, logs))
+            command += ["--engine-url", engine.url]
+        log = logs / f"{server.replace('.', '-')}.log"
+        environment = ENVIRONMENT | OWN_ENVIRONMENT.get(server, {})
+        yield stack.enter_context(
+            serve(server, command, log, ready_seconds=READY_SECONDS, environment=environment)
+        )
+
+
+@contextmanager
+def _serve_engine(plan: Plan, logs: Path) -> Iterator[RunningServer]:
+    """Start an engine for a server elsewhere, with what our server would choose for its own."""
+    folder = resolve_model(plan.model).path_or_hub_id
+    given = _parse_flags(plan.our_options) | {"model": folder, "max_model_len": MAX_MODEL_LEN}
+    chosen = choose_cpu_settings(given)
+    module = "vllm.entrypoints.openai.api_server"
+    own = {
+        **{name: value for name, value in chosen.options.items() if name not in given},
+        "tokens_only": True,
+        "disable_log_stats": True,
+        "disable_uvicorn_access_log": True,
+    }
+    command = [sys.executable, "-m", module, "--model", folder, *_list_common(plan)]
     with serve(
-        server,
-        command,
-        log,
+        "the engine elsewhere",
+        [*command, *to_flags(own), *plan.our_options],
+        logs / "engine-elsewhere.log",
         ready_seconds=READY_SECONDS,
-        environment=ENVIRONMENT | OWN_ENVIRONMENT.get(server, {}),
+        environment={**chosen.environment, **ENVIRONMENT},
     ) as running:
         yield running
+
+
+def _parse_flags(flags: Sequence[str]) -> dict[str, Any]:
+    return parse_engine_options(flags) if flags else {}
 
 
 def _make_our_command(plan: Plan) -> list[str]:
@@ -169,4 +203,9 @@ def _make_llama_command(plan: Plan) -> list[str]:
     return [*command, "--slots", str(max(plan.loads))]
 
 
-_COMMANDS = {OURS: _make_our_command, VLLM: _make_vllm_command, LLAMA: _make_llama_command}
+_COMMANDS = {
+    OURS: _make_our_command,
+    ELSEWHERE: _make_our_command,
+    VLLM: _make_vllm_command,
+    LLAMA: _make_llama_command,
+}
