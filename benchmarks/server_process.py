@@ -22,6 +22,7 @@ POLL_SECONDS = 0.5
 HEALTH_SECONDS = 5.0
 END_SECONDS = 20.0
 LOG_TAIL = 2000  # characters
+MIB = 2**20
 
 
 class ServerError(Exception):
@@ -118,6 +119,15 @@ def end_server(process: subprocess.Popen[bytes], seconds: float) -> None:
     for child in family:
         with suppress(psutil.NoSuchProcess):
             child.kill()
+
+
+def sum_memory(process: psutil.Process) -> float:
+    """Return the MiB of a process and those below it; what they share is counted once."""
+    total = 0.0
+    with suppress(psutil.NoSuchProcess):  # it has died
+        for member in (process, *process.children(recursive=True)):
+            total += member.memory_full_info().pss / MIB
+    return total
 
 
 def _find_free_port() -> int:

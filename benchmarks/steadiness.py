@@ -1,10 +1,10 @@
 """``python -m benchmarks.steadiness``: whether thousands of requests leave anything behind.
 
 Serves the thinker, sends chats from clients that each wait for their reply, every second one
-streamed, and prints for every thousand: tokens a second, and the resident memory of the API
-process and of all processes, in MiB. The exit status is 1 if the memory of the last thousand is
-more than 5 % above that of the second (the first fills caches), or its throughput more than 5 %
-below.
+streamed, and prints for every thousand: tokens a second, and the memory of the API process and of
+all processes, in MiB; what processes share is counted once. The exit status is 1 if the memory of
+the last thousand is more than 5 % above that of the second (the first fills caches), or its
+throughput more than 5 % below.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.server_process import HOST, RunningServer, serve
+from benchmarks.server_process import HOST, MIB, RunningServer, serve, sum_memory
 
 MODEL = "thinker"
 NUM_CLIENTS = 32
@@ -29,7 +29,6 @@ MAX_TOKENS, BUDGET = 48, 24
 READY_SECONDS = 300.0
 TIMEOUT_SECONDS = 120.0
 TOLERANCE = 0.05
-MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +108,8 @@ async def send_some(client: httpx.AsyncClient, numbers: Iterator[int]) -> int:
 
 
 def measure(process: psutil.Process) -> tuple[float, float]:
-    """Return the resident memory of the process that speaks HTTP, and of all, in MiB."""
-    children = process.children(recursive=True)
-    own = process.memory_info().rss
-    return own / MIB, (own + sum(child.memory_info().rss for child in children)) / MIB
+    """Return the resident memory of the process that speaks HTTP, and that of all, in MiB."""
+    return process.memory_info().rss / MIB, sum_memory(process)
 
 
 if __name__ == "__main__":

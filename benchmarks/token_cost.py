@@ -15,6 +15,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
+
 from benchmarks.machine import describe_machine
 from benchmarks.server_process import RunningServer
 from benchmarks.serving.load import send_crowd
@@ -42,10 +44,11 @@ Kind = tuple[str, str]  # server, and kind of its requests
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Processor time of the API process, in seconds, and tokens generated, for one crowd."""
+    """Processor time of the API process and of those below it, in seconds, for one crowd."""
 
     seconds: float
     num_tokens: int
+    engine_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +101,33 @@ def _measure_round(
     sides = list_sides(plan)
     for side in sides[::-1] if number % 2 else sides:
         short, long = (
-            _measure_crowd(plan, side, running[side.server], length, number)
+            measure_crowd(plan, side, running[side.server], length, number)
             for length in (SHORT, num_long)
         )
         yield side, compute_cost(short, long, plan.loads[0])
 
 
-def _measure_crowd(
-    plan: Plan, side: Side, server: RunningServer, length: int, number: int
-) -> Crowd:
+def measure_crowd(plan: Plan, side: Side, server: RunningServer, length: int, number: int) -> Crowd:
+    """Send a crowd of replies whose thoughts, or further answers, are `length` tokens long."""
     plan = replace(plan, max_tokens=ANSWER_TOKENS + length, budget=length)
     side = next(other for other in list_sides(plan) if other.name == side.name)
     if side.server == OURS and side.kind != PLAIN:
         side = replace(side, fields={**side.fields, "min_thinking_tokens": length})
     bodies = make_bodies(plan, side, plan.loads[0], temperature=0.0, seed=100 * length + number)
-    before = sum(server.process.cpu_times()[:2])
+    before = read_processor_times(server.process)
     times = asyncio.run(send_crowd(server.url, bodies))
-    return Crowd(sum(server.process.cpu_times()[:2]) - before, times.num_tokens)
+    after = read_processor_times(server.process)
+    return Crowd(after[0] - before[0], times.num_tokens, after[1] - before[1])
+
+
+def read_processor_times(process: psutil.Process) -> tuple[float, float]:
+    """Return the processor time of a process, and of all below it, in seconds."""
+    below = process.children(recursive=True)
+    return _sum_times(process), sum(_sum_times(child) for child in below)
+
+
+def _sum_times(process: psutil.Process) -> float:
+    return float(sum(process.cpu_times()[:2]))
 
 
 def compute_cost(short: Crowd, long: Crowd, num_requests: int) -> Cost:

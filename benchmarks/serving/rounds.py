@@ -8,14 +8,14 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import aiohttp
 import psutil
 
-from benchmarks.server_process import RunningServer, ServerError
+from benchmarks.server_process import RunningServer, ServerError, sum_memory
 from benchmarks.serving.load import send_crowd
 from benchmarks.serving.sides import (
     ELSEWHERE,
@@ -90,7 +90,7 @@ def measure(plan: Plan, folder: Path) -> Results:
         for at_once in plan.loads:
             _measure_load(plan, sides, running, at_once, results)
             for name, server in running.items():
-                peaks[name] = max(peaks[name], _sum_memory(server.process))
+                peaks[name] = max(peaks[name], sum_memory(server.process))
         for name, server in running.items():
             results.starts.append(Start(name, server.start_seconds, peaks[name]))
     return results
@@ -169,15 +169,6 @@ def _measure_round(
 
 def _in_ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(1000 * seconds, 3)
-
-
-def _sum_memory(process: psutil.Process) -> float:
-    """Return the memory of a process and those below it; what they share is counted once."""
-    total = 0.0
-    with suppress(psutil.NoSuchProcess):  # it has died
-        for member in (process, *process.children(recursive=True)):
-            total += member.memory_full_info().pss / 2**20
-    return total
 
 
 def say(line: str) -> None:

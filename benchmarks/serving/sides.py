@@ -164,14 +164,14 @@ def _parse_flags(flags: Sequence[str]) -> dict[str, Any]:
 
 
 def _make_our_command(plan: Plan) -> list[str]:
-    command = [sys.executable, "-m", "server", "--model", plan.model, *_list_common(plan)]
+    command = [sys.executable, "-m", "server", "--model", plan.model, *list_common_flags(plan)]
     return [*command, *plan.our_options]
 
 
 def _make_vllm_command(plan: Plan) -> list[str]:
     folder = resolve_model(plan.model).path_or_hub_id
     module = "vllm.entrypoints.openai.api_server"
-    command = [sys.executable, "-m", module, "--model", folder, *_list_common(plan)]
+    command = [sys.executable, "-m", module, "--model", folder, *list_common_flags(plan)]
     own = {
         "disable_log_stats": True,
         "disable_uvicorn_access_log": True,
@@ -180,7 +180,8 @@ def _make_vllm_command(plan: Plan) -> list[str]:
     return [*command, *to_flags(own), *plan.vllm_options]
 
 
-def _list_common(plan: Plan) -> list[str]:
+def list_common_flags(plan: Plan) -> list[str]:
+    """Return the flags of both our server and vLLM's."""
     return to_flags(
         {
             "host": HOST,

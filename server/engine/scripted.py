@@ -21,10 +21,10 @@ from server.engine.protocol import (
     EnginePrompt,
     EngineRequest,
     InterruptedRequestError,
-    TokenLogprob,
     TokenLogprobs,
 )
 from server.engine.scripted_model import LogitsSource
+from server.engine.scripted_sampling import compute_logprobs, restrict, sample
 from server.errors.internal import (
     AbortedError,
     EngineDeadError,
@@ -38,7 +38,6 @@ from server.tools.tool import Tool
 from thinking.markers.boundaries import find_boundary_token_ids, map_token_bytes
 from thinking.markers.profile import MarkerProfile
 from thinking.phase import Phase
-from thinking.phase_sampling import MIN_TEMPERATURE
 from thinking.sampler.arrays import arrays_for
 from thinking.sampler.row_state import Field
 from thinking.sampler.sampler import SamplerRow, ThinkingSampler
@@ -248,11 +247,12 @@ class ScriptedEngine:
         )
         logits = raw.clone()
         for i, row in enumerate(rows):
-            self._restrict(logits[i], row)
+            num_written = len(row.sampler_row.output_token_ids)
+            restrict(logits[i], row.request.sampling, num_written, self.profile.stop_token_ids)
         self._sampler.apply(logits)
         for i, row in enumerate(rows):
             temperature = self._find_temperature(row)
-            self._emit(row, _sample(logits[i], row, temperature), raw[i])
+            self._emit(row, sample(logits[i], temperature, row.generator), raw[i])
 
     def _find_temperature(self, row: _Row) -> float:
         """Return the temperature of the next token, which may be a thought's own."""
@@ -261,17 +261,6 @@ class ScriptedEngine:
             return sampling.temperature
         phase = self._sampler.automaton.state[row.sampler_row.slot, Field.PHASE]
         return (sampling.thought if phase == Phase.THINKING else sampling).temperature
-
-    def _restrict(self, logits: torch.Tensor, row: _Row) -> None:
-        sampling = row.request.sampling
-        for token_id, bias in sampling.logit_bias.items():
-            logits[token_id] += bias
-        if sampling.allowed_token_ids is not None:
-            allowed = torch.full_like(logits, float("-inf"))
-            allowed[list(sampling.allowed_token_ids)] = 0.0
-            logits += allowed
-        if len(row.sampler_row.output_token_ids) < sampling.min_tokens:
-            logits[list(self.profile.stop_token_ids)] = float("-inf")
 
     def _emit(self, row: _Row, token_id: int, raw: torch.Tensor) -> None:
         sampling = row.request.sampling
@@ -285,7 +274,7 @@ class ScriptedEngine:
             finish = "length"
         logprobs = None
         if sampling.num_logprobs is not None:
-            logprobs = [_compute_logprobs(raw, token_id, sampling.num_logprobs)]
+            logprobs = [compute_logprobs(raw, token_id, sampling.num_logprobs)]
         prompt = num_cached = None
         if len(row.sampler_row.output_token_ids) == 1:
             prompt = self._compute_prompt_logprobs(row.request)
@@ -304,28 +293,9 @@ class ScriptedEngine:
         if num_top is None:
             return None
         entries = [
-            _compute_logprobs(
+            compute_logprobs(
                 self._source.compute_logits(prompt[:place], ()), prompt[place], num_top
             )
             for place in range(1, len(prompt))
         ]
         return [None, *entries]
-
-
-def _sample(logits: torch.Tensor, row: _Row, temperature: float) -> int:
-    if temperature == 0:
-        return int(logits.argmax())
-    probabilities = torch.softmax(logits / max(temperature, MIN_TEMPERATURE), dim=0)
-    return int(torch.multinomial(probabilities, 1, generator=row.generator))
-
-
-def _compute_logprobs(raw: torch.Tensor, token_id: int, num_top: int) -> TokenLogprobs:
-    values = torch.log_softmax(raw, dim=0)
-    top = values.topk(num_top)
-    return TokenLogprobs(
-        TokenLogprob(token_id, float(values[token_id])),
-        [
-            TokenLogprob(int(i), float(v))
-            for v, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)
-        ],
-    )

@@ -5,18 +5,12 @@ that does not read its response, and pipelined requests. Does not know the conte
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from server.errors.shapes import make_openai_error
 from server.http.connection_limits import (
     KEEP_ALIVE_GRACE_SECONDS,
     LINGER_SECONDS,
@@ -25,6 +19,7 @@ from server.http.connection_limits import (
     MIN_SEND_RATE,
     ConnectionLimits,
 )
+from server.http.refusals import HEAD_REFUSALS, format_refusal
 from server.http.request_parser import RequestParser
 from server.http.websocket import GuardedWebSocket
 
@@ -246,18 +241,10 @@ class GuardedConnection(HttpToolsProtocol):
         return RefusedHeadError
 
     def _refuse_head(self, status: int) -> None:
-        messages = {
-            400: "malformed HTTP request",
-            408: "the request's headers took too long",
-            431: f"more than {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} lines of headers",
-        }
-        self._refuse(status, messages[status], "malformed_http")
+        self._refuse(status, HEAD_REFUSALS[status], "malformed_http")
 
     def _refuse(self, status: int, message: str, code: str) -> None:
-        kind = "invalid_request_error" if status < 500 else "service_unavailable"
-        body = json.dumps(make_openai_error(message, kind, None, code)).encode()
-        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-        self.transport.write(STATUS_LINE[status] + head % len(body) + body)
+        self.transport.write(format_refusal(status, message, code))
         self.transport.close()
 
     def _await_head(self) -> None:

@@ -19,7 +19,7 @@ import server
 from tests.server.conftest import Serve, wants
 
 FOLDER = str(Path(server.__file__).parent)
-ENGINE = ("scripted", "scripted_model")
+ENGINE = ("scripted", "scripted_model", "scripted_sampling")
 FEW, MANY = 50, 250
 LETTERS = Random(3).choices("abcdefghijklmnopqrstuvwxyz", k=1000)
 TEXT = "".join(LETTERS)  # a thought in which nothing repeats itself

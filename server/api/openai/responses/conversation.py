@@ -19,10 +19,9 @@ from server.api.openai.responses.items import (
     FunctionCallOutputItem,
     Item,
     MessageItem,
-    ReasoningItem,
-    StoredReasoningItem,
 )
 from server.api.openai.responses.parts import find_other_parts, to_chat_content
+from server.api.openai.responses.reasoning_items import ReasoningItem, StoredReasoningItem
 from server.api.openai.responses.summary import open_summary
 from server.api.openai.responses.toolbox import Toolbox
 from server.errors.api import BadRequestError

@@ -22,16 +22,16 @@ from server.api.openai.messages import to_json_text
 from server.api.openai.responses.hosted_items import HostedItem, make_hosted_item
 from server.api.openai.responses.parts import (
     Content,
+    Status,
     ToolOutput,
     get_kind,
     parse_content,
     to_listed_content,
     validation_error,
 )
+from server.api.openai.responses.reasoning_items import ReasoningItem
 from server.api.typing_errors import find_misspelt
 from server.prompt.messages import MAX_MESSAGES
-
-Status = str  # other servers know more states than OpenAI
 
 
 class MessageItem(StrictModel):
@@ -159,61 +159,6 @@ class CustomCallOutputItem(_CallOutputItem):
     def to_listed(self) -> dict[str, Any]:
         """Return the item as OpenAI lists it."""
         return self._list_as(self.type)
-
-
-class SummaryText(StrictModel):
-    """Part of a summary. Other servers give it other types."""
-
-    type: str = "summary_text"
-    text: str = ""
-
-
-class ReasoningText(StrictModel):
-    """Part of a thought. Other servers give it other types, and encrypted parts no text."""
-
-    type: str = "reasoning_text"
-    text: str = ""
-
-
-def _to_parts(value: Any) -> Any:
-    """Return a thought's parts; other servers have texts in their place."""
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list):
-        return value
-    return [{"text": text} if isinstance(text, str) else text for text in texts]
-
-
-class ReasoningItem(StrictModel):
-    """Thought that belongs to the assistant's item after it."""
-
-    type: Literal["reasoning"]
-    summary: Annotated[list[SummaryText] | None, BeforeValidator(_to_parts)] = None
-    content: Annotated[list[ReasoningText] | None, BeforeValidator(_to_parts)] = None
-    encrypted_content: str | None = None
-    id: str | None = None
-    status: Status | None = None
-
-    def to_listed(self) -> dict[str, Any]:
-        """Return the item as OpenAI lists it, with no part of the thought that is hidden."""
-        item: dict[str, Any] = {
-            "id": self.id,
-            "type": "reasoning",
-            "status": self.status or "completed",
-            "summary": [{"type": "summary_text", "text": part.text} for part in self.summary or ()],
-        }
-        if self.content is not None:
-            item["content"] = [
-                {"type": "reasoning_text", "text": part.text} for part in self.content
-            ]
-        if self.encrypted_content is not None:
-            item["encrypted_content"] = self.encrypted_content
-        return item
-
-
-class StoredReasoningItem(ReasoningItem):
-    """Our own reasoning item, stored with its whole thought; never read from a body."""
-
-    thought: str = Field(exclude=True, repr=False)
 
 
 class CompactionItem(StrictModel):

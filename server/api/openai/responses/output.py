@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.api.openai.logprobs import LogprobsWriter
-from server.api.openai.responses.items import Item, Status, StoredReasoningItem, read_item
+from server.api.openai.responses.items import Item, read_item
 from server.api.openai.responses.output_items import (
     CallOutput,
     CustomCallOutput,
@@ -20,6 +20,8 @@ from server.api.openai.responses.output_items import (
     ReasoningOutput,
     ThoughtView,
 )
+from server.api.openai.responses.parts import Status
+from server.api.openai.responses.reasoning_items import StoredReasoningItem
 from server.api.openai.responses.toolbox import Toolbox
 from server.choice.delta import ChoiceDelta
 from server.tools.call import ToolCallDelta

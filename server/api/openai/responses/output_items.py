@@ -11,7 +11,7 @@ from typing import Any
 
 from server.api.openai.logprobs import LogprobsWriter
 from server.api.openai.responses.custom_input import InputReader
-from server.api.openai.responses.items import Status
+from server.api.openai.responses.parts import Status
 from server.api.openai.responses.toolbox import ToolName
 from server.engine.protocol import TokenLogprobs
 from server.keys.sealed_thoughts import ThoughtSeal

@@ -16,6 +16,8 @@ from server.api.fields.only_values import Unsupported
 from server.api.foreign_kinds import mark_part
 from server.api.openai.content_parts import is_content, to_result_text
 
+Status = str  # of an item; other servers know more than OpenAI
+
 
 class TextPart(StrictModel):
     """Text of any role. The other fields come from our own output; they are not used."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from server.api.openai.responses.hosted_items import HostedItem, make_hosted_item
-from server.api.openai.responses.items import Item, StoredReasoningItem, read_item
+from server.api.openai.responses.items import Item, read_item
+from server.api.openai.responses.reasoning_items import StoredReasoningItem
 from server.stored_responses.stored import Json
 
 # Neither name is one of a field of an item.

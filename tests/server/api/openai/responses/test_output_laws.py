@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.api.openai.responses.items import StoredReasoningItem
 from server.api.openai.responses.output import OutputStyle, OutputWriter
 from server.api.openai.responses.output_items import ThoughtView
+from server.api.openai.responses.reasoning_items import StoredReasoningItem
 from server.choice.delta import ChoiceDelta
 from server.keys.sealed_thoughts import ThoughtSeal
 from server.tools.call import ToolCallDelta
