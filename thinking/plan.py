@@ -15,7 +15,8 @@ end that comes too soon is replaced by the continuation. A thought inside the an
 segment) is opened by a signal token and the tokens from ``segment_at`` on; it has no lead-in.
 """
 
-from dataclasses import asdict, dataclass, field
+from array import array
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from thinking.command import ThoughtCommand, check_commands
@@ -147,16 +148,25 @@ class ThinkingPlan:
         """Build a plan from the result of :meth:`to_dict`.
 
         Raises:
-            ValueError: the plan is of another version, the offsets or the commands are out of
-                order, the script is longer than ``MAX_SCRIPT_TOKENS``, or the forced tokens do not
-                fit the budget or a segment.
+            ValueError: the plan is of another version or no plan, the offsets or the commands are
+                out of order, the script is longer than ``MAX_SCRIPT_TOKENS``, or the forced tokens
+                do not fit the budget or a segment.
         """
-        version = data.get("version")
+        version = data.get("version") if isinstance(data, dict) else None
         if version != PLAN_VERSION:
             raise ValueError(
                 f"thinking plan: version {version!r}, and this sampler reads {PLAN_VERSION}: "
                 "install the same release of thinking-server in API servers and engines"
             )
+        try:
+            plan = cls._read(data)
+            plan.check()
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"thinking plan: a field is wrong ({error})") from error
+        return plan
+
+    @classmethod
+    def _read(cls, data: dict[str, Any]) -> "ThinkingPlan":
         guard, segments = data["loop_guard"], data["segments"]
         values = {
             **data,
@@ -166,12 +176,11 @@ class ThinkingPlan:
             "segments": None if segments is None else SegmentRules.from_dict(segments),
         }
         del values["version"]
-        plan = cls(**values)
-        plan.check()
-        return plan
+        return cls(**values)
 
     def check(self) -> None:
         """Raise ValueError if the class invariant does not hold."""
+        self._check_types()
         length = len(self.script)
         marks = (self.close_at, self.end_at, self.lead_at, self.close_end, self.segment_at)
         offsets = (0, *marks, length)
@@ -186,6 +195,20 @@ class ThinkingPlan:
         if self.segments is not None and self.segment_cost > self.segments.segment_tokens:
             raise ValueError("thinking plan: the forced tokens do not fit a segment")
         check_commands(self.commands, len(self.prior_token_ids))
+
+    def _check_types(self) -> None:
+        """Raise ValueError unless the sampler's arrays, of int32, can hold all numbers."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.type is bool and not isinstance(value, bool):
+                raise ValueError(f"thinking plan: {item.name} must be true or false")
+            values = value if item.name in _LISTS else (value,) if item.type is int else ()
+            try:
+                fits = min(array("i", values), default=0) >= 0
+            except (TypeError, OverflowError):
+                fits = False
+            if not fits:
+                raise ValueError(f"thinking plan: {item.name}: integers from 0 to {2**31 - 1}")
 
 
 def count_marker_tokens(profile: MarkerProfile) -> int:

@@ -11,7 +11,10 @@ from vllm import sampling_params
 from vllm.logger import init_logger
 from vllm.v1.engine import core
 
+from thinking.plan import EXTRA_ARGS_KEY
+
 logger = init_logger(__name__)
+_show_all = sampling_params.SamplingParams.__repr__
 
 
 def mask_crash_dumps() -> None:
@@ -37,8 +40,10 @@ def log_batch_size(config: Any, scheduler_output: Any, scheduler_stats: Any) -> 
 def mask_repr(params: Any) -> str:
     """Format `params` without the plan, in place of ``SamplingParams.__repr__``.
 
-    vLLM also uses that method to log requests.
+    vLLM also uses that method to log requests; those without a plan are its own.
     """
+    if EXTRA_ARGS_KEY not in (params.extra_args or {}):
+        return _show_all(params)
     return (
         f"SamplingParams(temperature={params.temperature}, top_p={params.top_p}, "
         f"top_k={params.top_k}, max_tokens={params.max_tokens}, …)"

@@ -9,12 +9,16 @@ from thinking.plan import EXTRA_ARGS_KEY
 from thinking.vllm_plugin.engine_setup import UnsupportedOptionError, get_additional_config
 
 
-def check_config(config: VllmConfig) -> None:
+def check_config(config: VllmConfig, *, allows_reasoning_parser: bool = False) -> None:
     """Reject options under which a budget would silently not be enforced.
 
     Pipeline and tensor parallelism work: the last rank samples and knows every token that it
     sampled. Asynchronous scheduling works too: the processor reads the sampled tokens just before
     sampling, when the runner has filled in the last one.
+
+    Args:
+        config: of the engine.
+        allows_reasoning_parser: a parser of vLLM's own is for other requests than ours.
 
     Raises:
         UnsupportedOptionError: an option is not supported; the message names it.
@@ -31,6 +35,8 @@ def check_config(config: VllmConfig) -> None:
     _check_speculation(config)
     if config.model_config.runner_type != "generate":
         raise UnsupportedOptionError("--runner: only models that generate text can be served")
+    if not allows_reasoning_parser:
+        _check_reasoning_parser(config.structured_outputs_config)
     _check_structured_outputs(config.structured_outputs_config)
     if EXTRA_ARGS_KEY in get_additional_config(config):
         raise UnsupportedOptionError(f"--additional-config: the key {EXTRA_ARGS_KEY!r} is reserved")
@@ -58,11 +64,14 @@ def _check_speculation(config: VllmConfig) -> None:
         )
 
 
-def _check_structured_outputs(options: StructuredOutputsConfig) -> None:
+def _check_reasoning_parser(options: StructuredOutputsConfig) -> None:
     if options.reasoning_parser or options.reasoning_parser_plugin:
         raise UnsupportedOptionError(
             "--reasoning-parser: the server separates thoughts from answers itself; omit the option"
         )
+
+
+def _check_structured_outputs(options: StructuredOutputsConfig) -> None:
     if options.enable_in_reasoning:
         raise UnsupportedOptionError(
             "--structured-outputs-config: enable_in_reasoning is not supported; only answers are "

@@ -2,11 +2,12 @@
 
 A front end sends the identity that it expects (:data:`IDENTITY_KEY` in ``extra_args``) with a
 request of its own, not with those of its clients. Does not see weights: two checkpoints of the same
-shape, tokenizer and template are the same to it.
+shape and tokenizer are the same to it.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -43,6 +44,13 @@ class EngineIdentity:
         return asdict(self)
 
 
+_OTHERS = {
+    "model": "another model",
+    "tokenizer": "another tokenizer",
+    "markers": "other thinking markers (THINKING_SERVER_THINKING_START and its like)",
+}
+
+
 class OtherEngineError(ValueError):
     """The engine is not the one that a front end expects; the message says in what."""
 
@@ -57,30 +65,34 @@ def identify(
     return EngineIdentity(_digest(shape), _digest(words), _digest(profile.to_dict()))
 
 
-class OwnIdentity:
-    """The identity of this process's engine, once it is configured."""
+class OwnEngine:
+    """The engine that this process serves, once it is configured.
 
-    known: EngineIdentity | None = None
+    Of the class: vLLM calls the checks of a request without its configuration.
+    """
+
+    identity: EngineIdentity | None = None
+    vocab_size: int | None = None
 
 
 def check_identity(params: SamplingParams) -> None:
     """Reject a request that expects another engine; one that expects none is let through.
 
     Raises:
-        OtherEngineError: model, tokenizer or markers are others, or not known here.
+        OtherEngineError: model, tokenizer or markers are others, or not known here; or `params`
+            have no identity where one should be.
     """
     expected = (params.extra_args or {}).get(IDENTITY_KEY)
     if expected is None:
         return
-    if OwnIdentity.known is None:
+    if not isinstance(expected, Mapping):
+        raise OtherEngineError(f"{IDENTITY_KEY} must be an object")
+    if OwnEngine.identity is None:
         raise OtherEngineError("this engine was not configured by thinking-server's plugin")
-    own: dict[str, Any] = OwnIdentity.known.to_dict()
+    own = OwnEngine.identity.to_dict()
     for field in fields(EngineIdentity):
         if own[field.name] != expected.get(field.name):
-            raise OtherEngineError(f"this engine has another {_NAMES[field.name]}")
-
-
-_NAMES = {"model": "model", "tokenizer": "tokenizer", "markers": "pair of thinking markers"}
+            raise OtherEngineError(f"this engine has {_OTHERS[field.name]}")
 
 
 def _digest(value: Any) -> str:

@@ -6,7 +6,7 @@ plan can tell, since a hidden lead-in may follow the end marker. Loaded by name 
 core; profile and plan come with each request. Does not parse text: the server does that.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -25,30 +25,22 @@ GATE_MODULE = __name__
 
 
 def gate_arguments(profile: MarkerProfile, plan: ThinkingPlan) -> dict[str, Any]:
-    """Return the arguments of a request's gate (``reasoning_parser_kwargs``; survives msgpack).
-
-    In the only field that vLLM lets through where a request comes over HTTP
-    (``vllm/entrypoints/scale_out/token_in_token_out/protocol.py``, vLLM 0.32).
-    """
-    return {"chat_template_kwargs": {"profile": profile.to_dict(), "plan": plan.to_dict()}}
+    """Return the arguments of a request's gate (``reasoning_parser_kwargs``; survives msgpack)."""
+    return {"profile": profile.to_dict(), "plan": plan.to_dict()}
 
 
-@ReasoningParserManager.register_module(GATE_NAME)
-class ReasoningGate(ReasoningParser):
-    """The gate of one request with a grammar. vLLM's "reasoning" is every hidden token.
-
-    A request without a plan, from a client of vLLM's own, is an answer from its first token.
-    """
+class PlannedGate(ReasoningParser):
+    """The gate of one request with a grammar. vLLM's "reasoning" is every hidden token."""
 
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        *,
-        chat_template_kwargs: dict[str, Any] | None = None,
+        tables: TrackerTables,
+        plan: ThinkingPlan,
         **rest: Any,
     ) -> None:
         super().__init__(tokenizer, **rest)
-        self._start = _make_start(tokenizer, chat_template_kwargs or {})
+        self._start = AnswerStart(ThinkingTracker(tables, plan))
         self._num_prompt = 0
 
     def is_reasoning_end(self, input_ids: Sequence[int]) -> bool:
@@ -57,7 +49,7 @@ class ReasoningGate(ReasoningParser):
         vLLM calls this once, with the prompt.
         """
         self._num_prompt = len(input_ids)
-        return self._start is None or self._start.has_begun(())
+        return self._start.has_begun(())
 
     def is_reasoning_end_streaming(
         self, input_ids: Sequence[int], delta_ids: Iterable[int]
@@ -67,8 +59,6 @@ class ReasoningGate(ReasoningParser):
         `delta_ids` are the last of them: tokens that have just been accepted, or tokens of a draft
         (the scheduler does not say which), from one up to all of the draft.
         """
-        if self._start is None:
-            return True
         num_new = len(delta_ids) if isinstance(delta_ids, Sequence) else len(list(delta_ids))
         return self._start.has_begun(input_ids, self._num_prompt, num_new)
 
@@ -77,11 +67,20 @@ class ReasoningGate(ReasoningParser):
         raise NotImplementedError
 
 
-def _make_start(tokenizer: PreTrainedTokenizerBase, given: Mapping[str, Any]) -> AnswerStart | None:
-    if "plan" not in given:
-        return None
-    tables = _make_tables(tokenizer, MarkerProfile.from_dict(given["profile"]))
-    return AnswerStart(ThinkingTracker(tables, ThinkingPlan.from_dict(given["plan"])))
+@ReasoningParserManager.register_module(GATE_NAME)
+class ReasoningGate(PlannedGate):
+    """A gate whose profile and plan come with the request, for an engine of our own server."""
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        profile: dict[str, Any],
+        plan: dict[str, Any],
+        **rest: Any,
+    ) -> None:
+        tables = _make_tables(tokenizer, MarkerProfile.from_dict(profile))
+        super().__init__(tokenizer, tables, ThinkingPlan.from_dict(plan), **rest)
 
 
 @lru_cache(maxsize=2)

@@ -12,7 +12,7 @@ from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 from thinking.sampler.arrays import arrays_for
 from thinking.sampler.sampler import SamplerRow, ThinkingSampler
-from thinking.vllm_plugin.identity import check_identity
+from thinking.vllm_plugin.request_checks import check_request
 from thinking.vllm_plugin.seeded_prefill import keep_generators
 from thinking.vllm_plugin.worker_config import make_model_tables, read_plan
 
@@ -33,10 +33,9 @@ class ThinkingLogitsProcessor(LogitsProcessor):
         """Reject a malformed plan in the API process.
 
         Raises:
-            ValueError: see :meth:`ThinkingPlan.check` and :func:`check_identity`.
+            ValueError: see :func:`check_request`.
         """
-        read_plan(sampling_params)
-        check_identity(sampling_params)
+        check_request(sampling_params)
 
     def is_argmax_invariant(self) -> bool:
         """Return False: forced tokens change greedy sampling."""

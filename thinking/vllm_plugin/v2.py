@@ -18,7 +18,7 @@ from vllm.v1.worker.gpu.sample.logits_processor import (
 from thinking.phase_sampling import read_sampling_by_phase
 from thinking.plan import ThinkingPlan
 from thinking.sampler.arrays import TorchArrays
-from thinking.vllm_plugin.identity import check_identity
+from thinking.vllm_plugin.request_checks import check_request
 from thinking.vllm_plugin.v2_sampling import RowSampling
 from thinking.vllm_plugin.v2_steps import FusedStepOnRunner, make_step
 from thinking.vllm_plugin.worker_config import count_draft_tokens, make_model_tables, read_plan
@@ -46,11 +46,9 @@ class ThinkingLogitsProcessor(LogitsProcessor):
         """Reject a malformed plan or sampling in the API process.
 
         Raises:
-            ValueError: see :meth:`ThinkingPlan.check`, :func:`read_sampling_by_phase` and
-                :func:`check_identity`.
+            ValueError: see :func:`check_request` and :func:`read_sampling_by_phase`.
         """
-        read_plan(sampling_params)
-        check_identity(sampling_params)
+        check_request(sampling_params)
         read_sampling_by_phase(sampling_params.extra_args)
 
     def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:

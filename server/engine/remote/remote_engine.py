@@ -40,7 +40,6 @@ from server.engine.vllm_model import VllmModel
 from server.errors.internal import EngineRequestError, GivenUpError
 from server.settings.settings import ServerSettings
 from thinking.vllm_plugin.identity import identify
-from thinking.vllm_plugin.reasoning_gate import gate_arguments
 
 # Of an engine whose own limit nobody has told; vLLM's default on most machines.
 SEQUENCES_PER_ENGINE = 256
@@ -190,10 +189,9 @@ class RemoteEngine(VllmModel):
         self, upstream: Upstream, request: EngineRequest, reading: _Reading
     ) -> AsyncGenerator[EngineOutput, None]:
         """Yield the outputs of a request that is sent to one engine."""
-        gate = gate_arguments(self.profile, request.plan) if request.constraint else None
         streams = request.num_prompt_logprobs is None
         body = encode_request(
-            request, to_sampling_params(request), gate, cache_owner.get(), streams=streams
+            request, to_sampling_params(request), cache_owner.get(), streams=streams
         )
         async with upstream.post(GENERATE_PATH, body) as response:
             reading.attach(response)

@@ -81,7 +81,6 @@ _DECODER = msgspec.json.Decoder(Frame)
 def encode_request(
     request: EngineRequest,
     params: SamplingParams,
-    gate: Mapping[str, Any] | None = None,
     cache_salt: str | None = None,
     *,
     streams: bool,
@@ -92,8 +91,6 @@ def encode_request(
         "token_ids": list(request.prompt_token_ids),
         "sampling_params": encode_params(params),
     }
-    if gate is not None:
-        body["reasoning_parser_kwargs"] = gate
     if cache_salt is not None:
         body["cache_salt"] = cache_salt
     if streams:
