@@ -15,8 +15,7 @@ end that comes too soon is replaced by the continuation. A thought inside the an
 segment) is opened by a signal token and the tokens from ``segment_at`` on; it has no lead-in.
 """
 
-from array import array
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from thinking.command import ThoughtCommand, check_commands
@@ -24,6 +23,7 @@ from thinking.gate import SegmentRules
 from thinking.loop_guard import LoopGuard
 from thinking.markers.profile import MarkerProfile, Opening
 from thinking.phase import Phase
+from thinking.record_check import check_numbers
 
 EXTRA_ARGS_KEY = "thinking"
 # Of the fields of a plan and what they mean; API server and engine may be of two releases.
@@ -160,9 +160,17 @@ class ThinkingPlan:
             )
         try:
             plan = cls._read(data)
+            for record in (plan, plan.loop_guard, plan.segments, *plan.commands):
+                if record is not None:
+                    check_numbers(record)
             plan.check()
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"thinking plan: a field is wrong ({error})") from error
+            raise ValueError(
+                f"thinking plan: a field is missing, or none of its: {error}"
+            ) from error
+        except ValueError as error:
+            problem = str(error).removeprefix("thinking plan: ")
+            raise ValueError(f"thinking plan: {problem}") from error
         return plan
 
     @classmethod
@@ -180,7 +188,6 @@ class ThinkingPlan:
 
     def check(self) -> None:
         """Raise ValueError if the class invariant does not hold."""
-        self._check_types()
         length = len(self.script)
         marks = (self.close_at, self.end_at, self.lead_at, self.close_end, self.segment_at)
         offsets = (0, *marks, length)
@@ -195,20 +202,6 @@ class ThinkingPlan:
         if self.segments is not None and self.segment_cost > self.segments.segment_tokens:
             raise ValueError("thinking plan: the forced tokens do not fit a segment")
         check_commands(self.commands, len(self.prior_token_ids))
-
-    def _check_types(self) -> None:
-        """Raise ValueError unless the sampler's arrays, of int32, can hold all numbers."""
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.type is bool and not isinstance(value, bool):
-                raise ValueError(f"thinking plan: {item.name} must be true or false")
-            values = value if item.name in _LISTS else (value,) if item.type is int else ()
-            try:
-                fits = min(array("i", values), default=0) >= 0
-            except (TypeError, OverflowError):
-                fits = False
-            if not fits:
-                raise ValueError(f"thinking plan: {item.name}: integers from 0 to {2**31 - 1}")
 
 
 def count_marker_tokens(profile: MarkerProfile) -> int:
