@@ -69,33 +69,14 @@ make_environment() {
     "$uv" venv --quiet --clear --no-project --python "$python" "$venv"
 }
 
-# Sets $torch_from: the source of torch's CPU build, which PyPI does not have.
-find_torch() {
-    local probe=("$uv" pip install --quiet --dry-run --no-deps -r "$locks/torch-cpu.txt")
-    say "looking for $(grep '^torch' "$locks/torch-cpu.txt")${UV_FIND_LINKS:+ in $UV_FIND_LINKS}"
-    torch_from=here
-    if "${probe[@]}" 2>/dev/null; then return; fi
-    say "not found; looking in PyTorch's own index"
-    torch_from=pytorch
-    if "${probe[@]}" --torch-backend=cpu 2>/dev/null; then return; fi
-    say "not found; using PyPI's CUDA build, which also runs on a CPU but is 3 GB larger"
-    torch_from=pypi
-}
-
 install_locked() {
-    local files=("$locks/$device.txt") options=() torch_from=""
+    local files=("$locks/$device.txt")
     if [ $dev = yes ]; then files+=("$locks/dev.txt"); fi
-    if [ "$device" = cpu ]; then find_torch; fi
-    case $torch_from in
-    here) files+=("$locks/torch-cpu.txt") ;;
-    pytorch) files+=("$locks/torch-cpu.txt") options+=(--torch-backend=cpu) ;;
-    esac
     say "installing what is locked in ${files[*]#"$locks/"}"
-    # `sync`, not `install`: it installs exactly the lock. `install` would follow the packages'
-    # own requirements and bring back what the lock leaves out on purpose.
-    "$uv" pip sync "${options[@]}" "${files[@]}"
-    if [ "$torch_from" = pypi ]; then
-        "$uv" pip install "$(sed -n 's/^\(torch==[^+]*\)+cpu$/\1/p' "$locks/torch-cpu.txt")"
+    if [ "$device" = cpu ]; then
+        sync_with_cpu_torch "${files[@]}"
+    else
+        "$uv" pip sync "${files[@]}"
     fi
 }
 

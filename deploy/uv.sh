@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by install.sh, lock.sh, client-env.sh and triton.sh: messages, Debian packages, stamps,
-# and uv.
+# Sourced by install.sh, lock.sh, client-env.sh, triton.sh and plugin/: messages, Debian packages,
+# stamps, uv, and where torch's CPU build comes from.
 #
 # uv rather than pip, because only uv can drop requirements of other packages (overrides) and
 # create an environment on a Debian without python3-venv. Knows nothing of what is installed.
@@ -66,4 +66,33 @@ settings_from_pip() {
         found="$(pip_setting find-links)"
         if [ -n "$found" ]; then export UV_FIND_LINKS="${found//[[:space:]]/,}"; fi
     fi
+}
+
+# Sets $torch_from: the source of torch's CPU build, which PyPI does not have.
+find_torch() {
+    local probe=("$uv" pip install --quiet --dry-run --no-deps -r deploy/requirements/torch-cpu.txt)
+    say "looking for torch's CPU build${UV_FIND_LINKS:+ in $UV_FIND_LINKS}"
+    torch_from=here
+    if "${probe[@]}" 2>/dev/null; then return; fi
+    say "not found; looking in PyTorch's own index"
+    torch_from=pytorch
+    if "${probe[@]}" --torch-backend=cpu 2>/dev/null; then return; fi
+    say "not found; using PyPI's CUDA build, which also runs on a CPU but is 3 GB larger"
+    torch_from=pypi
+}
+
+# Installs exactly what the files $@ list, and torch for a CPU, into $VIRTUAL_ENV.
+# `sync`, not `install`: that would follow the packages' own requirements and bring back what the
+# lists leave out on purpose.
+sync_with_cpu_torch() {
+    local lock=deploy/requirements/torch-cpu.txt torch_from=""
+    find_torch
+    case $torch_from in
+    here) "$uv" pip sync "$@" "$lock" ;;
+    pytorch) "$uv" pip sync --torch-backend=cpu "$@" "$lock" ;;
+    pypi)
+        "$uv" pip sync "$@"
+        "$uv" pip install "$(sed -n 's/^\(torch==[^+]*\)+cpu$/\1/p' "$lock")"
+        ;;
+    esac
 }
