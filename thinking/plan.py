@@ -144,8 +144,8 @@ class ThinkingPlan:
         return asdict(self) | lists | own
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "ThinkingPlan":
-        """Build a plan from the result of :meth:`to_dict`.
+    def from_dict(cls, data: Any) -> "ThinkingPlan":
+        """Build a plan from the result of :meth:`to_dict`, or what another process sent as one.
 
         Raises:
             ValueError: the plan is of another version or no plan, the offsets or the commands are

@@ -29,6 +29,7 @@ from server.engine.vllm_model import VllmModel
 from server.errors.internal import EngineRequestError
 from server.hub.model_resolution import resolve_model
 from server.settings.settings import ServerSettings
+from tests.e2e.engines import OPTIONS
 from tests.e2e.process import Server, free_port, started_process
 from tests.house.sources import ROOT
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
@@ -37,7 +38,6 @@ from thinking.vllm_plugin.identity import identify
 pytestmark = pytest.mark.e2e
 
 THINKER = Path(resolve_model("thinker").path_or_hub_id)
-OPTIONS = ("--dtype", "float32", "--enforce-eager", "--max-model-len", "512", "--host", "127.0.0.1")
 NUM_PROBES = 6  # of two API processes; all by one of them: one time in 32
 SCHEMA = {
     "type": "object",
@@ -97,7 +97,7 @@ def started_engine(
         patches.setenv("VLLM_NO_USAGE_STATS", "1")
         for name, value in environment.items():
             patches.setenv(name, value)
-        words = [*map(str, command), "--port", str(port), *OPTIONS]
+        words = [*map(str, command), "--port", str(port), "--host", "127.0.0.1", *OPTIONS]
         with started_process(words, port, log_path) as engine:
             engine.wait_ready()
             yield engine
@@ -107,13 +107,15 @@ class FrontEnd:
     """What a front end of the model in a folder knows and expects of an engine."""
 
     def __init__(self, folder: Path = THINKER, **options: Any) -> None:
-        args = AsyncEngineArgs(model=str(folder), dtype="float32", max_model_len=512)
+        args = AsyncEngineArgs(model=str(folder), dtype="float32")
         config = args.create_model_config()
         settings = ServerSettings(**options)
         self.model = VllmModel(config, args.structured_outputs_config, settings, "thinker")
         profile, tokenizer = self.model.profile, self.model.tokenizer
         identity = identify(config, tokenizer, profile)
-        self.probe = Probe(profile, tokenizer, self.model.vocab_size, identity, 512)
+        self.probe = Probe(
+            profile, tokenizer, self.model.vocab_size, identity, config.max_model_len
+        )
 
     async def ask(self, engine: Server) -> None:
         """Probe an engine.

@@ -43,7 +43,7 @@ def mask_repr(params: Any) -> str:
     vLLM also uses that method to log requests; those without a plan are its own.
     """
     if EXTRA_ARGS_KEY not in (params.extra_args or {}):
-        return _show_all(params)
+        return str(_show_all(params))
     return (
         f"SamplingParams(temperature={params.temperature}, top_p={params.top_p}, "
         f"top_k={params.top_k}, max_tokens={params.max_tokens}, …)"
