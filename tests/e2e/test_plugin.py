@@ -187,9 +187,10 @@ class TestTokensOnly:
         self, environment: Path, tmp_path_factory: pytest.TempPathFactory
     ) -> Iterator[Server]:
         python = environment / "bin" / "python"
-        command = [python, "-m", "vllm.entrypoints.openai.api_server", "--tokens-only"]
+        command: list[str | Path] = [python, "-m", "vllm.entrypoints.openai.api_server"]
+        command += ["--tokens-only", "--model", THINKER]
         log_path = tmp_path_factory.mktemp("tokens_only") / "log.txt"
-        with started_engine([*command, "--model", THINKER], log_path) as engine:
+        with started_engine(command, log_path) as engine:
             yield engine
 
     @pytest.fixture(scope="class")
@@ -315,7 +316,7 @@ async def test_vllms_own_requests_stay_as_without_the_plugin(
     environment: Path, tmp_path: Path
 ) -> None:
     """Both with ``--enable-scale-out``; the engine with the plugin has two API processes."""
-    serve = [environment / "bin" / "python", "-c", COMMAND, "serve", THINKER]
+    serve: list[str | Path] = [environment / "bin" / "python", "-c", COMMAND, "serve", THINKER]
     serve.append("--enable-scale-out")
     front_end = FrontEnd()
     with started_engine(serve, tmp_path / "without.txt", VLLM_PLUGINS="") as engine:
