@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from server.engine.continuation import Continuation
 from server.engine.protocol import EngineOutput, EngineRequest
-from server.engine.remote.errors import EngineFailedError, EngineLostError
-from server.errors.internal import TooManyMigrationsError
+from server.engine.remote.errors import EngineFailedError, EngineLostError, EngineRefusedError
+from server.errors.internal import EngineRequestError, TooManyMigrationsError
 
 
 class Journey:
@@ -46,9 +46,13 @@ class Journey:
         Raises:
             TooManyMigrationsError: the request may not migrate again.
             EngineLostError: `error`, if the request is to blame.
+            EngineRequestError: so it is, and the engines have rejected it.
         """
         failed_at = len(self.written) if isinstance(error, EngineFailedError) else None
-        if failed_at is not None and failed_at == self._failed_at:
+        is_to_blame = failed_at is not None and failed_at == self._failed_at
+        if isinstance(error, EngineRefusedError) and (is_to_blame or not self._max_migrations):
+            raise EngineRequestError(str(error)) from error
+        if is_to_blame:
             raise error
         self._failed_at = failed_at
         self._num_lost += 1
