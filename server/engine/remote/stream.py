@@ -33,8 +33,10 @@ async def read_stream(
     """
     splitter, num_written = EventSplitter(), 0
     async for piece in response.content.iter_any():
-        output = _join(splitter.push(piece), request, vocab_size)
+        output, error = _join(splitter.push(piece), request, vocab_size)
         if output is None:
+            if error is not None:
+                raise error
             continue
         if output.token_ids and not num_written:
             _check_obeyed(request, output)
@@ -42,6 +44,8 @@ async def read_stream(
         _check_length(request, output, num_written, stop_token_ids)
         if output.finish_reason is None:
             yield output
+            if error is not None:
+                raise error
             continue
         yield await _read_usage(response, splitter, output)
         return
@@ -65,29 +69,33 @@ async def _read_usage(
     return last
 
 
-def _join(frames: Iterable[Frame], request: EngineRequest, vocab_size: int) -> EngineOutput | None:
-    """Return the outputs of several frames as one; None: they have none.
-
-    Raises:
-        WireError: tokens follow the last one, or see :func:`decode_output`.
-    """
+def _join(
+    frames: Iterable[Frame], request: EngineRequest, vocab_size: int
+) -> tuple[EngineOutput | None, EngineLostError | None]:
+    """Return the outputs of several frames as one, up to an error; None: they have none."""
     joined: EngineOutput | None = None
-    for frame in frames:
-        output = decode_output(frame, request, vocab_size)
-        if output is None and frame.num_cached_tokens is not None:
-            output = EngineOutput((), num_cached_tokens=frame.num_cached_tokens)
-        if joined is None or output is None:
-            joined = joined or output
-            continue
-        if joined.finish_reason is not None and output.token_ids:
-            raise WireError("the engine writes on after the end")
-        joined = EngineOutput(
-            [*joined.token_ids, *output.token_ids],
-            [*(joined.logprobs or ()), *output.logprobs] if output.logprobs else joined.logprobs,
-            output.finish_reason or joined.finish_reason,
-            num_cached_tokens=output.num_cached_tokens,
-        )
-    return joined
+    try:
+        for frame in frames:
+            output = decode_output(frame, request, vocab_size)
+            if output is None and frame.num_cached_tokens is not None:
+                output = EngineOutput((), num_cached_tokens=frame.num_cached_tokens)
+            if joined is not None and output is not None:
+                output = _add(joined, output)
+            joined = output or joined
+    except EngineLostError as error:
+        return joined, error
+    return joined, None
+
+
+def _add(joined: EngineOutput, output: EngineOutput) -> EngineOutput:
+    if joined.finish_reason is not None and output.token_ids:
+        raise WireError("the engine writes on after the end")
+    return EngineOutput(
+        [*joined.token_ids, *output.token_ids],
+        [*(joined.logprobs or ()), *output.logprobs] if output.logprobs else joined.logprobs,
+        output.finish_reason or joined.finish_reason,
+        num_cached_tokens=output.num_cached_tokens,
+    )
 
 
 def _check_obeyed(request: EngineRequest, output: EngineOutput) -> None:

@@ -1,18 +1,21 @@
 """Front ends of the embedded model `thinker`, before scripted engines on loopback."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 import torch
 from fastapi import FastAPI
 
 from server.app import create_app
 from server.engine.protocol import EngineOutput, EngineRequest, SamplingSettings
+from server.engine.remote import fleet
 from server.engine.remote.remote_engine import RemoteEngine
 from server.engine.scripted import ScriptedEngine
 from server.engine.scripted_model import LogitsSource, RandomLogits
@@ -20,12 +23,14 @@ from server.settings.settings import ServerSettings
 from server.state import Services
 from tests.house.sources import ROOT
 from tests.server.conftest import make_services, split_events
+from tests.server.engine.remote.faults import Fault
 from tests.server.engine.remote.inference_server import InferenceEngine, InferenceServer
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 
 MODEL = "thinker"
 OPTIONS = {"model": str(ROOT / "thinker" / "weights"), "served_model_name": [MODEL]}
 PROMPT = (40, 41, 42)
+MARKERS = ("thinking_start", "thinking_end")
 SECONDS = 20  # for what should take none
 FREE = {"loop_guard": False, "grace": 0}
 
@@ -55,6 +60,17 @@ class FrontEnd:
         """Number of requests that the engines have had, without probes."""
         return sum(engine.num_requests for engine in self.engines)
 
+    @property
+    def num_faults(self) -> int:
+        """Number of faults that have come."""
+        return sum(engine.num_faults for engine in self.engines)
+
+    def order(self, *faults: Fault) -> None:
+        """Have the next requests go wrong, wherever they are sent; forget earlier orders."""
+        shared = deque(faults)
+        for engine in self.engines:
+            engine.faults = shared
+
     async def chat(self, **fields: Any) -> httpx.Response:
         """Post a greedy chat body."""
         return await self.http.post("/v1/chat/completions", json=chat_body(**fields))
@@ -73,7 +89,8 @@ class FrontEnd:
         """Assert that no request is open anywhere, here or there."""
         await until(lambda: self.num_open == 0)
         assert self.engine.num_running == 0
-        assert all(upstream.num_open == 0 for upstream in self.engine._fleet.upstreams)
+        # A probe is one too.
+        await until(lambda: not any(one.num_open for one in self.engine._fleet.upstreams))
         await until(lambda: all(engine.scripted.num_running == 0 for engine in self.engines))
 
 
@@ -107,20 +124,38 @@ class Recorded:
         return logits
 
 
+@pytest.fixture(autouse=True)
+def retry_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have engines that are not ready probed again after a moment."""
+    monkeypatch.setattr(fleet, "FIRST_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(fleet, "LONGEST_RETRY_SECONDS", 0.1)
+
+
 StartFrontEnd = Callable[..., Any]
 
 
 @pytest_asyncio.fixture
 async def start() -> AsyncIterator[StartFrontEnd]:
-    """Starts front ends: ``await start(number of engines, settings options …)``."""
+    """Starts front ends: ``await start(number of engines, settings options …)``.
+
+    All engines are ready, unless `prepare` has changed them before they listen.
+    """
     made: list[FrontEnd] = []
 
     async def make(
-        num_engines: int = 1, source: LogitsSource | None = None, **options: Any
+        num_engines: int = 1,
+        source: LogitsSource | None = None,
+        prepare: Callable[[InferenceEngine], None] | None = None,
+        **options: Any,
     ) -> FrontEnd:
         settings = {"engine_wait_seconds": 5.0, **options}
-        servers = [InferenceServer(make_inference_engine(source)) for _ in range(num_engines)]
+        model = read_model(**{name: options[name] for name in MARKERS if name in options})
+        servers = [
+            InferenceServer(make_inference_engine(model, source)) for _ in range(num_engines)
+        ]
         for server in servers:
+            if prepare is not None:
+                prepare(*server.engines)
             await server.start()
         urls = [url for server in servers for url in server.urls]
         engine = await RemoteEngine.start(urls, OPTIONS, ServerSettings(**settings), MODEL)
@@ -130,6 +165,8 @@ async def start() -> AsyncIterator[StartFrontEnd]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         http = httpx.AsyncClient(transport=transport, base_url="http://test", timeout=SECONDS)
         made.append(FrontEnd(engine, servers, services, app, http))
+        if prepare is None:
+            await made[-1].wait_ready()
         return made[-1]
 
     yield make
@@ -144,14 +181,15 @@ async def start() -> AsyncIterator[StartFrontEnd]:
 
 
 @cache
-def read_model() -> RemoteEngine:
+def read_model(**markers: str) -> RemoteEngine:
     """Return an engine that knows the model, and has no connections."""
-    return RemoteEngine(OPTIONS, ServerSettings(), MODEL)
+    return RemoteEngine(OPTIONS, ServerSettings(**markers), MODEL)
 
 
-def make_inference_engine(source: LogitsSource | None = None) -> InferenceEngine:
-    """Return an engine of the model that front ends expect."""
-    remote = read_model()
+def make_inference_engine(
+    remote: RemoteEngine, source: LogitsSource | None = None
+) -> InferenceEngine:
+    """Return an engine of the model that a front end expects."""
     (stop_token_id,) = remote.profile.stop_token_ids
     scripted = ScriptedEngine(
         source or Recorded(remote.vocab_size, stop_token_id),

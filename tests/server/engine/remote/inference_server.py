@@ -37,12 +37,10 @@ class InferenceEngine:
 
     def __init__(self, scripted: ScriptedEngine, identity: Mapping[str, str]) -> None:
         self.scripted = scripted
-        self.identity = dict(identity)
-        self.max_model_len = scripted.max_model_len
-        self.has_sampler = True
-        self.key: str | None = None
-        self.is_down = False  # closes every connection before it answers
-        self.refusal: str | None = None  # of every request
+        self._own_identity = identity
+        self.mend()
+        self.answers = asyncio.Event()  # cleared: it accepts connections and says nothing
+        self.answers.set()
         self.faults: deque[Fault] = deque()
         self.lies: dict[str, int] = {}  # of the usage
         self.tells_cached = True
@@ -50,23 +48,43 @@ class InferenceEngine:
         self.tokens_per_frame = 1
         self.released = asyncio.Event()  # ends silence
         self.reached = asyncio.Event()  # a fault has come
+        self.num_faults = 0  # that have come
         self.requests: deque[GenerateRequest] = deque(maxlen=64)
+        self.num_asked = 0  # for its models
         self.num_requests = 0
         self.num_probes = 0
         self.num_open = 0
         self.num_left = 0  # by their client
+        self.client_ports: set[int] = set()  # of connections
+
+    def mend(self) -> None:
+        """Be the engine that front ends expect."""
+        self.identity = dict(self._own_identity)
+        self.max_model_len = self.scripted.max_model_len
+        self.has_sampler = True
+        self.key: str | None = None
+        self.is_down = False  # closes every connection before it answers
+        self.refusal: str | None = None  # of every request
+        self.models: bytes | None = None  # the body of the list, if it is another one
 
     async def get_models(self, request: web.Request) -> web.StreamResponse:
         """``GET /v1/models``."""
+        self.num_asked += 1
+        await self.answers.wait()
         if (refused := self._refuse(request)) is not None:
             return refused
+        if self.models is not None:
+            return web.Response(body=self.models, content_type="application/json")
         card = {"id": "thinker", "object": "model", "max_model_len": self.max_model_len}
         return web.json_response({"object": "list", "data": [card]})
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """``POST /inference/v1/generate``."""
+        await self.answers.wait()
         if (refused := self._refuse(request)) is not None:
             return refused
+        if request.transport is not None:
+            self.client_ports.add(request.transport.get_extra_info("peername")[1])
         try:
             parsed = parse_body(await request.read())
             wanted = to_engine_request(parsed, has_sampler=self.has_sampler)
@@ -83,7 +101,7 @@ class InferenceEngine:
             return await self._answer(request, parsed, wanted)
         except (asyncio.CancelledError, ConnectionError):
             self.num_left += 1
-            raise
+            raise asyncio.CancelledError from None
         finally:
             self.num_open -= 1
 
@@ -111,7 +129,7 @@ class InferenceEngine:
     ) -> web.StreamResponse:
         fault = self.faults.popleft() if self.faults else None
         if fault is not None and fault.is_before_headers:
-            self.reached.set()
+            self.note_fault()
             if fault.kind is FaultKind.NO_HEADERS:
                 _close(request)
             if fault.kind is FaultKind.STATUS:
@@ -138,6 +156,11 @@ class InferenceEngine:
         )
         body = make_whole_answer(parsed, outputs, usage)
         return web.Response(body=body, content_type="application/json")
+
+    def note_fault(self) -> None:
+        """Note that a fault comes now."""
+        self.num_faults += 1
+        self.reached.set()
 
     def count_cached(self, first: EngineOutput) -> int | None:
         """Return what the usage says of cached tokens."""
@@ -177,7 +200,7 @@ class _Reply:
                 await self._flush()
         assert last.finish_reason is not None
         if fault is not None and fault.kind in _AT_THE_END:
-            self._engine.reached.set()
+            self._engine.note_fault()
             if fault.kind is FaultKind.NO_USAGE:
                 _close(self._request)
                 return
@@ -190,7 +213,7 @@ class _Reply:
 
     async def _break(self, fault: Fault, output: EngineOutput) -> bool:
         """Do what the fault says before `output`; return whether the stream goes on."""
-        self._engine.reached.set()
+        self._engine.note_fault()
         match fault.kind:
             case FaultKind.HANG_UP | FaultKind.RESET:
                 _close(self._request, is_reset=fault.kind is FaultKind.RESET)
@@ -229,7 +252,7 @@ class _Reply:
                 return make_frame(self._parsed, output, token_ids=others)
             case FaultKind.FOREIGN_LOGPROBS:
                 return frame.replace(
-                    b'"top_logprobs": [{"token_id": ', b'"top_logprobs": [{"token_id": 9'
+                    b'"top_logprobs": [{"token_id": ', b'"top_logprobs": [{"token_id": 999'
                 )
             case FaultKind.TOO_MANY_TOKENS:
                 return make_frame(self._parsed, output, token_ids=[3] * size, finish_reason=None)
@@ -292,7 +315,7 @@ class InferenceServer:
             app.router.add_get(f"{path}/v1/models", engine.get_models)
             app.router.add_post(f"{path}/inference/v1/generate", engine.generate)
         self._runner = web.AppRunner(
-            app, handler_cancellation=True, shutdown_timeout=0.0, access_log=None
+            app, handler_cancellation=True, shutdown_timeout=0.01, access_log=None
         )
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
