@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from server.engine.protocol import FleetCounts
 from server.engine.remote.errors import EngineLostError, LossCause
 from server.engine.remote.probe import Probe, ProbeError
 from server.engine.remote.upstream import Upstream, UpstreamState
@@ -58,6 +59,11 @@ class Fleet:
     def num_ready(self) -> int:
         """Number of engines that passed their last probe."""
         return self._num_ready
+
+    @property
+    def counts(self) -> FleetCounts:
+        """Numbers for an operator."""
+        return FleetCounts(len(self.upstreams), self._num_ready, self.num_lost)
 
     @property
     def not_ready_reason(self) -> str | None:

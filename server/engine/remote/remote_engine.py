@@ -123,7 +123,7 @@ class RemoteEngine(VllmModel):
 
     @property
     def load(self) -> EngineLoad:
-        return EngineLoad(num_running=self.num_running)
+        return EngineLoad(num_running=self.num_running, fleet=self._fleet.counts)
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         """See :meth:`server.engine.protocol.Engine.generate`.

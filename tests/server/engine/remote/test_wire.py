@@ -1,7 +1,9 @@
-"""Whatever an engine sends, and however it is cut, tokens are counted right or the engine is lost."""
+"""Whatever an engine sends, and however it is cut: tokens are right, or the engine is lost."""
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -73,7 +75,7 @@ def test_frames_do_not_depend_on_how_the_bytes_are_cut(
 ) -> None:
     stream = b"".join(event + b"\n\n" for event in events)
     places = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
-    pieces = [stream[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    pieces = [stream[begin:end] for begin, end in pairwise(places)]
     frames = split(pieces)
     assert frames == split([stream])
     assert len(frames) == sum(event.startswith(b"data: {") for event in events)
@@ -82,19 +84,18 @@ def test_frames_do_not_depend_on_how_the_bytes_are_cut(
 @pytest.mark.parametrize("size", [2**14, 2**20])
 def test_an_event_without_an_end_is_given_up(size: int) -> None:
     splitter, piece = EventSplitter(), b"x" * size
+    for _ in range(MAX_EVENT_BYTES // size):
+        assert list(splitter.push(piece)) == []
     with pytest.raises(WireError, match="no end"):
-        for _ in range(MAX_EVENT_BYTES // size + 2):
-            assert list(splitter.push(piece)) == []
+        list(splitter.push(piece))
 
 
 @given(st.binary(max_size=60))
 @example(b'{"error": ' + b"[" * 100_000)
 @example(b'{"choices": [{"token_ids": [1e400]}]}')
 def test_bytes_that_are_no_answer_are_a_wire_error(data: bytes) -> None:
-    try:
+    with suppress(WireError, EngineFailedError):
         decode_frame(data)
-    except (WireError, EngineFailedError):
-        pass
 
 
 @given(ANSWERS, st.sampled_from([None, 0, 2]), st.sampled_from([None, 1]))
