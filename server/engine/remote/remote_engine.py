@@ -19,7 +19,6 @@ from server.engine.protocol import (
     EngineOutput,
     EnginePrompt,
     EngineRequest,
-    InterruptedRequestError,
 )
 from server.engine.remote.body import read_body
 from server.engine.remote.errors import EngineLostError

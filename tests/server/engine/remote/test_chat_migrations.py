@@ -28,7 +28,6 @@ BODIES: list[dict[str, Any]] = [
     {**BASE, "stop": ["blue", "right"]},
     {**BASE, "response_format": FORMAT},
     {**BASE, "max_thinking_tokens": 0, "logit_bias": {"50": 5}},
-    {**BASE, "thinking_options": {**FREE, "strategy": {"name": "best_of", "n": 2}}},
 ]
 
 
@@ -91,6 +90,22 @@ async def test_replies_of_engines_that_die_are_those_of_engines_that_live(
         check_laws(reply)
         assert forget(reply) == forget(whole)
         assert count_migrations(reply) <= len(deaths)
+    await front.check_nothing_left()
+
+
+SEARCH = {**BASE, "thinking_options": {**FREE, "strategy": {"name": "best_of", "n": 2}}}
+
+
+@ONE_FRONT_END
+@given(st.lists(DEATHS, max_size=3), st.integers(0, 99))
+async def test_a_search_outlives_its_engines_within_its_budget(
+    start: StartFrontEnd, deaths: Sequence[Fault], seed: int
+) -> None:
+    front = await shared_front_end(start)
+    front.order(*deaths)
+    reply = await chat(front, {**SEARCH, "temperature": 0.8, "seed": seed})
+    check_laws(reply)
+    assert reply["choices"][0]["thinking"]["branches"] == 2
     await front.check_nothing_left()
 
 
@@ -160,7 +175,9 @@ async def test_a_thought_that_is_governed_outlives_its_engine(
     check_laws(reply)
     assert forget(reply) == forget(whole)
     assert count_migrations(reply) == 2
-    assert reply["choices"][0]["thinking"] != (await chat(front, GOVERNED))["choices"][0]["thinking"]
+    assert (
+        reply["choices"][0]["thinking"] != (await chat(front, GOVERNED))["choices"][0]["thinking"]
+    )
 
 
 async def govern(front: FrontEnd, order: dict[str, Any], faults: Sequence[Fault]) -> dict[str, Any]:
