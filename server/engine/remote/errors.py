@@ -9,7 +9,7 @@ from server.errors.internal import EngineError
 
 
 class LossCause(StrEnum):
-    """Why a request has lost its engine; the label of a metric."""
+    """Cause of the loss of a request's engine; the label of a metric."""
 
     UNREACHABLE = "unreachable"  # nobody listens there, or nobody that is trusted
     CONNECTION = "connection"  # it broke off

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Schedule:
-    """When an engine is probed next: after some seconds, or sooner once `is_due` is set."""
+    """Time of an engine's next probe: after some seconds, or sooner once `is_due` is set."""
 
     seconds: float = 0.0
     num_failures: int = 0
