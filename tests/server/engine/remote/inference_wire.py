@@ -123,7 +123,8 @@ def make_whole_answer(
         usage=usage,
         prompt_logprobs=None if prompt is None else list(map(_to_vllm, prompt)),
     )
-    return answer.model_dump_json().encode()
+    body: str = answer.model_dump_json()
+    return body.encode()
 
 
 def make_error(message: str, status: int) -> dict[str, Any]:
