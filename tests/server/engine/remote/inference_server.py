@@ -117,7 +117,7 @@ class InferenceEngine:
 
     def _check_identity(self, parsed: GenerateRequest) -> bool:
         """Return whether it is a probe. Raises ValueError if it expects another engine."""
-        expected = (parsed.sampling_params.extra_args or {}).get(IDENTITY_KEY)
+        expected: Any = (parsed.sampling_params.extra_args or {}).get(IDENTITY_KEY)
         if self.has_sampler:
             for name in expected or ():
                 if expected[name] != self.identity[name]:
