@@ -28,6 +28,7 @@ from server.ledger.ledger import Ledger
 from server.ledger.opening import open_ledger
 from server.ledger.prices import PriceFileError
 from server.metrics import Metrics
+from server.metrics.engines import EngineMetrics
 from server.model.names import DuplicateNameError, check_names
 from server.model.served_model import ServedModel
 from server.quotas.opening import open_quotas
@@ -249,6 +250,7 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
     """
     slot = EngineSlot()
     metrics = Metrics(registry, lambda: slot.is_ready)
+    EngineMetrics(metrics.registry, lambda: [model.engine.load for model in slot.models])
     admission_metrics = AdmissionMetrics(metrics.registry)
     limits = QueueLimits(_create_place_counter(settings, slot), settings.max_queued_requests)
     admission = AdmissionQueue(limits, admission_metrics)

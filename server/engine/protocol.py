@@ -147,12 +147,25 @@ class InterruptedRequestError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class FleetCounts:
+    """Engines elsewhere, those of them that are ready, and the requests that lost one, by cause."""
+
+    num_engines: int
+    num_ready: int
+    num_lost: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class EngineLoad:
-    """Requests in an engine's batch and in its queue, and its KV cache usage from 0 to 1."""
+    """Requests in an engine's batch and in its queue, and its KV cache usage from 0 to 1.
+
+    `fleet` is set where other processes run the engines.
+    """
 
     num_running: int = 0
     num_waiting: int = 0
     kv_cache_usage: float = 0.0
+    fleet: FleetCounts | None = None
 
 
 class Engine(Protocol):

@@ -63,6 +63,7 @@ class ChoiceMetrics:
         self.utilization = histogram(
             own, "budget_utilization", "Used share of a budget above 0.", SHARE_BUCKETS
         )
+        self.migrations = counter(own, "migrations", "Engines that choices have lost and outlived.")
         self.segments = histogram(own, "segments", "Thoughts of a choice.", COUNT_BUCKETS)
         self.thinking_seconds = histogram(own, "seconds", "Time in which hidden tokens came.")
         self.first_token = histogram(own, "time_to_first_token_seconds", "Hidden or not.")
@@ -93,6 +94,7 @@ class ChoiceMetrics:
         self.used.observe(receipt.used)
         if receipt.budget:
             self.utilization.observe(receipt.used / receipt.budget)
+        self.migrations.inc(receipt.migrations)
         if receipt.limited_by is not None:
             self.limited.labels(receipt.limited_by).inc()
 

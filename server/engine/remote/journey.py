@@ -8,8 +8,16 @@ from dataclasses import replace
 
 from server.engine.continuation import Continuation
 from server.engine.protocol import EngineOutput, EngineRequest
-from server.engine.remote.errors import EngineFailedError, EngineLostError
-from server.errors.internal import TooManyMigrationsError
+from server.engine.remote.errors import (
+    EngineFailedError,
+    EngineLostError,
+    EngineRefusedError,
+    LossCause,
+)
+from server.errors.internal import EngineRequestError, TooManyMigrationsError
+
+# Engines that a request does not reach before it counts them as lost. Each is out until it answers.
+MAX_UNREACHED = 32
 
 
 class Journey:
@@ -25,6 +33,7 @@ class Journey:
         self._first = request
         self._max_migrations = max_migrations
         self._num_lost = 0
+        self._num_unreached = 0
         self._num_untold = 0  # migrations that no output has told of yet
         self._failed_at: int | None = None
 
@@ -41,14 +50,21 @@ class Journey:
         """Note that the present engine is lost; `request` is then the one for the next.
 
         An engine that says itself that it failed, and the next one at the same token: the cause is
-        the request.
+        the request. An engine that could not be reached has lost nothing.
 
         Raises:
             TooManyMigrationsError: the request may not migrate again.
             EngineLostError: `error`, if the request is to blame.
+            EngineRequestError: so it is, and the engines have rejected it.
         """
+        if error.cause is LossCause.UNREACHABLE and self._num_unreached < MAX_UNREACHED:
+            self._num_unreached += 1
+            return
         failed_at = len(self.written) if isinstance(error, EngineFailedError) else None
-        if failed_at is not None and failed_at == self._failed_at:
+        is_to_blame = failed_at is not None and failed_at == self._failed_at
+        if isinstance(error, EngineRefusedError) and (is_to_blame or not self._max_migrations):
+            raise EngineRequestError(str(error)) from error
+        if is_to_blame:
             raise error
         self._failed_at = failed_at
         self._num_lost += 1

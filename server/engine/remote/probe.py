@@ -4,7 +4,7 @@ A probe is a request under a plan that forces tokens which no model writes by it
 with the sampler, in this version and with the same markers, gives them back.
 """
 
-import json
+import re
 import secrets
 from typing import Any
 
@@ -12,6 +12,8 @@ from transformers import PreTrainedTokenizerBase
 from vllm.sampling_params import SamplingParams
 
 from server.engine.protocol import EngineRequest, SamplingSettings
+from server.engine.remote.body import read_body
+from server.engine.remote.errors import EngineRefusedError
 from server.engine.remote.upstream import Upstream
 from server.engine.remote.wire import (
     GENERATE_PATH,
@@ -19,13 +21,16 @@ from server.engine.remote.wire import (
     decode_output,
     encode_request,
 )
-from server.errors.internal import EngineError, EngineRequestError
+from server.errors.internal import EngineError
 from thinking.markers.profile import MarkerProfile
 from thinking.plan import EXTRA_ARGS_KEY, ThinkingPlan, ThinkingRules, make_plan
 from thinking.vllm_plugin.identity import IDENTITY_KEY, EngineIdentity
 
 NUM_WORDS = 4  # of the wrap-up: one in 10^18 by chance, with a vocabulary of 32,000
 MODELS_PATH = "/v1/models"
+_MAX_ANSWER_BYTES = 2**20
+# What our own package says in an engine. Its other words may name paths or addresses.
+_OUR_WORDS = re.compile(r"this engine (has|was)[^\"\\\n]{1,80}|thinking plan: [^\"\\\n]{1,200}")
 
 
 class ProbeError(Exception):
@@ -65,8 +70,8 @@ class Probe:
                     f"its --max-model-len is {length}, and {self._max_model_len} is needed"
                 )
             await self._check_sampler(upstream)
-        except EngineRequestError as error:
-            raise ProbeError(f"it rejects the probe: {_read_message(str(error))}") from error
+        except EngineRefusedError as error:
+            raise ProbeError(f"it rejects the probe: {_read_reason(error)}") from error
         except EngineError as error:
             raise ProbeError(str(error)) from error
         return length or self._max_model_len
@@ -87,7 +92,11 @@ class Probe:
         )
         body = encode_request(request, params, streams=False)
         async with upstream.post(GENERATE_PATH, body) as response:
-            output = decode_output(decode_frame(await response.read()), request, self._vocab_size)
+            output = decode_output(
+                decode_frame(await read_body(response, _MAX_ANSWER_BYTES)),
+                request,
+                self._vocab_size,
+            )
         if output is None or tuple(output.token_ids) != plan.script[: plan.close_end]:
             raise ProbeError("it does not have the sampler (install the plugin in its environment)")
 
@@ -106,10 +115,7 @@ def _read_max_model_len(models: Any) -> int | None:
         return None  # a router's list, for example
 
 
-def _read_message(detail: str) -> str:
-    """Return the message of vLLM's error body, shortened."""
-    try:
-        body = json.loads(detail)
-        return str(body["error"]["message"])[:300]
-    except (ValueError, TypeError, KeyError):
-        return detail[:300]
+def _read_reason(error: EngineRefusedError) -> str:
+    """Return the reason of our package, or only the status."""
+    found = _OUR_WORDS.search(error.detail)
+    return found[0].rstrip() if found else str(error)

@@ -7,10 +7,10 @@ in another. Knows nothing of the HTTP that clients speak.
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
-import aiohttp
+from aiohttp import ClientSession
 from vllm.engine.arg_utils import AsyncEngineArgs
 
 from server.callers.context import cache_owner
@@ -19,19 +19,20 @@ from server.engine.protocol import (
     EngineOutput,
     EnginePrompt,
     EngineRequest,
-    InterruptedRequestError,
 )
+from server.engine.remote.body import read_body
 from server.engine.remote.errors import EngineLostError
 from server.engine.remote.fleet import Fleet
 from server.engine.remote.journey import Journey
 from server.engine.remote.probe import Probe
+from server.engine.remote.reading import Reading
 from server.engine.remote.session import open_session
 from server.engine.remote.stream import read_stream
 from server.engine.remote.upstream import Upstream
 from server.engine.remote.wire import (
     GENERATE_PATH,
     decode_frame,
-    decode_output,
+    decode_whole,
     encode_request,
 )
 from server.engine.start_errors import EngineConfigError
@@ -43,34 +44,7 @@ from thinking.vllm_plugin.identity import identify
 
 # Of an engine whose own limit nobody has told; vLLM's default on most machines.
 SEQUENCES_PER_ENGINE = 256
-
-
-class _Reading:
-    """A request whose outputs are being read, which may be ended early."""
-
-    def __init__(self) -> None:
-        self._response: aiohttp.ClientResponse | None = None
-        self._is_ended = False
-        self._is_interrupted = False
-
-    def attach(self, response: aiohttp.ClientResponse) -> None:
-        """Take the response that is being read now."""
-        self._response = response
-        if self._is_ended:
-            response.close()
-
-    def end(self, *, is_interrupted: bool) -> None:
-        """Have the reader lose its connection, which also aborts the request in the engine."""
-        self._is_ended, self._is_interrupted = True, is_interrupted
-        if self._response is not None:
-            self._response.close()
-
-    def raise_end(self, written: Sequence[int]) -> None:
-        """Raise what the reader is to tell, if it lost its connection because of :meth:`end`."""
-        if self._is_interrupted:
-            raise InterruptedRequestError(EngineOutput(()), written) from None
-        if self._is_ended:
-            raise GivenUpError("given up") from None
+MAX_ANSWER_BYTES = 2**28  # of a prompt's log-probabilities: 20 of each of 200,000 tokens
 
 
 class RemoteEngine(VllmModel):
@@ -93,10 +67,10 @@ class RemoteEngine(VllmModel):
         self._probe = Probe(
             self.profile, self.tokenizer, self.vocab_size, identity, self._max_model_len
         )
-        self._readings: dict[str, _Reading] = {}
+        self._readings: dict[str, Reading] = {}
         self._has_given_up = False
         self._closed = asyncio.Event()
-        self._session: aiohttp.ClientSession
+        self._session: ClientSession
         self._fleet: Fleet
 
     @classmethod
@@ -143,12 +117,11 @@ class RemoteEngine(VllmModel):
 
     @property
     def max_num_seqs(self) -> int:
-        num_ready = sum(upstream.is_ready for upstream in self._fleet.upstreams)
-        return SEQUENCES_PER_ENGINE * max(1, num_ready)
+        return SEQUENCES_PER_ENGINE * max(1, self._fleet.num_ready)
 
     @property
     def load(self) -> EngineLoad:
-        return EngineLoad(num_running=self.num_running)
+        return EngineLoad(num_running=self.num_running, fleet=self._fleet.counts)
 
     async def generate(self, request: EngineRequest) -> AsyncGenerator[EngineOutput, None]:
         """See :meth:`server.engine.protocol.Engine.generate`.
@@ -159,13 +132,15 @@ class RemoteEngine(VllmModel):
         """
         if self._has_given_up:
             raise GivenUpError("given up")
-        reading = self._readings[request.request_id] = _Reading()
+        reading = self._readings[request.request_id] = Reading()
         journey = Journey(request, self._settings.max_migrations)
         lost: Upstream | None = None
         try:
             while True:
-                upstream = await self._fleet.wait_ready(self._settings.engine_wait_seconds, lost)
                 try:
+                    async with reading.waiting():
+                        seconds = self._settings.engine_wait_seconds
+                        upstream = await self._fleet.wait_ready(seconds, lost)
                     reading_one = self._read(upstream, journey.request, reading)
                     async with aclosing(reading_one) as outputs:
                         async for output in outputs:
@@ -174,7 +149,7 @@ class RemoteEngine(VllmModel):
                             if taken.finish_reason is not None:
                                 return
                 except EngineLostError as error:
-                    reading.raise_end(journey.written)
+                    reading.raise_end(journey)
                     self._fleet.note_lost(upstream, error)
                     end = journey.find_end(self.profile.stop_token_ids)
                     if end is not None:
@@ -186,25 +161,25 @@ class RemoteEngine(VllmModel):
             del self._readings[request.request_id]
 
     async def _read(
-        self, upstream: Upstream, request: EngineRequest, reading: _Reading
+        self, upstream: Upstream, request: EngineRequest, reading: Reading
     ) -> AsyncGenerator[EngineOutput, None]:
         """Yield the outputs of a request that is sent to one engine."""
         streams = request.num_prompt_logprobs is None
         body = encode_request(
             request, to_sampling_params(request), cache_owner.get(), streams=streams
         )
-        async with upstream.post(GENERATE_PATH, body) as response:
+        async with AsyncExitStack() as stack:
+            async with reading.waiting():
+                response = await stack.enter_async_context(upstream.post(GENERATE_PATH, body))
             reading.attach(response)
-            if streams:
-                pieces = read_stream(response, request, self.vocab_size)
-                async with aclosing(pieces) as outputs:
-                    async for output in outputs:
-                        yield output
-            else:
-                frame = decode_frame(await response.read())
-                output_of_all = decode_output(frame, request, self.vocab_size)
-                if output_of_all is not None:
-                    yield output_of_all
+            if not streams:
+                answer = decode_frame(await read_body(response, MAX_ANSWER_BYTES))
+                yield decode_whole(answer, request, self.vocab_size)
+                return
+            stops = self.profile.stop_token_ids
+            async with aclosing(read_stream(response, request, self.vocab_size, stops)) as outputs:
+                async for output in outputs:
+                    yield output
         raise EngineLostError("the engine hung up")
 
     async def interrupt(self, request_id: str) -> None:
@@ -220,7 +195,7 @@ class RemoteEngine(VllmModel):
     def give_up(self) -> None:
         """See :meth:`server.engine.protocol.Engine.give_up`."""
         self._has_given_up = True
-        for reading in self._readings.values():
+        for reading in tuple(self._readings.values()):
             reading.end(is_interrupted=False)
 
     async def with_images(self, token_ids: Sequence[int], images: Sequence[bytes]) -> EnginePrompt:

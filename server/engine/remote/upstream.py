@@ -3,19 +3,28 @@
 Knows neither requests of clients nor what to do when one is lost.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
 import aiohttp
+import msgspec
 
-from server.engine.remote.errors import EngineLostError
-from server.errors.internal import EngineRequestError
+from server.engine.remote.body import read_body
+from server.engine.remote.errors import (
+    EngineFailedError,
+    EngineLostError,
+    EngineRefusedError,
+    LossCause,
+    WireError,
+)
 
 _REFUSED_KEY = (401, 403)
 _NOT_THE_API = (404, 405)
+_OVERLOADED = (408, 425, 429)
 _DETAIL_BYTES = 2000
+_MAX_LIST_BYTES = 2**20
 
 
 class UpstreamState(Enum):
@@ -35,12 +44,12 @@ class Upstream:
     state: UpstreamState = UpstreamState.UNKNOWN
     reason: str = "it has not been asked yet"
     num_open: int = 0
-    # A request was lost there since the last probe.
+    # Requests were lost there since the last probe began.
     is_suspect: bool = False
 
     @property
     def is_ready(self) -> bool:
-        """True if requests may be sent to it."""
+        """True if it passed the last probe."""
         return self.state is UpstreamState.READY
 
     @asynccontextmanager
@@ -48,22 +57,19 @@ class Upstream:
         """Send a body of JSON and yield the response, which the caller may close at any time.
 
         Raises:
-            EngineLostError: the engine cannot be reached, is silent, or fails.
-            EngineRequestError: it rejects the request.
+            EngineLostError: the engine cannot be reached, is silent, fails, or rejects the request.
         """
         self.num_open += 1
         try:
-            async with self.session.post(
-                self.url + path, data=body, headers={"Content-Type": "application/json"}
-            ) as response:
-                await _check_status(response)
-                yield response
-        except TimeoutError as error:
-            raise EngineLostError("the engine is silent") from error
-        except aiohttp.ClientConnectorError as error:
-            raise EngineLostError("the engine cannot be reached", is_final=True) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise EngineLostError("the connection to the engine is lost") from error
+            with _translate_errors():
+                async with self.session.post(
+                    self.url + path,
+                    data=body,
+                    headers={"Content-Type": "application/json"},
+                    allow_redirects=False,
+                ) as response:
+                    await _check_status(response)
+                    yield response
         finally:
             self.num_open -= 1
 
@@ -73,16 +79,34 @@ class Upstream:
         Raises:
             EngineLostError: it cannot be read.
         """
-        try:
-            async with self.session.get(self.url + path) as response:
+        with _translate_errors():
+            async with self.session.get(self.url + path, allow_redirects=False) as response:
                 await _check_status(response)
-                return await response.json(content_type=None)
-        except TimeoutError as error:
-            raise EngineLostError("the engine is silent") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise EngineLostError("the engine cannot be reached") from error
-        except (ValueError, EngineRequestError) as error:
-            raise EngineLostError(f"its {path} is none of vLLM's") from error
+                body = await read_body(response, _MAX_LIST_BYTES)
+        try:
+            return msgspec.json.decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise WireError(f"its {path} is none of vLLM's") from error
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    try:
+        yield
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise EngineLostError(
+            "the engine's certificate is not trusted (--engine-ca)",
+            LossCause.UNREACHABLE,
+            is_final=True,
+        ) from error
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise EngineLostError(
+            "the engine cannot be reached", LossCause.UNREACHABLE, is_final=True
+        ) from error
+    except TimeoutError as error:
+        raise EngineLostError("the engine is silent", LossCause.SILENT) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise EngineLostError("the connection to the engine is lost") from error
 
 
 async def _check_status(response: aiohttp.ClientResponse) -> None:
@@ -91,13 +115,19 @@ async def _check_status(response: aiohttp.ClientResponse) -> None:
         return
     if status in _REFUSED_KEY:
         raise EngineLostError(
-            "the engine refuses the key (THINKING_SERVER_ENGINE_KEY)", is_final=True
+            "the engine refuses the key (THINKING_SERVER_ENGINE_KEY)",
+            LossCause.STATUS,
+            is_final=True,
         )
     if status in _NOT_THE_API:
         raise EngineLostError(
-            "the engine lacks the API (start it with --tokens-only)", is_final=True
+            "the engine lacks the API (start it with --tokens-only)",
+            LossCause.STATUS,
+            is_final=True,
         )
-    if 400 <= status < 500 and status not in (408, 425, 429):
+    if 400 <= status < 500 and status not in _OVERLOADED:
         detail = (await response.content.read(_DETAIL_BYTES)).decode(errors="replace")
-        raise EngineRequestError(detail)
-    raise EngineLostError(f"the engine answers with status {status}")
+        raise EngineRefusedError(status, detail)
+    if status == 500:  # vLLM's own; a router before it says 502, 503 or 504
+        raise EngineFailedError("the engine failed on this request")
+    raise EngineLostError(f"the engine answers with status {status}", LossCause.STATUS)

@@ -128,7 +128,7 @@ class EventSplitter:
     """Splits the bytes of a stream into its events, whatever the pieces in which they come."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()  # of an event without an end so far
 
     def push(self, piece: bytes) -> Iterator[Frame]:
         """Yield the events that are complete; what is no event of data is left out.
@@ -136,13 +136,29 @@ class EventSplitter:
         Raises:
             WireError: an event is longer than ``MAX_EVENT_BYTES``, or no answer of the API.
         """
-        *events, self._rest = (self._rest + piece).split(_END)
-        if len(self._rest) > MAX_EVENT_BYTES:
-            raise WireError("an event of the engine has no end")
-        for event in events:
+        for event in self._split(piece):
             # An event, the last line of the stream, or a comment that keeps it open.
             if event.startswith(_DATA) and event != _DATA + _DONE:
                 yield decode_frame(event.removeprefix(_DATA))
+
+    def _split(self, piece: bytes) -> Sequence[bytes]:
+        """Return the complete events. Looks at no byte of a long one twice."""
+        rest = self._rest
+        if rest:
+            begin = max(0, len(rest) - len(_END) + 1)
+            rest += piece
+            if rest.find(_END, begin) < 0:
+                self._check_rest()
+                return ()
+            piece = bytes(rest)
+        *events, left = piece.split(_END)
+        self._rest = bytearray(left)
+        self._check_rest()
+        return events
+
+    def _check_rest(self) -> None:
+        if len(self._rest) > MAX_EVENT_BYTES:
+            raise WireError("an event of the engine has no end")
 
 
 def decode_frame(data: bytes) -> Frame:
@@ -154,7 +170,7 @@ def decode_frame(data: bytes) -> Frame:
     """
     try:
         frame = _DECODER.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError("an answer of the engine has not the form of its API") from error
     if frame.error is not None:
         raise EngineFailedError("the engine failed on this request")
@@ -180,30 +196,49 @@ def decode_output(frame: Frame, request: EngineRequest, vocab_size: int) -> Engi
         case None | "stop" | "length":
             return EngineOutput(
                 token_ids,
-                _read_logprobs(choice, request),
+                _read_logprobs(choice, request, vocab_size),
                 choice.finish_reason,
-                _read_prompt_logprobs(frame, request),
+                _read_prompt_logprobs(frame, request, vocab_size),
                 frame.num_cached_tokens,
             )
         case _:
             raise EngineFailedError("the engine ended the request")
 
 
-def _read_logprobs(choice: _Choice, request: EngineRequest) -> list[TokenLogprobs] | None:
+def decode_whole(frame: Frame, request: EngineRequest, vocab_size: int) -> EngineOutput:
+    """Return the output of an answer that is no stream.
+
+    Raises:
+        WireError: it is not complete, or see :func:`decode_output`.
+        EngineFailedError: see :func:`decode_output`.
+    """
+    output = decode_output(frame, request, vocab_size)
+    if output is None or output.finish_reason is None:
+        raise WireError("an answer of the engine has no end")
+    return output
+
+
+def _read_logprobs(
+    choice: _Choice, request: EngineRequest, vocab_size: int
+) -> list[TokenLogprobs] | None:
     num_top = request.sampling.num_logprobs
     if num_top is None:
         return None
     places = (choice.logprobs.content if choice.logprobs else None) or []
-    if len(places) != len(choice.token_ids or ()):
+    if [place.token_id for place in places] != list(choice.token_ids or ()):
         raise WireError("an answer of the engine lacks log-probabilities")
     return [
-        TokenLogprobs(_read_candidate(place), _read_top(place.top_logprobs, num_top))
+        TokenLogprobs(_read_candidate(place), _read_top(place.top_logprobs, num_top, vocab_size))
         for place in places
     ]
 
 
-def _read_top(candidates: Sequence[_Candidate], num_top: int) -> tuple[TokenLogprob, ...]:
+def _read_top(
+    candidates: Sequence[_Candidate], num_top: int, vocab_size: int
+) -> tuple[TokenLogprob, ...]:
     """Return the likeliest tokens in order; the sampled one may have a rank beyond them."""
+    if not all(0 <= candidate.token_id < vocab_size for candidate in candidates):
+        raise WireError("an answer of the engine has ids that are no tokens of the model")
     ranked = sorted(
         (candidate for candidate in candidates if 1 <= (candidate.rank or 0) <= num_top),
         key=lambda candidate: candidate.rank or 0,
@@ -216,7 +251,7 @@ def _read_candidate(candidate: _Candidate) -> TokenLogprob:
 
 
 def _read_prompt_logprobs(
-    frame: Frame, request: EngineRequest
+    frame: Frame, request: EngineRequest, vocab_size: int
 ) -> list[TokenLogprobs | None] | None:
     num_top = request.num_prompt_logprobs
     if num_top is None:
@@ -226,7 +261,7 @@ def _read_prompt_logprobs(
         raise WireError("an answer of the engine lacks log-probabilities of the prompt")
     try:
         return [
-            None if place is None else _read_prompt_place(place, token_id, num_top)
+            None if place is None else _read_prompt_place(place, token_id, num_top, vocab_size)
             for place, token_id in zip(places, request.prompt_token_ids, strict=True)
         ]
     except (KeyError, ValueError) as error:
@@ -234,8 +269,8 @@ def _read_prompt_logprobs(
 
 
 def _read_prompt_place(
-    place: Mapping[str, _PromptCandidate], token_id: int, num_top: int
+    place: Mapping[str, _PromptCandidate], token_id: int, num_top: int, vocab_size: int
 ) -> TokenLogprobs:
     candidates = [_Candidate(int(key), value.logprob, value.rank) for key, value in place.items()]
     sampled = TokenLogprob(token_id, place[str(token_id)].logprob)
-    return TokenLogprobs(sampled, _read_top(candidates, num_top))
+    return TokenLogprobs(sampled, _read_top(candidates, num_top, vocab_size))
