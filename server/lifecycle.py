@@ -59,7 +59,9 @@ class HttpServer(uvicorn.Server):
 class Lifecycle:
     """A run of the server process. `load` starts the engines; `url` is shown to the operator.
 
-    A reply in the background is an open request, whether or not it has a client.
+    A reply in the background is an open request, whether or not it has a client. With
+    `wait_to_listen`, called once the engine is loaded, nobody can connect before that is done,
+    unless `listens_at_once`.
     """
 
     http: HttpServer
@@ -67,15 +69,19 @@ class Lifecycle:
     services: Services
     load: Callable[[], Awaitable[Sequence[LoadedModel]]]
     url: str
+    listens_at_once: bool = True
+    wait_to_listen: Callable[[], Awaitable[None]] | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _serving: asyncio.Task[None] = field(init=False)
+    _serving: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def run(self) -> ExitCode:
         """Serve until a signal arrives or the engine dies; return the process's exit code."""
         self._listen_to_signals()
-        self._serving = asyncio.create_task(self.http.serve(sockets=[self.listener]))
+        if self.listens_at_once:
+            self._listen()
         try:
             engines = await self._load_unless_stopped()
+            await self._wait_to_listen()
             return await self._serve(engines)
         except (EngineConfigError, ModelResolutionError) as error:
             print_status(f"error: {error}")
@@ -85,6 +91,19 @@ class Lifecycle:
             return ExitCode.START_FAILED
         finally:
             await self._stop_http()
+
+    def _listen(self) -> None:
+        self._serving = asyncio.create_task(self.http.serve(sockets=[self.listener]))
+
+    async def _wait_to_listen(self) -> None:
+        if self.wait_to_listen is not None:
+            waiting = asyncio.ensure_future(self.wait_to_listen())
+            if not await self._wait_for_first(waiting):
+                print_status("stopped while loading")
+                end_now(ExitCode.OK)
+            await waiting
+        if self._serving is None:
+            self._listen()
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -168,7 +187,8 @@ class Lifecycle:
     async def _stop_http(self) -> None:
         """Stop listening and cut off the connections that are still open."""
         self.http.should_exit = True
-        await self._serving
+        if self._serving is not None:
+            await self._serving
 
 
 async def _wait_any_dead(engines: Sequence[Engine]) -> None:
