@@ -35,7 +35,8 @@ class Supervisor:
     """Keeps a process at each of the places, which are numbered from 0.
 
     `first` is place 0. `start` starts a process, which inherits `listener`. `passes_hangups`: the
-    processes handle SIGHUP.
+    processes handle SIGHUP. A process that dies is replaced after `first_pause_seconds`, which
+    double while those at its place do not live long.
     """
 
     first: ProcessPlace
@@ -43,6 +44,7 @@ class Supervisor:
     listener: socket.socket
     drain_seconds: float
     passes_hangups: bool = False
+    first_pause_seconds: float = FIRST_PAUSE_SECONDS
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _processes: dict[int, BaseProcess] = field(default_factory=dict, init=False)
     _num_failures: dict[int, int] = field(default_factory=dict, init=False)
@@ -111,7 +113,7 @@ class Supervisor:
         num_failures = 0 if lived >= STABLE_SECONDS else self._num_failures.get(number, -1) + 1
         self._num_failures[number] = num_failures
         how = _describe_end(process.exitcode)
-        seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**num_failures)
+        seconds = min(LONGEST_PAUSE_SECONDS, self.first_pause_seconds * 2**num_failures)
         print_status(
             f"error: API process {number} (pid {process.pid}) {how}; another is started in "
             f"{seconds:g} s"
