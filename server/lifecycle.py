@@ -19,6 +19,7 @@ from typing import Any
 
 import uvicorn
 
+from server.api_processes.accepting import ConnectionCounts, FairAcceptor
 from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.hub.model_resolution import ModelResolutionError
@@ -32,7 +33,41 @@ IDLE_POLL_SECONDS = 0.05
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn's server without its signal handling, which would stop listening at the first one."""
+    """uvicorn's server without its signal handling, which would stop listening at the first one.
+
+    `counts` are those of the processes that listen on the same socket; None: no other does.
+    """
+
+    def __init__(self, config: uvicorn.Config, counts: ConnectionCounts | None = None) -> None:
+        super().__init__(config)
+        self._counts = counts
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        if self._counts is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listener in sockets or ():
+            listener.listen(self.config.backlog)
+            acceptor = FairAcceptor(listener, self._counts, self._connect, self._count_open)
+            acceptor.start()
+            self.servers.append(acceptor)  # type: ignore[arg-type]
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(
+            lambda: self.config.http_protocol_class(  # type: ignore[call-arg, return-value]
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+                _loop=loop,
+            ),
+            accepted,
+        )
+
+    def _count_open(self) -> int:
+        return len(self.server_state.connections)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from prometheus_client import REGISTRY
 from uvicorn.loops.auto import auto_loop_factory
 
+from server.api_processes.accepting import ConnectionCounts
 from server.api_processes.metrics import ProcessMetrics
 from server.api_processes.place import ProcessPlace
 from server.api_processes.requirements import ApiProcessesError, check_api_processes
@@ -212,7 +213,12 @@ async def _run(
     if place is not None:
         siblings = Siblings(place, ProcessMetrics(services.metrics.registry, place))
     lifecycle = Lifecycle(
-        http=_create_http(create_app(services, siblings), settings, SOCKET_PATHS),
+        http=_create_http(
+            create_app(services, siblings),
+            settings,
+            SOCKET_PATHS,
+            None if place is None else ConnectionCounts(place),
+        ),
         listener=listener,
         services=services,
         load=load,
@@ -242,7 +248,12 @@ async def _answer_siblings(
         await siblings.close()
 
 
-def _create_http(app: FastAPI, settings: ServerSettings, paths: Sequence[str] = ()) -> HttpServer:
+def _create_http(
+    app: FastAPI,
+    settings: ServerSettings,
+    paths: Sequence[str] = (),
+    counts: ConnectionCounts | None = None,
+) -> HttpServer:
     return HttpServer(
         HttpConfig(
             app,
@@ -252,7 +263,8 @@ def _create_http(app: FastAPI, settings: ServerSettings, paths: Sequence[str] = 
             log_config=None,  # ServerLog configures its loggers
             access_log=False,
             timeout_graceful_shutdown=CUT_OFF_SECONDS,
-        )
+        ),
+        counts,
     )
 
 

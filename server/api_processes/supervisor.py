@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 
+from server.api_processes.accepting import ConnectionCounts
 from server.api_processes.place import ProcessPlace
 from server.process.console import print_status
 from server.process.exit import ExitCode, end_now
@@ -92,13 +93,14 @@ class Supervisor:
 
     async def _keep(self, number: int) -> None:
         """Keep a process at a place until all are ended."""
-        loop, num_restarts = asyncio.get_running_loop(), 0
+        loop, num_restarts, counts = asyncio.get_running_loop(), 0, ConnectionCounts(self.first)
         while not self._stopping.is_set():
             first = self.first
             place = ProcessPlace(number, first.count, first.folder, num_restarts)
             process = self._processes[number] = self.start(place)
             started = loop.time()
             code = await _wait_ended(process)
+            counts.clear(number)
             if self._stopping.is_set():
                 self._note_end(number, code)
                 return
