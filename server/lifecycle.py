@@ -78,6 +78,16 @@ class HttpServer(uvicorn.Server):
         """Number of requests whose response is not complete yet."""
         return len(self.server_state.tasks)
 
+    @property
+    def num_unused(self) -> int:
+        """Number of connections whose first request has not come yet."""
+        return sum(getattr(one, "cycle", one) is None for one in self.server_state.connections)
+
+    def stop_accepting(self) -> None:
+        """Accept no further connection. Other processes on the same socket do."""
+        for server in self.servers:
+            server.close()
+
     def stop_reusing_connections(self) -> None:
         """Close each connection after its pending response.
 
@@ -195,8 +205,20 @@ class Lifecycle:
             for engine in engines:
                 engine.give_up()
             await self._wait_until_idle(LAST_WORDS_SECONDS)
+        await self._answer_accepted()
         is_alive = all(engine.is_alive for engine in engines)
         return ExitCode.OK if is_alive else ExitCode.ENGINE_DIED
+
+    async def _answer_accepted(self) -> None:
+        """Answer those who have just connected: nobody sends a first request twice."""
+        self.http.stop_accepting()
+        try:
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await asyncio.sleep(IDLE_POLL_SECONDS)
+                while self.http.num_unused or self._num_open:  # noqa: ASYNC110 - as below
+                    await asyncio.sleep(IDLE_POLL_SECONDS)
+        except TimeoutError:
+            pass
 
     async def _wait_until_idle(self, seconds: float) -> bool:
         """Wait until no request is open. Return False if that takes longer than `seconds`."""

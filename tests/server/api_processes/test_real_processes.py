@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -11,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.ops.programs import free_port, program
 from tests.ops.test_quota_redis import redis_at
 from tests.server.api_processes.running import (
+    END_SECONDS,
     START_SECONDS,
     RunningProcesses,
     start_processes,
@@ -199,36 +200,40 @@ async def test_a_killed_process_is_replaced_while_the_other_serves(
         assert await anext(lines) is not None  # the stream of the other one goes on
 
 
-def test_a_signal_drains_both_processes(processes: RunningProcesses) -> None:
-    ends: list[str] = []
-    begun = threading.Semaphore(0)
-
-    def read(number: int) -> None:
-        body = short_body(stream=True) | {"max_completion_tokens": 100}
-        with httpx.stream(
-            "POST", processes.url + CHAT, json=body, headers=OPERATOR, timeout=60
-        ) as response:
-            lines = [line for line in response.iter_lines() if line and not begun.release()]
-        ends.append(lines[-1])
-
-    readers = [threading.Thread(target=read, args=(number,)) for number in range(8)]
-    for reader in readers:
-        reader.start()
-    for _ in readers:
-        begun.acquire()
-    wait_until(
-        lambda: (
-            len(processes.scrape(OPERATOR).group_by("thinking_admitted_requests", "process")) == 2
-        ),
-        "both processes write",
-    )
-    assert processes.stop() == 0
-    for reader in readers:
-        reader.join()
-    assert ends == [ENDED] * len(readers)
+async def test_a_signal_drains_both_processes_and_loses_no_connection(
+    processes: RunningProcesses,
+) -> None:
+    body = short_body(stream=True) | {"max_completion_tokens": 200}
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with (
+        httpx.AsyncClient(base_url=processes.url, limits=limits, timeout=60) as client,
+        stream_thought(processes, BOB) as (_, lines),
+    ):
+        both = await asyncio.to_thread(processes.list_processes)
+        replies = [
+            asyncio.create_task(client.post(CHAT, json=body, headers=OPERATOR)) for _ in range(8)
+        ]
+        await asyncio.to_thread(wait_until, lambda: writes_in_both(processes), "both write")
+        processes.main.send_signal(signal.SIGTERM)
+        # The thought keeps one process; the other ends. Meanwhile each request is answered.
+        statuses: Counter[int] = Counter()
+        while not any(map(has_ended, both.values())):
+            answers = await asyncio.gather(*(client.get("/health") for _ in range(4)))
+            statuses.update(answer.status_code for answer in answers)
+        answers = await asyncio.gather(*(client.get("/health") for _ in range(20)))
+        assert {answer.status_code for answer in answers} == {503}
+        assert set(statuses) <= {200, 503}
+        assert [(await reply).text.rstrip()[-len(ENDED) :] for reply in replies] == [ENDED] * 8
+        assert await anext(lines) is not None
+    assert processes.main.wait(END_SECONDS) == 0
     assert processes.log_path.read_text().count("stopping: finishing open requests") == 2
     with pytest.raises(httpx.ConnectError):
         processes.get("/health")
+
+
+def writes_in_both(running: RunningProcesses) -> bool:
+    """Return whether each process has a reply in its engine."""
+    return len(running.scrape(OPERATOR).group_by("thinking_admitted_requests", "process")) == 2
 
 
 def test_a_process_that_cannot_start_ends_all_with_its_code(tmp_path: Path) -> None:
@@ -244,7 +249,12 @@ def test_processes_end_when_the_main_process_is_killed(tmp_path: Path) -> None:
     options = {"api_processes": "2", "response_store_max_responses": "0"}
     with start_processes("Seven.", tmp_path / "log", **options) as running:
         wait_until(lambda: running.get("/health").status_code == 200, "it is ready")
-        children = running.list_processes().values()
+        children = [*running.list_processes().values()]
+        assert children
         running.main.send_signal(signal.SIGKILL)
-        for child in children:
-            child.wait(60)
+        wait_until(lambda: all(map(has_ended, children)), "the others have ended")
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Return whether a process has ended, whether or not its parent has asked for its code."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
