@@ -184,7 +184,7 @@ async def _get_metrics(request: Request) -> Response:
 
 
 async def _get_running(request: Request) -> Response:
-    """Say whether this process runs a reply of the caller: 204 or 404."""
+    """Answer whether this process runs a reply of the caller: 204 or 404."""
     reply_id, key = request.query_params[ID_PARAMETER], get_account(request).key
     is_running = get_services(request).running.find(reply_id, key.key_id) is not None
     return Response(status_code=NO_CONTENT if is_running else 404)

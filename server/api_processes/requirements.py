@@ -1,4 +1,4 @@
-"""What several API processes need of the settings, and each one's part of them.
+"""Checks the settings for several API processes, and gives each its part of them.
 
 Whatever one process keeps for itself would hold for a part of the requests only. Starts nothing.
 """

@@ -111,7 +111,7 @@ class Supervisor:
             await self._pause(number, process, loop.time() - started)
 
     async def _pause(self, number: int, process: BaseProcess, lived: float) -> None:
-        """Say that a process has died, and wait before another is started in its place."""
+        """Report that a process has died, and wait before another is started in its place."""
         num_failures = 0 if lived >= STABLE_SECONDS else self._num_failures.get(number, -1) + 1
         self._num_failures[number] = num_failures
         how = _describe_end(process.exitcode)
