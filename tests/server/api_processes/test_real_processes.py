@@ -161,6 +161,18 @@ async def test_an_order_reaches_the_process_that_runs_the_reply(
         assert ended.json() == {"success": True}
 
 
+async def test_a_sealed_thought_is_found_by_any_process(processes: RunningProcesses) -> None:
+    async with httpx.AsyncClient(
+        base_url=processes.url, headers=OPERATOR, limits=httpx.Limits(max_keepalive_connections=0)
+    ) as client:
+        body = short_body(include=["thinking.sealed"]) | {"max_thinking_tokens": 8}
+        reply = await client.post(CHAT, json=body)
+        path = f"/v1/thinking/{reply.json()['id']}"
+        answers = await asyncio.gather(*(client.get(path) for _ in range(12)))
+    sealed = {json.dumps(answer.json()["choices"]) for answer in answers}
+    assert len(sealed) == 1
+
+
 async def test_metrics_of_any_process_have_the_series_of_all(processes: RunningProcesses) -> None:
     await post_at_once(processes, BOB, 8)
     pages = [processes.scrape(OPERATOR) for _ in range(4)]
