@@ -57,7 +57,7 @@ class HttpServer(uvicorn.Server):
     async def _connect(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(
-            lambda: self.config.http_protocol_class(  # type: ignore[call-arg, return-value]
+            lambda: self.config.http_protocol_class(  # type: ignore[call-arg]
                 config=self.config,
                 server_state=self.server_state,
                 app_state=self.lifespan.state,
