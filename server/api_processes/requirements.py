@@ -29,10 +29,10 @@ def check_api_processes(settings: ServerSettings) -> None:
         _check_spools(Path(settings.ledger_spool), settings.api_processes)
     if settings.api_processes == 1:
         return
-    if not settings.engine_url:
+    if not (settings.engine_url or settings.models_file):
         raise ApiProcessesError(
-            f"{OPTION}: is of use with --engine-url only: an engine in this process is served by "
-            "one process"
+            f"{OPTION}: is of use with --engine-url or --models-file only: an engine in this "
+            "process is served by one process"
         )
     for fault in _find_faults(settings):
         raise ApiProcessesError(f"{OPTION} {settings.api_processes}: {fault}")

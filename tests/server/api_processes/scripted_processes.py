@@ -4,23 +4,21 @@ Arguments: the text that the engine writes. Options come from the environment.
 """
 
 import sys
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from server.process.parent_watch import watch_parent
 from server.serve import run_with
 from server.settings.settings import ServerSettings
-
-if TYPE_CHECKING:
-    from server.engine.protocol import Engine
+from server.state import LoadedModel
 
 
-async def load(text: str) -> "Engine":
+async def load(text: str) -> Sequence[LoadedModel]:
     """Return the engine."""
     # The main process does without it.
     from tests.server.api_processes.paced_engine import make_paced_engine
 
-    return make_paced_engine(text)
+    return [LoadedModel(make_paced_engine(text))]
 
 
 watch_parent()  # as the entry point does
