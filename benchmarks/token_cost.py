@@ -3,7 +3,8 @@
 Sends crowds of short and of long replies to our server and to vLLM's, in turns, and takes the
 difference: what a request costs, however long it is, cancels out. Thoughts are held open up to
 their budget, so that further tokens are hidden, shown or answer as the row says. Prints a table of
-medians, in microseconds of processor time.
+medians, in microseconds of processor time. With ``--engine-url``, ours is a front end of that
+engine, and measured alone.
 """
 
 import argparse
@@ -68,10 +69,14 @@ def main() -> None:
     parser.add_argument(
         "--further", type=int, default=FURTHER, help="how many more tokens the long replies have"
     )
+    parser.add_argument("--engine-url", help="measure a front end of the engine at this URL")
     arguments = parser.parse_args()
     plan = Plan(
         arguments.model, loads=(arguments.at_once,), rounds=arguments.rounds, servers=(OURS, VLLM)
     )
+    if arguments.engine_url:
+        options = ("--engine-url", arguments.engine_url)
+        plan = replace(plan, servers=(OURS,), our_options=options)
     print("\n".join(format_table(measure(plan, SHORT + arguments.further), plan)))
 
 
@@ -152,7 +157,7 @@ def format_table(costs: Mapping[Kind, Cost], plan: Plan) -> Iterator[str]:
     yield "|---|--:|--:|--:|"
     for (server, kind), cost in costs.items():
         ratio = "–"
-        if server == OURS:
+        if server == OURS and VLLM in plan.servers:
             ratio = f"{cost.token / costs[VLLM, REFERENCES[kind]].token:.2f} ×"
         yield f"| {server}, {kind} | {cost.request:,.0f} | {cost.token:.0f} | {ratio} |"
 

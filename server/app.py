@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from server.account.account import get_account
 from server.api.anthropic import router as messages
 from server.api.models import router as models
 from server.api.openai.chat import router as chat
@@ -25,6 +26,9 @@ from server.api.thinking.traces import router as traces
 from server.api.thinking.turns import router as turns
 from server.api.thinking.usage import router as usage
 from server.api.tokens import router as tokens
+from server.api_processes.exposition import join_pages
+from server.api_processes.relay import ID_PARAMETER, NO_CONTENT, OK, RUNNING_PATH
+from server.api_processes.siblings import Siblings
 from server.http.body_limits import BodyLimitMiddleware, BodyTimeoutMiddleware
 from server.http.content_encoding import ContentEncodingMiddleware
 from server.http.cors import OriginMiddleware
@@ -34,13 +38,13 @@ from server.http.keep_alive import KeepAliveMiddleware
 from server.http.paths import PathMiddleware
 from server.http.request_id import RequestIdMiddleware
 from server.logs.request_log import RequestLog
-from server.metrics import CONTENT_TYPE_LATEST
+from server.metrics import CONTENT_TYPE_LATEST, Metrics
 from server.metrics.metrics import get_version
 from server.middleware.account import AccountMiddleware, Observer
 from server.middleware.draining import DrainingMiddleware
 from server.middleware.errors import install_error_handlers
+from server.middleware.keys import METRICS_PATH, KeyMiddleware
 from server.middleware.keys import SOCKET_PATHS as CHECKED_SOCKET_PATHS
-from server.middleware.keys import KeyMiddleware
 from server.middleware.path_hint import API_PREFIX
 from server.state import Services, get_services
 
@@ -53,15 +57,18 @@ SOCKET_PATHS = tuple(
 CLIENT_CLOSED_REQUEST = 499  # nginx's code; no client reads it
 
 
-def create_app(services: Services) -> FastAPI:
-    """Create an app around `services`, whose engine may be set later."""
+def create_app(services: Services, siblings: Siblings | None = None) -> FastAPI:
+    """Create an app around `services`, whose engine may be set later.
+
+    `siblings` are the other API processes; None: there are none.
+    """
     app = FastAPI(
         title="thinking-server",
         version=_read_version(),
         description="Models that think before they answer, within a budget.",
         redirect_slashes=False,  # the target would be built from the client's Host header
     )
-    app.state.services = services
+    app.state.services, app.state.siblings = services, siblings
     app.include_router(chat.router)
     app.include_router(messages.router)
     app.include_router(responses.router)
@@ -100,13 +107,32 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
+def create_sibling_app(services: Services) -> FastAPI:
+    """Create the app that answers the other API processes, for callers whom both check.
+
+    It looks nowhere else, and what it answers is counted and logged by the process that asks.
+    """
+    app = FastAPI(openapi_url=None)
+    app.state.services, app.state.siblings = services, None
+    app.get(METRICS_PATH)(_get_metrics)
+    app.get(RUNNING_PATH)(_get_running)
+    app.include_router(control.router)
+    app.include_router(sealed_thoughts.router)
+    install_error_handlers(app)
+    app.add_exception_handler(ClientLeftError, _handle_client_left)
+    app.add_middleware(KeyMiddleware, services=services)
+    app.add_middleware(AccountMiddleware, metrics=Metrics())
+    app.add_middleware(RequestIdMiddleware)
+    return app
+
+
 def _add_own_routes(app: FastAPI) -> None:
     app.get("/", include_in_schema=False)(_get_root)
     app.get("/api/hello", include_in_schema=False)(_get_hello)
     app.get("/health", tags=["server"], summary="Get server health")(_get_health)
     app.get("/version", tags=["server"], summary="Get the server version")(_get_version)
     app.get(
-        "/metrics",
+        METRICS_PATH,
         tags=["server"],
         summary="Get Prometheus metrics",
         response_class=PlainTextResponse,
@@ -146,8 +172,22 @@ async def _get_version() -> dict[str, Any]:
 
 
 async def _get_metrics(request: Request) -> Response:
-    metrics = get_services(request).metrics
-    return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
+    """Get the metrics of all API processes; with several, each series says of which."""
+    content = get_services(request).metrics.render()
+    siblings: Siblings | None = request.app.state.siblings
+    if siblings is not None:
+        answers = await siblings.ask_all(request, METRICS_PATH)
+        pages = {n: answer.text for n, answer in answers.items() if answer.status_code == OK}
+        pages[siblings.own_number] = content.decode()
+        content = join_pages(dict(sorted(pages.items()))).encode()
+    return Response(content, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _get_running(request: Request) -> Response:
+    """Answer whether this process runs a reply of the caller: 204 or 404."""
+    reply_id, key = request.query_params[ID_PARAMETER], get_account(request).key
+    is_running = get_services(request).running.find(reply_id, key.key_id) is not None
+    return Response(status_code=NO_CONTENT if is_running else 404)
 
 
 async def _handle_client_left(request: Request, error: Exception) -> Response:

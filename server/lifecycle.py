@@ -19,6 +19,7 @@ from typing import Any
 
 import uvicorn
 
+from server.api_processes.accepting import ConnectionCounts, FairAcceptor
 from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.hub.model_resolution import ModelResolutionError
@@ -32,7 +33,41 @@ IDLE_POLL_SECONDS = 0.05
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn's server without its signal handling, which would stop listening at the first one."""
+    """uvicorn's server without its signal handling, which would stop listening at the first one.
+
+    `counts` are those of the processes that listen on the same socket; None: no other does.
+    """
+
+    def __init__(self, config: uvicorn.Config, counts: ConnectionCounts | None = None) -> None:
+        super().__init__(config)
+        self._counts = counts
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        if self._counts is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listener in sockets or ():
+            listener.listen(self.config.backlog)
+            acceptor = FairAcceptor(listener, self._counts, self._connect, self._count_open)
+            acceptor.start()
+            self.servers.append(acceptor)  # type: ignore[arg-type]
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(
+            lambda: self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+                _loop=loop,
+            ),
+            accepted,
+        )
+
+    def _count_open(self) -> int:
+        return len(self.server_state.connections)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,6 +77,16 @@ class HttpServer(uvicorn.Server):
     def num_open(self) -> int:
         """Number of requests whose response is not complete yet."""
         return len(self.server_state.tasks)
+
+    @property
+    def num_unused(self) -> int:
+        """Number of connections whose first request has not come yet."""
+        return sum(getattr(one, "cycle", one) is None for one in self.server_state.connections)
+
+    def stop_accepting(self) -> None:
+        """Accept no further connection. Other processes on the same socket do."""
+        for server in self.servers:
+            server.close()
 
     def stop_reusing_connections(self) -> None:
         """Close each connection after its pending response.
@@ -59,7 +104,9 @@ class HttpServer(uvicorn.Server):
 class Lifecycle:
     """A run of the server process. `load` starts the engines; `url` is shown to the operator.
 
-    A reply in the background is an open request, whether or not it has a client.
+    A reply in the background is an open request, whether or not it has a client. With
+    `wait_to_listen`, called once the engine is loaded, nobody can connect before that is done,
+    unless `listens_at_once`.
     """
 
     http: HttpServer
@@ -67,15 +114,19 @@ class Lifecycle:
     services: Services
     load: Callable[[], Awaitable[Sequence[LoadedModel]]]
     url: str
+    listens_at_once: bool = True
+    wait_to_listen: Callable[[], Awaitable[None]] | None = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _serving: asyncio.Task[None] = field(init=False)
+    _serving: asyncio.Task[None] | None = field(default=None, init=False)
 
     async def run(self) -> ExitCode:
         """Serve until a signal arrives or the engine dies; return the process's exit code."""
         self._listen_to_signals()
-        self._serving = asyncio.create_task(self.http.serve(sockets=[self.listener]))
+        if self.listens_at_once:
+            self._listen()
         try:
             engines = await self._load_unless_stopped()
+            await self._wait_to_listen()
             return await self._serve(engines)
         except (EngineConfigError, ModelResolutionError) as error:
             print_status(f"error: {error}")
@@ -85,6 +136,19 @@ class Lifecycle:
             return ExitCode.START_FAILED
         finally:
             await self._stop_http()
+
+    def _listen(self) -> None:
+        self._serving = asyncio.create_task(self.http.serve(sockets=[self.listener]))
+
+    async def _wait_to_listen(self) -> None:
+        if self.wait_to_listen is not None:
+            waiting = asyncio.ensure_future(self.wait_to_listen())
+            if not await self._wait_for_first(waiting):
+                print_status("stopped while loading")
+                end_now(ExitCode.OK)
+            await waiting
+        if self._serving is None:
+            self._listen()
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -141,8 +205,20 @@ class Lifecycle:
             for engine in engines:
                 engine.give_up()
             await self._wait_until_idle(LAST_WORDS_SECONDS)
+        await self._answer_accepted()
         is_alive = all(engine.is_alive for engine in engines)
         return ExitCode.OK if is_alive else ExitCode.ENGINE_DIED
+
+    async def _answer_accepted(self) -> None:
+        """Answer those who have just connected: nobody sends a first request twice."""
+        self.http.stop_accepting()
+        try:
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await asyncio.sleep(IDLE_POLL_SECONDS)
+                while self.http.num_unused or self._num_open:  # noqa: ASYNC110 - as below
+                    await asyncio.sleep(IDLE_POLL_SECONDS)
+        except TimeoutError:
+            pass
 
     async def _wait_until_idle(self, seconds: float) -> bool:
         """Wait until no request is open. Return False if that takes longer than `seconds`."""
@@ -168,7 +244,8 @@ class Lifecycle:
     async def _stop_http(self) -> None:
         """Stop listening and cut off the connections that are still open."""
         self.http.should_exit = True
-        await self._serving
+        if self._serving is not None:
+            await self._serving
 
 
 async def _wait_any_dead(engines: Sequence[Engine]) -> None:

@@ -2,14 +2,22 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
+from fastapi import FastAPI
 from prometheus_client import REGISTRY
 from uvicorn.loops.auto import auto_loop_factory
 
-from server.app import SOCKET_PATHS, create_app
+from server.api_processes.accepting import ConnectionCounts
+from server.api_processes.metrics import ProcessMetrics
+from server.api_processes.place import ProcessPlace
+from server.api_processes.requirements import ApiProcessesError, check_api_processes
+from server.api_processes.siblings import Siblings
+from server.api_processes.spawning import supervise
+from server.app import SOCKET_PATHS, create_app, create_sibling_app
 from server.engine.protocol import Engine
 from server.engine.start_errors import EngineConfigError, EngineStartError
 from server.http.connection import HttpConfig
@@ -31,7 +39,7 @@ from server.quotas.redis_script import RedisMissingError
 from server.quotas.storage import QuotaStorageUrlError
 from server.settings.models import ConfiguredModel, ModelsError, list_remote_models
 from server.settings.settings import ServerSettings
-from server.state import LoadedModel, open_services
+from server.state import LoadedModel, Services, open_services
 from server.stored_responses.redis_link import ResponseStoreConfigError
 from server.telemetry.opening import TelemetryMissingError
 from server.traces.access import TraceTokenError
@@ -41,23 +49,59 @@ from server.traces.store import TraceStoreError
 CUT_OFF_SECONDS = 1
 
 
+# Starts the engine, or looks for those elsewhere.
+Load = Callable[[], Awaitable[Sequence[LoadedModel]]]
+
+
 def run(settings: ServerSettings, engine_options: Mapping[str, Any]) -> int:
     """Serve until stopped and return the exit code. Leaves no child process behind."""
+    return run_with(settings, partial(load_models, settings, engine_options))
+
+
+def run_with(settings: ServerSettings, load: Load) -> int:
+    """Serve what `load` loads; see :func:`run`. With several API processes, it is pickled."""
+    try:
+        check_api_processes(settings)
+    except ApiProcessesError as error:
+        print_status(f"error: {error}")
+        return ExitCode.USAGE
     try:
         listener = bind_listener(settings.host, settings.port)
     except OSError as error:
         reason = error.strerror or error
         print_status(f"error: cannot listen on {settings.host}:{settings.port}: {reason}")
         return ExitCode.START_FAILED
-    allow_open_files(settings.max_connections)
+    if settings.api_processes > 1:
+        return _supervise(listener, settings, load)
+    return _serve_on(listener, settings, None, load=load)
+
+
+def _supervise(listener: socket.socket, settings: ServerSettings, load: Load) -> int:
+    """Have other processes serve, and return the exit code of all."""
+    log = ServerLog(LogFormat(settings.log_format))
+    log.start()
+    try:
+        print_status(f"starting {settings.api_processes} processes for {format_url(listener)}")
+        return supervise(listener, settings, partial(_serve_on, load=load))
+    finally:
+        end_descendants()
+        log.stop()
+
+
+def _serve_on(
+    listener: socket.socket, settings: ServerSettings, place: ProcessPlace | None, *, load: Load
+) -> ExitCode:
+    """Serve in this process. `place` None: it is the only one."""
     if not settings.core_dumps:
         forbid_core_dumps()
-    log = ServerLog(LogFormat(settings.log_format))
+    allow_open_files(settings.max_connections)
+    number = None if place is None else place.number
+    log = ServerLog(LogFormat(settings.log_format), process=number)
     log.start()
     try:
         # uvloop where it is installed, as uvicorn's own command does.
         with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-            return runner.run(_run(settings, engine_options, listener))
+            return runner.run(_run(settings, load, listener, place))
     except (AnonymousError, KeyFileError, SealKeyError, TelemetryMissingError) as error:
         print_status(f"error: {error}")
         return ExitCode.USAGE
@@ -160,29 +204,68 @@ def _explain_missing_vllm() -> Iterator[None]:
 
 
 async def _run(
-    settings: ServerSettings, engine_options: Mapping[str, Any], listener: socket.socket
+    settings: ServerSettings, load: Load, listener: socket.socket, place: ProcessPlace | None
 ) -> ExitCode:
     # The process-wide registry: vLLM registers its metrics there as well.
     services = open_services(settings, REGISTRY)
     check_listener(settings, services.keys, listener)
-    config = HttpConfig(
-        create_app(services),
-        ConnectionLimits.of(settings),
-        socket_paths=SOCKET_PATHS,
-        max_message_bytes=settings.max_body_bytes,
-        log_config=None,  # ServerLog configures its loggers
-        access_log=False,
-        timeout_graceful_shutdown=CUT_OFF_SECONDS,
-    )
+    siblings = None
+    if place is not None:
+        siblings = Siblings(place, ProcessMetrics(services.metrics.registry, place))
     lifecycle = Lifecycle(
-        http=HttpServer(config),
+        http=_create_http(
+            create_app(services, siblings),
+            settings,
+            SOCKET_PATHS,
+            None if place is None else ConnectionCounts(place),
+        ),
         listener=listener,
         services=services,
-        load=lambda: load_models(settings, engine_options),
+        load=load,
         url=format_url(listener),
+        listens_at_once=place is None or place.listens_at_once,
+        wait_to_listen=None if place is None else place.wait_open,
     )
-    async with watch_keys(services.keys):
+    async with watch_keys(services.keys), _answer_siblings(services, siblings, place):
         return await lifecycle.run()
+
+
+@asynccontextmanager
+async def _answer_siblings(
+    services: Services, siblings: Siblings | None, place: ProcessPlace | None
+) -> AsyncIterator[None]:
+    """Answer the other API processes inside the context."""
+    if place is None or siblings is None:
+        yield
+        return
+    http = _create_http(create_sibling_app(services), services.settings)
+    serving = asyncio.create_task(http.serve(sockets=[place.open_socket()]))
+    try:
+        yield
+    finally:
+        http.should_exit = True
+        await serving
+        await siblings.close()
+
+
+def _create_http(
+    app: FastAPI,
+    settings: ServerSettings,
+    paths: Sequence[str] = (),
+    counts: ConnectionCounts | None = None,
+) -> HttpServer:
+    return HttpServer(
+        HttpConfig(
+            app,
+            ConnectionLimits.of(settings),
+            socket_paths=paths,
+            max_message_bytes=settings.max_body_bytes,
+            log_config=None,  # ServerLog configures its loggers
+            access_log=False,
+            timeout_graceful_shutdown=CUT_OFF_SECONDS,
+        ),
+        counts,
+    )
 
 
 def bind_listener(host: str, port: int) -> socket.socket:

@@ -16,6 +16,7 @@ from server.account.account import RequestAccount
 from server.admission.load import LoadCurve, LoadGauge
 from server.admission.metrics import AdmissionMetrics
 from server.admission.queue import AdmissionQueue, QueueLimits
+from server.api_processes.requirements import shares_counters
 from server.engine.protocol import Engine, EngineLoad
 from server.engine.start_errors import EngineConfigError
 from server.errors.api import UnavailableError
@@ -264,7 +265,7 @@ def open_services(settings: ServerSettings, registry: CollectorRegistry | None =
         settings=settings,
         slot=slot,
         metrics=metrics,
-        keys=LiveKeys.from_settings(settings, metrics),
+        keys=LiveKeys.from_settings(settings, metrics, allows_quotas=shares_counters(settings)),
         anonymous=replace(ANONYMOUS, quota=Quota(**settings.anonymous_quota)),
         admission=admission,
         load=load,
@@ -295,6 +296,6 @@ def get_services(request: Request) -> Services:
 
 
 def _create_place_counter(settings: ServerSettings, slot: EngineSlot) -> Callable[[], int]:
-    """Return a function that returns how many requests may run at a time."""
-    fixed = settings.max_concurrent_requests
-    return lambda: fixed or slot.max_num_seqs
+    """Return a function that returns how many requests may run at a time, in this process."""
+    fixed, num_processes = settings.max_concurrent_requests, settings.api_processes
+    return lambda: fixed or max(1, slot.max_num_seqs // num_processes)

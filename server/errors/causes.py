@@ -29,6 +29,7 @@ BAD_REQUESTS = (
     "thought_too_long",
     "too_many_verdicts",
     "turn_budget_differs",
+    "turn_not_supported",
     "unknown_field",
     "unsupported_encoding",
     "unsupported_sampling",

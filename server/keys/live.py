@@ -28,8 +28,16 @@ class LiveKeys:
         KeyFileError: the configured keys cannot be used.
     """
 
-    def __init__(self, path: Path | None, text: str | None, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        text: str | None,
+        metrics: Metrics,
+        *,
+        allows_quotas: bool = True,
+    ) -> None:
         self._path, self._text = path, text
+        self._allows_quotas = allows_quotas
         self._reloads = closed_counter(
             metrics.registry, "key_reloads", "Reloads of keys.", "result", ("ok", "failed")
         )
@@ -39,8 +47,13 @@ class LiveKeys:
         self._ring = self._read()
 
     @classmethod
-    def from_settings(cls, settings: AccessSettings, metrics: Metrics) -> "LiveKeys":
+    def from_settings(
+        cls, settings: AccessSettings, metrics: Metrics, *, allows_quotas: bool = True
+    ) -> "LiveKeys":
         """Read the keys of the options and of the environment.
+
+        With `allows_quotas` False, keys with a quota cannot be used: nothing counts for all
+        processes together.
 
         Raises:
             KeyFileError: the keys cannot be used, or contradict ``--allow-anonymous``.
@@ -49,7 +62,7 @@ class LiveKeys:
         path = Path(settings.keys_file) if settings.keys_file else None
         if settings.allow_anonymous and (path or text):
             raise KeyFileError("--allow-anonymous cannot be combined with keys: remove one of them")
-        return cls(path, text, metrics)
+        return cls(path, text, metrics, allows_quotas=allows_quotas)
 
     @property
     def are_needed(self) -> bool:
@@ -88,7 +101,14 @@ class LiveKeys:
         documents = {} if self._text is None else {VARIABLE: self._text}
         if self._path is not None:
             documents[str(self._path)] = _read_text(self._path)
-        return read_keys(documents)
+        ring = read_keys(documents)
+        if ring.has_quotas and not self._allows_quotas:
+            raise KeyFileError(
+                f"{', '.join(documents)}: a key has a quota, of which each of several "
+                "--api-processes would grant the whole: count it in a Redis (--quota-storage "
+                "redis://…)"
+            )
+        return ring
 
     def _read_stamp(self) -> Stamp | None:
         """Return what identifies the file's current version; None if it does not exist."""

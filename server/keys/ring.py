@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from server.keys.entry import KeyEntry
 from server.keys.key import AccessKey
 from server.keys.secret import parse_digest
+from server.settings.quota import Quota
 
 _BUCKET_BYTES = 2
 
@@ -29,13 +30,14 @@ class _Slot:
 
 
 class KeyRing:
-    """An immutable set of keys."""
+    """An immutable set of keys. `has_quotas`: one of them has a quota."""
 
     def __init__(self, entries: Iterable[KeyEntry]) -> None:
         self._tag_key = secrets.token_bytes(32)
         self._empty_bucket = (_Slot(secrets.token_bytes(32), None, None),)
         self._buckets: dict[bytes, tuple[_Slot, ...]] = {}
         self.num_keys = 0
+        self.has_quotas = False
         for entry in entries:
             self._add(entry)
 
@@ -53,6 +55,7 @@ class KeyRing:
     def _add(self, entry: KeyEntry) -> None:
         key = entry.to_key()
         self.num_keys += 1
+        self.has_quotas |= key.quota != Quota()
         for secret in entry.hashes:
             tag = self._tag(parse_digest(secret.hash))
             expires = secret.expires.timestamp() if secret.expires is not None else None

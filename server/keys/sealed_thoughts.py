@@ -139,6 +139,12 @@ class ThoughtSeal:
         return content, rest
 
 
+def set_seal_key() -> None:
+    """Make one key for this process and all that inherit its environment, unless it has keys."""
+    if not os.environ.get(KEYS_VARIABLE, "").strip(" ,"):
+        os.environ[KEYS_VARIABLE] = Fernet.generate_key().decode()
+
+
 def _pack(token_ids: Sequence[int]) -> bytes:
     columns = np.asarray(token_ids, dtype="<u4").view("u1").reshape(-1, 4)
     return columns[:, :_TOKEN_BYTES].tobytes()

@@ -42,13 +42,19 @@ class LogFormat(Enum):
 
 
 class ServerLog:
-    """The log, open from :meth:`start` to :meth:`stop`. `stream` None: standard error."""
+    """The log, open from :meth:`start` to :meth:`stop`. `stream` None: standard error.
 
-    def __init__(self, form: LogFormat, stream: TextIO | None = None) -> None:
+    `process` is the number of this process among several, which lines then have.
+    """
+
+    def __init__(
+        self, form: LogFormat, stream: TextIO | None = None, process: int | None = None
+    ) -> None:
         self.form = form
         self._is_open = False
         self._handler = logging.StreamHandler(stream or sys.stderr)
-        self._handler.setFormatter(_JsonLines() if form is LogFormat.JSON else _TextLines())
+        is_json = form is LogFormat.JSON
+        self._handler.setFormatter(_JsonLines(process) if is_json else _TextLines(process))
         self._queue: queue.Queue[logging.LogRecord] = queue.Queue(MAX_WAITING)
         self._queued = _DroppingHandler(self._queue)
         self._listener = QueueListener(self._queue, self._handler)
@@ -114,8 +120,9 @@ class _DroppingHandler(QueueHandler):
 class _JsonLines(JsonFormatter):
     """Formats a record as a JSON object on one line, in ASCII; the time in UTC (RFC 3339)."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: int | None) -> None:
         super().__init__(json_ensure_ascii=True)
+        self._process = {} if process is None else {"process": process}
 
     def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802 - logging's name
         return format_traceback(ei)
@@ -133,19 +140,24 @@ class _JsonLines(JsonFormatter):
         log_data["time"] = _format_time(record)
         log_data["level"] = record.levelname.lower()
         log_data["logger"] = record.name
+        log_data.update(self._process)
         super().add_fields(log_data, record, message_dict)
 
 
 class _TextLines(logging.Formatter):
     """Formats a record for people: the server's own lines as they are, request lines with time."""
 
+    def __init__(self, process: int | None) -> None:
+        super().__init__()
+        self._name = "thinking-server" if process is None else f"thinking-server[{process}]"
+
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, _FIELDS, None)
         if fields is not None:
             return f"{_format_time(record)} {format_request(fields)}"
         if record.name == SERVER_LOGGER:
-            return f"thinking-server: {record.getMessage()}"
-        text = f"thinking-server: {record.levelname.lower()}: {record.getMessage()}"
+            return f"{self._name}: {record.getMessage()}"
+        text = f"{self._name}: {record.levelname.lower()}: {record.getMessage()}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
     def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802 - logging's name

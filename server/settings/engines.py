@@ -1,6 +1,6 @@
 """Options for engines elsewhere (docs/fleet.md)."""
 
-from pydantic import Field, NonNegativeInt, PositiveFloat
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings
 
 from server.settings.words import Words
@@ -20,6 +20,12 @@ class EngineSettings(BaseSettings):
         default=None,
         description="TOML file of the models whose engines are elsewhere: a table for each, with "
         "`model`, `engine_url` and the model's own thinking options (docs/fleet.md).",
+    )
+    api_processes: PositiveInt = Field(
+        default=1,
+        le=256,
+        description="Number of processes that serve on the port together, with --engine-url "
+        "(docs/processes.md). Limits of this server are divided among them.",
     )
     engine_ca: str | None = Field(
         default=None,

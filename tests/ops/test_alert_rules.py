@@ -76,6 +76,13 @@ def overload() -> Case:
     return Case(streams | {refused: "0+60x60"}, streams | {refused: "0+1x60"})
 
 
+def processes(name: str, loud: tuple[str, str], calm: tuple[str, str]) -> Case:
+    """Return a case of a series of each of two API processes, for which one alert fires."""
+    series = [f'{name}{{{ON},process="{number}"}}' for number in range(2)]
+    fires, quiet = (dict(zip(series, values, strict=True)) for values in (loud, calm))
+    return Case(fires, quiet)
+
+
 UP = f"up{{{ON}}}"
 CASES = {
     "ThinkingServerDown": [
@@ -83,7 +90,11 @@ CASES = {
         Case({}, {UP: "1x60"}),  # it is not in the targets at all
         Case({UP: "0x60"}, {UP: "1x19 0 1x40"}),  # down for a moment only
     ],
-    "ThinkingEngineDown": [steady("thinking_engine_up", "0x60", "0x4 1x60")],
+    "ThinkingEngineDown": [
+        steady("thinking_engine_up", "0x60", "0x4 1x60"),
+        processes("thinking_engine_up", ("0x60", "1x60"), ("1x60", "1x60")),
+        processes("thinking_engine_up", ("0x60", "0x60"), ("0x4 1x60", "1x60")),
+    ],
     "ThinkingStalled": [stalled()],
     "ThinkingErrorRate": [
         failures("thinking_rejections_total", "engine_dead"),
@@ -92,7 +103,10 @@ CASES = {
     "ThinkingBudgetExhaustion": [share("budget", 30, 5), share("grace", 30, 5)],
     "ThinkingLoops": [share("loop", 5, 1)],
     "ThinkingFirstAnswerSlow": [seconds("120", "30")],
-    "ThinkingQueueLong": [steady("thinking_queue_length", "50x60", "20x60")],
+    "ThinkingQueueLong": [
+        steady("thinking_queue_length", "50x60", "20x60"),
+        processes("thinking_queue_length", ("15x60", "15x60"), ("15x60", "5x60")),
+    ],
     "ThinkingOverloadRefusals": [overload()],
     "ThinkingBudgetsShrunk": [steady("thinking_load_budget_share", "0.3x60", "0.5x60")],
     "ThinkingKvCacheFull": [steady("vllm:kv_cache_usage_perc", "0.99x60", "0.9x60")],

@@ -6,6 +6,7 @@ from server.quotas.turns.memory_store import MemoryTurns
 from server.quotas.turns.redis_store import RedisTurns
 from server.quotas.turns.store import TurnStore
 from server.quotas.turns.turn_budgets import TurnBudgets
+from server.quotas.turns.unshared_store import UnsharedTurns
 from server.quotas.turns.watched_store import WatchedTurns
 from server.settings.settings import ServerSettings
 
@@ -25,5 +26,5 @@ def _open_store(settings: ServerSettings) -> TurnStore:
     secret, ttl = settings.quota_storage, settings.turn_ttl_seconds
     url = find_redis_url(None if secret is None else secret.get_secret_value())
     if url is None:
-        return MemoryTurns(ttl)
+        return MemoryTurns(ttl) if settings.api_processes == 1 else UnsharedTurns()
     return RedisTurns(url, settings.quota_timeout_seconds, ttl)

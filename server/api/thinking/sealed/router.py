@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from server.account.account import get_account
 from server.api.openapi import add_schemas
+from server.api_processes.relay import relay_search
 from server.errors.api import ApiError
 from server.state import get_services
 from server.stored_thoughts.store import SealedChoices
@@ -39,10 +40,11 @@ _CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Sealed
 
 @router.get(
     "/{reply_id}",
+    response_model=dict[str, Any],
     summary="Get the sealed thoughts of a reply",
     openapi_extra={"responses": {"200": {"description": "The reply's.", "content": _CONTENT}}},
 )
-async def get_sealed_thoughts(request: Request, reply_id: str) -> dict[str, Any]:
+async def get_sealed_thoughts(request: Request, reply_id: str) -> dict[str, Any] | Response:
     """Get the receipts of a reply that has ended or that its client has left.
 
     Kept for a while, if it was requested with `include: ["thinking.sealed"]`. The receipt of a
@@ -50,6 +52,8 @@ async def get_sealed_thoughts(request: Request, reply_id: str) -> dict[str, Any]
     """
     receipts = [receipt for part in _iterate_parts(request, reply_id) for receipt in part]
     if not receipts:
+        if (answer := await relay_search(request)) is not None:
+            return answer
         raise ApiError(
             404,
             "this server keeps nothing of such a reply: it still runs, was requested without "
