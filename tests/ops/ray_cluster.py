@@ -42,7 +42,7 @@ ENGINE: Mapping[str, Any] = {
 
 def install_ray() -> None:
     """Install Ray; skip the test where that is not possible."""
-    command = [ROOT / "deploy" / "client-env.sh", "ray"]
+    command = [str(ROOT / "deploy" / "client-env.sh"), "ray"]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
     )

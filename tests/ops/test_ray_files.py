@@ -1,7 +1,7 @@
 """What a replica of Ray Serve does, without Ray: start, health, load, drain, and the policy."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +24,7 @@ from tests.house.sources import ROOT
 from tests.server.conftest import MODEL, PROFILES, TOKENIZER, wants
 
 CONFIG = yaml.safe_load((ROOT / "deploy" / "ray" / "serve.yaml").read_text(encoding="utf-8"))
-SHARED: Mapping[str, Any] = {
+SHARED: dict[str, Any] = {
     "quota_storage": "redis://127.0.0.1:1/0",
     "response_store": "redis://127.0.0.1:1/1",
 }

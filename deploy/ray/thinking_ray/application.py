@@ -55,16 +55,10 @@ class Arguments(BaseModel):
         return settings
 
 
-@serve.deployment(
-    name="ThinkingServer",
-    health_check_period_s=HEALTH_CHECK_SECONDS,
-    max_constructor_retry_count=MAX_STARTS,
-)
-@serve.ingress()
 class ThinkingServer:
     """One replica. Ray calls the methods, by these names, on one event loop."""
 
-    async def __init__(self, arguments: dict[str, Any]) -> None:
+    async def __init__(self, arguments: dict[str, Any]) -> None:  # type: ignore[misc]  # Ray awaits
         self._server: HostedServer | None = None
         self._server = await open_server(
             arguments["settings"],
@@ -106,8 +100,13 @@ def build(arguments: Arguments) -> Application:
     replica is given all requests that it would have connections for.
     """
     settings = ServerSettings(**arguments.settings)
-    deployment = ThinkingServer.options(
+    deployment = serve.deployment(
+        serve.ingress()(ThinkingServer),
+        name=ThinkingServer.__name__,
+        health_check_period_s=HEALTH_CHECK_SECONDS,
+        max_constructor_retry_count=MAX_STARTS,
         max_ongoing_requests=settings.max_connections,
         graceful_shutdown_timeout_s=settings.drain_seconds + CLOSE_SECONDS,
     )
-    return deployment.bind(arguments.model_dump())
+    application: Application = deployment.bind(arguments.model_dump())
+    return application
