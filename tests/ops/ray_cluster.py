@@ -29,10 +29,16 @@ INSTALL_SECONDS = 300.0
 START_SECONDS = 60.0
 DEPLOY_SECONDS = 60.0
 END_SECONDS = 30.0
+HEALTH_CHECK_SECONDS = 40.0
 NUM_REPLICAS = 2
 # One more replica, while the old ones are replaced.
 NUM_CPUS = 3
-SETTINGS: Mapping[str, Any] = {"model": "thinker", "allow_anonymous": True, "drain_seconds": 20}
+SETTINGS: Mapping[str, Any] = {
+    "model": "thinker",
+    "allow_anonymous": True,
+    "drain_seconds": 20,
+    "keep_alive_seconds": 0.1,
+}
 ENGINE: Mapping[str, Any] = {
     "enforce_eager": True,
     "max_num_seqs": 16,
@@ -107,6 +113,7 @@ def make_config(http_port: int, name: str) -> dict[str, Any]:
     application["args"] = {"settings": settings, "engine": dict(ENGINE), "separate_state": True}
     (deployment,) = application["deployments"]
     deployment["ray_actor_options"] = {"num_cpus": 1}
+    deployment["health_check_period_s"] = HEALTH_CHECK_SECONDS
     deployment["autoscaling_config"] |= {"max_replicas": NUM_REPLICAS}
     return config
 

@@ -13,7 +13,12 @@ import psutil
 import pytest
 from openai import AsyncOpenAI
 
-from tests.ops.ray_cluster import NUM_REPLICAS, Cluster, running_cluster
+from tests.ops.ray_cluster import (
+    HEALTH_CHECK_SECONDS,
+    NUM_REPLICAS,
+    Cluster,
+    running_cluster,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -21,8 +26,9 @@ CHAT = "/v1/chat/completions"
 READY_SECONDS = 150.0  # two engines load side by side, on a busy machine
 OLD, NEW = "before", "after"
 NUM_STREAMS = 12
-NUM_CLIENTS = 3  # the engines that start beside them need the cores too
-LONG = 400  # tokens: seconds
+NUM_CLIENTS = 4
+PAUSE_SECONDS = 0.5  # of each client: the engines that start beside them need the cores too
+LONG = 300  # tokens: seconds
 SHORT = 32
 
 
@@ -97,6 +103,7 @@ class Stream:
 
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     events: list[dict[str, Any]] = field(default_factory=list)
+    num_comments: int = 0
     is_complete: bool = False
 
     async def read(self, http: httpx.AsyncClient, asked: dict[str, Any]) -> None:
@@ -106,6 +113,7 @@ class Stream:
                 self.begun.set()
                 async for line in response.aiter_lines():
                     self.is_complete = line == "data: [DONE]"
+                    self.num_comments += line.startswith(":")
                     if line.startswith("data: {"):
                         self.events.append(json.loads(line.removeprefix("data: ")))
                     if self.is_complete:
@@ -128,14 +136,15 @@ async def test_a_reply_passes_through_as_the_server_wrote_it(cluster: Cluster) -
     async with client_of(cluster) as http:
         reply = (await http.post(CHAT, json=body(SHORT))).raise_for_status()
         stream = Stream()
-        await stream.read(http, body(SHORT))
+        await stream.read(http, body(LONG))
         refused = await http.post(CHAT, json={"modle": "thinker"})
     assert reply.json()["choices"][0]["thinking"]["used"] == SHORT
     assert reply.json()["model"] == OLD
     assert len(reply.headers.get_list("x-request-id")) == 1
     assert stream.is_complete
-    assert stream.receipt["used"] == SHORT
+    assert stream.receipt["used"] == LONG
     assert len(stream.events) > 2
+    assert stream.num_comments > 2  # while the thought is silent
     assert refused.status_code == 400
     assert refused.json()["error"]["param"] == "modle"
 
@@ -205,11 +214,12 @@ class Load:
 
     async def ask_until_over(self, place: int) -> None:
         while not self.is_over:
-            budget = LONG if place % 3 == 0 else SHORT
+            budget = LONG if place == 0 else SHORT
             if place % 2:
                 await self.ask(body(budget))
             else:
                 await self.ask_streamed(body(budget))
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def ask(self, asked: dict[str, Any]) -> None:
         try:
@@ -250,3 +260,16 @@ async def test_a_rolling_upgrade_loses_no_request(cluster: Cluster) -> None:
         last = await asyncio.gather(*(http.post(CHAT, json=body(SHORT)) for _ in range(8)))
         assert {reply.json()["model"] for reply in last} == {NEW}
     assert "LoadPolicy" in cluster.read_logs()  # deploy/ray/serve.yaml names it
+
+
+async def test_a_replica_ends_with_its_engine(cluster: Cluster) -> None:
+    replica, other = cluster.find_replicas()
+    (engine,) = [one for one in replica.children(recursive=True) if "VLLM::Engine" in one.name()]
+    engine.kill()
+    # Sooner than three of Ray's health checks can fail.
+    _, alive = await asyncio.to_thread(psutil.wait_procs, [replica], HEALTH_CHECK_SECONDS)
+    assert not alive
+    assert other.is_running()
+    async with client_of(cluster) as http:
+        replies = await asyncio.gather(*(http.post(CHAT, json=body(SHORT)) for _ in range(8)))
+    assert [reply.status_code for reply in replies] == [200] * 8

@@ -6,6 +6,7 @@ The only module of this project that imports Ray. Does not know how the server i
 (``hosted_server``) or when replicas are added (``scaling``).
 """
 
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ray import serve
 from ray.serve import Application
 
-from server.process.exit import end_descendants
+from server.process.exit import ExitCode, end_descendants, end_now
 from server.settings.settings import ServerSettings
-from thinking_ray.hosted_server import HostedServer, open_server
+from thinking_ray.hosted_server import LAST_WORDS_SECONDS, HostedServer, open_server
 from thinking_ray.request_id import ProxyRequestIdMiddleware
 
 # Beyond the drain: time to store what was finished, and to end the engine.
@@ -66,6 +67,7 @@ class ThinkingServer:
             separate_state=arguments["separate_state"],
         )
         self._server.app.add_middleware(ProxyRequestIdMiddleware)
+        self._watch = asyncio.create_task(self._end_with_engine())
 
     @property
     def _open(self) -> HostedServer:
@@ -85,12 +87,22 @@ class ThinkingServer:
 
     async def __del__(self) -> None:
         """Close the server. Ray calls this once, after the last request."""
-        if (server := self._server) is not None:
-            self._server = None
+        if self._server is not None:
+            self._watch.cancel()
             try:
-                await server.close()
+                await self._server.close()
             finally:
                 end_descendants()
+
+    async def _end_with_engine(self) -> None:
+        """End the process when the engine has died, as ``thinking-server`` does.
+
+        Until Ray's health checks have failed three times it would be the replica that is never
+        busy, and be given most requests.
+        """
+        await self._open.engine.wait_dead()
+        await asyncio.sleep(LAST_WORDS_SECONDS)
+        end_now(ExitCode.ENGINE_DIED)
 
 
 def build(arguments: Arguments) -> Application:

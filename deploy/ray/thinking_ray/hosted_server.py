@@ -30,7 +30,8 @@ from server.settings.settings import ServerSettings
 from server.state import Services, open_services
 
 IDLE_POLL_SECONDS = 0.05
-LAST_WORDS_SECONDS = 1.0  # for the final events of replies that are cut off
+# Time for open requests to send their final error, after the engine died or the drain timed out.
+LAST_WORDS_SECONDS = 1.0
 
 
 class SeparateStateError(ValueError):
