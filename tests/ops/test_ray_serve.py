@@ -25,11 +25,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 CHAT = "/v1/chat/completions"
 READY_SECONDS = 150.0  # two engines load side by side, on a busy machine
 OLD, NEW = "before", "after"
-NUM_STREAMS = 12
+MAX_STREAMS = 32
 NUM_CLIENTS = 4
 PAUSE_SECONDS = 0.5  # of each client: the engines that start beside them need the cores too
 LONG = 300  # tokens: seconds
+LONGEST = 600
 SHORT = 32
+
+Task = asyncio.Task[None]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def body(budget: int, **changes: Any) -> dict[str, Any]:
         "max_thinking_tokens": budget,
         "min_thinking_tokens": budget,
         "thinking_options": {"loop_guard": False, "grace": 0},
-        "max_completion_tokens": 2 * budget,  # a quarter is kept for the answer
+        "max_completion_tokens": budget + budget // 2,  # a quarter is kept for the answer
         "temperature": 0,
         **changes,
     }
@@ -178,21 +181,38 @@ async def test_who_hangs_up_stops_the_engine(cluster: Cluster) -> None:
         assert sum_of(pages, "thinking_admitted_requests") == 0
 
 
+async def begin_on_both(http: httpx.AsyncClient, budget: int) -> tuple[list[Stream], list[Task]]:
+    """Return streams that have begun, on each replica at least one, and what reads them."""
+    streams: list[Stream] = []
+    reading: list[Task] = []
+    while len(streams) < MAX_STREAMS:
+        more = [Stream() for _ in range(4)]
+        streams += more
+        reading += [asyncio.create_task(stream.read(http, body(budget))) for stream in more]
+        await asyncio.gather(*(stream.begun.wait() for stream in more))
+        pages = await read_pages(http)
+        if len(pages) == sum(is_busy(page) for page in pages.values()) == NUM_REPLICAS:
+            return streams, reading
+    pytest.fail(f"{MAX_STREAMS} streams, and not one on each of {NUM_REPLICAS} replicas")
+
+
+def is_busy(page: dict[str, float]) -> bool:
+    return sum_of({"": page}, "thinking_admitted_requests") > 0
+
+
 async def test_the_death_of_a_replica_ends_its_own_streams_only(cluster: Cluster) -> None:
     victim, survivor = cluster.find_replicas()
     orphans = victim.children(recursive=True)
     async with client_of(cluster) as http:
-        streams = [Stream() for _ in range(NUM_STREAMS)]
-        reading = [asyncio.create_task(s.read(http, body(LONG))) for s in streams]
         silent = [asyncio.create_task(http.post(CHAT, json=body(LONG))) for _ in range(4)]
-        await asyncio.gather(*(stream.begun.wait() for stream in streams))
+        streams, reading = await begin_on_both(http, LONGEST)
         victim.kill()
         await asyncio.gather(*reading)
         # What has received nothing is told so, and not asked again elsewhere.
         assert {reply.status_code for reply in await asyncio.gather(*silent)} <= {200, 500}
         ended_well = [stream for stream in streams if stream.is_complete]
-        assert 0 < len(ended_well) < NUM_STREAMS
-        assert all(stream.receipt["used"] == LONG for stream in ended_well)
+        assert 0 < len(ended_well) < len(streams)
+        assert all(stream.receipt["used"] == LONGEST for stream in ended_well)
         # The other answers at once, and alone.
         replies = await asyncio.gather(*(http.post(CHAT, json=body(SHORT)) for _ in range(8)))
         assert [reply.status_code for reply in replies] == [200] * 8
