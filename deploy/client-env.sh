@@ -6,13 +6,15 @@
 #
 # Installs into .cache/clients/NAME; curl and jq into the system. A second run does nothing: a
 # stamp, written last, records what was installed. Does not know what the clients are for; the
-# peer of the benchmarks is installed like them.
+# peer of the benchmarks is installed like them, and so is Ray, whose workers also see the server's
+# packages.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=deploy/uv.sh
 . deploy/uv.sh
 
-locks=(tests/sdk/requirements benchmarks/serving/requirements)
+server_locks=deploy/ray/requirements # locked against the server's own packages
+locks=(tests/sdk/requirements benchmarks/serving/requirements "$server_locks")
 npm_locks=tests/sdk # a folder for each, with package.json and package-lock.json
 
 find_lock() {
@@ -31,7 +33,14 @@ install_python_client() {
     settings_from_pip
     "$uv" venv --quiet --clear --no-project --python "${PYTHON:-.venv/bin/python}" "$venv"
     VIRTUAL_ENV=$PWD/$venv "$uv" pip sync --quiet "$lock"
+    if [[ $lock = "$server_locks"/* ]]; then add_server_packages "$venv"; fi
     echo "$key" >"$venv/.installed"
+}
+
+# Lets the Python of environment $1 import what .venv has, after its own packages.
+add_server_packages() {
+    local site='import sysconfig; print(sysconfig.get_path("purelib"))'
+    "${PYTHON:-.venv/bin/python}" -c "$site" >"$("$1/bin/python" -c "$site")/server.pth"
 }
 
 install_npm_clients() {

@@ -30,6 +30,12 @@ compile cpu --overrides $locks/overrides.txt --overrides $locks/overrides-cpu.tx
 # Constrained, so that one environment can hold the tools and the server.
 compile dev --constraints $locks/cpu.txt --group dev "$@"
 
+# Constrained likewise: a replica has Ray and the server in one process.
+say "resolving deploy/ray/requirements/ray.txt"
+"$uv" pip compile --quiet --no-annotate --no-header --universal --python-version 3.11 \
+    --constraints $locks/cpu.txt --output-file deploy/ray/requirements/ray.txt \
+    deploy/ray/requirements/ray.in "$@"
+
 # Without hashes: these run beside the server in tests, and each is only as large as its list.
 for input in {tests/sdk,benchmarks/serving}/requirements/*.in; do
     say "resolving ${input%.in}.txt"

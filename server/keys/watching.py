@@ -19,7 +19,7 @@ async def watch_keys(keys: LiveKeys) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     # Both reload in a thread: a file of ten thousand keys takes a while to read.
     loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, keys.reload))
-    polling = asyncio.create_task(_poll(keys))
+    polling = asyncio.create_task(poll_keys(keys))
     try:
         yield
     finally:
@@ -29,7 +29,8 @@ async def watch_keys(keys: LiveKeys) -> AsyncIterator[None]:
         loop.remove_signal_handler(signal.SIGHUP)
 
 
-async def _poll(keys: LiveKeys) -> None:
+async def poll_keys(keys: LiveKeys) -> None:
+    """Reload `keys` whenever their file has changed, until cancelled."""
     while True:
         await asyncio.sleep(POLL_SECONDS)
         await asyncio.to_thread(keys.reload_if_changed)
