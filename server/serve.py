@@ -136,11 +136,11 @@ async def load_models(
     """
     configured = list_remote_models(settings)
     if not configured:
-        return [LoadedModel(await _start_engine(settings, options))]
+        return [LoadedModel(await start_engine(settings, options))]
     return [await _find_engine(model, options) for model in configured]
 
 
-async def _start_engine(settings: ServerSettings, options: Mapping[str, Any]) -> Engine:
+async def start_engine(settings: ServerSettings, options: Mapping[str, Any]) -> Engine:
     """Resolve the model and start vLLM with it, without blocking the event loop."""
     model = await asyncio.to_thread(resolve_model, settings.model)
     names = settings.served_model_name or [model.served_name]

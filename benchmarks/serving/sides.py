@@ -148,7 +148,7 @@ def _serve_engine(plan: Plan, logs: Path) -> Iterator[RunningServer]:
         "disable_log_stats": True,
         "disable_uvicorn_access_log": True,
     }
-    command = [sys.executable, "-m", module, "--model", folder, *_list_common(plan)]
+    command = [sys.executable, "-m", module, "--model", folder, *list_common_flags(plan)]
     with serve(
         "the engine elsewhere",
         [*command, *to_flags(own), *plan.our_options],

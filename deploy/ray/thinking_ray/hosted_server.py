@@ -24,7 +24,7 @@ from server.keys.watching import poll_keys
 from server.logs.log import LogFormat, ServerLog
 from server.process.environment import set_process_defaults
 from server.process.exit import forbid_core_dumps
-from server.serve import load_engine
+from server.serve import start_engine
 from server.settings.redis_url import MEMORY_URL
 from server.settings.settings import ServerSettings
 from server.state import Services, open_services
@@ -90,7 +90,7 @@ class HostedServer:
 
         Raises:
             AnonymousError: there are no keys, and anonymous access is not allowed.
-            EngineStartError, ModelResolutionError: see :func:`server.serve.load_engine`.
+            EngineStartError, ModelResolutionError: see :func:`server.serve.start_engine`.
             ValueError: see :func:`server.state.open_services`.
         """
         services = open_services(settings, registry)
@@ -118,7 +118,7 @@ class HostedServer:
         Raises:
             UnavailableError: the engine has died, or the server is closing.
         """
-        self.services.slot.get_ready_model()
+        self.services.slot.check_ready()
 
     def read_load(self) -> dict[str, float]:
         """Return the metrics by which replicas are added, under their names of ``/metrics``."""
@@ -166,7 +166,7 @@ async def open_server(
     set_process_defaults(
         needs_hub=may_need_hub(checked.model), logs_json=checked.log_format == "json"
     )
-    return await HostedServer.open(checked, lambda: load_engine(checked, engine_options))
+    return await HostedServer.open(checked, lambda: start_engine(checked, engine_options))
 
 
 @asynccontextmanager

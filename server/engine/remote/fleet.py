@@ -63,7 +63,8 @@ class Fleet:
     @property
     def counts(self) -> FleetCounts:
         """Numbers for an operator."""
-        return FleetCounts(len(self.upstreams), self._num_ready, self.num_lost)
+        num_lost = {str(cause): count for cause, count in self.num_lost.items()}
+        return FleetCounts(len(self.upstreams), self._num_ready, num_lost)
 
     @property
     def not_ready_reason(self) -> str | None:

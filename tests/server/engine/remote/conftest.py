@@ -183,7 +183,8 @@ async def start() -> AsyncIterator[StartFrontEnd]:
 @cache
 def read_model(**markers: str) -> RemoteEngine:
     """Return an engine that knows the model, and has no connections."""
-    return RemoteEngine(OPTIONS, ServerSettings(**markers), MODEL)
+    settings = ServerSettings.model_validate(markers)
+    return RemoteEngine(OPTIONS, settings, MODEL)
 
 
 def make_inference_engine(

@@ -113,7 +113,7 @@ GOVERNED: dict[str, Any] = {
     "thinking_options": FREE,
     "include_reasoning": True,
 }
-ORDERS = [
+ORDERS: list[dict[str, Any]] = [
     {"action": "end"},
     {"action": "extend", "tokens": 12},
 ]
