@@ -70,7 +70,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """One row of the table."""
+    """A death of an engine, as a row of the table."""
 
     part: float
     in_thoughts: int

@@ -1,4 +1,4 @@
-"""How the scripted engine draws a token from a row of logits, as vLLM's sampler would.
+"""The scripted engine's draw of a token from a row of logits, as vLLM's sampler would.
 
 Knows neither plans nor batches.
 """

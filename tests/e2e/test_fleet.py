@@ -1,4 +1,4 @@
-"""Two real engines behind nginx, a front end before it, and engines that are killed.
+"""Two real engines behind nginx, a front end of two processes, and engines that are killed.
 
 Greedy and in float32, so that a reply that goes on elsewhere can be compared with one that was not
 disturbed.
@@ -16,9 +16,10 @@ import httpx
 import pytest
 
 from tests.e2e.engines import started_engine
-from tests.e2e.process import Server, started_server
+from tests.e2e.process import Server, free_port, started_server
 from tests.ops.programs import program
 from tests.ops.proxy import OF_ENGINES, nginx
+from tests.ops.test_quota_redis import redis_at
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -53,7 +54,8 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    program("nginx")
+    for name in ("redis-server", "nginx"):
+        program(name)  # skips the tests before anything is started
     folder = tmp_path_factory.mktemp("fleet")
     with ExitStack() as stack:
         engines = [
@@ -62,7 +64,11 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         ]
         ports = [int(engine.base_url.rpartition(":")[2]) for engine in engines]
         router = stack.enter_context(nginx(ports, folder, OF_ENGINES))
+        redis_port = free_port()
+        stack.enter_context(redis_at(redis_port, folder / "redis.log"))
         arguments = ["--model", "thinker", "--engine-url", router, "--engine-wait-seconds", "20"]
+        arguments += ["--api-processes", "2", "--response-store-max-responses", "0"]
+        arguments += ["--quota-storage", f"redis://127.0.0.1:{redis_port}"]
         front = stack.enter_context(started_server(folder / "front.txt", arguments))
         for server in (*engines, front):
             server.wait_ready()
