@@ -81,6 +81,7 @@ class ScriptedEngine:
         self.max_images = 0
         self.max_num_seqs = MAX_ROWS
         self.load = EngineLoad()  # set by tests
+        self.not_ready_reason: str | None = None  # likewise
         # Has no prefix cache; tests say what one would have found.
         self.count_cached_tokens: Callable[[EngineRequest], int] = lambda request: 0
         self.default_sampling: Mapping[str, float] = {}
@@ -108,10 +109,6 @@ class ScriptedEngine:
     def is_alive(self) -> bool:
         """False after :meth:`kill` or :meth:`close`."""
         return not self._dead.is_set()
-
-    @property
-    def not_ready_reason(self) -> str | None:
-        return None
 
     @property
     def num_running(self) -> int:
