@@ -20,13 +20,12 @@ from vllm.engine.arg_utils import AsyncEngineArgs
 
 from server.constraint.answer_constraint import AnswerConstraint, ConstraintKind
 from server.engine.protocol import EngineOutput, EngineRequest, SamplingSettings
-from server.engine.remote.errors import EngineLostError
+from server.engine.remote.errors import EngineLostError, EngineRefusedError
 from server.engine.remote.probe import Probe, ProbeError
 from server.engine.remote.upstream import Upstream
 from server.engine.remote.wire import GENERATE_PATH, decode_frame, decode_output, encode_request
 from server.engine.vllm_messages import to_sampling_params
 from server.engine.vllm_model import VllmModel
-from server.errors.internal import EngineRequestError
 from server.hub.model_resolution import resolve_model
 from server.settings.settings import ServerSettings
 from tests.e2e.engines import OPTIONS
@@ -230,8 +229,9 @@ class TestTokensOnly:
     ) -> None:
         sampling = SamplingSettings(max_tokens=4)
         request = EngineRequest("broken", [5, 6], sampling, ThinkingPlan())
-        with pytest.raises(EngineRequestError, match="thinking plan: "):
+        with pytest.raises(EngineRefusedError) as refusal:
             await front_end.generate(engine, request, **changes)
+        assert "thinking plan: " in refusal.value.detail
 
     async def test_an_answer_goes_on_under_its_grammar_wherever_it_was_cut(
         self, engine: Server, front_end: FrontEnd
