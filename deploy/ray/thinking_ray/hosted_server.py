@@ -7,8 +7,8 @@ nothing of Ray, so that a test needs none.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +109,7 @@ class HostedServer:
             resources.push_async_callback(engine.close)
             await asyncio.to_thread(services.set_engine, engine)
             resources.push_async_callback(services.close)
-            await resources.enter_async_context(_watch_keys(services))
+            await resources.enter_async_context(poll_keys(services.keys))
             return cls(services, create_app(services), engine, resources.pop_all())
 
     def check_health(self) -> None:
@@ -167,18 +167,3 @@ async def open_server(
         needs_hub=may_need_hub(checked.model), logs_json=checked.log_format == "json"
     )
     return await HostedServer.open(checked, lambda: start_engine(checked, engine_options))
-
-
-@asynccontextmanager
-async def _watch_keys(services: Services) -> AsyncIterator[None]:
-    """Keep the keys up to date with their file. SIGHUP is the host's: the file is polled."""
-    if not services.keys.have_file:
-        yield
-        return
-    polling = asyncio.create_task(poll_keys(services.keys))
-    try:
-        yield
-    finally:
-        polling.cancel()
-        with suppress(asyncio.CancelledError):
-            await polling
