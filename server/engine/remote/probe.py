@@ -57,8 +57,8 @@ class Probe:
         words = sorted(set(tokenizer.get_vocab().values()) - special - markers)
         self._words = [word for word in words if word < vocab_size]
 
-    async def ask(self, upstream: Upstream) -> int:
-        """Return the engine's maximum sequence length, in tokens, if it may be used.
+    async def ask(self, upstream: Upstream) -> None:
+        """Ask an engine whether it may be used.
 
         Raises:
             ProbeError: it may not.
@@ -74,7 +74,6 @@ class Probe:
             raise ProbeError(f"it rejects the probe: {_read_reason(error)}") from error
         except EngineError as error:
             raise ProbeError(str(error)) from error
-        return length or self._max_model_len
 
     async def _check_sampler(self, upstream: Upstream) -> None:
         plan = self._make_plan()
