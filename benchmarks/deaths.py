@@ -114,9 +114,9 @@ def main() -> int:
     """Run all deaths, print the table, and return the exit status."""
     arguments = _parse_arguments()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        urls = [stack.enter_context(started_engine(Path(folder), place)) for place in range(2)]
+        engines = [stack.enter_context(started_engine(Path(folder), place)) for place in range(2)]
         command = [sys.executable, "-m", "server", "--model", MODEL, "--host", HOST]
-        command += ["--engine-url", *(engine.url for engine in urls)]
+        command += ["--engine-url", *(engine.url for engine in engines)]
         log = Path(folder) / "front.log"
         front = stack.enter_context(serve("ours", command, log, ready_seconds=READY_SECONDS))
         undisturbed = asyncio.run(ask_all(front.url, arguments.streams))
@@ -125,11 +125,13 @@ def main() -> int:
         is_well = True
         for number, part in enumerate(arguments.parts):
             place = number % 2
-            death = asyncio.run(ask_all_and_kill(front.url, undisturbed, part, urls[place].process))
+            death = asyncio.run(
+                ask_all_and_kill(front.url, undisturbed, part, engines[place].process)
+            )
             print(death.format_row(undisturbed), flush=True)
             is_well &= all(map(is_same, death.replies, undisturbed))
-            port = int(urls[place].url.rpartition(":")[2])
-            urls[place] = stack.enter_context(started_engine(Path(folder), place, port))
+            port = int(engines[place].url.rpartition(":")[2])
+            engines[place] = stack.enter_context(started_engine(Path(folder), place, port))
     return 0 if is_well else 1
 
 
