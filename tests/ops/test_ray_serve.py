@@ -24,10 +24,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 CHAT = "/v1/chat/completions"
 READY_SECONDS = 280.0  # two engines load side by side, on a machine that may run other tests
+UPGRADE_SECONDS = 700.0  # the engines load one after the other, beside clients that go on asking
 OLD, NEW = "before", "after"
 MAX_STREAMS = 32
 NUM_CLIENTS = 4
-PAUSE_SECONDS = 0.5  # of each client: the engines that start beside them need the cores too
+PAUSE_SECONDS = 2.0  # of each client: the engines that start beside them need the cores too
 LONG = 300  # tokens: seconds
 LONGEST = 600
 SHORT = 32
@@ -263,6 +264,7 @@ class Load:
             self.models.append(stream.events[-1]["model"])
 
 
+@pytest.mark.timeout(900)
 async def test_a_rolling_upgrade_loses_no_request(cluster: Cluster) -> None:
     old = cluster.find_replicas()
     async with client_of(cluster) as http:
@@ -270,7 +272,7 @@ async def test_a_rolling_upgrade_loses_no_request(cluster: Cluster) -> None:
         clients = [asyncio.create_task(load.ask_until_over(n)) for n in range(NUM_CLIENTS)]
         try:
             await asyncio.to_thread(cluster.deploy, NEW)
-            _, alive = await asyncio.to_thread(psutil.wait_procs, old, READY_SECONDS)
+            _, alive = await asyncio.to_thread(psutil.wait_procs, old, UPGRADE_SECONDS)
         finally:
             load.is_over = True
             await asyncio.gather(*clients)
