@@ -20,6 +20,7 @@ from server.api.openai.responses import router as responses
 from server.api.openai.responses.socket import router as responses_socket
 from server.api.openapi import install_openapi
 from server.api.thinking.control import router as control
+from server.api.thinking.evaluation import router as evaluation
 from server.api.thinking.map import router as thinking_map
 from server.api.thinking.sealed import router as sealed_thoughts
 from server.api.thinking.traces import router as traces
@@ -46,6 +47,7 @@ from server.middleware.errors import install_error_handlers
 from server.middleware.keys import METRICS_PATH, KeyMiddleware
 from server.middleware.keys import SOCKET_PATHS as CHECKED_SOCKET_PATHS
 from server.middleware.path_hint import API_PREFIX
+from server.pages import router as pages
 from server.state import Services, get_services
 
 # Clients whose base URL lacks the prefix find these all the same.
@@ -80,6 +82,8 @@ def create_app(services: Services, siblings: Siblings | None = None) -> FastAPI:
     app.include_router(thinking_map.router)
     app.include_router(usage.router)
     app.include_router(turns.router)
+    app.include_router(evaluation.router)
+    app.include_router(pages.router)
     # Last: their paths have an id where others have names.
     app.include_router(control.router)
     app.include_router(sealed_thoughts.router)
@@ -127,7 +131,6 @@ def create_sibling_app(services: Services) -> FastAPI:
 
 
 def _add_own_routes(app: FastAPI) -> None:
-    app.get("/", include_in_schema=False)(_get_root)
     app.get("/api/hello", include_in_schema=False)(_get_hello)
     app.get("/health", tags=["server"], summary="Get server health")(_get_health)
     app.get("/version", tags=["server"], summary="Get the server version")(_get_version)
@@ -137,17 +140,6 @@ def _add_own_routes(app: FastAPI) -> None:
         summary="Get Prometheus metrics",
         response_class=PlainTextResponse,
     )(_get_metrics)
-
-
-async def _get_root() -> dict[str, str]:
-    """Return where the APIs are, for people and clients that try the base URL."""
-    return {
-        "name": "thinking-server",
-        "openai_base_url": API_PREFIX,
-        "anthropic_base_url": "/",
-        "docs": "/docs",
-        "health": "/health",
-    }
 
 
 async def _get_hello() -> dict[str, str]:

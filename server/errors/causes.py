@@ -39,6 +39,7 @@ BAD_REQUESTS = (
 ACCESS = (
     "invalid_api_key",
     "invalid_trace_token",
+    "evaluation_not_found",
     "item_not_found",
     "method_not_allowed",
     "model_not_found",

@@ -19,8 +19,9 @@ from server.middleware.errors import answer
 from server.state import Services
 
 # For health probes and for clients that try the connection first: reveal only what kind of server
-# this is and whether it is ready.
-OPEN_PATHS = frozenset({"/", "/api/hello", "/health"})
+# this is and whether it is ready. The pages ask the API for all else, with a key.
+OPEN_PATHS = frozenset({"/", "/api/hello", "/health", "/status"})
+OPEN_PREFIX = "/static/"
 METRICS_PATH = "/metrics"
 # Traces may also be read with a separate token.
 TRACES_PATH = "/v1/thinking/traces"
@@ -79,7 +80,7 @@ class KeyMiddleware(HttpMiddleware):
 
     def _key_of(self, scope: Scope) -> AccessKey:
         path, keys, settings = scope["path"], self.services.keys, self.services.settings
-        if path in OPEN_PATHS:
+        if path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
             return self.services.anonymous
         if not keys.are_needed:
             check_host(settings, scope)

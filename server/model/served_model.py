@@ -18,6 +18,7 @@ from server.engine.protocol import Engine, EnginePrompt
 from server.errors.api import BadRequestError
 from server.errors.internal import ConstraintError, PromptError
 from server.model.earlier_thought import check_origin
+from server.model.evaluation import find_evaluation
 from server.model.limits import ReplyLimits
 from server.model.names import ModelNames
 from server.model.prompt_planner import PromptDraft, PromptPlanner, make_budget_policy
@@ -52,6 +53,8 @@ class ServedModel:
         self.created = int(time.time())
         self.clock: Callable[[], float] = time.monotonic
         self._advises = settings.advice
+        folder = engine.tokenizer.name_or_path
+        self.evaluation = find_evaluation(settings.evaluation_file, folder)
         self.tables = TrackerTables(engine.profile, find_boundary_token_ids(engine.tokenizer))
         self.line_token_ids = find_line_token_ids(engine.tokenizer)
         self.policy = make_budget_policy(settings, native=engine.profile.native)

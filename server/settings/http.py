@@ -42,6 +42,12 @@ class HttpSettings(BaseSettings):
         "http://localhost:3000; * for all. Keys are needed as before. Default: none.",
     )
 
+    pages: bool = Field(
+        default=True,
+        description="Serve the playground at / and the operator's page at /status. They hold "
+        "nothing of the server and need no key; what they show, they ask for with a key.",
+    )
+
     @field_validator("allowed_origins")
     @classmethod
     def _check_origins(cls, origins: list[str]) -> list[str]:

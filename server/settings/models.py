@@ -36,6 +36,7 @@ class ModelEntry(BaseModel):
     thinking_primer: str | None = None
     thinking_lead_in: str | None = None
     tool_call_parser: str | None = None
+    evaluation_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,11 @@ class ServerSettings(
         description="Accept requests for any other model name too, and answer them with the served "
         "model.",
     )
+    evaluation_file: str | None = Field(
+        default=None,
+        description="Report of `thinking eval` (its .json file) on this model, which the playground "
+        "draws. Default: thinking_evaluation.json beside the model's weights, if there is one.",
+    )
     default_thinking_tokens: NonNegativeInt | None = Field(
         default=None,
         description="Thinking budget of a request that does not set one. Default: 4096 for models "

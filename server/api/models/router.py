@@ -26,7 +26,11 @@ async def list_models(request: Request) -> dict[str, Any]:
     named = [(model, name) for model in slot.models for name in select_names(key, model.names)]
     if is_anthropic_request(request.scope):
         return to_model_list(named, key)
-    return {"object": "list", "data": [_to_card(model, name, key) for model, name in named]}
+    shows = _shows_thoughts(request)
+    return {
+        "object": "list",
+        "data": [_to_card(model, name, key, shows=shows) for model, name in named],
+    }
 
 
 @router.get("/{model_name:path}", summary="Retrieve a model")
@@ -39,11 +43,18 @@ async def retrieve_model(request: Request, model_name: str) -> dict[str, Any]:
     # With --accept-any-model-name it may be a name that is not served; such a one is not repeated.
     usable = select_names(key, model.names)
     name = model_name if model_name in usable else usable[0]
-    to_object = to_model_info if is_anthropic_request(request.scope) else _to_card
-    return to_object(model, name, key)
+    if is_anthropic_request(request.scope):
+        return to_model_info(model, name, key)
+    return _to_card(model, name, key, shows=_shows_thoughts(request))
 
 
-def _to_card(model: ServedModel, name: str, key: AccessKey) -> dict[str, Any]:
+def _shows_thoughts(request: Request) -> bool:
+    key = get_account(request).key
+    return get_services(request).settings.show_thoughts and key.shows_thoughts
+
+
+def _to_card(model: ServedModel, name: str, key: AccessKey, *, shows: bool) -> dict[str, Any]:
+    ceiling = key.combine_ceiling(model.policy.model_ceiling)
     context = model.engine.max_model_len
     return {
         "id": name,
@@ -60,6 +71,9 @@ def _to_card(model: ServedModel, name: str, key: AccessKey) -> dict[str, Any]:
         "thinking": {
             "native": model.engine.profile.native,
             "default_tokens": model.policy.default_tokens,
-            "max_tokens": key.combine_ceiling(model.policy.model_ceiling),
+            "max_tokens": ceiling,
+            # What each effort asks for; null: as many as fit.
+            "effort_tokens": dict(model.policy.effort_tokens),
+            "include_reasoning": shows,
         },
     }

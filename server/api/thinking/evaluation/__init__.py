@@ -1,0 +1,1 @@
+"""The evaluation of a served model, for the picture of accuracy against budget."""
