@@ -61,7 +61,7 @@ function Welcome({ card, onPick }) {
     : ["What is 17 + 25?", "Why is the sky blue?"];
   return html`
     <div class="welcome">
-      <h1>How much should it think?</h1>
+      <h2>How much should it think?</h2>
       <p>
         The model may think before it answers. You set at most how many tokens; the thought is hidden
         unless you ask to see it, and the receipt says what it has used. Try the same question with

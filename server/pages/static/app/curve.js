@@ -3,7 +3,7 @@ import { html } from "./html.js";
 
 const WIDTH = 300;
 const HEIGHT = 150;
-const LEFT = 34;
+const LEFT = 40;
 const RIGHT = 10;
 const TOP = 10;
 const BOTTOM = 24;

@@ -70,5 +70,5 @@ function ThemeButton() {
       // Storage may be forbidden; then the choice lasts as long as the page.
     }
   };
-  return html`<button type="button" onClick=${change} aria-label=${`Colours: ${theme}`}>${theme}</button>`;
+  return html`<button type="button" onClick=${change}>Theme: ${theme}</button>`;
 }

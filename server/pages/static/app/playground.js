@@ -47,7 +47,7 @@ function Playground() {
   if (!card) {
     return html`
       ${header}
-      <main class="wait">
+      <main class="wait"><h1 class="hidden">Playground</h1>
         ${error
           ? html`<${Failure} error=${error} onRetry=${reload} />`
           : html`<p role="status">Waiting for the server…</p>`}
@@ -78,6 +78,7 @@ function Playground() {
         <//>
       </aside>
       <section class="stage">
+        <h1 class="hidden">Playground</h1>
         <div class="marks views" role="group" aria-label="What to do">
           <button type="button" class="mark" aria-pressed=${view === "chat"} onClick=${() => setView("chat")}>Chat</button>
           <button type="button" class="mark" aria-pressed=${view === "map"} onClick=${() => setView("map")}>Map of a text</button>
