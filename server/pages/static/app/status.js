@@ -121,7 +121,7 @@ function Budgets({ samples }) {
   ];
   const number = (value) => (value === null ? "–" : count(value));
   return html`
-    <section aria-labelledby="budgets">
+    <section>
       <h2 id="budgets">Budgets, in tokens a choice</h2>
       <div class="scrolls" tabindex="0" role="region" aria-labelledby="budgets">
         <table>
