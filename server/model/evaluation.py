@@ -1,4 +1,4 @@
-"""What ``thinking eval`` measured of a model: accuracy at each of several budgets.
+"""Evaluation of a model by ``thinking eval``: accuracy at each of several budgets.
 
 Read from the report that ``--evaluation-file`` names, or else from a file beside the model's
 weights. Measures nothing.

@@ -57,8 +57,8 @@ class ServerSettings(
     )
     evaluation_file: str | None = Field(
         default=None,
-        description="Report of `thinking eval` (its .json file) on this model, which the playground "
-        "draws. Default: thinking_evaluation.json beside the model's weights, if there is one.",
+        description="Report of `thinking eval` (its .json file) on this model, for the playground. "
+        "Default: thinking_evaluation.json beside the model's weights, if there is one.",
     )
     default_thinking_tokens: NonNegativeInt | None = Field(
         default=None,

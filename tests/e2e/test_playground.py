@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -74,7 +75,8 @@ def test_the_budget_that_is_set_is_the_one_that_is_used(page: Page) -> None:
         set_budget(page, budget)
         with page.expect_response("**/v1/chat/completions") as sent:
             ask(page)
-        assert sent.value.request.post_data_json["max_thinking_tokens"] == budget
+        body = sent.value.request.post_data_json or {}
+        assert body["max_thinking_tokens"] == budget
         expect(page.get_by_role("button", name="Ask", exact=True)).to_be_visible()
         receipt = read_receipt(page)
         assert receipt["requested"] == str(budget)
@@ -140,7 +142,7 @@ def test_the_curve_of_the_model_is_drawn_with_the_budget(page: Page) -> None:
 def test_pictures_of_the_pages(
     browser: Browser, thinker_server: ThinkerServer, pictures: Path, look: str
 ) -> None:
-    options = {"color_scheme": "dark"} if look == "dark" else {}
+    options: dict[str, Any] = {"color_scheme": "dark"} if look == "dark" else {}
     if look == "narrow":
         options = {"viewport": NARROW}
     with visit(browser, thinker_server.base_url, device_scale_factor=2, **options) as made:

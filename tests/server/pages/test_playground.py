@@ -122,7 +122,8 @@ def test_two_budgets_side_by_side_and_the_conversation_goes_on_from_one(
     page.get_by_label("Compare with a second budget").uncheck()
     with page.expect_request("**/v1/chat/completions") as sent:
         ask(page, "And now?")
-    roles = [message["role"] for message in sent.value.post_data_json["messages"]]
+    body = sent.value.post_data_json or {}
+    roles = [message["role"] for message in body["messages"]]
     assert roles == ["user", "assistant", "user"]
 
 
