@@ -38,6 +38,7 @@ function Status() {
 function explainError(error) {
   if (error.status === 401) return "Set a key that may read metrics (top right).";
   if (error.status === 403) return "This key may not: its entry needs reads_metrics = true.";
+  if (error.status === 404) return "A proxy keeps metrics back: open this page on the server itself.";
   return "The page goes on asking; figures are the last ones that came.";
 }
 
