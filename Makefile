@@ -32,7 +32,8 @@ test: setup ## Run the whole suite (PYTEST_ARGS="…")
 	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-clients: setup ## Run all clients of others against the real server, leaving out none
-	@deploy/client-env.sh $(CLIENTS) openai-agents node agents curl
+	@deploy/client-env.sh $(CLIENTS) openai-agents open-webui node agents curl
+	@deploy/test-tools.sh
 	@TEST_ALL_CLIENTS=1 $(PYTHON) -m pytest -m sdk $(PYTEST_ARGS)
 
 test-long: setup ## Run the property tests with many more examples: after a change to the sampler, for one

@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . deploy/uv.sh
 
 server_locks=deploy/ray/requirements # locked against the server's own packages
-locks=(tests/sdk/requirements benchmarks/serving/requirements "$server_locks")
+locks=(tests/sdk/requirements tests/sdk/open_webui benchmarks/serving/requirements "$server_locks")
 npm_locks=tests/sdk # a folder for each, with package.json and package-lock.json
 
 find_lock() {

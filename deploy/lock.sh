@@ -36,6 +36,11 @@ say "resolving deploy/ray/requirements/ray.txt"
     --constraints $locks/cpu.txt --output-file deploy/ray/requirements/ray.txt \
     deploy/ray/requirements/ray.in "$@"
 
+say "resolving tests/sdk/open_webui/open-webui.txt"
+"$uv" pip compile --quiet --no-annotate --no-header --universal --python-version 3.11 \
+    --overrides tests/sdk/open_webui/overrides.txt \
+    --output-file tests/sdk/open_webui/open-webui.txt tests/sdk/open_webui/open-webui.in "$@"
+
 # Without hashes: these run beside the server in tests, and each is only as large as its list.
 for input in {tests/sdk,benchmarks/serving}/requirements/*.in; do
     say "resolving ${input%.in}.txt"
