@@ -18,6 +18,8 @@ OUTSIDE = "project/"
 # Pages outside of docs/ that are read as a whole.
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/requirements/README.md")
 _LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
+# Of a picture for light and dark pages, which Markdown cannot say.
+_PICTURE = re.compile(r'(\b(?:src|srcset)=")([^"]+)(")')
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -43,7 +45,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         moved = posixpath.relpath(_place_on_site(target), posixpath.dirname(here) or ".")
         return match[1] + moved + match[3]
 
-    return _LINK.sub(rewrite, markdown)
+    return _PICTURE.sub(rewrite, _LINK.sub(rewrite, markdown))
 
 
 def _list_targets(source: str) -> Iterator[str]:
