@@ -16,7 +16,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from server.hub.model_resolution import DEFAULT_MODEL
 from tests.docs.blocks import BLOCKS, Block, select_blocks, split_commands
@@ -68,10 +67,13 @@ PROGRAMS = select_blocks("python")
 SENT, RUN = without(REQUESTS, NOT_SENT), without(PROGRAMS, NOT_RUN)
 
 
-def of_model(blocks: list[Block], model: str) -> list[ParameterSet]:
+def of_model(blocks: list[Block], model: str) -> list[Block]:
     """Return the blocks for the server of `model`: the embedded one's, or all others."""
-    mine = [b for b in blocks if (DEFAULT_MODEL in b.text) == (model == DEFAULT_MODEL)]
-    return [pytest.param(block, id=block.place) for block in mine]
+    return [b for b in blocks if (DEFAULT_MODEL in b.text) == (model == DEFAULT_MODEL)]
+
+
+def place(block: Block) -> str:
+    return block.place
 
 
 def send(block: Block, server: Server) -> str:
@@ -101,7 +103,7 @@ def run(block: Block, server: Server) -> str:
     return printed.getvalue()
 
 
-@pytest.mark.parametrize("block", of_model(SENT, THINKER))
+@pytest.mark.parametrize("block", of_model(SENT, THINKER), ids=place)
 def test_a_request_of_the_thinker(block: Block, thinker_server: ThinkerServer) -> None:
     assert send(block, thinker_server)
 
@@ -110,23 +112,22 @@ def test_a_request_of_the_thinker(block: Block, thinker_server: ThinkerServer) -
 def sent_at_once(server: Server) -> Iterator[dict[Block, Future[str]]]:
     """All requests of the embedded model, which takes seconds for each."""
     with ThreadPoolExecutor() as pool:
-        blocks = [parameters.values[0] for parameters in of_model(SENT, DEFAULT_MODEL)]
-        yield {block: pool.submit(send, block, server) for block in blocks}
+        yield {b: pool.submit(send, b, server) for b in of_model(SENT, DEFAULT_MODEL)}
 
 
-@pytest.mark.parametrize("block", of_model(SENT, DEFAULT_MODEL))
+@pytest.mark.parametrize("block", of_model(SENT, DEFAULT_MODEL), ids=place)
 def test_a_request_of_the_embedded_model(
     block: Block, server: Server, sent_at_once: dict[Block, Future[str]]
 ) -> None:
     assert sent_at_once[block].result()
 
 
-@pytest.mark.parametrize("block", of_model(RUN, THINKER))
+@pytest.mark.parametrize("block", of_model(RUN, THINKER), ids=place)
 def test_a_program_with_the_thinker(block: Block, thinker_server: ThinkerServer) -> None:
     run(block, thinker_server)
 
 
-@pytest.mark.parametrize("block", of_model(RUN, DEFAULT_MODEL))
+@pytest.mark.parametrize("block", of_model(RUN, DEFAULT_MODEL), ids=place)
 def test_a_program_with_the_embedded_model(block: Block, server: Server) -> None:
     run(block, server)
 
