@@ -84,6 +84,12 @@ def test_what_is_left_out_does_not_hide_a_mistake(text: str, expected: object) -
         read_json(text.replace(":", "", 1))
 
 
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md")}
+    assert not {page for page in pages - {"README.md"} if f"]({page})" not in index}
+
+
 def test_all_blocks_are_seen() -> None:
     fences = sum(page.read_text(encoding="utf-8").count("```") for page in PAGES)
     assert fences == 2 * len(BLOCKS)

@@ -38,7 +38,7 @@ pytestmark = [
 
 
 def build(root: Path, site: Path) -> subprocess.CompletedProcess[str]:
-    command = [MKDOCS, "build", "--strict", "--site-dir", site]
+    command: list[str | Path] = [MKDOCS, "build", "--strict", "--site-dir", site]
     command += ["--config-file", root / "deploy" / "docs" / "mkdocs.yml"]
     return subprocess.run(
         command,
