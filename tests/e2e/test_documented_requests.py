@@ -104,7 +104,7 @@ def test_a_request_of_the_thinker(block: Block, thinker_server: ThinkerServer) -
 
 
 @pytest.fixture(scope="module")
-def asked_at_once(server: Server) -> Iterator[dict[Block, Future[object]]]:
+def asked_at_once(server: Server) -> Iterator[dict[Block, Future[Any]]]:
     """All that is asked of the embedded model, which takes seconds for each."""
     with ThreadPoolExecutor(max_workers=16) as pool:
         asked = {block: pool.submit(send, block, server) for block in of_model(SENT, DEFAULT_MODEL)}
@@ -116,7 +116,7 @@ def asked_at_once(server: Server) -> Iterator[dict[Block, Future[object]]]:
 
 @pytest.mark.parametrize("block", of_model([*SENT, *RUN], DEFAULT_MODEL), ids=place)
 def test_what_is_asked_of_the_embedded_model(
-    block: Block, server: Server, asked_at_once: dict[Block, Future[object]]
+    block: Block, server: Server, asked_at_once: dict[Block, Future[Any]]
 ) -> None:
     asked_at_once[block].result()
 
