@@ -90,6 +90,10 @@ def test_every_page_is_in_the_index() -> None:
     assert not {page for page in pages - {"README.md"} if f"]({page})" not in index}
 
 
+def test_the_readme_is_one_screen() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 90
+
+
 def test_all_blocks_are_seen() -> None:
     fences = sum(page.read_text(encoding="utf-8").count("```") for page in PAGES)
     assert fences == 2 * len(BLOCKS)

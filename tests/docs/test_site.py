@@ -1,5 +1,6 @@
 """The documentation as a site: it builds, no link in it is broken, and it needs no other host."""
 
+import html
 import os
 import re
 import shutil
@@ -86,6 +87,12 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
 def test_the_search_finds_every_page(site: Path) -> None:
     index = (site / "search" / "search_index.json").read_text(encoding="utf-8")
     assert "concepts/#the-receipt" in index
+
+
+def test_a_bar_in_a_table_is_shown_without_what_a_code_host_needs(site: Path) -> None:
+    markers = html.unescape((site / "models" / "index.html").read_text(encoding="utf-8"))
+    assert "<|startofthought|>" in markers
+    assert "<\\|" not in markers
 
 
 def test_what_leads_nowhere_fails_the_build(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Hook of mkdocs: what pages link to outside of ``docs/`` is on the site too, under ``project/``.
+"""Hook of mkdocs: pages that are written for a code host are right on the site too.
+
+What they link to outside of ``docs/`` is on the site, under ``project/``.
 
 A page's links are those of the repository, so that it also reads on a code host. Knows no page by
 name but those that are in the navigation. Does not check links: mkdocs does, after this.
@@ -17,8 +19,12 @@ ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = "project/"
 # Pages outside of docs/ that are read as a whole.
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/requirements/README.md")
+# Tables of five columns need more room than the theme gives.
+STYLE, WIDE = "assets/wide.css", ".md-grid { max-width: 78rem; }\n"
 _LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 # Of a picture for light and dark pages, which Markdown cannot say.
+_ROW = re.compile(r"^\|.*$", re.MULTILINE)
+_CODE = re.compile(r"`[^`\n]+`")
 _PICTURE = re.compile(r'(\b(?:src|srcset)=")([^"]+)(")')
 
 
@@ -28,6 +34,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source in [*(ROOT / "docs").rglob("*.md"), *(ROOT / page for page in PAGES)]:
         path = source.relative_to(ROOT).as_posix()
         wanted |= {target for target in _list_targets(path) if not target.startswith("docs/")}
+    files.append(File.generated(config, STYLE, content=WIDE))
     for path in sorted(wanted):
         files.append(File.generated(config, OUTSIDE + path, abs_src_path=str(ROOT / path)))
     return files
@@ -45,7 +52,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         moved = posixpath.relpath(_place_on_site(target), posixpath.dirname(here) or ".")
         return match[1] + moved + match[3]
 
+    markdown = _ROW.sub(lambda row: _CODE.sub(_unescape_bars, row[0]), markdown)
     return _PICTURE.sub(rewrite, _LINK.sub(rewrite, markdown))
+
+
+def _unescape_bars(code: re.Match[str]) -> str:
+    """Return code in a table as it is here; a code host wants its bars escaped."""
+    return code[0].replace("\\|", "|")
 
 
 def _list_targets(source: str) -> Iterator[str]:
