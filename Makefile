@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-long test-clients unit e2e lint types check bench bench-sampler bench-gpu eval lock plugin image-cpu image-cuda test-image clean
+.PHONY: help setup serve test test-long test-clients unit e2e lint types check bench bench-sampler bench-gpu eval lock plugin docs docs-build image-cpu image-cuda test-image clean
 
 help: ## This list
 	@awk -F ":.*## " '/^[a-z0-9 -]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ CLIENTS := langchain litellm pydantic-ai instructor llm lm-eval
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 test: setup ## Run the whole suite (PYTEST_ARGS="…")
-	@deploy/client-env.sh $(CLIENTS) $(if $(shell command -v npm),node)
+	@deploy/client-env.sh $(CLIENTS) docs $(if $(shell command -v npm),node)
 	@deploy/test-tools.sh
 	@deploy/triton.sh
 	@$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
@@ -73,6 +73,18 @@ lock: ## Resolve pyproject.toml into deploy/requirements/ (ARGS="--upgrade" for 
 
 plugin: ## Build the wheel for a stock vLLM into dist/ (docs/plugin.md)
 	@deploy/plugin/build.sh
+
+# It warns of the end of its theme's support: CONTRIBUTING.md has what comes then.
+MKDOCS := NO_MKDOCS_2_WARNING=1 .cache/clients/docs/bin/mkdocs
+MKDOCS_CONFIG := --config-file deploy/docs/mkdocs.yml --strict
+
+docs: setup ## Serve the documentation on 127.0.0.1 (PORT=8000), again after each change
+	@deploy/client-env.sh docs
+	@$(MKDOCS) serve $(MKDOCS_CONFIG) --dev-addr 127.0.0.1:$(PORT)
+
+docs-build: setup ## Build the documentation into build/site; a broken link is an error
+	@deploy/client-env.sh docs
+	@$(MKDOCS) build $(MKDOCS_CONFIG)
 
 # Docker, or another tool that knows `build --target`: make image-cpu DOCKER=podman
 DOCKER ?= docker

@@ -6,15 +6,15 @@
 #
 # Installs into .cache/clients/NAME; curl and jq into the system. A second run does nothing: a
 # stamp, written last, records what was installed. Does not know what the clients are for; the
-# peer of the benchmarks is installed like them, and so is Ray, whose workers also see the server's
-# packages.
+# peer of the benchmarks is installed like them, and so are what builds the documentation (docs) and
+# Ray, whose workers also see the server's packages.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=deploy/uv.sh
 . deploy/uv.sh
 
 server_locks=deploy/ray/requirements # locked against the server's own packages
-locks=(tests/sdk/requirements tests/sdk/open_webui benchmarks/serving/requirements "$server_locks")
+locks=(tests/sdk/requirements tests/sdk/open_webui benchmarks/serving/requirements deploy/docs/requirements "$server_locks")
 npm_locks=tests/sdk # a folder for each, with package.json and package-lock.json
 
 find_lock() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Resolves pyproject.toml into the locks of deploy/requirements/, and the third-party clients and
-# peers in tests/sdk/requirements/ and benchmarks/serving/requirements/ (`make lock`).
+# peers in tests/sdk/requirements/ and benchmarks/serving/requirements/, and what builds the
+# documentation in deploy/docs/requirements/ (`make lock`).
 #
 #   deploy/lock.sh [--upgrade | --upgrade-package NAME …]   (any option of `uv pip compile`)
 #
@@ -42,7 +43,7 @@ say "resolving tests/sdk/open_webui/open-webui.txt"
     --output-file tests/sdk/open_webui/open-webui.txt tests/sdk/open_webui/open-webui.in "$@"
 
 # Without hashes: these run beside the server in tests, and each is only as large as its list.
-for input in {tests/sdk,benchmarks/serving}/requirements/*.in; do
+for input in {tests/sdk,benchmarks/serving,deploy/docs}/requirements/*.in; do
     say "resolving ${input%.in}.txt"
     "$uv" pip compile --quiet --no-annotate --no-header --universal --python-version 3.11 \
         --output-file "${input%.in}.txt" "$input" "$@"
