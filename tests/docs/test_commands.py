@@ -21,6 +21,7 @@ from tests.house.sources import ROOT
 
 # Programs that are not ours: why their arguments are not checked here.
 FOREIGN = {
+    "open-webui": "a program of its own; tests/e2e/test_open_webui.py runs it",
     "curl": "requests are sent in tests/e2e",
     "jq": "part of such a request",
     "sleep": "part of such a request",

@@ -107,6 +107,16 @@ def wait_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
         time.sleep(0.2)
 
 
+def read_titles(web_ui: str) -> list[str]:
+    """Return the titles of the chats, from Open WebUI's own API."""
+    with httpx.Client(base_url=web_ui, timeout=30) as http:
+        # Without its authentication everybody is its administrator.
+        signed_in = http.post("/api/v1/auths/signin", json={"email": "", "password": ""})
+        headers = {"authorization": f"Bearer {signed_in.json()['token']}"}
+        chats = http.get("/api/v1/chats/", params={"page": 1}, headers=headers).json()
+    return [chat["title"] for chat in chats]
+
+
 def list_chat_requests(server: ThinkerServer, since: int) -> list[dict[str, Any]]:
     """Return the log lines of chats that have ended since a place in the log."""
     lines = [json.loads(line) for line in server.log()[since:].splitlines() if line[:1] == "{"]
@@ -138,5 +148,5 @@ def test_models_are_listed_a_chat_streams_its_thought_and_a_title_comes(
     assert chat["status"] == 200
     assert 0 < chat["reasoning_tokens"] <= BUDGET
     assert 200 in [request["status"] for request in others]
-    expect(page.get_by_role("link", name=re.compile("mod 10"))).to_be_visible()
+    assert read_titles(web_ui) not in ([], ["New Chat"])
     page.context.close()
