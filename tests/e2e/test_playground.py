@@ -7,6 +7,7 @@ folder.
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,18 @@ def test_the_curve_of_the_model_is_drawn_with_the_budget(page: Page) -> None:
     expect(line).not_to_have_attribute("x1", at_once or "")
 
 
+def ask_some(base_url: str) -> None:
+    """Ask at many budgets at once, while the operator's page looks on."""
+
+    def ask_at(budget: int) -> int:
+        message = {"role": "user", "content": QUESTION}
+        body = {"model": "thinker", "messages": [message], "max_thinking_tokens": budget}
+        return httpx.post(f"{base_url}/v1/chat/completions", json=body, timeout=120).status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(ask_at, (0, 16, 24, 32, 48, 64, 96, 128) * 6)) == {200}
+
+
 @pytest.mark.parametrize("look", ["light", "dark", "narrow"])
 def test_pictures_of_the_pages(
     browser: Browser, thinker_server: ThinkerServer, pictures: Path, look: str
@@ -158,6 +171,7 @@ def test_pictures_of_the_pages(
         assert find_violations(page) == []
         page.screenshot(path=pictures / f"playground-{look}.png")
         page = made.open("status")
+        ask_some(thinker_server.base_url)
         expect(page.locator(".tile svg").nth(4)).to_be_attached()
         assert find_violations(page) == []
         page.screenshot(path=pictures / f"status-{look}.png")

@@ -31,10 +31,7 @@ export class Conversation {
     this.turns.push(turn);
     this._changed();
     await Promise.all(replies.map((reply) => reply.run(this._changed)));
-    const isAnswered = replies.some((reply) => reply.answer);
-    if (!isAnswered && replies.every((reply) => !reply.thought && reply.error)) turn.isRefused = true;
-    this._changed();
-    return isAnswered;
+    return replies.some((reply) => reply.answer);
   }
 
   /** Go on from this reply of a comparison. */

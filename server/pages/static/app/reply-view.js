@@ -15,7 +15,7 @@ export function ReplyView({ reply, title, onRetry }) {
       html`
         <details class="thought" open>
           <summary>Thought</summary>
-          <div class="thought-text" tabindex="0" role="region" aria-label="Thought">${reply.thought}</div>
+          <div class="thought-text" tabindex="0" role="group" aria-label="Thought">${reply.thought}</div>
         </details>
       `}
       ${reply.answer && html`<${Answer} text=${reply.answer} />`}
