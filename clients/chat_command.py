@@ -50,6 +50,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="a field of thinking_options",
     )
     parser.add_argument(
+        "--extra",
+        action="append",
+        default=[],
+        type=parse_json_pair,
+        metavar="NAME=JSON",
+        help="any other field of the request body",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print one JSON object: answer, receipt, usage, error"
     )
     parser.add_argument(
@@ -108,7 +116,7 @@ def _find_question(arguments: argparse.Namespace) -> str | None:
 
 def _parse_settings(arguments: argparse.Namespace) -> ChatSettings:
     try:
-        options = merge_pairs(arguments.option)
+        options, extra = merge_pairs(arguments.option), merge_pairs(arguments.extra)
     except ValueError as error:
         raise UsageError(str(error)) from error
     return ChatSettings(
@@ -119,4 +127,5 @@ def _parse_settings(arguments: argparse.Namespace) -> ChatSettings:
         temperature=arguments.temperature,
         max_completion_tokens=arguments.max_completion_tokens,
         options=options,
+        extra=extra,
     )

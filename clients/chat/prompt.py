@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings
@@ -80,7 +81,10 @@ def _make_key_bindings() -> KeyBindings:
 
     @keys.add(Keys.ControlC)
     def _(event: KeyPressEvent) -> None:
-        event.current_buffer.reset()
+        # Not `reset`, which drops the history too until the next prompt.
+        buffer = event.current_buffer
+        buffer.history_forward(count=len(buffer.history.get_strings()) + 1)
+        buffer.document = Document()
 
     @keys.add(Keys.BracketedPaste)
     def _(event: KeyPressEvent) -> None:

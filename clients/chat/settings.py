@@ -9,7 +9,10 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
-    """Settings of a conversation; a field that is `None` is left to the server."""
+    """Settings of a conversation; a field that is `None` is left to the server.
+
+    `options` are fields of ``thinking_options``, `extra` any other fields of the body.
+    """
 
     budget: int | None = None
     effort: str | None = None
@@ -18,6 +21,7 @@ class ChatSettings:
     temperature: float | None = None
     max_completion_tokens: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def with_budget(self, budget: int | None) -> "ChatSettings":
         """Return settings with another budget and no effort."""
@@ -46,4 +50,4 @@ class ChatSettings:
             "max_completion_tokens": self.max_completion_tokens,
             "thinking_options": dict(self.options) or None,
         }
-        return {name: value for name, value in fields.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None} | self.extra

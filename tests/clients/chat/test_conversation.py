@@ -187,7 +187,7 @@ def test_history_is_kept_in_a_file_of_the_user_alone(
                 terminal.type("", end=CTRL_C)
             else:
                 ask(terminal, "first", 1)
-            terminal.type("/quit")
+            terminal.type("", end=CTRL_D)
             assert terminal.wait_end() == 0
     file = tmp_path / "state" / "thinking" / "chat-history"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
