@@ -15,7 +15,7 @@ def test_the_options_that_are_completed_are_those_of_the_server() -> None:
 
 
 def test_the_efforts_are_those_of_the_server() -> None:
-    assert tuple(ThinkingEffort) == EFFORTS
+    assert tuple(effort.value for effort in Effort) == EFFORTS
 
 
 @pytest.mark.parametrize(
