@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import pyte
 import pytest
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 15.0
 END_SECONDS = 10.0
 ALT_ENTER, CTRL_C, CTRL_D, TAB, UP = "\x1b\r", "\x03", "\x04", "\t", "\x1b[A"
 # From util-linux: a session of its own, whose controlling terminal is standard input.
