@@ -1,4 +1,4 @@
-"""One reply from the request to its end, and what Ctrl-C does to it meanwhile.
+"""Reading of a reply from the request to its end, and what Ctrl-C does to it meanwhile.
 
 The first Ctrl-C while it thinks ends the thought, and the answer comes; another, or one while it
 answers, stops the reply. Knows neither commands nor the conversation.

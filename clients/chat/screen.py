@@ -1,4 +1,4 @@
-"""Where a conversation is shown: views of replies, and lines between them.
+"""Output of a conversation: views of replies, and lines between them.
 
 On a terminal that can move its cursor, replies are drawn; everywhere else they are written as they
 come. Colours follow ``NO_COLOR``. Knows no HTTP.
@@ -28,7 +28,7 @@ class Screen:
 
     @property
     def is_live(self) -> bool:
-        """Whether replies are drawn while they come."""
+        """True if replies are drawn while they come."""
         return self._console is not None
 
     def make_view(self) -> ReplyView:

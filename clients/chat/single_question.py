@@ -1,4 +1,4 @@
-"""One question and its reply, for people and for scripts.
+"""Asking a single question, for people and for scripts.
 
 As text: the answer on standard output, all else on standard error. As JSON: one object on standard
 output, whatever happens.

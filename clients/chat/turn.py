@@ -1,4 +1,4 @@
-"""One question and its reply, filled from the chunks of a stream. Knows no connection."""
+"""A question and its reply, filled from the chunks of a stream. Knows no connection."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a hidden thought is: tokens used so far, of the budget, and for how long."""
+    """Progress of a hidden thought: tokens used so far, of the budget, and for how long."""
 
     used: int
     budget: int

@@ -1,4 +1,4 @@
-"""How a reply is shown while it comes: the interface of the views. Knows no HTTP."""
+"""Views of a reply while it comes: their interface. Knows no HTTP."""
 
 from typing import Protocol
 

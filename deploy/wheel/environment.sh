@@ -21,8 +21,8 @@ rm -rf $dist
 wheel=$(deploy/wheel/build.sh $dist)
 "$uv" venv --quiet --clear --no-project --python "${PYTHON:-.venv/bin/python}" $venv
 export VIRTUAL_ENV=$PWD/$venv
-install=("$uv" pip install --quiet --constraints $dist/constraints-cpu.txt
-    --overrides $dist/overrides-cpu.txt "$wheel[cpu,embedded,clients]")
+install=("$uv" pip install --quiet --constraints "$dist/constraints-cpu.txt"
+    --overrides "$dist/overrides-cpu.txt" "${wheel}[cpu,embedded,clients]")
 torch_from=""
 find_torch
 case $torch_from in

@@ -1,7 +1,6 @@
-"""The wheel in an environment that has nothing else of ours: it serves, and its chat is answered."""
+"""The wheel in an environment that has nothing else of ours: it serves, and chats."""
 
 import json
-import os
 import re
 import subprocess
 import tarfile
@@ -131,6 +130,5 @@ class TestContent:
 
 
 def test_the_commands_need_no_checkout(environment: Path, outside: Path) -> None:
-    text = run(environment / "bin" / "thinking", "eval", "--list")
-    assert "smoke" in text
-    assert os.path.realpath(outside) == str(Path.cwd().resolve())
+    assert not outside.is_relative_to(ROOT)
+    assert "smoke" in run(environment / "bin" / "thinking", "eval", "--list")

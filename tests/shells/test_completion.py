@@ -22,7 +22,7 @@ SHELLS = {
 }
 # What is typed, and what it becomes where there is one way to go on.
 TYPED = {
-    "thinking": [("thinking ch", "thinking chat"), ("thinking chat --bud", "chat --budget")],
+    "thinking": [("thinking ch", "thinking chat"), ("thinking chat --bud", "--budget")],
     "thinking-server": [("thinking-server --quota-f", "thinking-server --quota-fallback")],
 }
 
