@@ -86,47 +86,50 @@ def ask(environment: Path, server: Server) -> dict[str, object]:
     return dict(json.loads(run(*chat, "--budget", "64", "--json", stdin="7 + 5 * 3 =\n")))
 
 
-class TestContent:
-    """The files of both distributions."""
+@pytest.fixture(scope="module")
+def wheel(environment: Path) -> list[str]:
+    """Return the names of the files in the wheel."""
+    (path,) = (environment.parent / "dist").glob("thinking_server-*.whl")
+    return zipfile.ZipFile(path).namelist()
 
-    @pytest.fixture(scope="class")
-    def wheel(self, environment: Path) -> list[str]:
-        (path,) = (environment.parent / "dist").glob("thinking_server-*.whl")
-        return zipfile.ZipFile(path).namelist()
 
-    @pytest.fixture(scope="class")
-    def sources(self, environment: Path) -> list[str]:
-        (path,) = (environment.parent / "dist").glob("thinking_server-*.tar.gz")
-        with tarfile.open(path) as archive:
-            names = [member.name for member in archive.getmembers() if member.isfile()]
-        return [name.partition("/")[2] for name in names]
+@pytest.fixture(scope="module")
+def sources(environment: Path) -> list[str]:
+    """Return the names of the files in the source distribution."""
+    (path,) = (environment.parent / "dist").glob("thinking_server-*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = [member.name for member in archive.getmembers() if member.isfile()]
+    return [name.partition("/")[2] for name in names]
 
-    def test_there_are_our_packages_and_nothing_else(self, wheel: list[str]) -> None:
-        tops = {name.partition("/")[0] for name in wheel}
-        tops = {top for top in tops if not top.endswith(".dist-info")}
-        assert tops == set(PRODUCT)
 
-    def test_every_tracked_file_of_them_is_there(self, wheel: list[str]) -> None:
-        """What is read at run time too: it must not be found by a path of the repository."""
-        tracked = run("git", "-C", ROOT, "ls-files", "server", "clients", "thinking", "thinker")
-        examples = re.compile(r"^clients/examples/.*\.(ts|sh)$")
-        missing = set(tracked.split()) - set(wheel)
-        assert {name for name in missing if not examples.match(name)} == set()
+def test_there_are_our_packages_and_nothing_else(wheel: list[str]) -> None:
+    tops = {name.partition("/")[0] for name in wheel}
+    tops = {top for top in tops if not top.endswith(".dist-info")}
+    assert tops == set(PRODUCT)
 
-    def test_there_are_no_tests_documents_or_caches(
-        self, wheel: list[str], sources: list[str]
-    ) -> None:
-        unwanted = re.compile(r"(^|/)(tests?|docs|benchmarks|__pycache__|\.cache|\.venv)/|\.pyc$")
-        assert not [name for name in (*wheel, *sources) if unwanted.search(name)]
 
-    def test_the_licence_is_there(self, wheel: list[str], sources: list[str]) -> None:
-        assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel)
-        assert "LICENSE" in sources
+def test_every_tracked_file_of_them_is_there(wheel: list[str]) -> None:
+    """What is read at run time too: it must not be found by a path of the repository."""
+    tracked = run("git", "-C", ROOT, "ls-files", "server", "clients", "thinking", "thinker")
+    examples = re.compile(r"^clients/examples/.*\.(ts|sh)$")
+    missing = set(tracked.split()) - set(wheel)
+    assert {name for name in missing if not examples.match(name)} == set()
 
-    def test_the_locked_versions_are_beside_it(self, environment: Path) -> None:
-        """The constraints beside the wheel are the locks."""
-        lock = (ROOT / "deploy" / "requirements" / "cpu.txt").read_text()
-        assert (environment.parent / "dist" / "constraints-cpu.txt").read_text() == lock
+
+def test_there_are_no_tests_documents_or_caches(wheel: list[str], sources: list[str]) -> None:
+    unwanted = re.compile(r"(^|/)(tests?|docs|benchmarks|__pycache__|\.cache|\.venv)/|\.pyc$")
+    assert not [name for name in (*wheel, *sources) if unwanted.search(name)]
+
+
+def test_the_licence_is_there(wheel: list[str], sources: list[str]) -> None:
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel)
+    assert "LICENSE" in sources
+
+
+def test_the_locked_versions_are_beside_it(environment: Path) -> None:
+    """The constraints beside the wheel are the locks."""
+    lock = (ROOT / "deploy" / "requirements" / "cpu.txt").read_text()
+    assert (environment.parent / "dist" / "constraints-cpu.txt").read_text() == lock
 
 
 def test_the_commands_need_no_checkout(environment: Path, outside: Path) -> None:

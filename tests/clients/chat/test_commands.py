@@ -7,6 +7,7 @@ from clients.chat.session import ChatSession
 from clients.chat.settings import EFFORTS, ChatSettings
 from clients.errors import UsageError
 from server.api.fields.thinking_options import ThinkingOptions
+from tests.house.sources import ROOT
 from thinking.budget import Effort
 
 
@@ -47,3 +48,8 @@ def test_an_option_is_taken_back() -> None:
     assert session.settings.to_fields() == {"thinking_options": {"gate": {"mode": "off"}}}
     assert run_command(session, "/option gate=") == Outcome("thinking_options: none")
     assert session.settings.to_fields() == {}
+
+
+def test_the_page_has_every_command() -> None:
+    page = (ROOT / "docs" / "chat.md").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f"`{name}" not in page] == []
