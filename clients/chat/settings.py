@@ -42,7 +42,7 @@ class ChatSettings:
 
     def to_fields(self) -> dict[str, Any]:
         """Return the fields of the request body other than model and messages."""
-        fields = {
+        fields: dict[str, Any] = {
             "max_thinking_tokens": self.budget,
             "reasoning_effort": self.effort,
             "include_reasoning": self.shows_thoughts or None,
@@ -50,4 +50,5 @@ class ChatSettings:
             "max_completion_tokens": self.max_completion_tokens,
             "thinking_options": dict(self.options) or None,
         }
-        return {name: value for name, value in fields.items() if value is not None} | self.extra
+        given = {name: value for name, value in fields.items() if value is not None}
+        return {**given, **self.extra}

@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,9 +81,14 @@ def test_it_serves_and_its_chat_is_answered(
     assert reply["answer"]
 
 
-def ask(environment: Path, server: Server) -> dict[str, object]:
+def ask(environment: Path, server: Server) -> dict[str, Any]:
     """Return what the environment's own command line gets from its server."""
-    chat = [environment / "bin" / "thinking", "chat", "--url", f"{server.base_url}/v1"]
+    chat: list[str | Path] = [
+        environment / "bin" / "thinking",
+        "chat",
+        "--url",
+        f"{server.base_url}/v1",
+    ]
     return dict(json.loads(run(*chat, "--budget", "64", "--json", stdin="7 + 5 * 3 =\n")))
 
 
