@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-long test-clients unit e2e lint types check bench bench-sampler bench-gpu eval lock plugin docs docs-build image-cpu image-cuda test-image clean
+.PHONY: help setup serve test test-long test-clients unit e2e lint types check bench bench-sampler bench-gpu eval lock licenses sbom dist plugin docs docs-build image-cpu image-cuda test-image clean
 
 help: ## This list
 	@awk -F ":.*## " '/^[a-z0-9 -]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,15 @@ eval: setup ## Show again that thinking pays: all figures of docs/proof.md (ARGS
 
 lock: ## Resolve pyproject.toml into deploy/requirements/ (ARGS="--upgrade" for newer versions)
 	@deploy/lock.sh $(ARGS)
+
+licenses: ## Write the licences of the locked dependencies into deploy/requirements/LICENSES.md
+	@deploy/licenses.sh
+
+sbom: ## Write bills of materials (CycloneDX) into dist/
+	@deploy/sbom.sh
+
+dist: ## Build wheel and source distribution, with constraints and overrides, into dist/
+	@deploy/wheel/build.sh
 
 plugin: ## Build the wheel for a stock vLLM into dist/ (docs/plugin.md)
 	@deploy/plugin/build.sh

@@ -1,29 +1,20 @@
 """``thinking chat``: ask one question, or hold a conversation, within a thinking budget.
 
-Streams the answer, then prints one line about the thought. Knows the wire format, not the model.
+Reads the options and decides which of the two it is. Knows neither terminal nor wire format.
 """
 
 import argparse
 import asyncio
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-from clients.chat_session import ChatSession, ChatSettings, ChatTurn
+from clients.chat.session import ChatSession
+from clients.chat.settings import ChatSettings
 from clients.connection import Connection, add_connection_options
-from clients.errors import CommandError, ExitCode, UsageError
+from clients.errors import ExitCode, UsageError
+from clients.extras import require
 from clients.json_argument import merge_pairs, parse_json_pair
 from clients.number_argument import require_at_least
-from clients.terminal import Terminal
-
-if TYPE_CHECKING:
-    import openai
-
-COMMANDS = """\
-/budget N    think for at most N tokens; 'default': the server's default
-/thoughts    show or hide thoughts
-/clear       clear the conversation
-/quit        quit (like Ctrl-D)"""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -58,6 +49,23 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="NAME=JSON",
         help="a field of thinking_options",
     )
+    parser.add_argument(
+        "--extra",
+        action="append",
+        default=[],
+        type=parse_json_pair,
+        metavar="NAME=JSON",
+        help="any other field of the request body",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object: answer, receipt, usage, error"
+    )
+    parser.add_argument(
+        "--plain", action="store_true", help="no Markdown, no progress: text as it comes"
+    )
+    parser.add_argument(
+        "--no-history", action="store_true", help="do not keep what is typed in a conversation"
+    )
     add_connection_options(parser)
     parser.set_defaults(run=run)
 
@@ -66,23 +74,49 @@ def run(arguments: argparse.Namespace) -> int:
     """Answer one question, or hold a conversation."""
     if arguments.budget is not None and arguments.effort is not None:
         raise UsageError("--budget and --effort: give one of them")
+    require("openai", "rich", "prompt_toolkit")
+    from clients.chat.screen import Screen
+    from clients.chat.single_question import ask_for_json, ask_for_text
+
     settings = _parse_settings(arguments)
     connection = Connection.from_arguments(arguments)
-    question: str | None = arguments.question
-    if question is None and not sys.stdin.isatty():
-        question = sys.stdin.read().strip()
-        if not question:
-            raise UsageError("no question: standard input is empty")
+    question = _find_question(arguments)
+    screen = Screen(is_plain=arguments.plain)
+    session = ChatSession(connection.model, settings, wants_progress=screen.is_live)
+    if arguments.json:
+        if question is None:
+            raise UsageError("--json needs a question, as an argument or through a pipe")
+        session = ChatSession(connection.model, settings)
+        return asyncio.run(ask_for_json(connection, session, question))
     if question is not None:
-        asyncio.run(_ask_once(connection, settings, question))
-    else:
-        _converse(connection, settings)
+        return asyncio.run(ask_for_text(connection, session, question, screen))
+    if not sys.stdout.isatty():
+        raise UsageError("a conversation needs a terminal; give the question, or pipe it in")
+    from clients.chat.conversation import Conversation
+
+    # A person is told at once, and decides.
+    conversation = Conversation(replace(connection, max_retries=0), session, screen)
+    asyncio.run(conversation.hold(keeps_history=not arguments.no_history))
     return ExitCode.OK
+
+
+def _find_question(arguments: argparse.Namespace) -> str | None:
+    """Return the question, from a pipe where none is given; None: from a keyboard."""
+    if arguments.question is not None:
+        return str(arguments.question)
+    if sys.stdin.isatty():
+        return None
+    # Bytes that are no text become replacement characters; the rest is asked as it is.
+    raw = getattr(sys.stdin, "buffer", None)
+    question = raw.read().decode(errors="replace") if raw else sys.stdin.read()
+    if not question.strip():
+        raise UsageError("no question: standard input is empty")
+    return str(question).strip()
 
 
 def _parse_settings(arguments: argparse.Namespace) -> ChatSettings:
     try:
-        options = merge_pairs(arguments.option)
+        options, extra = merge_pairs(arguments.option), merge_pairs(arguments.extra)
     except ValueError as error:
         raise UsageError(str(error)) from error
     return ChatSettings(
@@ -93,83 +127,5 @@ def _parse_settings(arguments: argparse.Namespace) -> ChatSettings:
         temperature=arguments.temperature,
         max_completion_tokens=arguments.max_completion_tokens,
         options=options,
+        extra=extra,
     )
-
-
-async def _ask_once(connection: Connection, settings: ChatSettings, question: str) -> None:
-    async with connection.make_openai_client() as client:
-        session = ChatSession(await connection.fetch_model_name(client), settings)
-        await _stream_reply(connection, client, session, question)
-
-
-def _converse(connection: Connection, settings: ChatSettings) -> None:
-    """Read lines until the end of input.
-
-    Each reply runs in its own event loop, so that Ctrl-C ends only that reply.
-    """
-    with suppress(ImportError):
-        import readline  # noqa: F401 - gives input() a history
-    session: ChatSession | None = None
-    print(COMMANDS)
-    while True:
-        try:
-            line = input("> ").strip()
-        except EOFError:
-            print()
-            return
-        if line == "/quit":
-            return
-        try:
-            session = session or ChatSession(asyncio.run(_fetch_model_name(connection)), settings)
-            if line.startswith("/"):
-                _run_command(session, line)
-            elif line:
-                asyncio.run(_ask_again(connection, session, line))
-        except CommandError as error:
-            print(f"error: {error.message}", file=sys.stderr)
-        except KeyboardInterrupt:
-            print("\n(interrupted)", file=sys.stderr)
-
-
-async def _fetch_model_name(connection: Connection) -> str:
-    async with connection.make_openai_client() as client:
-        return await connection.fetch_model_name(client)
-
-
-async def _ask_again(connection: Connection, session: ChatSession, question: str) -> None:
-    async with connection.make_openai_client() as client:
-        await _stream_reply(connection, client, session, question)
-
-
-async def _stream_reply(
-    connection: Connection, client: "openai.AsyncOpenAI", session: ChatSession, question: str
-) -> None:
-    """Stream one reply to standard output and its receipt to standard error."""
-    import openai
-
-    terminal = Terminal(sys.stdout)
-    turn = ChatTurn()
-    try:
-        async for piece in session.ask(client, question, turn):
-            terminal.write(piece.text, is_dim=piece.is_thought)
-    except openai.OpenAIError as error:
-        raise connection.to_command_error(error) from error
-    finally:
-        terminal.end_line()
-    print(turn.format_receipt(), file=sys.stderr)
-
-
-def _run_command(session: ChatSession, line: str) -> None:
-    command, _, value = line.partition(" ")
-    match command, value.strip():
-        case "/budget", "default":
-            session.settings = session.settings.with_budget(None)
-        case "/budget", count if count.isdecimal():
-            session.settings = session.settings.with_budget(int(count))
-        case "/thoughts", "":
-            session.settings = session.settings.with_thoughts_toggled()
-            print("thoughts are", "shown" if session.settings.shows_thoughts else "hidden")
-        case "/clear", "":
-            session.clear()
-        case _:
-            print(COMMANDS)

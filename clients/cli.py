@@ -7,6 +7,7 @@ errors into exit codes. Knows no command's options and imports no server code.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Protocol
 
 from clients import (
@@ -21,6 +22,8 @@ from clients.errors import CommandError, ExitCode
 from clients.extras import INSTALL
 
 PROGRAM = "thinking"
+DISTRIBUTION = "thinking-server"
+SHELLS = ("bash", "zsh", "fish")
 
 
 class Command(Protocol):
@@ -60,12 +63,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.FAILED
 
 
+class _PrintCompletion(argparse.Action):
+    """Prints a completion script of all commands."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, shell: object, *_: object
+    ) -> None:
+        """See :class:`argparse.Action`."""
+        import shtab
+
+        print(shtab.complete(parser, shell=str(shell)))
+        parser.exit(0)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Chat with servers whose models think before they answer, and evaluate them.",
         allow_abbrev=False,
+    )
+    text = f"%(prog)s {version(DISTRIBUTION)}"
+    parser.add_argument("--version", action="version", version=text)
+    parser.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        choices=SHELLS,
+        metavar="SHELL",
+        help=f"print the completion for {', '.join(SHELLS)} and exit",
     )
     subparsers = parser.add_subparsers(required=True, metavar="command", title="commands")
     for command in COMMANDS:

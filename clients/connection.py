@@ -110,6 +110,14 @@ class Connection:
         """
         if self.model is not None:
             return self.model
+        return (await self.fetch_model_names(client))[0]
+
+    async def fetch_model_names(self, client: "AsyncOpenAI") -> list[str]:
+        """Return the names of the models that the server lists, at least one.
+
+        Raises:
+            CommandError: the server cannot be reached, refuses, or lists no model.
+        """
         import openai
 
         try:
@@ -118,7 +126,7 @@ class Connection:
             raise self.to_command_error(error) from error
         if not listed:
             raise CommandError(f"{self.base_url} lists no model; name one with --model")
-        return listed[0].id
+        return [model.id for model in listed]
 
     def to_command_error(self, error: Exception) -> CommandError:
         """Return `error`, raised by a client, as a CommandError that names the server."""
@@ -137,5 +145,26 @@ def describe_error(error: Exception) -> str:
         case openai.APIStatusError():
             said = error.body.get("message") if isinstance(error.body, dict) else None
             hint = "" if said or error.status_code != 404 else "; does --url end in /v1?"
-            return f"{error.status_code}: {said or error.message}{hint}"
+            wait = find_retry_seconds(error)
+            later = "" if wait is None else f"; retry after {wait:g} s"
+            return f"{error.status_code}: {said or error.message}{hint}{later}"
     return str(error) or type(error).__name__
+
+
+def find_status(error: BaseException | None) -> int | None:
+    """Return the HTTP status of a failed request; None where there was no response."""
+    import openai
+
+    return error.status_code if isinstance(error, openai.APIStatusError) else None
+
+
+def find_retry_seconds(error: BaseException | None) -> float | None:
+    """Return for how many seconds a refusal says to wait, or None."""
+    import openai
+
+    if not isinstance(error, openai.APIStatusError):
+        return None
+    try:
+        return float(error.response.headers.get("retry-after", ""))
+    except ValueError:  # it may also be a date
+        return None

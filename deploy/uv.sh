@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by install.sh, lock.sh, client-env.sh, triton.sh and plugin/: messages, Debian packages,
+# Sourced by install.sh, lock.sh, client-env.sh, triton.sh, plugin/, wheel/ and others: messages, Debian packages,
 # stamps, uv, and where torch's CPU build comes from.
 #
 # uv rather than pip, because only uv can drop requirements of other packages (overrides) and

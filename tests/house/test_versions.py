@@ -14,6 +14,7 @@ from tests.house.sources import PRODUCT, ROOT, imports_of, python_files, top_lev
 
 # Imported under another name than that of the package.
 IMPORTED_AS = {
+    "markdown-it-py": "markdown_it",
     "opentelemetry-sdk": "opentelemetry",
     "pillow": "PIL",
     "python-json-logger": "pythonjsonlogger",

