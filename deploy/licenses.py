@@ -31,7 +31,8 @@ compares names and versions with these locks. "not stated" means that the metada
 the package's own files say more. None of it is legal advice.
 
 The server itself is Apache-2.0. Its image and its environment contain these packages unmodified;
-the wheel contains none of them.
+the wheel contains only the front-end libraries of
+`server/pages/static/vendor/`, whose README.md lists them.
 """
 
 

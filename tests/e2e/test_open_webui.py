@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.process import free_port
 from tests.e2e.shared import ThinkerServer
 from tests.sdk.catalogue import ENVIRONMENTS
-from tests.server.pages.browsing import WIDE, running_browser
+from tests.server.pages.browsing import running_browser
 
 pytestmark = [pytest.mark.e2e, pytest.mark.sdk, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -127,7 +127,7 @@ def test_models_are_listed_a_chat_streams_its_thought_and_a_title_comes(
     browser: Browser, web_ui: str, thinker_server: ThinkerServer
 ) -> None:
     since = len(thinker_server.log())
-    page: Page = browser.new_context(viewport=WIDE).new_page()
+    page: Page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
     page.goto(web_ui)
     box = page.locator("#chat-input")
     expect(page.get_by_text("What's New in Open WebUI")).to_be_visible()
