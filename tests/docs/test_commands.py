@@ -96,7 +96,7 @@ def test_thinking_takes(command: Sequence[str]) -> None:
     try:
         make_parser().parse_args(command[1:])  # exits with 2 on what it does not know
     except SystemExit as end:
-        assert end.code == 0  # noqa: PT017 - a version or a script was printed
+        assert end.code == 0  # a version or a script was printed
 
 
 @pytest.mark.parametrize("command", named(commands_of("thinking-server")))
