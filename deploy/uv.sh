@@ -46,10 +46,13 @@ find_uv() {
     uv=.uv/bin/uv
     if [ -x "$uv" ] && usable_uv "$uv"; then return; fi
     if command -v uv >/dev/null && usable_uv uv; then uv=uv; return; fi
-    python3 -m pip --version >/dev/null 2>&1 || apt_install python3 python3-pip
+    # Somebody else's virtual environment may come first on PATH, and have no pip.
+    local python=python3
+    python3 -m pip --version >/dev/null 2>&1 || python=/usr/bin/python3
+    "$python" -m pip --version >/dev/null 2>&1 || apt_install python3 python3-pip
     say "installing uv $UV_VERSION into .uv/"
     rm -rf .uv .uv.partial
-    python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+    "$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
         --target .uv.partial "uv==$UV_VERSION"
     mv .uv.partial .uv # atomic: an interrupted download leaves no partial uv
 }
