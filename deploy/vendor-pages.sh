@@ -16,6 +16,7 @@ libraries=(
     "htm@3.1.1|Apache-2.0|dist/htm.mjs:htm.js"
     "marked@18.2.1|MIT|lib/marked.esm.js:marked.js"
     "dompurify@3.5.0|MPL-2.0 OR Apache-2.0|dist/purify.es.mjs:purify.js"
+    "swagger-ui-dist@5.35.0|Apache-2.0|swagger-ui-bundle.js:swagger-ui.js swagger-ui.css:swagger-ui.css"
 )
 
 scratch=$(mktemp -d)
@@ -30,7 +31,7 @@ for line in "${libraries[@]}"; do
     (cd "$folder" && npm pack --ignore-scripts --silent "$package" >/dev/null && tar -xzf ./*.tgz)
     for pair in $files; do
         # Source maps are not shipped, so nothing refers to them.
-        sed '/^\/\/# sourceMappingURL=/d' "$folder/package/${pair%:*}" >"$vendor/${pair#*:}"
+        sed -E '/^\/[/*]# sourceMappingURL=/d' "$folder/package/${pair%:*}" >"$vendor/${pair#*:}"
         sum=$(sha256sum "$vendor/${pair#*:}" | cut -d ' ' -f 1)
         echo "${package%@*}|${package##*@}|$licence|${pair#*:}|$sum" >>"$list"
     done

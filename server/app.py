@@ -68,6 +68,8 @@ def create_app(services: Services, siblings: Siblings | None = None) -> FastAPI:
         title="thinking-server",
         version=_read_version(),
         description="Models that think before they answer, within a budget.",
+        docs_url=None,  # FastAPI's own page loads its scripts from elsewhere; ours is in `pages`
+        redoc_url=None,
         redirect_slashes=False,  # the target would be built from the client's Host header
     )
     app.state.services, app.state.siblings = services, siblings

@@ -20,7 +20,7 @@ from server.state import Services
 
 # For health probes and for clients that try the connection first: reveal only what kind of server
 # this is and whether it is ready. The pages ask the API for all else, with a key.
-OPEN_PATHS = frozenset({"/", "/api/hello", "/health", "/status"})
+OPEN_PATHS = frozenset({"/", "/api/hello", "/docs", "/health", "/status"})
 OPEN_PREFIX = "/static/"
 METRICS_PATH = "/metrics"
 # Traces may also be read with a separate token.

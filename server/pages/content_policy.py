@@ -13,10 +13,14 @@ import re
 _INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
-def make_content_policy(html: str) -> str:
-    """Return the policy of a page with this text."""
+def make_content_policy(html: str, *, has_trusted_types: bool = True) -> str:
+    """Return the policy of a page with this text.
+
+    `has_trusted_types` False: its library makes HTML by itself (Swagger UI, of our own document).
+    """
     scripts = [_INLINE_SCRIPT.sub(r"\1", found.group()) for found in _INLINE_SCRIPT.finditer(html)]
     hashes = "".join(f" 'sha256-{_digest(script)}'" for script in scripts)
+    trusted_types = ("require-trusted-types-for 'script'", "trusted-types dompurify")
     return "; ".join(
         (
             "default-src 'none'",
@@ -27,8 +31,7 @@ def make_content_policy(html: str) -> str:
             "base-uri 'none'",
             "form-action 'none'",
             "frame-ancestors 'none'",
-            "require-trusted-types-for 'script'",
-            "trusted-types dompurify",
+            *(trusted_types if has_trusted_types else ()),
         )
     )
 

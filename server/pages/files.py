@@ -17,6 +17,7 @@ CONTENT_TYPES: Mapping[str, str] = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+API_PAGE = "api.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ def _collect(folder: Traversable, prefix: str, found: dict[str, PageFile]) -> No
         if content_type is not None:  # licences are for people who read the source
             content = entry.read_bytes()
             is_page = content_type.startswith("text/html")
-            policy = make_content_policy(content.decode()) if is_page else ""
+            policy = ""
+            if is_page:
+                has_trusted_types = path != API_PAGE
+                policy = make_content_policy(content.decode(), has_trusted_types=has_trusted_types)
             etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
             found[path] = PageFile(content, content_type, etag, policy)

@@ -1,4 +1,4 @@
-"""``GET /``, ``/status`` and ``/static/…``: the pages for people, and the files that they load.
+"""``GET /``, ``/status``, ``/docs``, ``/static/…``: the pages for people, and what they load.
 
 The pages hold nothing of the server: what they show, they ask the API for, with the key that is
 typed into them. So they need no key themselves.
@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from server.pages.files import PageFile, read_files
+from server.pages.files import API_PAGE, PageFile, read_files
 from server.state import get_services
 
 router = APIRouter(include_in_schema=False)
@@ -44,6 +44,12 @@ async def get_root(request: Request) -> Response:
 async def get_status(request: Request) -> Response:
     """Return the operator's page."""
     return _send_file(request, "status.html")
+
+
+@router.get("/docs")
+async def get_api_page(request: Request) -> Response:
+    """Return the page of the OpenAPI document."""
+    return _send_file(request, API_PAGE)
 
 
 @router.get("/static/{path:path}")

@@ -12,7 +12,7 @@ export function Header({ page, needsKey, onKey, children }) {
       <nav aria-label="Pages">
         <a href="./" aria-current=${page === "playground" ? "page" : null}>Playground</a>
         <a href="status" aria-current=${page === "status" ? "page" : null}>Status</a>
-        <a href="docs">API</a>
+        <a href="docs" aria-current=${page === "api" ? "page" : null}>API</a>
       </nav>
       <div class="top-tools">
         ${children}

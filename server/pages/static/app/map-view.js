@@ -2,7 +2,7 @@
 import { useRef, useState } from "preact/hooks";
 import { stream } from "./api.js";
 import { html } from "./html.js";
-import { Failure } from "./reply-view.js";
+import { Failure } from "./failure.js";
 
 export function MapView({ model }) {
   const [text, setText] = useState("");

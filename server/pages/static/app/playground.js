@@ -9,7 +9,7 @@ import { Curve } from "./curve.js";
 import { Header } from "./header.js";
 import { html } from "./html.js";
 import { MapView } from "./map-view.js";
-import { Failure } from "./reply-view.js";
+import { Failure } from "./failure.js";
 import { DEFAULT_BUDGET } from "./request.js";
 import { EMPTY_SETTINGS, SettingsPanel } from "./settings-panel.js";
 

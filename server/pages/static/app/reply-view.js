@@ -1,6 +1,7 @@
 // A reply as it comes: the bar of its budget, its thought if shown, its answer, its receipt.
 import { useMemo, useState } from "preact/hooks";
 import { describeBudget, formatTokens } from "./budget.js";
+import { Failure, toSentence } from "./failure.js";
 import { html } from "./html.js";
 import { renderMarkdown } from "./markdown.js";
 import { Receipt, formatSeconds } from "./receipt.js";
@@ -31,18 +32,6 @@ function Answer({ text }) {
   return html`<div class="answer" dangerouslySetInnerHTML=${{ __html: content }}></div>`;
 }
 
-export function Failure({ error, onRetry }) {
-  return html`
-    <div class="failure" role="alert">
-      <p><strong>${error.status || "No connection"}</strong> ${sentence(error.message)} ${error.hint}</p>
-      ${onRetry && html`<button type="button" onClick=${onRetry}>Try again</button>`}
-    </div>
-  `;
-}
-
-const sentence = (text) =>
-  text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
-
 /** The budget that fills up while the model thinks, with what can be done about it. */
 function ThoughtBar({ reply }) {
   const [said, setSaid] = useState("");
@@ -63,7 +52,7 @@ function ThoughtBar({ reply }) {
     try {
       setSaid((await work()) ?? "");
     } catch (error) {
-      setSaid(sentence(error.message));
+      setSaid(toSentence(error.message));
     }
   };
   const extend = order(async () => `${formatTokens(await reply.extendThought(more))} granted.`);
