@@ -39,10 +39,10 @@ NOT_RUN = {
 # Every request must succeed, and says so with its status.
 PREAMBLE = """\
 set -euo pipefail
-curl() { command curl --silent --show-error --fail-with-body "$@"; }
+curl() { command curl --silent --show-error --fail-with-body --max-time 180 "$@"; }
 thinking-server() { :; }  # it runs already
 """
-SECONDS = 200
+SECONDS = 200  # longer than a request may take, so that none outlives its test
 
 
 def has_request(block: Block) -> bool:

@@ -6,6 +6,7 @@ disturbed.
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 NUM_STREAMS = 64
 NUM_OF_EACH = 8
+PROCESSES_SECONDS = 120.0
 # Long thoughts and short answers, and the reverse: an answer without an end (token 1).
 THOUGHT = {"max_thinking_tokens": 240, "min_thinking_tokens": 200, "max_completion_tokens": 400}
 ANSWER = {"max_thinking_tokens": 24, "logit_bias": {"1": -100}, "max_completion_tokens": 320}
@@ -63,6 +65,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             stack.enter_context(started_engine(folder / f"engine-{place}.txt"))
             for place in range(2)
         ]
+        for engine in engines:
+            engine.wait_ready()
         ports = [int(engine.base_url.rpartition(":")[2]) for engine in engines]
         router = stack.enter_context(nginx(ports, folder, OF_ENGINES))
         redis_port = free_port()
@@ -71,9 +75,20 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         arguments += ["--api-processes", "2", "--response-store-max-responses", "0"]
         arguments += ["--quota-storage", f"redis://127.0.0.1:{redis_port}"]
         front = stack.enter_context(started_server(folder / "front.txt", arguments))
-        for server in (*engines, front):
-            server.wait_ready()
+        front.wait_ready()
+        wait_for_all_processes(front)
         yield Fleet(front, engines, folder, stack)
+
+
+def wait_for_all_processes(front: Server) -> None:
+    """Return when each API process has found the engines, which it does by itself.
+
+    The kernel hands each new connection to one of them.
+    """
+    until = time.monotonic() + PROCESSES_SECONDS
+    while {httpx.get(f"{front.base_url}/health").status_code for _ in range(16)} != {200}:
+        assert time.monotonic() < until, front.log()
+        time.sleep(0.2)
 
 
 @dataclass
@@ -164,6 +179,7 @@ def check_laws(replies: Sequence[Reply], undisturbed: Sequence[Reply]) -> None:
 
 async def test_replies_outlive_an_engine_that_is_killed(fleet: Fleet) -> None:
     undisturbed = await ask_all(fleet)
+    assert [reply.error for reply in undisturbed if reply.error] == []
     assert not any("migrations" in reply.receipt for reply in undisturbed)
     in_thoughts: list[Reply] = []
     in_answers: list[Reply] = []
