@@ -134,7 +134,10 @@ async def test_no_request_names_a_scorer(serve: Serve, field: str) -> None:
     assert answer.json()["error"]["code"] == "unknown_field"
 
 
-@pytest.mark.parametrize("field", HttpSettings.model_fields)
+LIMITS = [name for name, field in HttpSettings.model_fields.items() if field.annotation is not bool]
+
+
+@pytest.mark.parametrize("field", LIMITS)
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_no_limit_can_be_turned_off_by_mistake(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=field):
