@@ -73,8 +73,12 @@ async def run_jobs(
         async with asyncio.TaskGroup() as group:
             for _ in range(min(concurrency, len(jobs))):
                 group.create_task(work(waiting))
-    except* GaveUpError as errors:
-        raise errors.exceptions[0] from None
+    except BaseExceptionGroup as errors:
+        # Not `except*`: what it raises is a group again in some versions of Python.
+        given_up, others = errors.split(GaveUpError)
+        if given_up is None or others is not None:
+            raise
+        raise given_up.exceptions[0] from None
 
 
 async def _send(client: "openai.AsyncOpenAI", job: Job) -> Reply | Failure:

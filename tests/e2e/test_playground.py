@@ -86,18 +86,32 @@ def test_the_budget_that_is_set_is_the_one_that_is_used(page: Page) -> None:
         page.get_by_role("button", name="New conversation").click()
 
 
-def test_a_running_thought_gets_more_and_is_ended(page: Page) -> None:
+def order(page: Page, button: str) -> None:
+    """Press a button of the running thought, at once: a thought of this model is over in seconds."""
+    page.get_by_role("button", name=re.compile(button)).dispatch_event("click")
+
+
+def test_a_running_thought_gets_more(page: Page) -> None:
+    think_long(page)
+    ask(page)
+    order(page, "tokens more")
+    expect(page.get_by_text(re.compile(r"tokens? granted\."))).to_be_visible()
+    expect(page.locator(".receipt")).to_be_visible()
+    receipt = read_receipt(page)
+    assert int(receipt["extended"]) > 0
+    assert LONG < int(receipt["budget"]) == LONG + int(receipt["extended"])
+    assert int(receipt["used"]) <= int(receipt["budget"])
+
+
+def test_a_running_thought_is_ended_and_the_answer_comes(page: Page) -> None:
     think_long(page)
     ask(page)
     bar = page.get_by_role("progressbar", name="Thinking budget used")
     expect(bar).to_have_attribute("aria-valuemax", str(LONG))
-    page.get_by_role("button", name=re.compile("tokens more")).click()
-    expect(page.get_by_text(re.compile(r"tokens? granted\."))).to_be_visible()
-    page.get_by_role("button", name="Answer now").click()
+    order(page, "Answer now")
     expect(page.get_by_text("the thought ended because you ended it")).to_be_visible()
     receipt = read_receipt(page)
     assert receipt["stop"] == "caller"
-    assert int(receipt["extended"]) > 0
     assert int(receipt["used"]) < LONG
     expect(page.locator(".answer")).not_to_be_empty()
 

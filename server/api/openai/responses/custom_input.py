@@ -14,7 +14,8 @@ _BEGINNING = re.compile(rf'\s*\{{\s*"{INPUT}"\s*:\s*"')
 # What a JSON string is made of. Halves of surrogate pairs only count together.
 _PAIR = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _SINGLE = r"\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}"
-_UNITS = re.compile(rf'(?:[^"\\]|\\["\\/bfnrt]|{_PAIR}|{_SINGLE})*+')
+# No possessive repetition: that of Python 3.11.2 (Debian 12) ends in the middle of a unit.
+_UNITS = re.compile(rf'(?:[^"\\]|\\["\\/bfnrt]|{_PAIR}|{_SINGLE})*')
 _BEGUN_UNIT = re.compile(r"\\(?:u[0-9a-fA-F\\u]{0,9})?")
 _ENDING = re.compile(r'"\s*\}?\s*$')
 
