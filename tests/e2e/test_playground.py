@@ -87,7 +87,7 @@ def test_the_budget_that_is_set_is_the_one_that_is_used(page: Page) -> None:
 
 
 def order(page: Page, button: str) -> None:
-    """Press a button of the running thought, at once: a thought of this model is over in seconds."""
+    """Press a button of the running thought at once: the thought is over in seconds."""
     page.get_by_role("button", name=re.compile(button)).dispatch_event("click")
 
 
