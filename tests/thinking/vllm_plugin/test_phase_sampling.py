@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 from vllm.v1.sample.sampler import Sampler
@@ -55,8 +55,14 @@ TABLES = tracker_tables(PROFILES["special markers"])
 
 
 def make_request(rng: random.Random, profile: MarkerProfile) -> Sampled:
-    """Return a request with any plan and any samplings."""
+    """Return a request with any plan and any samplings.
+
+    Without mixing: a row that is added anew, as each one of the reference is in each step, has lost
+    the logits that it would mix with (docs/sampler.md).
+    """
     plan = any_plan(profile, rng) or ThinkingPlan()
+    if plan.segments is not None:
+        plan = replace(plan, segments=replace(plan.segments, mix=1.0))
     by_phase = SamplingByPhase(draw_phase(rng), draw_phase(rng))
     return Sampled(
         plan,
@@ -70,6 +76,7 @@ def make_request(rng: random.Random, profile: MarkerProfile) -> Sampled:
 
 @settings(max_examples=examples(40))
 @given(seed=st.integers(0, 2**31))
+@example(seed=1812)  # a thought inside the answer, closed at once
 def test_each_token_is_the_one_that_vllm_samples_with_the_parameters_of_its_phase(
     config: WorkerConfig, profile: MarkerProfile, seed: int
 ) -> None:
