@@ -59,6 +59,9 @@ def vocabulary_kernel(
         count = 0
         if tl.load(row_offsets + row) == 0:
             count = count_rows(row_offsets, row, num_rows, max_rows)
+    # Rows after a draft that the opening of a segment rejects may open it again, as if it had not
+    # begun: they are never read, and must not take the place of what was kept.
+    newest = tl.full([], -1, tl.int32)
     for index in range(count):
         entry = rules + (row + index) * _RULE_WIDTH
         if tl.load(entry) != 0:
@@ -67,12 +70,15 @@ def vocabulary_kernel(
             rule = _decide_by_logits(slots, slot, model, values, rule, block)
             if kept_row > 0:
                 # The segment that begins here, or the one that has just ended.
-                number = tl.load(entry + _SEGMENT) + tl.where(rule.opens != 0, 0, 1)
+                opened = tl.load(entry + _SEGMENT).to(tl.int32)
+                number = opened + tl.where(rule.opens != 0, 0, 1)
                 place = kept_row * num_kept + number % num_kept
                 keeper = kept + place * kept_stride
                 weight = load_level(slots, slot, _MIX_LEVEL)
                 filled = kept_filled + place
-                _keep_or_mix(values, keeper, filled, weight, rule, model.vocab_size, block)
+                keeps = (rule.opens != 0) & (opened > newest)
+                _keep_or_mix(values, keeper, filled, weight, rule, keeps, model.vocab_size, block)
+                newest = tl.where(keeps, opened, newest)
                 tl.debug_barrier()
             write_rule(values, model, rule, num_watched)
 
@@ -130,11 +136,11 @@ def _measure(values, size, block: tl.constexpr):
 
 
 @triton.jit
-def _keep_or_mix(values, keeper, filled, weight, rule, size, block: tl.constexpr):
+def _keep_or_mix(values, keeper, filled, weight, rule, keeps, size, block: tl.constexpr):
     """Keep the row where a segment begins; mix the kept one in where the answer goes on."""
     places = tl.arange(0, block)
-    mixes = (rule.resumes != 0) & (tl.load(filled) != 0)
-    if rule.opens != 0:
+    mixes = (rule.opens == 0) & (rule.resumes != 0) & (tl.load(filled) != 0)
+    if keeps:
         for start in range(0, size, block):
             mask = start + places < size
             value = tl.load(values + start + places, mask=mask)

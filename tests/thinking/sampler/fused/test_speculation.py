@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from tests.examples import examples
 from tests.thinking.generators import EXIT_ID, STAND_IN_ID, TOKEN_BYTES, VOCAB_SIZE, plans, tables
 from tests.thinking.sampler.fused.engine import CPU, FusedEngine
 from tests.thinking.sampler.states import expected, state_of
+from thinking.gate import GateMode
 from thinking.plan import ThinkingPlan
 from thinking.sampler.arrays import NumpyArrays
 from thinking.sampler.sampler import SamplerRow, ThinkingSampler
@@ -95,8 +97,26 @@ def accept_at_random(rows: torch.Tensor, draft: list[int], rng: random.Random) -
 def test_greedy_replies_are_those_without_speculation(data: st.DataObject) -> None:
     """Token for token, whatever is drafted, with gates, mixing, loops, early exit, tool calls."""
     shared = data.draw(tables())
-    plan = data.draw(plans(shared.profile))
-    seed = data.draw(st.integers(0, 2**32))
+    check_greedy(shared, data.draw(plans(shared.profile)), data.draw(st.integers(0, 2**32)))
+
+
+@settings(max_examples=examples(80))
+@given(st.data())
+def test_what_is_kept_for_mixing_outlives_drafts_that_its_segment_rejects(
+    data: st.DataObject,
+) -> None:
+    """The gate opens at once, and again after each draft of the same step, as if it had not."""
+    shared = data.draw(tables())
+    # No thought before the answer: the first place already opens the gate.
+    gated = plans(shared.profile).filter(lambda plan: bool(plan.segments) and not plan.opens)
+    plan = data.draw(gated)
+    assert plan.segments is not None
+    segments = replace(plan.segments, mode=GateMode.ENTROPY, threshold=0.0, mix=0.0)
+    check_greedy(shared, replace(plan, segments=segments), data.draw(st.integers(0, 2**32)))
+
+
+def check_greedy(shared: TrackerTables, plan: ThinkingPlan, seed: int) -> None:
+    """Check that a greedy reply with any drafts is the one without."""
     model, rng = toy_model(seed), random.Random(seed)
     plain = generate_plainly(shared, plan, model, LENGTH + MAX_DRAFTS)
     engine = FusedEngine(shared, 1, MAX_DRAFTS)
