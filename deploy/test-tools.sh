@@ -21,7 +21,8 @@ packages=(prometheus prometheus-alertmanager redis-server redis-tools nginx-ligh
     postgresql-14 postgresql-15 postgresql-16 postgresql-17 libpq5 libicu70 libicu72 libicu74
     libicu76 libldap-2.5-0 libldap2 libxml2 libxml2-16 libxslt1.1 liburing2)
 
-say() { echo "==> $*" >&2; }
+# shellcheck source=deploy/uv.sh
+. deploy/uv.sh
 
 # Debian keeps the versions of PostgreSQL apart.
 postgres_path() {
@@ -71,20 +72,11 @@ fetch_axe() {
     rm -rf $folder
 }
 
-install_chromium() {
-    # A bare image has no package list; without `update` first, a fresh one need not be fetched.
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-        chromium fonts-dejavu-core >&2 ||
-        { apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-            --no-install-recommends chromium fonts-dejavu-core >&2; } || true
-}
-
 mkdir -p .cache
 exec 9>.cache/tools.lock
 flock 9
 if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-    say "installing Debian's chromium"
-    install_chromium
+    (apt_install chromium fonts-dejavu-core) || true # in a subshell: it ends where it fails
 fi
 if [ ! -f $tools/axe/axe.min.js ] && command -v npm >/dev/null; then
     say "fetching axe-core into $tools"

@@ -30,7 +30,7 @@ from server.hub.model_resolution import resolve_model
 from server.settings.settings import ServerSettings
 from tests.e2e.engines import OPTIONS
 from tests.e2e.process import Server, free_port, started_process
-from tests.house.sources import ROOT
+from tests.e2e.wheel_environment import make_environment
 from thinking.plan import ThinkingPlan, ThinkingRules, make_plan
 from thinking.vllm_plugin.identity import identify
 
@@ -69,15 +69,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def environment() -> Path:
     """Return an environment with vLLM and the wheel, just built from this checkout."""
-    made = subprocess.run(
-        [ROOT / "deploy" / "plugin" / "environment.sh"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=500,
-    )
-    assert made.returncode == 0, made.stderr
-    return Path(made.stdout.splitlines()[-1])
+    return make_environment("plugin")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.process import Server, free_port, started_process
+from tests.e2e.wheel_environment import make_environment
 from tests.house.sources import PRODUCT, ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -25,15 +26,7 @@ print(json.dumps([module.__file__ for module in (server, clients, thinking, thin
 @pytest.fixture(scope="module")
 def environment() -> Path:
     """Return an environment with the wheel, just built from this checkout."""
-    made = subprocess.run(
-        [ROOT / "deploy" / "wheel" / "environment.sh"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=500,
-    )
-    assert made.returncode == 0, made.stderr
-    return Path(made.stdout.splitlines()[-1])
+    return make_environment("wheel")
 
 
 @pytest.fixture(scope="module")

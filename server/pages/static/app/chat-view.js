@@ -4,6 +4,7 @@ import { describeBudget } from "./budget.js";
 import { html } from "./html.js";
 import { ReplyView } from "./reply-view.js";
 import { SnippetDialog } from "./snippet.js";
+import { keep, recall } from "./storage.js";
 
 const DRAFT = "thinking.draft";
 const NEAR_PIXELS = 150;
@@ -122,20 +123,8 @@ function useFollowedEnd(end) {
 
 /** What is typed survives a reload of the page. */
 function useDraft() {
-  const [draft, setDraft] = useState(() => {
-    try {
-      return sessionStorage.getItem(DRAFT) ?? "";
-    } catch {
-      return "";
-    }
-  });
-  useEffect(() => {
-    try {
-      sessionStorage.setItem(DRAFT, draft);
-    } catch {
-      // Storage may be forbidden or full; then it lasts as long as the page.
-    }
-  }, [draft]);
+  const [draft, setDraft] = useState(() => recall("sessionStorage", DRAFT, ""));
+  useEffect(() => keep("sessionStorage", DRAFT, draft), [draft]);
   return [draft, setDraft];
 }
 

@@ -2,6 +2,7 @@
 import { useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { getKey, setKey } from "./key.js";
+import { keep } from "./storage.js";
 
 const THEMES = ["system", "light", "dark"];
 
@@ -64,11 +65,7 @@ function ThemeButton() {
     const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
     root.dataset.theme = next;
     setTheme(next);
-    try {
-      localStorage.setItem("thinking.theme", next);
-    } catch {
-      // Storage may be forbidden; then the choice lasts as long as the page.
-    }
+    keep("localStorage", "thinking.theme", next);
   };
   return html`<button type="button" onClick=${change}>Theme: ${theme}</button>`;
 }

@@ -1,14 +1,8 @@
 // The API key: kept for this tab only, and sent in a header, never in an address.
-const NAME = "thinking.key";
-let key = read();
+import { keep, recall } from "./storage.js";
 
-function read() {
-  try {
-    return sessionStorage.getItem(NAME) ?? "";
-  } catch {
-    return "";
-  }
-}
+const NAME = "thinking.key";
+let key = recall("sessionStorage", NAME, "");
 
 export function getKey() {
   return key;
@@ -16,9 +10,5 @@ export function getKey() {
 
 export function setKey(value) {
   key = value.trim();
-  try {
-    sessionStorage.setItem(NAME, key);
-  } catch {
-    // Storage may be forbidden; then the key lasts as long as the page.
-  }
+  keep("sessionStorage", NAME, key);
 }
