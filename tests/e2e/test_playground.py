@@ -66,6 +66,7 @@ def read_receipt(page: Page) -> dict[str, str]:
     """Return the last receipt, as the page shows it in full."""
     receipt = page.locator(".receipt").last
     receipt.get_by_text("Receipt in full").click()
+    expect(receipt.locator(".fields div").last).to_be_visible()
     rows = receipt.locator(".fields div").all_inner_texts()
     return dict(re.split(r"\s+", row, maxsplit=1) for row in rows)
 
@@ -139,9 +140,10 @@ def test_a_map_colours_the_text(page: Page) -> None:
     page.get_by_role("button", name="Map of a text").click()
     page.get_by_role("textbox", name="Text", exact=True).fill("7+5=12")
     page.get_by_role("button", name="Draw the map").click()
+    # It comes last; the tokens come in any order.
+    expect(page.get_by_text("Mean gain")).to_be_visible()
     expect(page.get_by_role("table")).to_be_visible()
     assert "".join(page.locator(".map-text .gain").all_inner_texts()) == "7+5=12"
-    expect(page.get_by_text("Mean gain")).to_be_visible()
 
 
 def test_the_curve_of_the_model_is_drawn_with_the_budget(page: Page) -> None:

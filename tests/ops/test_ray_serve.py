@@ -205,8 +205,9 @@ async def test_the_death_of_a_replica_ends_its_own_streams_only(cluster: Cluster
     victim, survivor = cluster.find_replicas()
     orphans = victim.children(recursive=True)
     async with client_of(cluster) as http:
-        silent = [asyncio.create_task(http.post(CHAT, json=body(LONG))) for _ in range(4)]
         streams, reading = await begin_on_both(http, LONGEST)
+        silent = [asyncio.create_task(http.post(CHAT, json=body(LONG))) for _ in range(4)]
+        await read_pages(http)  # asked after the silent ones, so that these have been handed on
         victim.kill()
         await asyncio.gather(*reading)
         # What has received nothing is told so, and not asked again elsewhere.

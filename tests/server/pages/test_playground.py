@@ -64,7 +64,7 @@ def test_the_whole_page_works_with_the_keyboard_alone(trap_visit: Visit) -> None
     for _ in range(3):
         before = slider.get_attribute("aria-valuetext")
         page.keyboard.press("ArrowRight")
-        assert slider.get_attribute("aria-valuetext") != before
+        expect(slider).not_to_have_attribute("aria-valuetext", before or "")
     number = page.get_by_label("Thinking budget, number of tokens")
     expect(number).to_have_value("3")
     number.fill("64")
@@ -95,6 +95,7 @@ def test_code_to_copy_sends_the_same_request(trap_visit: Visit) -> None:
     expect(code).to_contain_text(f"curl {trap_visit.base_url}/v1/chat/completions")
     expect(code).to_contain_text("it'\\''s")
     dialog.get_by_role("button", name="Python").click()
+    expect(code).to_contain_text("import")
     text = code.inner_text()
     compile(text, "snippet", "exec")
     assert f'base_url="{trap_visit.base_url}/v1"' in text

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.server.conftest import chat_body
 from tests.server.keys.conftest import KeyFile, make_entry
@@ -29,16 +29,16 @@ def chat(base_url: str, **fields: Any) -> httpx.Response:
     return httpx.post(f"{base_url}/v1/chat/completions", json=chat_body(**fields), timeout=30)
 
 
-def read_tile(page: Page, name: str) -> str:
-    return page.locator(".tile", has_text=name).locator(".tile-value").inner_text()
+def find_tile(page: Page, name: str) -> Locator:
+    return page.locator(".tile", has_text=name).locator(".tile-value")
 
 
 def test_it_shows_what_the_metrics_say(browser: Browser, url: str) -> None:
     with visit(browser, url) as made:
         page = made.open("status")
         expect(page.get_by_text("Ready: scripted")).to_be_visible()
-        assert read_tile(page, "Requests running") == "0"
-        assert read_tile(page, "Refused requests") == "1"
+        expect(find_tile(page, "Requests running")).to_have_text("0")
+        expect(find_tile(page, "Refused requests")).to_have_text("1")
         stops = page.get_by_role("region", name="What ended the thoughts")
         expect(stops.get_by_role("listitem").filter(has_text="no thought")).to_contain_text("1")
         expect(stops.get_by_role("listitem").filter(has_text="finished")).to_contain_text("1")
