@@ -35,7 +35,7 @@ __all__ = ["serve"]  # a fixture of the tests beside these
 CHAT = "/v1/chat/completions"
 # Long enough for an honest client on a busy machine, short enough to wait for.
 SECONDS = 1.5
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 DRIP_SECONDS = 0.03
 NUM_DRIPS = 600  # far longer than is allowed
 MAX_CONNECTIONS = 40

@@ -33,7 +33,7 @@ from tests.server.conftest import (
     make_services,
 )
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 120.0
 # Fewer tokens of thought than this, and the model below is wrong.
 ENOUGH = 20
 

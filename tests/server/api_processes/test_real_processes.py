@@ -24,6 +24,7 @@ from tests.server.api_processes.running import (
 )
 from tests.server.conftest import chat_body
 from tests.server.keys.conftest import ALICE, BOB, EVE, make_entry, to_bearer
+from tests.server.scraping import Scrape
 
 # One server for all tests of the file, of which the last one ends it.
 pytestmark = pytest.mark.xdist_group("api_processes")
@@ -94,10 +95,22 @@ async def post_at_once(running: RunningProcesses, secret: str, num: int) -> list
         return await asyncio.gather(*(client.post(CHAT, json=short_body()) for _ in range(num)))
 
 
+def scrape_both(running: RunningProcesses) -> Scrape:
+    """Return /metrics once both processes have answered for it; a slow one would be left out."""
+    pages: list[Scrape] = []
+
+    def has_both() -> bool:
+        pages.append(running.scrape(OPERATOR))
+        return {sample.labels.get("process") for sample in pages[-1].samples} == {"0", "1"}
+
+    wait_until(has_both, "both processes answer")
+    return pages[-1]
+
+
 def count_by_process(running: RunningProcesses, endpoint: str) -> Counter[str]:
     """Return the number of requests to an endpoint by the process that answered them."""
     found: Counter[str] = Counter()
-    for sample in running.scrape(OPERATOR).samples:
+    for sample in scrape_both(running).samples:
         if sample.name == "thinking_http_requests_total" and sample.labels["endpoint"] == endpoint:
             found[sample.labels["process"]] += int(sample.value)
     return found
@@ -163,7 +176,10 @@ async def test_an_order_reaches_the_process_that_runs_the_reply(
 
 async def test_a_sealed_thought_is_found_by_any_process(processes: RunningProcesses) -> None:
     async with httpx.AsyncClient(
-        base_url=processes.url, headers=OPERATOR, limits=httpx.Limits(max_keepalive_connections=0)
+        base_url=processes.url,
+        headers=OPERATOR,
+        limits=httpx.Limits(max_keepalive_connections=0),
+        timeout=60,
     ) as client:
         body = short_body(include=["thinking.sealed"]) | {"max_thinking_tokens": 8}
         reply = await client.post(CHAT, json=body)
@@ -175,8 +191,7 @@ async def test_a_sealed_thought_is_found_by_any_process(processes: RunningProces
 
 async def test_metrics_of_any_process_have_the_series_of_all(processes: RunningProcesses) -> None:
     await post_at_once(processes, BOB, 8)
-    pages = [processes.scrape(OPERATOR) for _ in range(4)]
-    assert all({s.labels.get("process") for s in p.samples} == {"0", "1"} for p in pages)
+    pages = [scrape_both(processes) for _ in range(4)]
     names = [[family.name for family in page.families] for page in pages]
     assert all(len(set(page)) == len(page) for page in names)
     assert processes.get("/metrics").status_code == 401
@@ -188,7 +203,8 @@ async def test_a_killed_process_is_replaced_while_the_other_serves(
 ) -> None:
     admitted = "thinking_admitted_requests"
     async with stream_thought(processes, BOB) as (_, lines):
-        owner = int(*processes.scrape(OPERATOR).group_by(admitted, "process"))
+        (number,) = scrape_both(processes).group_by(admitted, "process")
+        owner = int(number)
         before = processes.list_processes()
         victim = 1 - owner
         before[victim].kill()
@@ -204,9 +220,7 @@ async def test_a_killed_process_is_replaced_while_the_other_serves(
         after = processes.list_processes()
         assert after[owner] == before[owner]
         assert after[victim] != before[victim]
-        restarts = processes.scrape(OPERATOR).group_by(
-            "thinking_api_process_restarts_total", "process"
-        )
+        restarts = scrape_both(processes).group_by("thinking_api_process_restarts_total", "process")
         assert restarts == {str(victim): 1.0}
         assert f"(pid {before[victim].pid}) was ended by SIGKILL" in processes.log_path.read_text()
         assert await anext(lines) is not None  # the stream of the other one goes on
@@ -215,7 +229,7 @@ async def test_a_killed_process_is_replaced_while_the_other_serves(
 async def test_a_signal_drains_both_processes_and_loses_no_connection(
     processes: RunningProcesses,
 ) -> None:
-    body = short_body(stream=True) | {"max_completion_tokens": 200}
+    body = short_body(stream=True) | {"max_completion_tokens": 600}
     limits = httpx.Limits(max_keepalive_connections=0)
     async with (
         httpx.AsyncClient(base_url=processes.url, limits=limits, timeout=60) as client,

@@ -44,6 +44,9 @@ class Orders:
     def watch(self, served: Served) -> None:
         """Send the bodies in time, and compare the worker with a tracker at each token."""
         engine, emit = served.engine, served.engine._emit
+        model = served.services.slot.model
+        assert model is not None
+        planner = model._planner
         trackers: dict[Any, ThinkingTracker] = {}
         waiting = sorted(self.bodies, key=lambda pair: pair[0])
 
@@ -57,7 +60,11 @@ class Orders:
                 _, body = waiting.pop(0)
                 self.tasks.append(asyncio.create_task(self.send(served, body)))
 
+        async def encode_at_once(text: str) -> tuple[int, ...] | None:
+            return planner.encode_words(text)  # in its thread, tokens would pass meanwhile
+
         engine._emit = emit_watched  # type: ignore[method-assign]
+        model.encode_words = encode_at_once  # type: ignore[method-assign]
 
     async def send(self, served: Served, body: Mapping[str, Any]) -> httpx.Response:
         """Send one body."""

@@ -20,11 +20,11 @@ def test_an_idle_connection_is_kept_and_then_closed() -> None:
     with attacked_server(keep_alive_timeout_seconds=2) as server, server.connect() as client:
         for pause in (0.0, SECONDS + 0.2):  # longer than a head may take
             time.sleep(pause)
+            started = time.monotonic()
             answer = ask(client)
             assert TIMEOUT.findall(answer) == [b"2"]
-        started = time.monotonic()
         assert read_to_end(client) == b""
-        assert 2 <= time.monotonic() - started < 10
+        assert 2 <= time.monotonic() - started < 20
 
 
 def ask(client: socket.socket) -> bytes:

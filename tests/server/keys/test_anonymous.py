@@ -47,7 +47,7 @@ def test_with_keys_or_allow_anonymous_any_address_may_be_listened_on(key_file: K
 def run_server(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a server that must exit before it loads a model."""
     line = [sys.executable, "-m", "server", "--port", "0", *arguments]
-    return subprocess.run(line, capture_output=True, text=True, timeout=120)
+    return subprocess.run(line, capture_output=True, text=True, timeout=400)
 
 
 def test_the_refusal_exits_with_the_usage_code(key_file: KeyFile) -> None:

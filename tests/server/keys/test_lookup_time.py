@@ -22,10 +22,10 @@ def make_ring(secrets: list[str]) -> KeyRing:
 
 
 def measure_seconds(ring: KeyRing, secret: bytes) -> float:
-    start = time.perf_counter()
+    start = time.thread_time()
     for _ in range(NUM_CALLS):
         ring.find(secret, 0)
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 def measure_medians(*cases: tuple[KeyRing, bytes]) -> list[float]:

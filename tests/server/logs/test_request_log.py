@@ -139,7 +139,7 @@ async def test_a_stalled_reader_delays_no_request(
     serve: Serve, pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "MAX_WAITING", 3)
-    monkeypatch.setattr(log_module, "STOP_SECONDS", 0.2)
+    monkeypatch.setattr(log_module, "STOP_SECONDS", 20.0)
     log = ServerLog(LogFormat.JSON, pipe)
     pipe.may_write.clear()
     log.start()

@@ -35,6 +35,7 @@ def trap_visit(browser: Browser, trap_url: str) -> Iterator[Visit]:
 
 def ask(page: Page, question: str) -> None:
     page.get_by_label("Your question").fill(question)
+    expect(page.get_by_role("button", name="Ask", exact=True)).to_be_enabled()
     page.keyboard.press("Enter")
 
 

@@ -37,7 +37,7 @@ def run_python(*arguments: str, interprets: bool) -> str:
     return done.stdout
 
 
-@pytest.mark.timeout(3600 if IS_LONG else 600)
+@pytest.mark.timeout(3600 if IS_LONG else 1800)
 @pytest.mark.parametrize("folder", [LAWS, ADAPTER])
 def test_the_kernels_keep_the_laws(folder: str) -> None:
     profile = LONG if IS_LONG else QUICK

@@ -31,7 +31,7 @@ MODEL = "thinker"
 OPTIONS = {"model": str(ROOT / "thinker" / "weights"), "served_model_name": [MODEL]}
 PROMPT = (40, 41, 42)
 MARKERS = ("thinking_start", "thinking_end")
-SECONDS = 20  # for what should take none
+SECONDS = 60  # for what should take none
 FREE = {"loop_guard": False, "grace": 0}
 
 

@@ -149,7 +149,7 @@ async def test_an_ended_request_that_is_interrupted_has_ended(start: StartFrontE
 
 
 async def test_a_half_open_connection_is_lost_after_the_silence(start: StartFrontEnd) -> None:
-    front = await start(2, engine_silence_seconds=0.2)
+    front = await start(2, engine_silence_seconds=2.0)
     undisturbed = await read(front.engine, make_request())
     for fault in (Fault(FaultKind.SILENCE, 6), Fault(FaultKind.SLOW_HEADERS)):
         front.order(fault)

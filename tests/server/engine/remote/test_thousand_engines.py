@@ -48,7 +48,7 @@ def make_engines() -> tuple[ScriptedEngine, list[InferenceEngine]]:
 
 async def wait_for(engine: RemoteEngine, num_ready: int) -> None:
     """Wait until so many engines are ready."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while engine._fleet.num_ready != num_ready:  # noqa: ASYNC110 (nothing to wait on)
             await asyncio.sleep(0.02)
 

@@ -224,7 +224,7 @@ QUOTA = {"quota.reasoning_tokens_per_day": "1000", "quota.requests_per_day": "10
 
 
 async def get_used(server: Server, kind: str) -> int:
-    async with httpx.AsyncClient(base_url=server.url, headers=to_bearer(ALICE)) as http:
+    async with httpx.AsyncClient(base_url=server.url, headers=to_bearer(ALICE), timeout=60) as http:
         quotas = (await http.get("/v1/thinking/usage")).json()["quotas"]
     used: int = quotas[f"{kind}_per_day"]["used"]
     return used

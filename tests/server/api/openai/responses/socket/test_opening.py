@@ -39,7 +39,7 @@ async def get_denial(server: SocketServer, path: str = "/v1/responses", **option
 @pytest.fixture
 def keys_file(tmp_path: Path) -> str:
     path = tmp_path / "keys.toml"
-    limits = {"quota.requests_per_minute": "3"}
+    limits = {"quota.requests_per_day": "3"}
     path.write_text(make_entry("alice", ALICE) + make_entry("bob", BOB, **limits))
     return str(path)
 

@@ -272,7 +272,7 @@ async def test_too_many_steers_are_refused() -> None:
 
 async def test_a_successor_that_is_refused_gives_the_input_back(tmp_path: Any) -> None:
     path = tmp_path / "keys.toml"
-    path.write_text(make_entry("bob", BOB, **{"quota.requests_per_minute": "1"}))
+    path.write_text(make_entry("bob", BOB, **{"quota.requests_per_day": "1"}))
     options: dict[str, Any] = {"keys_file": str(path), "max_model_len": 12_000}
     async with run_sockets(Conversing(LONG), **options) as server, server.connect(BOB) as talk:
         response_id = await begin(talk)
