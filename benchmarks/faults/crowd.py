@@ -85,7 +85,7 @@ async def find_left_over(url: str) -> dict[str, float]:
     """Return the gauges that are not 0 although there are no requests."""
     left: dict[str, float] = {}
     until = time.monotonic() + REST_SECONDS
-    async with httpx.AsyncClient(base_url=url) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
         while time.monotonic() < until:
             left = _find_busy_gauges((await http.get("/metrics")).text)
             if not left:

@@ -20,7 +20,7 @@ _FENCE = re.compile(r"^( *)```(\S*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"(?:(?<=\s)|^)#.*$", re.MULTILINE)
 _PUNCTUATION = set("();|&\n<>")
 _SEPARATORS = _PUNCTUATION - {"<", ">"}
-_WRAPPERS = {"do", "then", "else", "!", "exec", "time"}
+_WRAPPERS = {"do", "then", "else", "until", "!", "exec", "time"}
 # What a shell itself does, and words of its grammar.
 _BUILTINS = {"cd", "export", "for", "done", "in", "if", "fi", "while", "printf", "echo"}
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import pytest
 
 from server.serve import bind_listener
 
-READY_SECONDS = 240.0  # a cold machine imports vLLM three times
+READY_SECONDS = 900.0  # a cold machine imports vLLM three times, and may run other tests
 END_SECONDS = 20.0
 KV_CACHE_GIB = "1"
 # Two threads of OpenMP wait for each other at every operation, hundreds of times a token: while
@@ -50,11 +50,12 @@ class Server:
 
     def children(self) -> list[psutil.Process]:
         """The engine's processes, core first."""
-        return [
-            process
-            for process in psutil.Process(self.pid).children(recursive=True)
-            if "resource_tracker" not in " ".join(process.cmdline())
-        ]
+        found = []
+        for process in psutil.Process(self.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it may end meanwhile
+                if "resource_tracker" not in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
 
     def wait_ready(self) -> None:
         """Return when ``/health`` is 200; fail the test when it never is."""
@@ -160,5 +161,5 @@ def _end(server: Server) -> None:
         server.process.kill()
         server.process.wait()
     for child in children:
-        if child.is_running():
+        with suppress(psutil.NoSuchProcess):
             child.kill()

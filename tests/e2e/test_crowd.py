@@ -8,7 +8,7 @@ from tests.e2e.shared import ThinkerServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-PLAN = Plan(num_clients=40, seconds=10.0, kill_after=None, model="thinker", seed=1)
+PLAN = Plan(num_clients=40, seconds=10.0, kill_after=None, model="thinker", seed=11)
 
 
 async def test_in_a_crowd_no_request_is_lost_and_nothing_is_left(

@@ -8,12 +8,13 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.e2e.engines import started_engine
@@ -22,11 +23,11 @@ from tests.ops.programs import program
 from tests.ops.proxy import OF_ENGINES, nginx
 from tests.ops.test_quota_redis import redis_at
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 NUM_STREAMS = 64
-NUM_OF_EACH = 8
-PROCESSES_SECONDS = 120.0
+NUM_OF_EACH = 20  # more than one engine has of a kind, so that both have some
+PROCESSES_SECONDS = 600.0
 # Long thoughts and short answers, and the reverse: an answer without an end (token 1).
 THOUGHT = {"max_thinking_tokens": 240, "min_thinking_tokens": 200, "max_completion_tokens": 400}
 ANSWER = {"max_thinking_tokens": 24, "logit_bias": {"1": -100}, "max_completion_tokens": 320}
@@ -52,7 +53,8 @@ class Fleet:
         children = self.engines[place].children()
         self.engines[place].process.kill()
         for child in children:
-            child.kill()
+            with suppress(psutil.NoSuchProcess):  # it ends by itself when its parent is gone
+                child.kill()
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +87,15 @@ def wait_for_all_processes(front: Server) -> None:
 
     The kernel hands each new connection to one of them.
     """
+
+    def is_ready() -> bool:
+        try:
+            return httpx.get(f"{front.base_url}/health", timeout=30).status_code == 200
+        except httpx.TransportError:
+            return False
+
     until = time.monotonic() + PROCESSES_SECONDS
-    while {httpx.get(f"{front.base_url}/health").status_code for _ in range(16)} != {200}:
+    while not all(is_ready() for _ in range(16)):
         assert time.monotonic() < until, front.log()
         time.sleep(0.2)
 

@@ -18,7 +18,7 @@ from tests.e2e.process import Server
 from tests.e2e.shared import CRAMPED_REQUESTS
 from thinker.chain import QUESTIONS, make_random_chain
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 NUM_STEPS = 14
 IN_SENTENCES = QUESTIONS[1]

@@ -26,8 +26,8 @@ from tests.ops.programs import free_port
 CONFIG = ROOT / "deploy" / "ray" / "serve.yaml"
 RAY = ROOT / ".cache" / "clients" / "ray" / "bin"
 INSTALL_SECONDS = 300.0
-START_SECONDS = 60.0
-DEPLOY_SECONDS = 60.0
+START_SECONDS = 300.0
+DEPLOY_SECONDS = 300.0
 END_SECONDS = 30.0
 HEALTH_CHECK_SECONDS = 40.0
 NUM_REPLICAS = 2

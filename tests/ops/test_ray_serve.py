@@ -20,10 +20,10 @@ from tests.ops.ray_cluster import (
     running_cluster,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 CHAT = "/v1/chat/completions"
-READY_SECONDS = 280.0  # two engines load side by side, on a machine that may run other tests
+READY_SECONDS = 900.0  # two engines load side by side, on a machine that may run other tests
 UPGRADE_SECONDS = 700.0  # the engines load one after the other, beside clients that go on asking
 OLD, NEW = "before", "after"
 MAX_STREAMS = 32
@@ -176,10 +176,12 @@ async def test_who_hangs_up_stops_the_engine(cluster: Cluster) -> None:
             task.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
         assert not any(stream.is_complete for stream in streams)
-        until = time.monotonic() + 30
-        while sum_of(pages := await read_pages(http), cancelled) < before + len(streams):
+        until = time.monotonic() + 120
+        while (
+            sum_of(pages := await read_pages(http), cancelled) < before + len(streams)
+            or sum_of(pages, "thinking_admitted_requests") > 0
+        ):
             assert time.monotonic() < until, [select_causes(page) for page in pages.values()]
-        assert sum_of(pages, "thinking_admitted_requests") == 0
 
 
 async def begin_on_both(http: httpx.AsyncClient, budget: int) -> tuple[list[Stream], list[Task]]:
@@ -265,7 +267,7 @@ class Load:
             self.models.append(stream.events[-1]["model"])
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 async def test_a_rolling_upgrade_loses_no_request(cluster: Cluster) -> None:
     old = cluster.find_replicas()
     async with client_of(cluster) as http:

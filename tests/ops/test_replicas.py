@@ -18,7 +18,7 @@ from tests.ops.proxy import nginx
 from tests.ops.test_quota_redis import redis_at
 from tests.server.keys.conftest import ALICE, BOB, make_entry, to_bearer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 NUM_THOUGHT = 1_600
 BUDGET = 32
@@ -45,6 +45,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     keys.write_text(make_entry("alice", ALICE, **QUOTA) + make_entry("bob", BOB))
     arguments = ["--model", "thinker", "--keys-file", str(keys), "--isolate-prefix-cache"]
     arguments += ["--quota-storage", f"redis://127.0.0.1:{redis_port}"]
+    arguments += ["--quota-timeout-seconds", "10"]
     with ExitStack() as stack:
         stack.enter_context(redis_at(redis_port, folder / "redis.log"))
         one, other = (

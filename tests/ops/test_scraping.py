@@ -83,7 +83,9 @@ def test_a_question_has_an_answer(observed: Prometheus, query: str) -> None:
 def test_small_budgets_run_out_and_that_fires(observed: Prometheus) -> None:
     name = "ThinkingBudgetExhaustion"
     until(lambda: name in observed.firing(), "budget exhaustion fires")
-    assert not {"ThinkingServerDown", "ThinkingEngineDown"} & observed.firing()
+    # Two scrapes that a busy server misses fire these, for a moment.
+    down = {"ThinkingServerDown", "ThinkingEngineDown"}
+    until(lambda: not down & observed.firing(), "the server is up")
 
 
 async def test_ours_pass_promtool_on_the_real_server(server: Server) -> None:

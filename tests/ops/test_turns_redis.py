@@ -129,7 +129,7 @@ async def test_what_a_dead_server_holds_is_free_again(redis_port: int) -> None:
 async def test_a_renewed_lease_holds_and_a_turn_is_forgotten_after_its_last_use(
     redis_port: int,
 ) -> None:
-    store = turns_at(redis_port, ttl_seconds=0.5, lease_seconds=30)
+    store = turns_at(redis_port, ttl_seconds=3, lease_seconds=30)
     _, granted = await store.take("t", Opening(100), 70, "lease")
     await store.hold(Lease("t", "lease", 100, granted - 20))
     assert await store.read("t") == TurnTotals(100, 0, 50)

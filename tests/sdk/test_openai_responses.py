@@ -247,7 +247,9 @@ def test_a_conversation_is_compacted_and_goes_on(client: OpenAI) -> None:
         {"role": "user", "content": QUESTION},
         {"role": "assistant", "content": "It is 42."},
     ]
-    compacted = client.responses.compact(model=MODEL, input=turns)
+    compacted = client.responses.compact(
+        model=MODEL, input=turns, extra_body={"max_output_tokens": 128}
+    )
     items: Any = [item.to_dict(warnings=False) for item in compacted.output]
     assert items[-1]["type"] == "compaction"
     more: Any = {"role": "user", "content": "And 3 more?"}

@@ -31,7 +31,9 @@ def running_browser() -> Iterator[Browser]:
     path = program("chromium")
     with sync_playwright() as playwright:
         # In a container Chromium's own sandbox has no rights to start.
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        started = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], timeout=PATIENCE_MILLISECONDS
+        )
         try:
             yield started
         finally:

@@ -178,7 +178,7 @@ async def test_too_much_waiting_is_refused() -> None:
     async with run_sockets("<think>" + "z" * 50_000, max_model_len=60_000) as server:  # noqa: SIM117
         async with server.connect() as talk:
             for _ in range(17):
-                await talk.create(max_thinking_tokens=40_000)
+                await talk.create(max_thinking_tokens=4_000)
             events = await talk.read_until("error")
             assert events[-1]["status"] == 429
             assert events[-1]["error"]["code"] == "too_many_waiting_responses"
