@@ -154,15 +154,17 @@ class RedisResponses:
                 yield frame
 
     async def close(self) -> None:
-        waiting = [*self._publishing.values()]
+        # Nobody writes any more: a reply without its end now has none that could be waited for.
+        waiting = [t for place, t in self._publishing.items() if self._running[place].is_ended]
         if self._saving is not None and not self._saving.done():
             waiting.append(self._saving)
         if waiting:
             await asyncio.wait(waiting, timeout=2 * self._patience.timeout)
-        others = [task for task in (*waiting, self._beating) if task is not None]
-        for task in others:
+        others = [*self._publishing.values(), self._saving, self._beating]
+        tasks = [task for task in others if task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._records.close()
 
     async def _read_shared(self, place: Place, after: int) -> AsyncGenerator[bytes, None]:
