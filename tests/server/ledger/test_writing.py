@@ -184,7 +184,7 @@ async def wait_until_up(served: Served) -> None:
 async def test_an_outage_fails_replies_and_then_refuses_requests(
     serve_billed: OpenLedger, url: str, path: Path
 ) -> None:
-    served = serve_billed(ledger_timeout_seconds=2.0)
+    served = serve_billed(ledger_timeout_seconds=1.0)
     outage = LockedFile(path)
     whole, streamed = await asyncio.gather(served.chat(), served.chat(stream=True))
     assert (whole.status_code, whole.json()["error"]["code"]) == (503, "ledger_unavailable")
