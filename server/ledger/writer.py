@@ -32,17 +32,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class _Entry:
-    """A row that waits, and who waits for it; None: nobody does."""
+    """A row that waits. `done` will say whether it was written as it is; None: nobody asks.
+
+    `is_tried`: a try to write it has begun, and may yet succeed. `is_late`: its time is up.
+    """
 
     row: LedgerRow
-    done: "asyncio.Future[None] | None" = None
+    done: "asyncio.Future[bool] | None" = None
+    is_tried: bool = False
+    is_late: bool = False
 
 
 class LedgerWriter:
     """Writes each row once, however often that takes.
 
     `spool` None: while the database does not respond, replies fail. `seconds` is the longest that
-    the end of a reply waits for its row.
+    the end of a reply waits for a try to write its row to begin; one that has begun is waited for,
+    as what it wrote would else contradict what the client was told.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class LedgerWriter:
         self._seconds = seconds
         self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._waiting: list[_Entry] = []
+        self._lock = threading.Lock()  # of `is_tried`, `is_late` and `row` of entries
         self._is_closing = False
         self._next_try = 0.0
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
@@ -92,15 +99,14 @@ class LedgerWriter:
             LedgerUnavailableError: 503, it could not be written in time. It will be written as
                 failed, once that is possible.
         """
-        entry = _Entry(row, asyncio.get_running_loop().create_future())
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        entry = _Entry(row, done)
         self._entries.put(entry)
-        assert entry.done is not None
-        try:
-            async with asyncio.timeout(self._seconds):
-                await entry.done
-        except TimeoutError:
-            entry.row = row.as_failed()
-            raise LedgerUnavailableError from None
+        await asyncio.wait({done}, timeout=self._seconds)
+        if not done.done() and not self._give_up(entry):
+            await asyncio.wait({done})
+        if not (done.done() and done.result()):
+            raise LedgerUnavailableError
 
     def note(self, row: LedgerRow) -> None:
         """Write `row` at some time; nobody waits for it."""
@@ -113,6 +119,14 @@ class LedgerWriter:
         if self._thread.is_alive():
             self._thread.join(CLOSE_SECONDS)
 
+    def _give_up(self, entry: _Entry) -> bool:
+        """Note that its reply fails, if no try to write its row runs; return whether that is so."""
+        with self._lock:
+            entry.is_late = True
+            if not entry.is_tried:
+                entry.row = entry.row.as_failed()
+            return not entry.is_tried
+
     def _run(self) -> None:
         is_last = False
         while not (is_last and not self._waiting):
@@ -121,6 +135,7 @@ class LedgerWriter:
                 self._write_to_database()
             if not self.is_up and self._spool is not None and self._waiting:
                 self._write_to_spool(self._spool)
+            self._release()
             if is_last and not self.is_up:
                 break
         if self._waiting:
@@ -160,7 +175,7 @@ class LedgerWriter:
 
     def _write_to_database(self) -> None:
         spooled = self._spool.read_next(MAX_SPOOLED) if self._spool else []
-        rows = [*(entry.row for entry in self._waiting), *spooled]
+        rows = [*self._claim(), *spooled]
         if self.is_up and not rows:
             return
         started = time.monotonic()
@@ -177,7 +192,7 @@ class LedgerWriter:
 
     def _write_to_spool(self, spool: Spool) -> None:
         try:
-            spool.append([entry.row for entry in self._waiting])
+            spool.append(self._claim())
         except SpoolError as error:
             self._metrics.failures.inc()
             logger.error("%s", error)
@@ -185,14 +200,27 @@ class LedgerWriter:
         self._metrics.spooled.set(spool.num_rows)
         self._settle()
 
+    def _claim(self) -> list[LedgerRow]:
+        """Return the rows that wait; they don't change until they are written or released."""
+        with self._lock:
+            for entry in self._waiting:
+                entry.is_tried = True
+            return [entry.row for entry in self._waiting]
+
+    def _release(self) -> None:
+        """After tries that failed, let those replies fail whose time is up."""
+        with self._lock:
+            late = [entry for entry in self._waiting if entry.is_late]
+            for entry in late:
+                entry.row = entry.row.as_failed()
+            for entry in self._waiting:
+                entry.is_tried = False
+        _tell(late, was_written=False)
+
     def _settle(self) -> None:
-        """Let go of those whose rows are durable now, all of a loop at once."""
-        done = [entry.done for entry in self._waiting if entry.done is not None]
+        """Let go of those whose rows are durable now."""
+        _tell(self._waiting, was_written=True)
         self._waiting = []
-        for loop in {future.get_loop() for future in done}:
-            own = [future for future in done if future.get_loop() is loop]
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_set_done, own)
 
     def _note_down(self, error: Exception) -> None:
         self._metrics.failures.inc()
@@ -213,7 +241,16 @@ class LedgerWriter:
             self._metrics.seconds.observe(seconds)
 
 
-def _set_done(futures: "Sequence[asyncio.Future[None]]") -> None:
+def _tell(entries: Sequence[_Entry], *, was_written: bool) -> None:
+    """Say to those who wait whether their rows were written, to all of a loop at once."""
+    done = [entry.done for entry in entries if entry.done is not None]
+    for loop in {future.get_loop() for future in done}:
+        own = [future for future in done if future.get_loop() is loop]
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_set_done, own, was_written)
+
+
+def _set_done(futures: "Sequence[asyncio.Future[bool]]", was_written: bool) -> None:
     for future in futures:
-        if not future.done():  # else its reader has left
-            future.set_result(None)
+        if not future.done():  # else its reply has failed
+            future.set_result(was_written)

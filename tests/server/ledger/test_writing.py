@@ -15,6 +15,7 @@ from server.ledger.errors import LedgerConfigError, LedgerSchemaError, LedgerUna
 from server.ledger.metrics import LedgerMetrics
 from server.ledger.row import LedgerRow
 from server.ledger.spool import Spool
+from server.ledger.store import LedgerStore, parse_url
 from server.ledger.writer import PAUSE_SECONDS, LedgerWriter
 from server.settings.settings import ServerSettings
 from server.state import open_services
@@ -173,6 +174,29 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("is_written", [True, False])
+async def test_a_try_that_runs_at_the_time_limit_decides(
+    url: str, path: Path, *, is_written: bool
+) -> None:
+    store = LedgerStore(parse_url(url), 60.0 if is_written else 5.0)
+    writer = LedgerWriter(store, None, LedgerMetrics(CollectorRegistry()), 1.0)
+    writer.start()
+    outage = LockedFile(path)
+    writing = asyncio.create_task(writer.write(make_row(1)))
+    await asyncio.wait({writing}, timeout=1.5)
+    assert not writing.done()
+    if is_written:
+        outage.end()
+        await writing
+    else:
+        with pytest.raises(LedgerUnavailableError):
+            await writing
+        outage.end()
+    await asyncio.to_thread(writer.close)
+    assert [row.finish for row in read_rows(url)] == ["stop" if is_written else "failed"]
+
+
 async def wait_until_up(served: Served) -> None:
     """Wait until a request is let in."""
     async with asyncio.timeout(30):
@@ -184,7 +208,7 @@ async def wait_until_up(served: Served) -> None:
 async def test_an_outage_fails_replies_and_then_refuses_requests(
     serve_billed: OpenLedger, url: str, path: Path
 ) -> None:
-    served = serve_billed(ledger_timeout_seconds=1.0)
+    served = serve_billed(ledger_timeout_seconds=2.0)
     outage = LockedFile(path)
     whole, streamed = await asyncio.gather(served.chat(), served.chat(stream=True))
     assert (whole.status_code, whole.json()["error"]["code"]) == (503, "ledger_unavailable")
