@@ -242,7 +242,7 @@ class LedgerWriter:
 
 
 def _tell(entries: Sequence[_Entry], *, was_written: bool) -> None:
-    """Say to those who wait whether their rows were written, to all of a loop at once."""
+    """Let those who wait know whether their rows were written, all of a loop at once."""
     done = [entry.done for entry in entries if entry.done is not None]
     for loop in {future.get_loop() for future in done}:
         own = [future for future in done if future.get_loop() is loop]
