@@ -27,6 +27,8 @@ MAX_SPOOLED = 200
 # Interval of tries while the database does not respond.
 PAUSE_SECONDS = 1.0
 CLOSE_SECONDS = 10.0
+# Of a try that has begun, at most: the database's own limits end it sooner.
+TRY_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
 
@@ -104,7 +106,7 @@ class LedgerWriter:
         self._entries.put(entry)
         await asyncio.wait({done}, timeout=self._seconds)
         if not done.done() and not self._give_up(entry):
-            await asyncio.wait({done})
+            await asyncio.wait({done}, timeout=TRY_SECONDS)
         if not (done.done() and done.result()):
             raise LedgerUnavailableError
 
