@@ -27,7 +27,7 @@ MAX_SPOOLED = 200
 # Interval of tries while the database does not respond.
 PAUSE_SECONDS = 1.0
 CLOSE_SECONDS = 10.0
-# Of a try that has begun, at most: the database's own limits end it sooner.
+# Backstop for a try that has begun: the database's own limits, half of `seconds`, end it sooner.
 TRY_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class LedgerWriter:
         self._entries.put(entry)
         await asyncio.wait({done}, timeout=self._seconds)
         if not done.done() and not self._give_up(entry):
-            await asyncio.wait({done}, timeout=TRY_SECONDS)
+            await asyncio.wait({done}, timeout=max(TRY_SECONDS, self._seconds))
         if not (done.done() and done.result()):
             raise LedgerUnavailableError
 

@@ -160,8 +160,7 @@ class RedisResponses:
             waiting.append(self._saving)
         if waiting:
             await asyncio.wait(waiting, timeout=2 * self._patience.timeout)
-        others = [*self._publishing.values(), self._saving, self._beating]
-        tasks = [task for task in others if task is not None]
+        tasks = [*self._publishing.values(), *filter(None, (self._saving, self._beating))]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
